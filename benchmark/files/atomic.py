@@ -1,0 +1,129 @@
+"""Folders and files that appear whole or not at all, with checksums to prove it later.
+
+A rename alone is not enough: without fsync of the files and of the folder, a crash of the
+machine may leave a name that points to nothing (Pillai et al., OSDI 2014).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHECKSUMS = "checksums.json"
+
+
+@contextmanager
+def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside `final` that becomes `final` by one rename.
+
+    On success every file is flushed to disk first, and with `checksums` a `checksums.json` is
+    added that `damage` reads. On any exception the temporary folder is removed and `final` is
+    untouched. Raises `FileExistsError` where `final` already exists.
+    """
+    if final.exists():
+        raise FileExistsError(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{final.name}-", dir=final.parent))
+    try:
+        yield temporary
+        if checksums:
+            write_json(temporary / CHECKSUMS, _checksums(temporary))
+        for path in sorted(temporary.rglob("*"), reverse=True):
+            _fsync(path)
+        _fsync(temporary)
+        temporary.chmod(0o755)  # mkdtemp makes it private; results are meant to be shared
+        temporary.rename(final)
+        _fsync(final.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def commit_file(final: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `final` that replaces `final` by one rename on success."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".tmp-{final.name}-", dir=final.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        _fsync(temporary)
+        temporary.replace(final)
+        _fsync(final.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON with sorted keys. Raises `ValueError` for NaN or inf."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON value in `path`. Raises `OSError` or `json.JSONDecodeError`."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def damage(folder: Path) -> str:
+    """Return what is wrong with a folder that was committed with checksums, or ""."""
+    try:
+        expected = read_json(folder / CHECKSUMS)
+    except (OSError, ValueError) as error:
+        return f"{CHECKSUMS}: {error}"
+    for name, sha256 in sorted(expected.items()):
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if sha256_file(path) != sha256:
+            return f"{name} does not match its checksum"
+    return ""
+
+
+def sweep_temporaries(folder: Path, older_than_seconds: float) -> int:
+    """Remove what killed writers left under `folder`; return how many entries were removed.
+
+    Only entries untouched for `older_than_seconds` go: a living writer may own the others.
+    """
+    gone = 0
+    for path in list(folder.rglob(".tmp-*")):
+        if not path.exists() or time.time() - path.stat().st_mtime < older_than_seconds:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        gone += 1
+    return gone
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+
+
+def _fsync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows has no such call for folders
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

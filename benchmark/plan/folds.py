@@ -1,0 +1,109 @@
+"""Folds by patient: made once per data set, never moved by a run's seed.
+
+Every case is tested exactly once. Cases are stratified by source and annotated organs. The inner
+validation patients are part of the training patients; they serve tuning only, and the
+reported model trains on them too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmark.errors import BadInput
+from benchmark.plan.ground import Ground
+from benchmark.plan.keys import canonical, digest
+
+FOLDS = 5
+SPLIT_SEED = 20200403  # fixed for ever: a fold is a property of the data set, not of a run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What the split knows about one case: its name, its stratum, and the hash of its bytes."""
+
+    name: str
+    annotated: tuple[str, ...]
+    source: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One fold, as names of cases. `validation` is a subset of `train`."""
+
+    index: int
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def inner(self) -> Fold:
+        """Return the fold that tuning sees: trained without the validation patients, tested
+        on them. The outer test patients are in no part of it."""
+        kept = tuple(name for name in self.train if name not in self.validation)
+        return Fold(index=self.index, train=kept, validation=(), test=self.validation)
+
+
+def split(subjects: list[Subject], folds: int = FOLDS) -> tuple[Fold, ...]:
+    """Return `folds` folds of the subjects, a pure function of their names and strata.
+
+    Raises `BadInput` where there are fewer patients than folds.
+    """
+    if len(subjects) < folds:
+        raise BadInput(
+            f"the data set has {len(subjects)} patients, fewer than the {folds} folds: "
+            "add more cases"
+        )
+    dealt = _deal([subject.name for subject in _shuffled(subjects)], folds)
+    result = []
+    for index, test in enumerate(dealt):
+        inner = [name for name in _names(dealt) if name not in test]
+        rest = [subject for subject in subjects if subject.name in inner]
+        validation = _deal([subject.name for subject in _shuffled(rest)], folds)[0]
+        result.append(
+            Fold(
+                index=index,
+                train=tuple(sorted(inner)),
+                validation=tuple(sorted(validation)),
+                test=tuple(sorted(test)),
+            )
+        )
+    return tuple(result)
+
+
+def split_fingerprint(subjects: list[Subject], folds: tuple[Fold, ...]) -> str:
+    """Return the hash of a split: which case (by its bytes) is tested in which fold."""
+    sha256 = {subject.name: subject.sha256 for subject in subjects}
+    return digest([sorted(sha256[name] for name in fold.test) for fold in folds])
+
+
+def fold_fingerprint(train: Mapping[str, str], organs: tuple[str, ...], ground: Ground) -> str:
+    """Return the hash of what a training can see: its cases' bytes, the organs, the ground.
+
+    `train` maps case names to hashes; the names do not count.
+    """
+    content = {"cases": sorted(train.values()), "organs": list(organs)}
+    return digest({**content, "ground": canonical(ground)})
+
+
+def _shuffled(subjects: list[Subject]) -> list[Subject]:
+    """Strata one after the other, each in a seeded random order that names alone decide."""
+    strata: dict[tuple[str, tuple[str, ...]], list[Subject]] = defaultdict(list)
+    for subject in sorted(subjects, key=lambda subject: subject.name):
+        strata[subject.source, tuple(sorted(subject.annotated))].append(subject)
+    ordered: list[Subject] = []
+    for name, members in sorted(strata.items()):
+        random.Random(f"{SPLIT_SEED} {name}").shuffle(members)
+        ordered += members
+    return ordered
+
+
+def _deal(names: list[str], folds: int) -> list[list[str]]:
+    """Deal like cards: strata spread evenly, and fold sizes differ by one at most."""
+    return [names[index::folds] for index in range(folds)]
+
+
+def _names(dealt: list[list[str]]) -> list[str]:
+    return [name for hand in dealt for name in hand]

@@ -1,0 +1,81 @@
+"""What all rows of a comparison share. The draw applies it, and every key covers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from benchmark.plan.nodes import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Random changes, the same for every row; never a flip: left and right are organs.
+
+    Rotation, scale and shift are uniform within +- the given value, drawn per slice; HU shift is
+    uniform, HU noise is Gaussian per pixel with a standard deviation drawn from [0, hu_noise].
+    """
+
+    kind: ClassVar[str] = "augmentation"
+    rotation_degrees: float = 10.0
+    scale: float = 0.1
+    shift: float = 0.05  # share of the grid
+    hu_shift: float = 10.0
+    hu_noise: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_range("ground.augmentation.rotation_degrees", self.rotation_degrees, low=0, high=180)
+        check_range("ground.augmentation.scale", self.scale, low=0, high=0.9)
+        check_range("ground.augmentation.shift", self.shift, low=0, high=1)
+        check_range("ground.augmentation.hu_shift", self.hu_shift, low=0, high=1000)
+        check_range("ground.augmentation.hu_noise", self.hu_noise, low=0, high=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossReading:
+    """How the segmentation loss "DSC" is read (METHODS.md section 1).
+
+    Soft Dice of a softmax, pooled over the batch, over background and organs. `organs_only`
+    leaves the background term out, `per_sample` sums within a sample, `squared` squares
+    the denominator's terms (V-Net), `ce` adds that much cross-entropy.
+    """
+
+    kind: ClassVar[str] = "loss"
+    organs_only: bool = False
+    per_sample: bool = False
+    squared: bool = False
+    ce: float = 0.0
+    smoothing: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_range("ground.loss.ce", self.ce, low=0)
+        check_range("ground.loss.smoothing", self.smoothing, low=1e-12, high=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """Grid, intensity window, sampling, augmentation and loss reading of a comparison.
+
+    `size` is the longest in-plane side in pixels after resampling (None: the native grid). An
+    epoch is every slice within the organs' z-range widened by `margin`, plus `others` as many
+    from outside it.
+    """
+
+    kind: ClassVar[str] = "ground"
+    size: int | None = None
+    hu_low: float = -200.0
+    hu_high: float = 300.0
+    batch: int = 8
+    margin: float = 0.1
+    others: float = 0.1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    loss: LossReading = field(default_factory=LossReading)
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            check_range("ground.size", self.size, low=16, high=4096)
+        check_range("ground.hu_low", self.hu_low)
+        check_range("ground.hu_high", self.hu_high, low=self.hu_low + 1)
+        check_range("ground.batch", self.batch, low=1, high=4096)
+        check_range("ground.margin", self.margin, low=0, high=10)
+        check_range("ground.others", self.others, low=0, high=1)

@@ -1,0 +1,92 @@
+"""The identity of a training: a hash of its content, never of its names.
+
+A key covers all field values of the node and of what it holds (defaults included), its parents'
+keys, the fold's fingerprint (training cases' source bytes and `Ground`), and the seed. It covers
+no class name, module, row name, preset name, device, precision or path: each dataclass that
+counts carries a `kind` string and, once its meaning changes, a hand-kept `version`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from benchmark.plan.nodes import Train
+
+DIGITS = 20  # 80 bits: a clash among a million keys has a chance of 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Where a plan is trained: a fold's fingerprint and a seed."""
+
+    fold: str
+    seed: int
+
+
+def canonical(value: Any, context: Context | None = None) -> Any:
+    """Return `value` as JSON-able data in which equal content is equal.
+
+    1 and 1.0 are one number. A parent training appears as its key where `context` is given.
+    Raises `TypeError` for what has no canonical form, `ValueError` for NaN and inf.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return {str(name): canonical(item, context) for name, item in sorted(value.items())}
+    if isinstance(value, tuple | list):
+        return [canonical(item, context) for item in value]
+    if isinstance(value, Train) and context is not None:
+        return {"kind": "key", "key": key(value, context)}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _dataclass(value, context)
+    raise TypeError(f"{type(value).__name__} has no canonical form: use plain values")
+
+
+def digest(value: Any) -> str:
+    """Return the hash of a JSON-able value as `DIGITS` hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def key(node: Train, context: Context) -> str:
+    """Return the key of one training in one fold with one seed."""
+    content = {"fold": context.fold, "seed": context.seed, "train": _dataclass(node, context)}
+    return digest(content)
+
+
+def spec(node: Train, context: Context) -> dict[str, Any]:
+    """Return what `key` hashes of one node, for the record and for people."""
+    return dict(_dataclass(node, context))
+
+
+def draw_seed(*parts: str | int) -> int:
+    """Return a 63-bit seed that is a function of `parts` alone (run seed, stream, step)."""
+    text = json.dumps(parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def _number(value: float) -> float | int:
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError("NaN and infinity have no place in a plan")
+    return int(value) if float(value).is_integer() else value
+
+
+def _dataclass(value: Any, context: Context | None) -> dict[str, Any]:
+    if not hasattr(value, "kind"):
+        raise TypeError(f"{type(value).__name__} needs a `kind` string to be part of a key")
+    content: dict[str, Any] = {"kind": value.kind}
+    if getattr(value, "version", 1) != 1:
+        content["version"] = value.version
+    for item in fields(value):
+        current = getattr(value, item.name)
+        is_default = item.metadata.get("later") and current == item.default
+        if is_default or item.metadata.get("label"):
+            continue
+        content[item.name] = canonical(current, context)
+    return content

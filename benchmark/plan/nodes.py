@@ -1,0 +1,222 @@
+"""What a method is made of: trainings, networks and weights, as frozen plain values.
+
+A method is a frozen dataclass with `plan()`, which returns the `Weights` to predict with; the
+`Train` node behind them, and its parents, are all that must be trained before. Nothing here
+trains, and nothing here knows folds, paths, devices or optimisers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from benchmark.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from benchmark.parts.batch import Batch
+
+
+def later(default: Any) -> Any:
+    """Return a dataclass field that was added after results existed.
+
+    It is left out of the key while it has its default, so that adding it voids no result.
+    """
+    return field(default=default, metadata={"later": True})
+
+
+def reading(default: Any, mark: str, about: str) -> Any:
+    """Return a dataclass field with what `bench methods show` prints of it.
+
+    `mark` is S (stated in the paper), R (found in the cited source), C (our choice where the paper
+    is silent) or D (our deviation). A callable default is a factory.
+    """
+    metadata = {"mark": mark, "about": about}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """What an `Arch` may know when it is built: the data set's organs, the grid, and the
+    networks of the same node that were built before it."""
+
+    organs: tuple[str, ...]
+    size: int | None
+    built: Mapping[str, nn.Module]
+
+    def channels(self, reads: str) -> int:
+        """Return the input channels of a role: 1 for an image, a mask and a plane an organ."""
+        return {"image": 1, "masks": 2 * len(self.organs)}[reads]
+
+
+@runtime_checkable
+class Arch(Protocol):
+    """An architecture: a frozen dataclass that says roles, never numbers of channels."""
+
+    kind: ClassVar[str]
+
+    def build(self, to: Build) -> nn.Module:
+        """Return the untrained network."""
+        ...
+
+
+class Objective(Protocol):
+    """What is minimised: a frozen dataclass of weights and readings."""
+
+    kind: ClassVar[str]
+
+    def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Return the weighted scalar terms by name; the trainer minimises their sum."""
+        ...
+
+
+class View(Protocol):
+    """A change of the batch before the objective sees it: a frozen dataclass."""
+
+    kind: ClassVar[str]
+
+    def __call__(self, batch: Batch, generator: Generator) -> Batch:
+        """Return the changed batch; all randomness comes from `generator`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long and how fast one training goes.
+
+    `steps_per_epoch` None is one pass over the fold's training slices. Trainings with the same
+    `stream` and seed see the same batches and the same random initial weights.
+    """
+
+    kind: ClassVar[str] = "schedule"
+    epochs: float = 100.0
+    lr: float = 3e-4
+    steps_per_epoch: int | None = None
+    stream: str = "ct"
+
+    def __post_init__(self) -> None:
+        check_range("schedule.epochs", self.epochs, low=0)
+        check_range("schedule.lr", self.lr, low=0, high=1)
+        if self.steps_per_epoch is not None:
+            check_range("schedule.steps_per_epoch", self.steps_per_epoch, low=1)
+
+    def steps(self, steps_in_one_pass: float) -> int:
+        """Return the optimiser steps, given how many make one pass over the slices.
+
+        At least one for any epochs but 0: a training never becomes an untrained network silently.
+        """
+        steps = self.epochs * (self.steps_per_epoch or steps_in_one_pass)
+        return max(1, round(steps)) if steps else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Net:
+    """One network of a training: what it is, what it starts from, what of it is trained.
+
+    `trainable` lists prefixes of parameter names; () freezes all of it and puts it in eval.
+    """
+
+    kind: ClassVar[str] = "net"
+    arch: Arch
+    init: tuple[Weights, ...] = ()
+    trainable: tuple[str, ...] = ("",)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Train:
+    """One training: a node of the plan. `node["ct"]` are the weights it leaves behind."""
+
+    kind: ClassVar[str] = "train"
+    nets: Mapping[str, Net]
+    objective: Objective
+    schedule: Schedule
+    views: tuple[View, ...] = ()
+    title: str = field(default="", metadata={"label": True})
+
+    def __getitem__(self, net: str) -> Weights:
+        if net not in self.nets:
+            raise KeyError(f"no network {net!r} in this training; it has {sorted(self.nets)}")
+        return Weights(node=self, net=net)
+
+    def parents(self) -> tuple[Train, ...]:
+        """Return the trainings that must be done before, each once, in order of use."""
+        used = [weights.node for net in self.nets.values() for weights in net.init]
+        return tuple(dict.fromkeys(used))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Weights:
+    """The weights of one network after a training, or of a part of it.
+
+    `part` is a prefix of parameter names ("encoder"); `into` is the prefix that they take in the
+    network they start ("" = the same one).
+    """
+
+    kind: ClassVar[str] = "weights"
+    node: Train
+    net: str
+    part: str = ""
+    into: str = ""
+
+    def only(self, part: str, into: str = "") -> Weights:
+        """Return the weights under the prefix `part` alone."""
+        return Weights(node=self.node, net=self.net, part=part, into=into)
+
+
+class Method(Protocol):
+    """A row's method: a frozen, keyword-only dataclass of plain values."""
+
+    def plan(self) -> Weights:
+        """Return the weights to predict with, hence all that must be trained before."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A registry entry: a method and what people need to know about it.
+
+    `group` is one of paper, beyond, controls; `table1` the row's name in the paper's Table 1.
+    """
+
+    method: Method
+    group: str
+    title: str
+    about: str
+    source: str
+    table1: str = ""
+
+
+def in_order(final: Train) -> Iterator[Train]:
+    """Yield all trainings that `final` needs, parents first, each once, `final` last."""
+    seen: set[Train] = set()
+
+    def visit(node: Train) -> Iterator[Train]:
+        if node in seen:
+            return
+        seen.add(node)
+        for parent in node.parents():
+            yield from visit(parent)
+        yield node
+
+    yield from visit(final)
+
+
+def check_range(
+    name: str, value: float, *, low: float = float("-inf"), high: float = float("inf")
+) -> None:
+    """Raise `BadInput` where `value` is not a finite number within [low, high]."""
+    if not math.isfinite(value):
+        raise BadInput(f"{name} = {value} is not a finite number")
+    if not low <= value <= high:
+        raise BadInput(f"{name} = {value} is out of range: it must lie in [{low:g}, {high:g}]")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `BadInput` where `value` is not one of `choices`."""
+    if value not in choices:
+        raise BadInput(f"{name} = {value!r} is not known: choose one of {', '.join(choices)}")

@@ -1,0 +1,85 @@
+"""Presets and ranges: what they may change, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchmark.errors import BadInput
+from benchmark.parts.networks import Smp, UNet
+from benchmark.plan.ground import Augmentation, Ground, LossReading
+from benchmark.plan.nodes import Schedule
+from benchmark.plan.presets import PRESETS, preset_named, scale_ground, scale_method
+from methods.fsm import Fsm
+
+
+def test_a_preset_changes_width_norm_epochs_and_rate_alone() -> None:
+    quick = PRESETS["quick"]
+    odd = Fsm(xi=0.7, norm="exp", gt=UNet(reads="masks", dropout=0.25, skips=False), ct=Smp())
+    scaled = scale_method(quick, odd)
+    assert isinstance(scaled, Fsm)
+    assert scaled.gt == UNet(
+        reads="masks", dropout=0.25, skips=False, width=quick.width or 0, norm="instance"
+    )
+    assert scaled.schedule == Schedule(
+        epochs=100 * quick.epochs, lr=quick.lr or 0, steps_per_epoch=quick.steps_per_epoch
+    )
+    assert scaled == replace(odd, gt=scaled.gt, schedule=scaled.schedule)  # M's norm stays
+
+
+def test_paper_changes_nothing() -> None:
+    assert scale_method(PRESETS["paper"], Fsm()) == Fsm()
+    assert scale_ground(PRESETS["paper"], Ground()) == Ground()
+    assert [name for name, preset in PRESETS.items() if preset.verdict] == ["paper"]
+
+
+def test_the_paper_is_the_default_of_every_field() -> None:
+    fsm = Fsm()
+    assert (fsm.xi, fsm.noise, fsm.taps, fsm.norm) == (0.3, 0.2, ((-1, -1),), "relative")
+    assert fsm.schedule == Schedule(epochs=100, lr=3e-4) and fsm.schedule.steps_per_epoch is None
+    assert fsm.ct == UNet(width=64, levels=5, norm="none", dropout=0.5, skips=True)
+    ground = Ground()
+    assert (ground.hu_low, ground.hu_high, ground.batch, ground.size) == (-200, 300, 8, None)
+    assert (ground.margin, ground.others) == (0.1, 0.1)
+    assert ground.loss == LossReading(smoothing=1e-5) and not ground.loss.ce
+    assert (ground.augmentation.rotation_degrees, ground.augmentation.scale) == (10, 0.1)
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: preset_named("nope"), "quick, lite, paper"),
+        (lambda: Fsm(xi=-1), "xi"),
+        (lambda: Fsm(noise=1.5), "noise"),
+        (lambda: Fsm(drop=-0.1), "drop"),
+        (lambda: Fsm(norm="l2"), "relative, rms, raw, exp"),
+        (lambda: Fsm(gradient="none"), "no_target"),
+        (lambda: Fsm(stats="x"), "gap_only"),
+        (lambda: Fsm(corruption="x"), "pixel, block, erode"),
+        (lambda: Fsm(teacher_input="x"), "clean, noisy"),
+        (lambda: Fsm(refine_init="x"), "n_gt"),
+        (lambda: Fsm(taps=()), "taps"),
+        (lambda: UNet(width=0), "width"),
+        (lambda: UNet(levels=1), "levels"),
+        (lambda: UNet(norm="layer"), "instance"),
+        (lambda: Ground(size=8), "ground.size"),
+        (lambda: Ground(batch=0), "ground.batch"),
+        (lambda: Ground(hu_low=300.0), "ground.hu_high"),
+        (lambda: Augmentation(scale=1.0), "ground.augmentation.scale"),
+        (lambda: Schedule(lr=2.0), "schedule.lr"),
+        (lambda: Schedule(steps_per_epoch=0), "schedule.steps_per_epoch"),
+    ],
+)
+def test_values_out_of_range_are_named(make: Any, words: str) -> None:
+    with pytest.raises(BadInput, match=words) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_steps_of_a_schedule() -> None:
+    assert Schedule(epochs=2.5).steps(40.2) == 100
+    assert Schedule(epochs=2, steps_per_epoch=7).steps(40.2) == 14
+    assert Schedule(epochs=0).steps(40.2) == 0
+    assert Schedule(epochs=0.001).steps(1.0) == 1  # never an untrained network by rounding
