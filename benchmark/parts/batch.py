@@ -1,0 +1,63 @@
+"""What a training step sees: slices with labels, and the masks a teacher reads.
+
+Shapes: B samples, K organs, H x W pixels. Labels are 0 for background, k + 1 for organ k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmark.plan.ground import LossReading
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One batch on the training's device, after augmentation.
+
+    `image_B1HW` lies in [0, 1]; `annotated_BK` says which organs a person looked for in the
+    sample's case; `valid_BHW` is false where no pixel of the slice lies (padding), which
+    neither loss nor score counts; `case_B` indexes the fold's training cases; `position_B` is the
+    slice's relative height between the ends of the case's organs. `entries` holds what views add.
+    """
+
+    image_B1HW: Tensor
+    label_BHW: Tensor
+    annotated_BK: Tensor
+    valid_BHW: Tensor
+    case_B: Tensor
+    position_B: Tensor
+    reading: LossReading
+    entries: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def with_entry(self, name: str, value: Tensor) -> Batch:
+        """Return the batch with one more entry."""
+        return replace(self, entries={**self.entries, name: value})
+
+    @property
+    def masks_B2KHW(self) -> Tensor:
+        """What a teacher reads: noisy masks where a view has made them, else the clean ones."""
+        if "masks" in self.entries:
+            return self.entries["masks"]
+        return mask_input(self.label_BHW, self.annotated_BK)
+
+    def read(self, reads: str) -> Tensor:
+        """Return the input of a role: "image" or "masks"."""
+        return self.image_B1HW if reads == "image" else self.masks_B2KHW
+
+
+def mask_input(label_BHW: Tensor, annotated_BK: Tensor) -> Tensor:
+    """Return a teacher's input (B, 2K, H, W): one mask an organ, then one plane an organ.
+
+    The plane is 1 where the organ is annotated in the sample's case, so that an organ that nobody
+    looked for differs from one that is absent; its mask is 0 then.
+    """
+    organs = annotated_BK.shape[1]
+    known_BK11 = annotated_BK[:, :, None, None].float()
+    masks = F.one_hot(label_BHW, organs + 1)[..., 1:].permute(0, 3, 1, 2).float() * known_BK11
+    planes = known_BK11.expand(-1, -1, *label_BHW.shape[1:])
+    return torch.cat([masks, planes], dim=1).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,124 @@
+"""Objectives: what a training minimises, as named terms that the trainer sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.parts.batch import Batch
+from benchmark.parts.networks import Network
+from benchmark.parts.similarity import GRADIENTS, NORMS, Taps, dissimilarity, on_grid
+from benchmark.plan.nodes import check_choice, check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmentation:
+    """The segmentation loss of one network that reads the image or the masks."""
+
+    kind: ClassVar[str] = "segmentation"
+    net: str = "ct"
+    reads: str = "image"
+
+    def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Return the term "dsc", and "ce" where the reading asks for it."""
+        return segmentation_terms(nets[self.net](batch.read(self.reads)), batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matched:
+    """Stage 2 of FSM: L + xi * M (Song et al., ISBI 2020, eq. 4, in the reading of METHODS.md).
+
+    `gradient` says through which of R and T the student is reached: `both`, `no_target` (T is
+    held), `no_input` (what FSM reads of F is held).
+    """
+
+    kind: ClassVar[str] = "matched"
+    xi: float = 0.3
+    norm: str = "relative"
+    gradient: str = "both"
+    taps: Taps = ((-1, -1),)
+
+    def __post_init__(self) -> None:
+        check_range("xi", self.xi, low=0, high=1e6)
+        check_choice("norm", self.norm, NORMS)
+        check_choice("gradient", self.gradient, GRADIENTS)
+
+    def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the segmentation loss and "m" = xi * M, the mean over the taps."""
+        student = cast(Network, nets["ct"])
+        teacher = cast(Network, nets["gt"])
+        f_maps = student.encoder(batch.image_B1HW)
+        g_maps = teacher.encoder(batch.masks_B2KHW)
+        modules = cast(nn.ModuleList, nets["fsm"])
+        distances = [
+            self._distance(module, f_maps[ct_level], g_maps[gt_level])
+            for module, (ct_level, gt_level) in zip(modules, self.taps, strict=True)
+        ]
+        terms = segmentation_terms(student.decoder(f_maps), batch)
+        return {**terms, "m": self.xi * torch.stack(distances).mean()}
+
+    def _distance(self, module: nn.Module, f_BCHW: Tensor, g_BCHW: Tensor) -> Tensor:
+        read = f_BCHW.detach() if self.gradient == "no_input" else f_BCHW
+        target = f_BCHW.detach() if self.gradient == "no_target" else f_BCHW
+        return dissimilarity(module(read, g_BCHW), on_grid(target, g_BCHW), self.norm)
+
+
+def segmentation_terms(logits_BCHW: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """Return the terms of the loss that all rows share, in fp32, by the batch's reading."""
+    reading = batch.reading
+    probs_BCHW = fold_unknown(torch.softmax(logits_BCHW.float(), dim=1), batch.annotated_BK)
+    terms = {"dsc": soft_dice(probs_BCHW, batch)}
+    if reading.ce:
+        truth_BHW = batch.label_BHW * known_pixels(batch)
+        chosen_BHW = probs_BCHW.gather(1, truth_BHW[:, None])[:, 0].clamp_min(1e-12)
+        valid = batch.valid_BHW.float()
+        terms["ce"] = -reading.ce * (chosen_BHW.log() * valid).sum() / valid.sum().clamp_min(1)
+    return terms
+
+
+def soft_dice(probs_BCHW: Tensor, batch: Batch) -> Tensor:
+    """Return 1 - soft Dice in [0, 1]: the mean over background and annotated organs.
+
+    Pooled over the batch (or per sample), not squared unless the reading says so. A pair of
+    sample and organ that is not annotated leaves both sums; an organ annotated in no
+    sample is left out; an annotated organ absent from the whole batch gives almost no gradient.
+    """
+    reading = batch.reading
+    valid_B1HW = batch.valid_BHW[:, None].float()
+    truth = F.one_hot(batch.label_BHW * known_pixels(batch), probs_BCHW.shape[1])
+    truth_BCHW = truth.permute(0, 3, 1, 2).float() * valid_B1HW
+    known_BC = torch.cat([torch.ones_like(batch.annotated_BK[:, :1]), batch.annotated_BK], dim=1)
+    probs_BCHW = probs_BCHW * valid_B1HW * known_BC[:, :, None, None].float()
+    power = 2 if reading.squared else 1
+    both_BC = (probs_BCHW * truth_BCHW).sum(dim=(2, 3))
+    size_BC = (probs_BCHW**power + truth_BCHW**power).sum(dim=(2, 3))
+    counted = known_BC
+    if not reading.per_sample:
+        both_BC, size_BC = both_BC.sum(0, keepdim=True), size_BC.sum(0, keepdim=True)
+        counted = known_BC.any(dim=0, keepdim=True)
+    dice = (2 * both_BC + reading.smoothing) / (size_BC + reading.smoothing)
+    if reading.organs_only:
+        dice, counted = dice[:, 1:], counted[:, 1:]
+    weight = counted.float()
+    return 1 - (dice * weight).sum() / weight.sum().clamp_min(1)
+
+
+def fold_unknown(probs_BCHW: Tensor, annotated_BK: Tensor) -> Tensor:
+    """Return the probabilities with those of un-annotated organs folded into background."""
+    known = annotated_BK[:, :, None, None].float()
+    organs = probs_BCHW[:, 1:]
+    background = probs_BCHW[:, :1] + (organs * (1 - known)).sum(dim=1, keepdim=True)
+    return torch.cat([background, organs * known], dim=1)
+
+
+def known_pixels(batch: Batch) -> Tensor:
+    """Return 0 where the label is an organ that is taken as not annotated, else 1 (B, H, W)."""
+    ones = torch.ones_like(batch.annotated_BK[:, :1])
+    known_BC = torch.cat([ones, batch.annotated_BK], dim=1).long()
+    flat = batch.label_BHW.flatten(1)
+    return known_BC.gather(1, flat).view_as(batch.label_BHW)
