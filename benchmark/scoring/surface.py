@@ -1,0 +1,195 @@
+"""Distances between the surfaces of two masks, and ASSD, HD95 and NSD from one pass over them.
+
+The surface of a mask is its set of border voxels: the mask minus its erosion with the
+6-neighbourhood (face neighbours; in two dimensions the 4-neighbourhood), voxels outside the array
+being background. A voxel at the array's edge is therefore a border voxel. Distances run between
+voxel centres in mm. This is medpy's definition (medpy 0.5.2, `medpy.metric.binary`, connectivity
+1) and that of Metrics Reloaded (Maier-Hein et al., Nature Methods 21, 2024).
+
+Each surface becomes a k-d tree that the other surface's voxels ask for their nearest neighbour.
+That is exact like medpy's distance transform of the whole volume, but costs time and memory by the
+number of border voxels only. Where many voxels lie far from the other surface (a prediction that
+fills the volume) a tree is slow, and the distance transform of the masks' bounding box takes over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from benchmark.scoring.overlap import Mask, as_masks
+
+# Added to every tolerance, so that a distance of exactly the tolerance counts as within it
+# whatever the order of the axes in which its squares were summed. A voxel is a million times this.
+ROUNDING_MM = 1e-9
+
+# What follows decides speed alone: both ways are exact. A far query of a tree costs as much as the
+# distance transform of about so many voxels (measured: 0.05 to 2.4 ms against 0.4 us a voxel).
+NEAR_MM = 20.0
+VOXELS_PER_FAR_QUERY = 3000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurfaceDistances:
+    """The distance of each border voxel of one mask to the other mask's surface, in mm.
+
+    Both arrays are float64 of shape (number of border voxels,). A mask that fills an array whose
+    edge is not a border has no border voxel: its array is empty and the other one is infinite.
+    """
+
+    truth_to_predicted_mm: NDArray[np.float64]
+    predicted_to_truth_mm: NDArray[np.float64]
+
+    @property
+    def pooled_mm(self) -> NDArray[np.float64]:
+        """Both directions in one array."""
+        return np.concatenate([self.truth_to_predicted_mm, self.predicted_to_truth_mm])
+
+
+def border(mask: Mask, *, edge_is_border: bool = True) -> Mask:
+    """Return the voxels of `mask` that have a face neighbour outside it, in the mask's shape.
+
+    What lies beyond the array is background, or (`edge_is_border=False`) more of the same mask. An
+    empty mask gives an empty border.
+    """
+    padded = np.full([length + 2 for length in mask.shape], not edge_is_border)
+    padded[(slice(1, -1),) * mask.ndim] = mask
+    surrounded = mask.copy()
+    for axis, length in enumerate(mask.shape):
+        for first in (0, 2):  # the neighbour before, the neighbour after
+            window = [slice(1, -1)] * mask.ndim
+            window[axis] = slice(first, first + length)
+            surrounded &= padded[tuple(window)]
+    return mask & ~surrounded
+
+
+def surface_distances(
+    truth: NDArray[Any],
+    predicted: NDArray[Any],
+    spacing_mm: Sequence[float],
+    *,
+    edge_is_border: bool = True,
+) -> SurfaceDistances:
+    """Return the distances, in mm, from each surface to the other, for masks of equal shape.
+
+    `spacing_mm` holds one number per axis. `edge_is_border=False` is for arrays cut out of a
+    larger volume: a mask that runs into the array's edge goes on beyond it.
+
+    Raises ValueError when a mask is empty (it has no surface: decide by `state_of` first), when
+    the shapes differ, or when the spacing is not one positive number per axis.
+    """
+    truth, predicted = as_masks(truth, predicted)
+    _check_spacing(spacing_mm, truth.ndim)
+    for name, mask in (("truth", truth), ("predicted", predicted)):
+        if not mask.any():
+            raise ValueError(f"the {name} mask is empty: it has no surface")
+    window = _window(truth | predicted)
+    border_true, border_predicted = (
+        border(mask[window], edge_is_border=edge_is_border) for mask in (truth, predicted)
+    )
+    step_mm = np.asarray(spacing_mm, dtype=np.float64)
+    return SurfaceDistances(
+        truth_to_predicted_mm=_nearest_mm(border_true, border_predicted, step_mm),
+        predicted_to_truth_mm=_nearest_mm(border_predicted, border_true, step_mm),
+    )
+
+
+def assd_mm(distances: SurfaceDistances) -> float:
+    """Return the average symmetric surface distance in mm.
+
+    (sum_a d(a, B) + sum_b d(b, A)) / (|A| + |B|): one mean over the pooled border voxels, as
+    medpy 0.5.2's `assd` computes it; not the mean of the two directed means (that is MASD).
+
+    0 when neither mask has a border voxel (both fill the array); nan when only one has any.
+    """
+    if not _both_or_neither(distances):
+        return math.nan
+    return float(np.mean(distances.pooled_mm)) if distances.pooled_mm.size else 0.0
+
+
+def hd95_mm(distances: SurfaceDistances) -> float:
+    """Return the 95th percentile Hausdorff distance in mm.
+
+    The larger of the two directed 95th percentiles, each with linear interpolation, as Metrics
+    Reloaded defines it. (medpy takes one percentile of the pooled distances, which is never
+    larger and hides an error that lies on the smaller surface.) No border voxels as in `assd_mm`.
+    """
+    if not _both_or_neither(distances):
+        return math.nan
+    directed = (distances.truth_to_predicted_mm, distances.predicted_to_truth_mm)
+    return max((float(np.percentile(each, 95)) for each in directed if each.size), default=0.0)
+
+
+def nsd_percent(distances: SurfaceDistances, tolerance_mm: float) -> float:
+    """Return the normalised surface distance: the percentage of border voxels within tolerance.
+
+    (|{a: d(a, B) <= t}| + |{b: d(b, A) <= t}|) / (|A| + |B|), Nikolov et al., J Med Internet Res
+    23 (2021), counted in border voxels as in Metrics Reloaded. 100 when neither mask has a border
+    voxel, 0 when only one has any. Raises ValueError when the tolerance is negative or not finite.
+    """
+    if not (math.isfinite(tolerance_mm) and tolerance_mm >= 0):
+        raise ValueError(f"tolerance_mm must be a number of at least 0, not {tolerance_mm}")
+    pooled_mm = distances.pooled_mm
+    if pooled_mm.size == 0:
+        return 100.0
+    return 100.0 * float(np.mean(pooled_mm <= tolerance_mm + ROUNDING_MM))
+
+
+def _both_or_neither(distances: SurfaceDistances) -> bool:
+    n_true, n_predicted = (
+        distances.truth_to_predicted_mm.size,
+        distances.predicted_to_truth_mm.size,
+    )
+    return bool(n_true) == bool(n_predicted)
+
+
+def _nearest_mm(start: Mask, goal: Mask, step_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The distance of each voxel of `start` to the nearest voxel of `goal`; inf if it has none."""
+    voxels, goals = np.argwhere(start), np.argwhere(goal)
+    if len(goals) == 0:
+        return np.full(len(voxels), math.inf)
+    # Voxels lie on a grid: midpoint splits are as good as medians, and faster to build.
+    tree = cKDTree(goals * step_mm, balanced_tree=False, compact_nodes=False)
+    nearest_mm: NDArray[np.float64] = tree.query(voxels * step_mm, distance_upper_bound=NEAR_MM)[0]
+    far = np.flatnonzero(np.isinf(nearest_mm))
+    if far.size * VOXELS_PER_FAR_QUERY <= goal.size:
+        nearest_mm[far] = tree.query(voxels[far] * step_mm)[0]
+    else:
+        nearest_mm[far] = _far_mm(voxels[far], goal, step_mm)
+    return nearest_mm
+
+
+def _far_mm(
+    voxels: NDArray[np.intp], goal: Mask, step_mm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """As `_nearest_mm`, by the distance transform: its cost is that of the array, no more."""
+    nearest = ndimage.distance_transform_edt(
+        ~goal, sampling=step_mm, return_distances=False, return_indices=True
+    )
+    offset = voxels - nearest[(slice(None), *voxels.T)].T
+    distance_mm: NDArray[np.float64] = np.linalg.norm(offset * step_mm, axis=1)
+    return distance_mm
+
+
+def _window(mask: Mask) -> tuple[slice, ...]:
+    """The bounding box of a mask that is not empty, with a margin of one voxel inside the array.
+
+    The margin keeps the box's own faces apart from the array's edge."""
+    window = []
+    for axis, length in enumerate(mask.shape):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        used = np.flatnonzero(mask.any(axis=others))
+        window.append(slice(max(int(used[0]) - 1, 0), min(int(used[-1]) + 2, length)))
+    return tuple(window)
+
+
+def _check_spacing(spacing_mm: Sequence[float], n_axes: int) -> None:
+    if len(spacing_mm) != n_axes or not all(math.isfinite(s) and s > 0 for s in spacing_mm):
+        raise ValueError(f"spacing_mm must be {n_axes} positive numbers, not {spacing_mm}")
