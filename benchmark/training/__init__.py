@@ -1,0 +1,1 @@
+"""Loops over tensors in memory: fit and predict. Knows no method, no disk, no data set."""
