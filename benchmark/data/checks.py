@@ -1,0 +1,297 @@
+"""Checks of one CT volume: each is a named result with the measured figure and its limit.
+
+A check never changes anything. Whoever adds a data set collects the results of all cases, so
+that a person sees every bad case at once, with the figure that made it bad.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.volume import Volume
+from benchmark.errors import BadInput
+from benchmark.files.atomic import sha256_file, write_json
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a set: a folder on every system
+CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+LOW_HU, LOW_SHARE = -50, 0.001
+TISSUE_HU, TISSUE_SHARE = (-200, 300), 0.01
+HIGH_HU, HIGH_SHARE = 1500, 0.1
+SOFT_ORGANS = ("liver", "kidney", "spleen", "pancreas")
+SOFT_ORGAN_HU = (-50, 350)
+SPACING_MM = (0.05, 30.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One result: `value` is what was measured, `limit` the rule, `message` the full sentence.
+
+    Raises ValueError when the value is a non-finite number, which JSON cannot hold.
+    """
+
+    name: str
+    ok: bool
+    value: float | str
+    limit: str
+    message: str
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, float) and not np.isfinite(self.value):
+            raise ValueError(f"check {self.name}: the value {self.value} is not finite")
+
+    @property
+    def forcible(self) -> bool:
+        """Whether a person may override it: only the plausibility of HU, never a mismatch."""
+        return self.name.startswith("hu_")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON; the sentence only where the check failed."""
+        values = asdict(self)
+        return values if not self.ok else {k: values[k] for k in ("name", "ok", "value", "limit")}
+
+
+def check_volume(volume: Volume, organs: tuple[str, ...]) -> tuple[Check, ...]:
+    """Returns the results of all checks of a volume in memory; `organs` are its set's."""
+    shapes = check_shapes(volume.image.shape, volume.label.shape)
+    if not shapes.ok:
+        return (shapes,)
+    return (
+        shapes,
+        check_spacing(volume.geometry.spacing_mm),
+        _label_values(volume.label, organs),
+        _label_not_empty(volume.label),
+        *check_hu(volume, organs),
+    )
+
+
+def check_finite(image: NDArray[Any]) -> Check:
+    """Returns whether no intensity is NaN or infinite; the value counts those that are."""
+    bad = 0 if image.dtype.kind in "iu" else int(image.size - np.count_nonzero(np.isfinite(image)))
+    message = f"{bad} of {image.size} intensities are NaN or infinite"
+    return Check(name="finite", ok=bad == 0, value=bad, limit="0", message=message)
+
+
+def check_storable(image: NDArray[Any]) -> Check:
+    """Returns whether finite intensities fit into 16 bits, as every HU does."""
+    low, high = (float(image.min()), float(image.max())) if image.size else (0.0, 0.0)
+    worst = low if -low > high else high
+    message = f"intensities run from {low:.6g} to {high:.6g}, which cannot be HU"
+    ok = low >= -32768 and high <= 32767
+    return Check(name="int16", ok=ok, value=worst, limit="-32768..32767", message=message)
+
+
+def check_shapes(image: tuple[int, ...], label: tuple[int, ...]) -> Check:
+    """Returns whether image and label have the same shape."""
+    message = f"the image has shape {list(image)}, its label {list(label)}"
+    value = "x".join(str(size) for size in label)
+    limit = "x".join(str(size) for size in image)
+    return Check(name="shape", ok=image == label, value=value, limit=limit, message=message)
+
+
+def check_affines(displacement_voxels: float) -> Check:
+    """Returns whether image and label lie in the same place of the patient (half a voxel).
+
+    Headers written by different tools differ by rounding; only a shift that moves the labels
+    against the image is an error.
+    """
+    figure = round(displacement_voxels, 6)
+    message = f"image and label lie {figure:.4g} voxels apart at the worst corner"
+    ok = displacement_voxels <= 0.5
+    return Check(name="affine", ok=ok, value=figure, limit="<= 0.5 voxel", message=message)
+
+
+def check_spacing(spacing_mm: tuple[float, float, float]) -> Check:
+    """Returns whether the spacing can be a CT's in millimetres (and not in metres, say)."""
+    low, high = SPACING_MM
+    worst = max(spacing_mm, key=lambda mm: max(mm / high, low / mm if mm > 0 else np.inf))
+    shown = " x ".join(f"{mm:.4g}" for mm in spacing_mm)
+    message = f"the voxels measure {shown} mm (z, y, x)"
+    ok = all(low <= mm <= high for mm in spacing_mm)
+    limit = f"{low:g}..{high:g} mm"
+    return Check(name="spacing", ok=ok, value=float(worst), limit=limit, message=message)
+
+
+def _label_values(label: NDArray[Any], organs: tuple[str, ...]) -> Check:
+    highest = int(label.max()) if label.size else 0
+    message = f"the label holds {highest}, the set has organs 1..{len(organs)}"
+    ok = label.dtype == np.uint8 and highest <= len(organs)
+    limit = f"0..{len(organs)}"
+    return Check(name="labels", ok=ok, value=highest, limit=limit, message=message)
+
+
+def _label_not_empty(label: NDArray[Any]) -> Check:
+    count = int(np.count_nonzero(label))
+    message = f"{count} voxels of the label belong to an annotated organ"
+    return Check(name="not_empty", ok=count > 0, value=count, limit=">= 1", message=message)
+
+
+def check_hu(volume: Volume, organs: tuple[str, ...]) -> tuple[Check, ...]:
+    """Returns whether the intensities look like HU: four figures, each loose on purpose.
+
+    They must pass a CT cropped to the abdomen, with or without contrast, padded or windowed:
+    - `hu_low`: every CT of a trunk holds fat (-100), lung or air. An 8-bit picture, an MR, a
+      standardised image or a CT stored without its intercept has nothing under -50.
+    - `hu_tissue`: some of it is fat or soft tissue; an empty or constant scan has none.
+    - `hu_high`: bone and metal are rare; raw detector units lie far above.
+    - `hu_ORGAN`: liver, kidney, spleen and pancreas have medians within -50..350 HU. This
+      finds a shifted intercept behind padding, and labels that lie elsewhere.
+    """
+    image = volume.image
+    low, high = TISSUE_HU
+    return (
+        _share("hu_low", image < LOW_HU, f"under {LOW_HU} HU (fat, lung, air)", least=LOW_SHARE),
+        _share(
+            "hu_tissue",
+            (image > low) & (image < high),
+            f"between {low} and {high} HU (fat, soft tissue)",
+            least=TISSUE_SHARE,
+        ),
+        _share("hu_high", image > HIGH_HU, f"above {HIGH_HU} HU", most=HIGH_SHARE),
+        *_organ_medians(volume, organs),
+    )
+
+
+def _share(
+    name: str, mask: NDArray[np.bool_], where: str, *, least: float = 0.0, most: float = 1.0
+) -> Check:
+    share = float(np.count_nonzero(mask)) / max(mask.size, 1)
+    limit = f">= {least:g}" if least else f"<= {most:g}"
+    percent = f"{limit[:2]} {100 * (least or most):g} %"
+    message = f"{100 * share:.3g} % of the voxels lie {where}; in a CT it is {percent}"
+    ok = least <= share <= most
+    return Check(name=name, ok=ok, value=round(share, 6), limit=limit, message=message)
+
+
+def _organ_medians(volume: Volume, organs: tuple[str, ...]) -> Iterable[Check]:
+    low, high = SOFT_ORGAN_HU
+    for number, organ in enumerate(organs, start=1):
+        mask = volume.label == number
+        if not any(soft in organ for soft in SOFT_ORGANS) or not mask.any():
+            continue
+        median = float(np.median(volume.image[mask]))
+        message = f"{organ} has a median of {median:.0f} HU; it should be {low}..{high}"
+        ok = low <= median <= high
+        limit = f"{low}..{high} HU"
+        yield Check(name=f"hu_{organ}", ok=ok, value=median, limit=limit, message=message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A case as a reader found it: no volume where one of the reader's own checks failed.
+
+    `warnings` are single lines to show and keep, for what is odd but not wrong.
+    """
+
+    case: str
+    volume: Volume | None
+    checks: tuple[Check, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """What a set can be made from: an embedded set such as the phantom, or a reader.
+
+    `fingerprint` is a hash of everything that `volumes` depends on. A source may also have
+    `readings() -> Iterator[Reading]` (a reader that reports bad cases instead of raising at the
+    first), `origin` (plain values to store with the set, no path) and `warnings` (tuple[str]).
+    """
+
+    @property
+    def organs(self) -> tuple[str, ...]: ...  # noqa: D102 - described above
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+    def volumes(self) -> Iterator[Volume]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """A reading after all checks: `forced` names those that a person overrode.
+
+    `bad` is the sentence for the others that failed, "" for a good case.
+    """
+
+    reading: Reading
+    checks: tuple[Check, ...]
+    forced: tuple[str, ...]
+    bad: str
+
+
+def examine(source: Source, force: frozenset[str]) -> Iterator[Examined]:
+    """Yields every case of a source, checked; `force` names cases whose HU a person vouches for."""
+    readings = getattr(source, "readings", None)
+    plain = (Reading(case=volume.case, volume=volume) for volume in source.volumes())
+    for reading in readings() if readings else plain:
+        checks = reading.checks
+        if reading.volume is not None:
+            checks = (*checks, *check_volume(reading.volume, source.organs))
+        failed = [check for check in checks if not check.ok]
+        forced = [check for check in failed if check.forcible and reading.case in force]
+        bad = "; ".join(check.message for check in failed if check not in forced)
+        names = tuple(check.name for check in forced)
+        yield Examined(reading=reading, checks=checks, forced=names, bad=bad)
+
+
+def refusal(bad: Mapping[str, str], total: int) -> str:
+    """Returns the message for the bad cases (name -> what is wrong) among `total`."""
+    if not total:
+        return "nothing was added: the source holds no case"
+    lines = [f"case {case}: {why}" for case, why in bad.items()]
+    head = lines[0] if len(lines) == 1 else f"{len(lines)} of {total} cases are bad"
+    rest = [] if len(lines) == 1 else [f"  {line}" for line in lines]
+    advice = "repair it or use --skip-bad" if len(bad) < total else "repair it"
+    hint = "; if it is CT all the same: --force CASE" if "HU" in "".join(lines) else ""
+    return "\n".join([head, *rest, f"nothing was added: {advice}{hint}"])
+
+
+def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tuple[str, str]:
+    """Write a good case; return the checksums of its `case.json` and `image.npy`.
+
+    The case's `sha256` is that of its source's bytes (of its arrays where a source has none) and
+    of the annotated organs.
+    """
+    volume = examined.reading.volume
+    assert volume is not None  # the caller skips the others
+    folder.mkdir(parents=True)
+    np.save(folder / "image.npy", np.ascontiguousarray(volume.image), allow_pickle=False)
+    np.save(folder / "label.npy", np.ascontiguousarray(volume.label), allow_pickle=False)
+    files = {name: sha256_file(folder / name) for name in ("image.npy", "label.npy")}
+    annotated = [organ for organ in organs if organ in volume.annotated]
+    content = volume.source_sha256 or files
+    record = {
+        "annotated": annotated,
+        "source": volume.source,
+        "source_sha256": volume.source_sha256,
+        "sha256": content_hash([content, sorted(annotated)]),
+        "geometry": asdict(volume.geometry),
+        "shape": list(volume.image.shape),
+        "files": files,
+        "checks": [check.to_dict() for check in examined.checks],
+        "forced": list(examined.forced),
+    }
+    write_json(folder / "case.json", record)
+    return sha256_file(folder / "case.json"), files["image.npy"]
+
+
+def check_name(name: str) -> None:
+    """Raise BadInput unless a set may have that name."""
+    if not NAME.fullmatch(name):
+        raise BadInput(
+            f"{name!r} cannot name a data set: use letters, digits, '-' and '_', at most 64 and"
+            " no sign first (--name NAME)"
+        )
+
+
+def content_hash(value: Any) -> str:
+    """Returns the SHA-256 in hex of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return sha256(text.encode()).hexdigest()

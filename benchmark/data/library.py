@@ -1,0 +1,293 @@
+"""The data sets of a workspace: `ROOT/data/NAME/{dataset.json, cases/CASE/...}`.
+
+A set appears whole, by one rename, or not at all. It holds no absolute path and nothing of a
+source's header but the geometry, so that a workspace can be moved and shared. `dataset.json`
+holds the checksum of every `case.json`, which holds those of its two arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.data.checks import CASE, NAME, check_name, content_hash, examine, refusal, write_case
+from benchmark.data.checks import Source as Source  # a part of this module's interface
+from benchmark.data.embedded import embedded as embedded
+from benchmark.data.embedded import load_embedded as load_embedded
+from benchmark.data.geometry import geometry_from_dict
+from benchmark.data.volume import Geometry, Label, Volume
+from benchmark.errors import BadInput
+from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
+from benchmark.files.locks import lock
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is known of a case without opening its arrays; `shape` is canonical (Z, Y, X).
+
+    `sha256` is the hash of the source's bytes and of the annotated organs, so a changed label or
+    a changed list of annotated organs is another case.
+    """
+
+    name: str
+    annotated: tuple[str, ...]
+    source: str
+    sha256: str
+    geometry: Geometry
+    shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """A stored set; `origin` says what it was made from (never an absolute path)."""
+
+    name: str
+    organs: tuple[str, ...]
+    cases: tuple[Case, ...]
+    folder: Path
+    origin: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of the organs and of all cases' contents, whatever their names and order."""
+        return content_hash([list(self.organs), sorted(case.sha256 for case in self.cases)])
+
+    def case(self, name: str) -> Case:
+        """Returns the case of that name; raises BadInput with the known ones."""
+        known = {case.name: case for case in self.cases}
+        if name not in known:
+            raise BadInput(
+                f"data set {self.name!r} has no case {name!r}; it has {', '.join(known)}"
+            )
+        return known[name]
+
+    def record(self, case: str) -> dict[str, Any]:
+        """Returns `case.json` as plain values: `checks`, `forced`, `files`, `source_sha256`...
+
+        Raises BadInput for an unknown case and for a file that cannot be read.
+        """
+        path = self.folder / "cases" / self.case(case).name / "case.json"
+        try:
+            return dict(read_json(path))
+        except (OSError, ValueError) as error:
+            raise _damaged(self.folder, path, error, self.origin) from None
+
+    def load(self, case: str) -> Volume:
+        """Returns the volume. Raises BadInput when a stored file is missing or was changed."""
+        known, record = self.case(case), self.record(case)
+        return Volume(
+            case=case,
+            image=self._array(case, "image.npy", record),
+            label=self._array(case, "label.npy", record),
+            annotated=known.annotated,
+            geometry=known.geometry,
+            source=known.source,
+            source_sha256=record["source_sha256"],
+        )
+
+    def label(self, case: str) -> Label:
+        """Returns the label map alone. Raises BadInput like `load`."""
+        array: Label = self._array(case, "label.npy", self.record(case))
+        return array
+
+    def _array(self, case: str, name: str, record: Mapping[str, Any]) -> Any:
+        path = self.folder / "cases" / case / name
+        try:
+            if sha256_file(path) != record["files"][name]:
+                raise ValueError("its checksum differs")
+            return np.load(path, allow_pickle=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise _damaged(self.folder, path, error, self.origin) from None
+
+
+def add(
+    root: Path,
+    name: str,
+    source: Source,
+    *,
+    skip_bad: bool = False,
+    force: Collection[str] = (),
+    command: str = "",
+    say: Callable[[str], None] = lambda _: None,
+) -> DataSet:
+    """Store a source under a name and return the set; `say` gets warnings as single lines.
+
+    A set of that name from the same source is returned as it is. Bad cases are all listed in one
+    BadInput and nothing is added; `skip_bad` leaves them out instead; for the cases in `force`
+    an implausible HU is recorded, not refused. `command` is what adds the set again, for the
+    message when it is found damaged. Raises BadInput too for another set under the same name, an
+    unknown case in `force`, and a workspace that cannot be written.
+    """
+    check_name(name)
+    final = root / "data" / name
+    try:
+        with _locked(final):
+            if not final.exists():
+                with commit_folder(final) as folder:
+                    _write(folder, source, skip_bad, frozenset(force), command, say)
+                return _open(final)
+    except OSError as error:
+        if not final.is_dir():  # else another process was faster
+            what = f"cannot write in the workspace {root}: {error.strerror or error}"
+            raise BadInput(f"{what}; choose another with --root") from None
+    return _same(final, source, frozenset(force))
+
+
+def open_dataset(root: Path, name: str, *, say: Callable[[str], None] = lambda _: None) -> DataSet:
+    """Return a set of the workspace, else make it from the entry point of that name.
+
+    `say` gets one line when an embedded set is written for the first time, and a warning when a
+    stored one is not what its package makes now. Raises BadInput with the known names for an
+    unknown one, and for a set that is damaged.
+    """
+    point = embedded().get(name)
+    if name in _stored_names(root):
+        stored = _open(root / "data" / name)
+        if point and not stored.origin["command"]:  # written from the entry point
+            _warn_if_outdated(stored, point, say)
+        return stored
+    if point is None:
+        known = f"known: {', '.join(known_names(root)) or 'none'}"
+        raise BadInput(f"no data set {name!r}; {known}. See 'bench data add folder PATH'")
+    source = load_embedded(point)
+    say(f"the embedded data set {name!r} is written to the workspace, once")
+    return add(root, name, source, say=say)
+
+
+def _warn_if_outdated(stored: DataSet, point: EntryPoint, say: Callable[[str], None]) -> None:
+    with suppress(BadInput):  # its package is broken or gone: the stored set is still good
+        if load_embedded(point).fingerprint != stored.origin["fingerprint"]:
+            again = f"to renew it, remove {stored.folder} and give the same command again"
+            say(f"warning: data set {stored.name!r} was made by another recipe; {again}")
+
+
+def list_datasets(root: Path, *, say: Callable[[str], None] = lambda _: None) -> list[DataSet]:
+    """Return the sets of the workspace by name; `say` gets a line for each damaged one."""
+    sets = []
+    for name in _stored_names(root):
+        try:
+            sets.append(_open(root / "data" / name))
+        except BadInput as error:
+            say(str(error))
+    return sets
+
+
+def known_names(root: Path) -> list[str]:
+    """Return the names of all sets that `open_dataset` finds, sorted; loads none."""
+    return sorted({*_stored_names(root), *embedded()})
+
+
+def _write(
+    folder: Path,
+    source: Source,
+    skip_bad: bool,
+    force: frozenset[str],
+    command: str,
+    say: Callable[[str], None],
+) -> None:
+    """Fill `folder` with all good cases of the source; raises BadInput as `add` says."""
+    cases: dict[str, str] = {}  # name -> checksum of case.json
+    bad: dict[str, str] = {}
+    images: dict[str, str] = {}  # checksum of image.npy -> first case
+    warnings = list(getattr(source, "warnings", ()))
+    for examined in examine(source, force):
+        case = examined.reading.case
+        if not CASE.fullmatch(case) or case in {*cases, *bad}:
+            raise BadInput(f"{case!r} cannot name a case: it comes twice, or is no plain name")
+        warnings += [f"case {case}: {warning}" for warning in examined.reading.warnings]
+        if examined.bad or examined.reading.volume is None:
+            bad[case] = examined.bad
+            continue
+        cases[case], image = write_case(folder / "cases" / case, examined, source.organs)
+        if (twin := images.setdefault(image, case)) != case:
+            warnings.append(f"case {case}: its image is the same as that of {twin}")
+    if unknown := sorted(force - {*cases, *bad}):
+        raise BadInput(f"--force names no case of this source: {', '.join(unknown)}")
+    if (bad and not skip_bad) or not cases:
+        raise BadInput(refusal(bad, len(cases) + len(bad)))
+    for line in [*warnings, *(f"left out case {case}: {why}" for case, why in bad.items())]:
+        say(line)
+    origin = dict(getattr(source, "origin", {}), command=command, skipped=bad)
+    origin |= {"fingerprint": source.fingerprint, "warnings": warnings}
+    values = {"format": FORMAT, "organs": list(source.organs), "cases": cases, "origin": origin}
+    write_json(folder / "dataset.json", values)
+
+
+def _open(folder: Path) -> DataSet:
+    """Return the stored set in `folder`; raises BadInput naming the file that is damaged."""
+    path, origin = folder / "dataset.json", {}
+    try:
+        values = read_json(path)
+        origin = dict(values["origin"])
+        if values["format"] != FORMAT:
+            raise ValueError(f"format {values['format']} is not {FORMAT}")
+        cases = []
+        for name, checksum in sorted(values["cases"].items()):
+            path = folder / "cases" / name / "case.json"
+            if sha256_file(path) != checksum:
+                raise ValueError("its checksum differs")
+            cases.append(_case(name, read_json(path)))
+        organs, name = tuple(values["organs"]), folder.name
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, path, error, origin) from None
+    return DataSet(name=name, organs=organs, cases=tuple(cases), folder=folder, origin=origin)
+
+
+def _case(name: str, record: Mapping[str, Any]) -> Case:
+    z, y, x = record["shape"]
+    return Case(
+        name=name,
+        annotated=tuple(record["annotated"]),
+        source=record["source"],
+        sha256=record["sha256"],
+        geometry=geometry_from_dict(record["geometry"]),
+        shape=(z, y, x),
+    )
+
+
+def _same(final: Path, source: Source, force: frozenset[str]) -> DataSet:
+    """Return the stored set when it came from this source; else raise BadInput."""
+    stored = _open(final)
+    if stored.origin["fingerprint"] != source.fingerprint:
+        what = "exists and holds another source (or the files changed since)"
+    elif left_out := sorted(force & set(stored.origin["skipped"])):
+        what = f"exists and was added without {', '.join(left_out)}"
+    else:
+        return stored
+    raise BadInput(f"data set {final.name!r} {what}: choose another --name, or remove {final}")
+
+
+def _damaged(folder: Path, path: Path, error: Exception, origin: Mapping[str, Any]) -> BadInput:
+    command = origin.get("command")
+    again = f"add it again: {command}" if command else "an embedded set is then written again"
+    reason = getattr(error, "strerror", None) or error
+    return BadInput(f"{path} is damaged ({reason}); remove {folder}, then {again}")
+
+
+def _stored_names(root: Path) -> list[str]:
+    found = (root / "data").glob("*/dataset.json")
+    return sorted(path.parent.name for path in found if NAME.fullmatch(path.parent.name))
+
+
+@contextmanager
+def _locked(final: Path) -> Iterator[None]:
+    """Let one process at a time write `final`; the lock lies beside it and is removed.
+
+    Whoever waited on the removed file may then run beside a newcomer; the rename of
+    `commit_folder` decides between them, so the set stays whole.
+    """
+    path = final.parent / f"{final.name}.lock"
+    with lock(path):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps an open file
+                path.unlink()

@@ -1,0 +1,1 @@
+"""Readers: one file per layout on a user's disk. Each yields `Volume`s and raises `BadInput`."""

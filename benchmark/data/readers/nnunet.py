@@ -1,0 +1,297 @@
+"""Data sets in nnU-Net's raw layout: `dataset.json`, `imagesTr/`, `labelsTr/`.
+
+Read are both forms of `dataset.json` (names to ids, and Medical Decathlon's ids to names) and
+images with or without the channel's `_0000`. Beyond nnU-Net, the organs that were annotated in a
+case may be listed: `"annotated": {"CASE": ["liver"]}` in `dataset.json`, or the same mapping in
+`annotated.json` beside it. Cases that are not named have all organs annotated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.checks import (
+    Check,
+    Reading,
+    check_affines,
+    check_finite,
+    check_shapes,
+    check_storable,
+    content_hash,
+)
+from benchmark.data.geometry import (
+    BadFile,
+    Nifti,
+    corner_displacement_voxels,
+    read_nifti,
+    to_canonical,
+)
+from benchmark.data.volume import Volume
+from benchmark.errors import BadInput
+from benchmark.files.atomic import sha256_file
+
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+
+
+def default_name(folder: Path) -> str:
+    """Returns the set's name: the folder's in lower case without nnU-Net's `DatasetNNN_`."""
+    return re.sub(r"^dataset\d{3}_(?=.)", "", folder.resolve().name.lower())
+
+
+def organ_name(text: str) -> str:
+    """Returns a name in lower_snake_case: "Left Kidney" and "leftKidney" are left_kidney.
+
+    Raises BadInput when no letter or digit is in it.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
+    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    if not name:
+        raise BadInput(f"dataset.json names an organ {text!r}: use letters and digits")
+    return name
+
+
+class NnUNetRaw:
+    """A source (see `benchmark.data.library`) over a folder in nnU-Net's raw layout.
+
+    The constructor reads the descriptions and lists the files; it raises BadInput for what is
+    wrong with the folder as a whole. What is wrong with a case is in its `Reading`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        described = _description(folder)
+        self._ids, self._ignore = _label_ids(described.get("labels"))
+        self.organs = tuple(self._ids.values())
+        ending = str(described.get("file_ending", ".nii.gz"))
+        if ending not in (".nii", ".nii.gz"):
+            raise BadInput(f"{folder}: files end in {ending!r}; convert them to .nii.gz")
+        self._labels = _files(folder / "labelsTr", ending)
+        self._images = _image_files(folder / "imagesTr", ending, self._labels)
+        self.cases = tuple(sorted({*self._images, *self._labels}))
+        if not self.cases:
+            raise BadInput(f"{folder}: no {ending} file in imagesTr and labelsTr")
+        self._annotated = _annotated(folder, described, self.organs, self.cases)
+        self.warnings = _warnings(described, len(self.cases))
+        self.origin = {"reader": "nnunet", "folder": folder.resolve().name}
+        self._sha256: dict[Path, str] = {}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The hash of all files, the label ids and the annotated organs; reads what was not."""
+        cases = [(c, self._source_sha256(c), self._annotated.get(c)) for c in self.cases]
+        return content_hash([list(self.organs), cases])
+
+    def volumes(self) -> Iterator[Volume]:
+        """Yields all cases; raises BadInput at the first bad one."""
+        for reading in self.readings():
+            if reading.volume is None:
+                why = "; ".join(check.message for check in reading.checks if not check.ok)
+                raise BadInput(f"case {reading.case}: {why}")
+            yield reading.volume
+
+    def readings(self) -> Iterator[Reading]:
+        """Yields every case in the order of names, good or bad."""
+        for case in self.cases:
+            try:
+                yield self._read(case)
+            except BadFile as error:
+                yield Reading(case=case, volume=None, checks=(error.check,))
+
+    def _read(self, case: str) -> Reading:
+        """Returns the case; raises BadFile when one of its files is missing or unreadable."""
+        for kind, files in (("imagesTr", self._images), ("labelsTr", self._labels)):
+            if case not in files:
+                message = f"it has no file in {kind}"
+                raise BadFile("pair", "missing", "image and label", message)
+        image, label = read_nifti(self._images[case]), read_nifti(self._labels[case])
+        self._sha256 |= {self._images[case]: image.sha256, self._labels[case]: label.sha256}
+        warnings = [*image.warnings]
+        checks = _pair_checks(image, label, warnings)
+        annotated = self._annotated.get(case, self.organs)
+        if not all(check.ok for check in checks):
+            return Reading(case=case, volume=None, checks=checks, warnings=tuple(warnings))
+        label_ijk = self._own_ids(_integers(label.array), annotated, warnings)
+        volume = self._volume(case, annotated, image, label_ijk)
+        return Reading(case=case, volume=volume, checks=checks, warnings=tuple(warnings))
+
+    def _volume(
+        self, case: str, annotated: tuple[str, ...], image: Nifti, label_ijk: NDArray[np.uint8]
+    ) -> Volume:
+        image_ZYX, geometry = to_canonical(np.rint(image.array).astype(np.int16), image.affine)
+        label_ZYX, sha256 = to_canonical(label_ijk, image.affine)[0], self._source_sha256(case)
+        return Volume(
+            case=case,
+            image=image_ZYX,
+            label=label_ZYX,
+            annotated=annotated,
+            geometry=geometry,
+            source_sha256=sha256,
+        )
+
+    def _own_ids(
+        self, label: NDArray[Any], annotated: tuple[str, ...], warnings: list[str]
+    ) -> NDArray[np.uint8]:
+        """Returns the label with ids 1..K in the order of the organs.
+
+        Voxels of an organ that is not annotated in the case become 0, with a warning: what is
+        known of such an organ may be incomplete. Raises BadFile for ids that are not described.
+        """
+        values, numbers = np.unique(label[label != 0], return_counts=True)
+        counts = dict(zip(values.tolist(), numbers.tolist(), strict=True))
+        if unknown := sorted(set(counts) - {0, *self._ids}):
+            shown = ", ".join(f"{counts[number]} voxels with {number}" for number in unknown[:5])
+            known = ", ".join(str(number) for number in (0, *self._ids))
+            message = f"the label has {shown}; dataset.json describes {known}"
+            if self._ignore in unknown:
+                message += f". {self._ignore} is 'ignore', which cannot be stored: relabel it"
+            raise BadFile("labels", shown, known, message)
+        result = np.zeros(label.shape, dtype=np.uint8)
+        for position, (number, organ) in enumerate(self._ids.items(), start=1):
+            if organ in annotated:
+                result[label == number] = position
+            elif number in counts:
+                warnings.append(f"{counts[number]} voxels of {organ} dropped: not annotated here")
+        return result
+
+    def _source_sha256(self, case: str) -> str:
+        paths = [files.get(case) for files in (self._images, self._labels)]
+        for path in paths:
+            if path is not None and path not in self._sha256:
+                self._sha256[path] = sha256_file(path)
+        return content_hash(
+            [[self._sha256[p] if p else "" for p in paths], list(self._ids.items())]
+        )
+
+
+def _pair_checks(image: Nifti, label: Nifti, warnings: list[str]) -> tuple[Check, ...]:
+    shapes = check_shapes(image.array.shape, label.array.shape)
+    finite = check_finite(image.array)
+    if not shapes.ok:
+        return (shapes, finite)
+    moved = corner_displacement_voxels(image.affine, label.affine, image.array.shape)
+    affines = check_affines(moved)
+    if affines.ok and moved > 1e-3:
+        warnings.append(affines.message)
+    return (affines, finite, *((check_storable(image.array),) if finite.ok else ()))
+
+
+def _integers(label: NDArray[Any]) -> NDArray[Any]:
+    """Returns the label as integers; float files hold 2.9999999 for 3. Raises BadFile else."""
+    if label.dtype.kind in "iu":
+        return label
+    sane = np.abs(label) < 2**31  # neither NaN nor infinite, too
+    bad = int(np.count_nonzero(~sane))
+    off = 0.0 if bad else float(np.max(np.abs(label - np.rint(label))))
+    if bad or off >= 1e-3:
+        what = f"{bad} voxels are not finite" if bad else f"some are off by {off:.3g}"
+        message = f"the label does not hold whole numbers: {what}"
+        raise BadFile("label_integers", off, "< 0.001", message)
+    whole: NDArray[np.int64] = np.rint(label).astype(np.int64)
+    return whole
+
+
+def _description(folder: Path) -> Mapping[str, Any]:
+    """Returns `dataset.json`; raises BadInput saying what the folder lacks."""
+    if not folder.is_dir():
+        raise BadInput(f"no folder {folder}: give the folder that holds dataset.json")
+    if not any(folder.iterdir()):
+        raise BadInput(f"the folder {folder} is empty: dataset.json, imagesTr, labelsTr wanted")
+    for name in ("dataset.json", "imagesTr", "labelsTr"):
+        if not (folder / name).exists():
+            raise BadInput(f"{folder} has no {name}: it is not a folder in nnU-Net's raw layout")
+    described = _read_json(folder / "dataset.json")
+    channels = described.get("channel_names", described.get("modality", {}))
+    if isinstance(channels, dict) and len(channels) > 1:
+        raise BadInput(f"{folder} has {len(channels)} channels; a CT has one")
+    return described
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise BadInput(f"{path} holds no JSON object")
+    return values
+
+
+def _label_ids(labels: Any) -> tuple[dict[int, str], int | None]:
+    """Returns id -> organ in the order of the file, without background, and the ignore id."""
+    if not isinstance(labels, dict) or not labels:
+        raise BadInput('dataset.json has no \'labels\' such as {"background": 0, "liver": 1}')
+    ids: dict[int, str] = {}
+    by_id = all(str(key).isdecimal() for key in labels)
+    for key, value in labels.items():
+        number, text = (key, value) if by_id else (value, key)
+        if isinstance(number, bool | list | dict) or not str(number).isdecimal():
+            raise BadInput(f"dataset.json: label {text!r} has the id {number!r}; use one number")
+        organ = organ_name(str(text))
+        if int(number) in ids or organ in ids.values():
+            raise BadInput(f"dataset.json: the label {organ} = {number} is described twice")
+        ids[int(number)] = organ
+    if ids.pop(0, "background") != "background" or "background" in ids.values():
+        raise BadInput("dataset.json: label 0 must be the background, and nothing else")
+    ignore = next((number for number, organ in ids.items() if organ == "ignore"), None)
+    if ignore is not None:
+        del ids[ignore]
+    if not 1 <= len(ids) <= 255:
+        raise BadInput(f"dataset.json describes {len(ids)} organs; 1 to 255 can be stored")
+    return ids, ignore
+
+
+def _files(folder: Path, ending: str) -> dict[str, Path]:
+    """Returns the files by name without ending; hidden ones (`._x.nii.gz`) are left out."""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    seen = [path for path in paths if path.name.endswith(ending) and path.name[0] != "."]
+    return {path.name.removesuffix(ending): path for path in seen}
+
+
+def _image_files(folder: Path, ending: str, labels: Mapping[str, Path]) -> dict[str, Path]:
+    """Returns the images by case; raises BadInput where a case has a second channel."""
+    images: dict[str, Path] = {}
+    for stem, path in _files(folder, ending).items():
+        match = _CHANNEL.fullmatch(stem)
+        if match is None or (stem in labels and match["case"] not in labels):
+            images[stem] = path  # Medical Decathlon's form: the image is called as its label
+        elif match["channel"] != "0000":
+            raise BadInput(f"{path} is another channel of {match['case']}; a CT has one")
+        else:
+            images[match["case"]] = path
+    return images
+
+
+def _annotated(
+    folder: Path, described: Mapping[str, Any], organs: tuple[str, ...], cases: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Returns the annotated organs of the cases that are listed, in the order of the set."""
+    path, listed = folder / "dataset.json", described.get("annotated", {})
+    if (folder / "annotated.json").exists():
+        path = folder / "annotated.json"
+        listed = _read_json(path)
+    result = {}
+    for case, names in listed.items() if isinstance(listed, dict) else [("", listed)]:
+        if case not in cases:
+            raise BadInput(f"{path}: 'annotated' names a case {case!r} that does not exist")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadInput(f"{path}: 'annotated' of {case} is no list of organs")
+        wanted = {organ_name(name) for name in names}
+        if unknown := sorted(wanted - set(organs)):
+            raise BadInput(f"{path}: case {case} names {', '.join(unknown)}, not in 'labels'")
+        result[case] = tuple(organ for organ in organs if organ in wanted)
+    return result
+
+
+def _warnings(described: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    said = described.get("numTraining", count)
+    if said == count:
+        return ()
+    return (f"dataset.json says numTraining = {said}, the folder has {count} cases",)
