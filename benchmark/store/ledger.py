@@ -1,0 +1,84 @@
+"""The ledger: which label, fold and seed of which suite is which key. Names live here alone.
+
+ledger/SUITE/CELL.json      one small file a cell, replaced by one rename
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import BadInput
+from benchmark.files.atomic import commit_file, read_json, write_json
+from benchmark.plan.keys import canonical, digest
+
+DEFAULT_SUITE = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One cell: a row's label in one fold with one seed, and where its result lies.
+
+    `part` is "test", or "inner" for the inner validation patients that tuning sees. `state` is
+    started, done or failed (with `error`). `nodes` are the keys of all its trainings in order.
+    """
+
+    dataset: str
+    row: str
+    label: str
+    preset: str
+    overrides: Mapping[str, Any]
+    fold: int
+    seed: int
+    part: str
+    key: str
+    evaluation: str
+    split: str
+    nodes: tuple[str, ...]
+    suite: str = DEFAULT_SUITE
+    state: str = "started"
+    error: str = ""
+    flags: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The name of the cell's file: a hash of what a person would call it by; `xi=1` and
+        `xi=1.0` are one."""
+        named = [self.dataset, self.label, self.preset, canonical(self.overrides)]
+        return digest([*named, self.fold, self.seed, self.part])
+
+
+class Ledger:
+    """All entries under `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, entry: Entry) -> None:
+        """Write or replace an entry."""
+        with commit_file(self.folder / entry.suite / f"{entry.name}.json") as temporary:
+            write_json(temporary, asdict(entry))
+
+    def entries(self, suite: str | None = None) -> list[Entry]:
+        """Return the entries of one suite, or of all, in a fixed order. Raises `BadInput` for a
+        file that cannot be read."""
+        found = [_entry(path) for path in self.folder.glob(f"{suite or '*'}/*.json")]
+        return sorted(found, key=lambda e: (e.suite, e.dataset, e.label, e.preset, e.seed, e.fold))
+
+
+def _entry(path: Path) -> Entry:
+    known = {item.name for item in fields(Entry)}
+    try:
+        value = read_json(path)
+        chosen = {name: item for name, item in value.items() if name in known}
+        for name in ("nodes", "flags"):
+            chosen[name] = tuple(chosen.get(name, ()))
+        return Entry(**chosen)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"{path} is damaged ({error}): remove it, and the next run of its row writes it again"
+        ) from error

@@ -1,0 +1,189 @@
+"""Trained networks by content key: one folder a key, committed by one rename under a lock.
+
+    objects/KEY/NET.safetensors, record.json, checksums.json
+    objects/KEY.partial/STEP/...      the two newest checkpoints of a training that is not done
+    objects/aside/KEY-N/              what was found damaged, or was replaced by --fresh
+
+Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from benchmark.files.atomic import (
+    CHECKSUMS,
+    commit_folder,
+    damage,
+    read_json,
+    sha256_file,
+    write_json,
+)
+from benchmark.files.locks import is_held, lock
+from benchmark.training.meter import Epoch
+from benchmark.training.trainer import State
+
+KEPT_CHECKPOINTS = 2
+KEY = re.compile(r"[0-9a-f]{20}")  # `glob` also finds what a living writer prepares
+
+
+class Objects:
+    """The store of trained networks under `folder`; `warn` is told what was set aside."""
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._warn = warn
+
+    def lock(self, key: str) -> FileLock:
+        """Return the lock of a key: a second worker waits, then finds the result."""
+        return lock(self.folder / f"{key}.lock")
+
+    def is_training(self, key: str) -> bool:
+        """Return whether a living process trains this key."""
+        return is_held(self.folder / f"{key}.lock")
+
+    def has(self, key: str) -> bool:
+        """Return whether the object is there and its record is as it was written."""
+        folder = self.folder / key
+        try:
+            expected = read_json(folder / CHECKSUMS)["record.json"]
+            return bool(sha256_file(folder / "record.json") == expected)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def whole(self, key: str) -> bool:
+        """Return whether the object is there and matches its checksums; a damaged one is set
+        aside, with a warning."""
+        if not (self.folder / key).exists():
+            return False
+        fault = damage(self.folder / key)
+        if fault:
+            place = self.set_aside(key)
+            self._warn(f"object {key} is damaged ({fault}): set aside as {place.name}")
+        return not fault
+
+    def set_aside(self, key: str) -> Path:
+        """Move an object out of the way; return where it lies now."""
+        for number in itertools.count():
+            place = self.folder / "aside" / f"{key}-{number}"
+            if not place.exists():
+                break
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return (self.folder / key).rename(place)
+
+    def stored(self) -> list[str]:
+        """Return the keys of all objects, damaged ones too, sorted."""
+        return sorted(p.name for p in self.folder.glob("*") if KEY.fullmatch(p.name))
+
+    def record(self, key: str) -> dict[str, Any]:
+        """Return the record of an object: spec, history, timings, versions, code."""
+        return dict(read_json(self.folder / key / "record.json"))
+
+    def weights(self, key: str, net: str) -> dict[str, Tensor]:
+        """Return the weights of one network of an object, on the CPU."""
+        return dict(load_file(self.folder / key / f"{net}.safetensors"))
+
+    def weight_files(self, key: str) -> list[Path]:
+        """Return the weight files of an object."""
+        return sorted((self.folder / key).glob("*.safetensors"))
+
+    def commit(
+        self, key: str, nets: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]
+    ) -> None:
+        """Write an object whole, then drop its checkpoints. The caller holds the lock."""
+        with commit_folder(self.folder / key, checksums=True) as folder:
+            for name, state in nets.items():
+                save_file(_plain(state), folder / f"{name}.safetensors")
+            write_json(folder / "record.json", dict(record))
+        self.drop_checkpoints(key)
+
+    def save_checkpoint(self, key: str, state: State, about: Mapping[str, Any]) -> None:
+        """Write a checkpoint whole and keep the one before it. `about`: hardware and code."""
+        partial = self.folder / f"{key}.partial"
+        final = partial / f"{state.step:09d}"
+        if final.exists():
+            shutil.rmtree(final)
+        with commit_folder(final, checksums=True) as folder:
+            save_file(_plain(state.tensors), folder / "state.safetensors")
+            epochs = [asdict(epoch) for epoch in state.epochs]
+            write_json(folder / "state.json", {**about, "step": state.step, "epochs": epochs})
+        for old in sorted(_checkpoints(partial))[:-KEPT_CHECKPOINTS]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def checkpoint(self, key: str) -> tuple[State, dict[str, Any]] | None:
+        """Return the newest whole checkpoint with what was said about it, or None."""
+        for folder in sorted(_checkpoints(self.folder / f"{key}.partial"), reverse=True):
+            fault = damage(folder)
+            if not fault:
+                about = read_json(folder / "state.json")
+                epochs = tuple(Epoch(**epoch) for epoch in about.pop("epochs"))
+                tensors = load_file(folder / "state.safetensors")
+                return State(step=about["step"], tensors=tensors, epochs=epochs), about
+            self._warn(f"checkpoint {folder.name} of {key} is damaged ({fault}): not using it")
+            shutil.rmtree(folder, ignore_errors=True)  # else it would be kept as the newest
+        return None
+
+    def checkpoint_step(self, key: str) -> int | None:
+        """Return the step of the newest checkpoint of a training that is not done, or None."""
+        steps = [int(path.name) for path in _checkpoints(self.folder / f"{key}.partial")]
+        return max(steps, default=None)
+
+    def drop_checkpoints(self, key: str) -> None:
+        """Remove the checkpoints of a key."""
+        shutil.rmtree(self.folder / f"{key}.partial", ignore_errors=True)
+
+    def remove(self, key: str) -> bool:
+        """Remove an object and its checkpoints; return whether nobody trains it just now."""
+        try:
+            with lock(self.folder / f"{key}.lock", seconds=0):
+                shutil.rmtree(self.folder / key, ignore_errors=True)
+                self.drop_checkpoints(key)
+                return True
+        except Timeout:
+            return False
+
+    def unused(self, used: set[str]) -> list[str]:
+        """Return the keys, also of unfinished trainings, that are not in `used` and that no
+        living process trains."""
+        partial = {path.name.removesuffix(".partial") for path in self.folder.glob("*.partial")}
+        keys = sorted({*self.stored(), *partial} - used)
+        return [key for key in keys if not self.is_training(key)]
+
+    def clear_aside(self) -> None:
+        """Remove what was set aside."""
+        shutil.rmtree(self.folder / "aside", ignore_errors=True)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield (key, "" or what is wrong) for every object; changes nothing."""
+        for key in self.stored():
+            fault = damage(self.folder / key)
+            yield key, fault or self._unreadable(key)
+
+    def _unreadable(self, key: str) -> str:
+        for path in self.weight_files(key):
+            try:
+                with safe_open(path, framework="pt") as file:
+                    file.keys()
+            except (SafetensorError, OSError) as error:
+                return f"{path.name}: {error}"
+        return ""
+
+
+def _checkpoints(partial: Path) -> list[Path]:
+    return [path for path in partial.glob("*") if path.name.isdigit()]
+
+
+def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous copies on the host: the file format knows neither strides nor devices."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}

@@ -1,0 +1,155 @@
+"""Rows and predicted label maps by key.
+
+    results/KEY/EVALUATION/rows.parquet, labels.npz, checksums.json
+
+One row a case, organ and metric; never only a mean. EVALUATION names what was evaluated: the
+network, the test cases' bytes, and the version of the scoring.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from benchmark.files.atomic import commit_folder, damage
+from benchmark.files.locks import lock
+
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("seed", pa.int64()),
+        ("fold", pa.int64()),
+        ("case", pa.string()),
+        ("organ", pa.string()),
+        ("state", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),  # NaN where the metric is undefined for the state
+        ("unit", pa.string()),
+        ("n_voxels_true", pa.int64()),
+        ("code", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRow:
+    """One measured value. `code` is the fingerprint of the source that measured it."""
+
+    key: str
+    seed: int
+    fold: int
+    case: str
+    organ: str
+    state: str
+    metric: str
+    value: float
+    unit: str
+    n_voxels_true: int
+    code: str
+
+
+class Results:
+    """The store of rows under `folder`; `warn` is told what was set aside."""
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._warn = warn
+
+    def lock(self, key: str, evaluation: str) -> FileLock:
+        """Return the lock of one evaluation."""
+        return lock(self.folder / f"{key}-{evaluation}.lock")
+
+    def path(self, key: str, evaluation: str) -> Path:
+        """Return the folder of one evaluation."""
+        return self.folder / key / evaluation
+
+    def has(self, key: str, evaluation: str) -> bool:
+        """Return whether the rows are there."""
+        return (self.path(key, evaluation) / "rows.parquet").is_file()
+
+    def whole(self, key: str, evaluation: str) -> bool:
+        """Return whether the rows are there and match their checksums; damaged ones are moved
+        out of the way with a warning, since they can be computed again."""
+        folder = self.path(key, evaluation)
+        if not folder.exists():
+            return False
+        fault = damage(folder)
+        if fault:
+            self._warn(f"rows of {key} are damaged ({fault}): they are computed again")
+            self.discard(key, evaluation)
+        return not fault
+
+    def intact(self, key: str, evaluation: str) -> bool:
+        """Return whether the rows are there and match their checksums; changes nothing."""
+        return self.has(key, evaluation) and not damage(self.path(key, evaluation))
+
+    def discard_all(self, key: str) -> None:
+        """Move all evaluations of a key out of the way: its networks are no more."""
+        for stored, evaluation in self._all():
+            if stored == key:
+                self.discard(key, evaluation)
+
+    def discard(self, key: str, evaluation: str) -> None:
+        """Move an evaluation out of the way."""
+        folder = self.path(key, evaluation)
+        aside = self.folder / "aside" / f"{key}-{evaluation}"
+        number = sum(1 for _ in aside.parent.glob(f"{aside.name}-*"))
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(aside.with_name(f"{aside.name}-{number}"))
+
+    def commit(
+        self,
+        key: str,
+        evaluation: str,
+        rows: Iterable[ResultRow],
+        labels: Mapping[str, NDArray[np.uint8]],
+    ) -> None:
+        """Write rows and predicted label maps (by case) whole. The caller holds the lock."""
+        table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+        with commit_folder(self.path(key, evaluation), checksums=True) as folder:
+            pq.write_table(table, folder / "rows.parquet")
+            arrays: dict[str, Any] = dict(labels)
+            np.savez_compressed(folder / "labels.npz", **arrays)
+
+    def rows(self, key: str, evaluation: str) -> list[ResultRow]:
+        """Return the rows of one evaluation."""
+        table = pq.read_table(self.path(key, evaluation) / "rows.parquet", schema=SCHEMA)
+        return [ResultRow(**row) for row in table.to_pylist()]
+
+    def labels(self, key: str, evaluation: str, case: str) -> NDArray[np.uint8]:
+        """Return the predicted label map (Z, Y, X) of a case on its native grid."""
+        with np.load(self.path(key, evaluation) / "labels.npz", allow_pickle=False) as file:
+            array: NDArray[np.uint8] = file[case]
+        return array
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield (KEY/EVALUATION, "" or what is wrong) for every evaluation; changes nothing."""
+        for key, evaluation in self._all():
+            yield f"{key}/{evaluation}", damage(self.path(key, evaluation))
+
+    def unused(self, used: set[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return the (key, evaluation) pairs that are not in `used`."""
+        return [pair for pair in self._all() if pair not in used]
+
+    def remove(self, key: str, evaluation: str) -> None:
+        """Remove an evaluation."""
+        shutil.rmtree(self.path(key, evaluation), ignore_errors=True)
+
+    def clear_aside(self) -> None:
+        """Remove what was set aside."""
+        shutil.rmtree(self.folder / "aside", ignore_errors=True)
+
+    def _all(self) -> list[tuple[str, str]]:
+        files = sorted(self.folder.glob("*/*/rows.parquet"))
+        found = [(path.parts[-3], path.parts[-2]) for path in files]
+        # `glob` also finds what a living writer prepares, under a name with a dot
+        return [pair for pair in found if pair[0] != "aside" and not pair[1].startswith(".")]

@@ -1,0 +1,111 @@
+"""Rows and label maps by key; the ledger's names."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_process import flip
+
+from benchmark.errors import BadInput
+from benchmark.store.ledger import Entry, Ledger
+from benchmark.store.results import ResultRow, Results
+from benchmark.store.workspace import open_workspace
+
+KEY, EVALUATION = "0123456789abcdef0123", "0123456789ab"
+ROW = ResultRow(
+    key=KEY, seed=2**63 - 1, fold=1, case="a b", organ="liver", state="missed", metric="assd",
+    value=math.nan, unit="mm", n_voxels_true=7, code="c",
+)  # fmt: skip
+ENTRY = Entry(
+    dataset="set", row="fsm", label="fsm[xi=1]", preset="quick", overrides={"xi": 1}, fold=0,
+    seed=0, part="test", key=KEY, evaluation=EVALUATION, split="s", nodes=("p", KEY),
+)  # fmt: skip
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def results(tmp_path: Path, warnings: list[str]) -> Results:
+    made = Results(tmp_path / "results", warnings.append)
+    labels = {"a b": np.full((2, 3, 4), 3, dtype=np.uint8)}
+    made.commit(KEY, EVALUATION, [ROW, replace(ROW, value=0.1 + 0.2, metric="dsc")], labels)
+    return made
+
+
+def test_rows_and_labels_come_back_exactly(results: Results) -> None:
+    undefined, defined = results.rows(KEY, EVALUATION)
+    assert math.isnan(undefined.value) and replace(undefined, value=0.0) == replace(ROW, value=0.0)
+    assert defined.value == 0.1 + 0.2
+    labels = results.labels(KEY, EVALUATION, "a b")
+    assert labels.dtype == np.uint8 and labels.shape == (2, 3, 4) and (labels == 3).all()
+    assert results.whole(KEY, EVALUATION) and list(results.faults()) == [
+        (f"{KEY}/{EVALUATION}", "")
+    ]
+
+
+@pytest.mark.parametrize("file", ["rows.parquet", "labels.npz", "checksums.json"])
+def test_damage_moves_rows_away(results: Results, warnings: list[str], file: str) -> None:
+    flip(results.path(KEY, EVALUATION) / file, 5)
+    assert not results.intact(KEY, EVALUATION) and not warnings
+    assert results.has(KEY, EVALUATION), "looking changes nothing"
+    assert not results.whole(KEY, EVALUATION)
+    assert KEY in warnings[0] and not results.has(KEY, EVALUATION)
+    results.commit(KEY, EVALUATION, [ROW], {})
+    assert results.intact(KEY, EVALUATION)
+    assert list(results.faults()) == [(f"{KEY}/{EVALUATION}", "")], "what lies aside is no result"
+
+
+def test_discard_all_of_a_key(results: Results) -> None:
+    results.commit(KEY, "f" * 12, [ROW], {})
+    results.commit("f" * 20, EVALUATION, [ROW], {})
+    results.discard_all(KEY)
+    assert not results.has(KEY, EVALUATION) and not results.has(KEY, "f" * 12)
+    assert results.unused(set()) == [("f" * 20, EVALUATION)]
+    assert results.unused({("f" * 20, EVALUATION)}) == []
+
+
+def test_ledger_keeps_one_file_a_cell(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    assert ledger.entries() == []
+    ledger.write(ENTRY)
+    ledger.write(replace(ENTRY, state="done", overrides={"xi": 1.0}, nodes=("q", KEY)))
+    (kept,) = ledger.entries()
+    assert kept.state == "done" and kept.nodes == ("q", KEY), "xi=1 and xi=1.0 are one cell"
+    assert (tmp_path / "default").is_dir() and len(list(tmp_path.rglob("*.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"fold": 1}, {"seed": 1}, {"part": "inner"}, {"preset": "lite"}, {"dataset": "d"},
+     {"label": "fsm"}, {"overrides": {"xi": 2}}, {"suite": "s"}],
+)  # fmt: skip
+def test_cells_that_differ_are_two(tmp_path: Path, change: dict[str, object]) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.write(ENTRY)
+    ledger.write(replace(ENTRY, **change))  # type: ignore[arg-type]
+    assert len(ledger.entries()) == 2
+
+
+def test_ledger_of_a_newer_version_is_read(tmp_path: Path) -> None:
+    Ledger(tmp_path).write(ENTRY)
+    (path,) = tmp_path.rglob("*.json")
+    path.write_text(path.read_text().replace('"fold"', '"added_later": 1,\n "fold"'))
+    assert Ledger(tmp_path).entries("default") == [ENTRY]
+    path.write_text("[1]")
+    with pytest.raises(BadInput, match=path.name):
+        Ledger(tmp_path).entries()
+
+
+def test_workspace_is_opened_twice(tmp_path: Path) -> None:
+    root = tmp_path / "a" / "b"
+    assert open_workspace(root) == open_workspace(root) == root
+    (root / "format").write_text("0")
+    with pytest.raises(BadInput, match="format 0"):
+        open_workspace(root)
