@@ -1,0 +1,204 @@
+"""`bench ui`: MLflow's own page on a workspace, opened at the table of rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BadInput
+from benchmark.tracking.server import connect, prepare_environment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+START_SECONDS = 60.0  # the server imports for seconds, on a slow disk for many
+STOP_SECONDS = 5.0
+HOST = "127.0.0.1"
+ROWS = "tags.level = 'row'"
+VIEW = "bench-rows"  # the name of our shared view: MLflow keeps such views as experiment tags
+MOST_COLUMNS = 8  # as many as are read at a glance
+
+
+def start_link(base: str, experiment: str) -> str:
+    """Return the address of an experiment's table that shows the rows, not their folds."""
+    # The view holds the filter as well; a filter in the address would switch the view off.
+    view = f"viewStateShareKey={VIEW}&workflowType=machine_learning"
+    return f"{base}/#/experiments/{experiment}/runs?{view}"
+
+
+def serve(
+    root: Path,
+    uri: str,
+    port: int = 5000,
+    *,
+    columns: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+    ready: Callable[[str], None] | None = None,
+) -> int:
+    """Serve MLflow's page on this machine only until Ctrl-C or SIGTERM; return an exit code.
+
+    Says one link a data set, the last changed first; `ready` is called with the first of them.
+    The table shows the metrics named in `columns`, by default the first of those the rows have.
+    For an HTTP `uri` a server runs already: only the links are said. `port` 0 takes a free one.
+
+    Raises:
+        BadInput: the port is taken, or the store cannot be opened.
+    """
+    artifacts = root / "mlartifacts"
+    experiments = _experiments(uri, artifacts, columns)
+    if uri.startswith(("http:", "https:")):
+        _say_links(uri.rstrip("/"), experiments, say)
+        return 0
+    port = _free_port(port)
+    base = f"http://{HOST}:{port}"
+    log = root / "logs" / "mlflow-server.log"
+    child = _start(uri, artifacts, port, log)
+    before = _stop_on_sigterm()
+    try:
+        if not _wait(child, base):
+            say(f"MLflow's server did not start; it wrote why to {log}")
+            return 1
+        link = _say_links(base, experiments, say)
+        if ready is not None:
+            ready(link)
+        return child.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _stop(child)
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _experiments(uri: str, artifacts: Path, columns: Sequence[str]) -> list[tuple[str, str]]:
+    """Return name and id of the experiments, the last changed first; make their views."""
+    try:
+        client = connect(uri, artifacts, 3.0).client
+        every = client.search_experiments(order_by=["last_update_time DESC"])
+        found = [one for one in every if one.experiment_id != "0"]
+        for one in found:
+            _make_view(client, one.experiment_id, columns)
+    except Exception as error:  # whatever MLflow, SQLite or the network raise
+        raise BadInput(
+            f"MLflow at {uri} cannot be opened: {error}".splitlines()[0]
+            + ". If the file is broken, move it away and run `bench sync`."
+        ) from error
+    return [(one.name, one.experiment_id) for one in found]
+
+
+def _make_view(client: MlflowClient, experiment: str, columns: Sequence[str]) -> None:
+    """Store which columns the table of rows shows; without this it shows no metric at all."""
+    rows = client.search_runs([experiment], ROWS, max_results=100)
+    # Of the spreads only what fits: a mean says more than a spread without its mean.
+    known = {name for run in rows for name in run.data.metrics}
+    names = columns or sorted(known, key=lambda name: (name.endswith("/sd"), name))
+    shown = [f"metrics.`{name}`" for name in names[:MOST_COLUMNS]]
+    shown += ["params.`method`", "tags.`suite`", "tags.`preset`"]
+    view = json.dumps({"searchFilter": ROWS, "selectedColumns": shown})
+    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{VIEW}", view)
+
+
+def _say_links(base: str, experiments: list[tuple[str, str]], say: Callable[[str], None]) -> str:
+    """Say where to look; return the first link."""
+    links = [(name, start_link(base, experiment)) for name, experiment in experiments]
+    for name, link in links or [("MLflow", base)]:
+        say(f"{name}: {link}")
+    return links[0][1] if links else base
+
+
+def _free_port(port: int) -> int:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise BadInput(f"Port {port} is taken on {HOST}; give another: --port N") from error
+        return int(probe.getsockname()[1])
+
+
+def server_command(uri: str, artifacts: Path, port: int) -> list[str]:
+    """Return the command that serves a store with one worker on this machine only."""
+    options = {
+        "--backend-store-uri": uri,
+        "--default-artifact-root": artifacts.resolve().as_uri(),
+        "--host": HOST,
+        "--port": str(port),
+        "--workers": "1",
+    }
+    words = [word for option in options.items() for word in option]
+    return [sys.executable, "-m", "mlflow", "server", *words]
+
+
+def server_environment() -> dict[str, str]:
+    """Return the environment of the server: without a user's run, telemetry and job runner."""
+    dropped = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_", "MLFLOW_TRACKING_URI")
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(dropped)}
+    environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    prepare_environment(3.0, environment)
+    return environment
+
+
+def _start(uri: str, artifacts: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            server_command(uri, artifacts, port),
+            env=server_environment(),
+            cwd=log.parent.parent,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Its own group: Ctrl-C reaches us only, and we end the workers with it.
+            start_new_session=True,
+        )
+
+
+def _wait(child: subprocess.Popen[bytes], base: str) -> bool:
+    """Wait until the server answers; false when it ended or takes too long."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and child.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{base}/health", timeout=2.0) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    return False
+
+
+def _stop_on_sigterm() -> Any:
+    """Let SIGTERM end the server too; return the handler to put back, None off the main thread."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        return signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:
+        return None
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """End the server and its workers: politely, then by force."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        try:
+            if hasattr(os, "killpg"):
+                os.killpg(child.pid, number)
+            else:
+                child.terminate()
+        except ProcessLookupError:
+            pass
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        return

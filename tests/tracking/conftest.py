@@ -1,0 +1,184 @@
+"""A migrated database to copy, a real server, and reports to send."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmark.tracking.mirror import Mirror
+from benchmark.tracking.report import CellReport, Point, RowReport
+from benchmark.tracking.server import connect, default_uri, prepare_environment
+from benchmark.tracking.ui import server_command, server_environment
+
+START_MS = 1_700_000_000_000
+
+
+def make_row(label: str = "fsm", **changes: object) -> RowReport:
+    values: dict[str, object] = {
+        "dataset": "phantom",
+        "suite": "main",
+        "label": label,
+        "method": "fsm",
+        "preset": "quick",
+        "params": {"xi": "0.5", "noise": "0.1"},
+        "metrics": {"cv/dice/mean": 0.8, "cv/dice/sd": 0.02},
+    }
+    return RowReport(**(values | changes))  # type: ignore[arg-type]
+
+
+def make_points(fold: int, epochs: int = 3) -> tuple[Point, ...]:
+    return tuple(
+        Point(
+            name=f"train/n_gt/{term}",
+            epoch=epoch,
+            value=1 / (1 + epoch + fold),
+            at_ms=START_MS + 60_000 * fold + 1000 * epoch,
+        )
+        for term in ("dice", "fsm")
+        for epoch in range(epochs)
+    )
+
+
+def make_cell(row: RowReport, fold: int, **changes: object) -> CellReport:
+    values: dict[str, object] = {
+        "row": row,
+        "fold": fold,
+        "seed": 0,
+        "key": f"key-{row.label}-{fold}",
+        "done": True,
+        "params": {"xi": "0.5", "lr": "0.0003"},
+        "metrics": {"test/dice/liver": 0.8 + fold / 100, "time/seconds": 12.5},
+        "points": make_points(fold),
+        "spec": {"kind": "Train", "xi": 0.5},
+        "dataset_digest": "0123456789abcdef",
+        "flags": ("resumed",),
+    }
+    return CellReport(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with all tables; making one takes seconds, copying it none."""
+    root = tmp_path_factory.mktemp("template")
+    connect(default_uri(root), root / "mlartifacts", 3.0)
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def root(template: Path, tmp_path: Path) -> Path:
+    """A workspace with an empty database."""
+    folder = tmp_path / "work space"
+    folder.mkdir()
+    shutil.copy(template, folder / "mlflow.db")
+    return folder
+
+
+def mirror_of(root: Path, warnings: list[str]) -> Mirror:
+    return Mirror(default_uri(root), artifacts=root / "mlartifacts", warn=warnings.append)
+
+
+class Server:
+    """A real `mlflow server` that can be killed, hung and started again on the same database."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = server_command(default_uri(self.root), self.root / "served", self.port)
+        self.child = subprocess.Popen(
+            [*command, "--artifacts-destination", str(self.root / "served")],
+            env=server_environment(),
+            cwd=self.root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        end = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
+                    return
+            except OSError:
+                assert self.child.poll() is None and time.monotonic() < end
+                time.sleep(0.1)
+
+    def signal(self, number: int) -> None:
+        assert self.child is not None
+        os.killpg(self.child.pid, number)
+
+    def kill(self) -> None:
+        if self.child is not None:
+            self.signal(signal.SIGKILL)
+            self.child.wait()
+            self.child = None
+
+
+@pytest.fixture(scope="module")
+def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(template, folder / "mlflow.db")
+    running = Server(folder)
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet() -> None:
+    prepare_environment(1.0)
+
+
+Dump = dict[str, dict[str, object]]
+
+
+def dump_experiment(uri: str, dataset: str = "phantom") -> Dump:
+    """Return all that a reader of MLflow sees of a data set, by run name and key."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(dataset)
+    assert experiment is not None
+    runs = list(client.search_runs([experiment.experiment_id], max_results=1000))
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    seen: Dump = {}
+    for run in runs:
+        tags = dict(run.data.tags)
+        if parent := tags.pop("mlflow.parentRunId", ""):
+            tags["parent"] = names[parent]
+        name = f"{run.info.run_name} {tags['suite']} {tags.get('key', '')}"
+        assert name not in seen, f"two runs {name}"
+        seen[name] = {
+            "status": run.info.status,
+            "tags": tags,
+            "params": dict(run.data.params),
+            "latest": dict(run.data.metrics),
+            "curves": {
+                metric: [
+                    (one.step, one.value, one.timestamp)
+                    for one in client.get_metric_history(run.info.run_id, metric)
+                ]
+                for metric in sorted(run.data.metrics)
+            },
+            "files": sorted(one.path for one in client.list_artifacts(run.info.run_id)),
+            "inputs": [(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs],
+        }
+    return seen

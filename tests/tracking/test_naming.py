@@ -1,0 +1,58 @@
+"""Names, identities and digests."""
+
+from __future__ import annotations
+
+from conftest import make_cell, make_row
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.tracking import naming
+
+
+@given(st.text(max_size=400))
+def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
+    from mlflow.utils.validation import _validate_metric_name, _validate_param_name
+
+    clean = naming.clean_name(name)
+    assert 1 <= len(clean) <= 250
+    _validate_metric_name(clean)
+    _validate_param_name(clean)
+
+
+def test_good_names_stay_as_they_are() -> None:
+    assert naming.clean_name("cv/dsc-minus.unet/left_kidney 2") == "cv/dsc-minus.unet/left_kidney 2"
+    assert naming.clean_name("/a/../b//c[1]") == "a/b/c_1_"
+
+
+def test_identity_is_row_fold_seed_and_key() -> None:
+    row = make_row()
+    same = make_cell(row, 0, metrics={"test/dsc": 0.1}, done=False)
+    assert naming.cell_identity(make_cell(row, 0)) == naming.cell_identity(same)
+    others = [
+        make_cell(row, 1, key="key-fsm-0"),
+        make_cell(row, 0, seed=1),
+        make_cell(row, 0, key="k"),
+        *(
+            make_cell(make_row(**{name: "other"}), 0, key="key-fsm-0")
+            for name in ("dataset", "suite", "label", "preset")
+        ),
+    ]
+    assert len({naming.cell_identity(cell) for cell in [same, *others]}) == 8
+
+
+def test_digest_follows_the_contents_but_not_the_order() -> None:
+    cell = make_cell(make_row(), 0)
+    turned = make_cell(make_row(), 0, points=cell.points[::-1] + cell.points[:1])
+    assert naming.cell_digest(turned) == naming.cell_digest(cell)
+    assert naming.cell_digest(make_cell(make_row(), 0, points=cell.points[1:])) != (
+        naming.cell_digest(cell)
+    )
+
+
+def test_values_that_are_not_finite_become_a_tag() -> None:
+    metrics = {"test/dsc": 0.5, "test/assd[mm]": float("nan"), "test/x": float("-inf")}
+    assert naming.finite(metrics) == {"test/dsc": 0.5}
+    assert naming.undefined(metrics) == {
+        "test/assd_mm__state": "undefined",
+        "test/x_state": "undefined",
+    }
