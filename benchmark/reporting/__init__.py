@@ -1,0 +1,1 @@
+"""Tables: pure passes over ledger and rows."""

@@ -1,0 +1,1 @@
+"""From a method's plan to rows: registry, execution, cells."""

@@ -1,0 +1,183 @@
+"""What a plan will cost: the graph with its keys, steps, what is stored, and seconds.
+
+Seconds of a training come from the pace of stored trainings with the same networks, grid, batch
+and device; without one, from the floating-point operations of a step (counted on shapes alone)
+divided by a speed that is measured on the spot.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.data.slices import epoch_length, grid, near_and_far
+from benchmark.parts.batch import Batch
+from benchmark.plan.keys import Context, canonical, key, spec
+from benchmark.plan.nodes import Train, in_order
+from benchmark.running.bench import Bench
+from benchmark.running.cells import Cell
+from benchmark.training.nets import build, freeze, place
+
+PROBE = (8, 32, 64, 64)  # a convolution of middling size: batch, channels, height, width
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One training of a plan in one fold with one seed. `seconds` is None where it is stored."""
+
+    key: str
+    title: str
+    parents: tuple[str, ...]
+    steps: int
+    cached: bool
+    final: bool
+    fold: int
+    seed: int
+    seconds: float | None
+
+
+def planned(cells: list[Cell], bench: Bench) -> list[Planned]:
+    """Return every distinct training of the cells, parents first."""
+    paces = Paces(bench)
+    counted: dict[str, tuple[int, int]] = {}
+    found: dict[str, Planned] = {}
+    for cell in cells:
+        context = Context(fold=cell.data.fingerprint, seed=cell.seed)
+        final = cell.setting.method.plan().node
+        for node in in_order(final):
+            node_key = key(node, context)
+            if node_key in found:
+                continue
+            steps = node.schedule.steps(_steps_in_one_pass(cell, counted))
+            cached = bench.objects.has(node_key)
+            found[node_key] = Planned(
+                key=node_key,
+                title=node.title,
+                parents=tuple(key(parent, context) for parent in node.parents()),
+                steps=steps,
+                cached=cached,
+                final=node is final,
+                fold=cell.data.fold.index,
+                seed=cell.seed,
+                seconds=None if cached else round(steps * paces.seconds_per_step(node, cell), 1),
+            )
+    return list(found.values())
+
+
+class Paces:
+    """Seconds a step: remembered from the store where possible, else estimated."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._known = _stored_paces(bench)
+        self._speed: float | None = None
+        self._estimated: dict[str, float] = {}
+
+    def seconds_per_step(self, node: Train, cell: Cell) -> float:
+        """Return the expected seconds of one optimiser step of a training."""
+        context = Context(fold="", seed=0)
+        shape = _shape(spec(node, context), canonical(cell.data.ground), self._device())
+        if shape in self._known:
+            return self._known[shape]
+        if shape not in self._estimated:
+            self._speed = self._speed or measured_speed(self._bench.hardware.device)
+            self._estimated[shape] = operations(node, cell) / self._speed
+        return self._estimated[shape]
+
+    def _device(self) -> str:
+        return str(self._bench.hardware.record()["name"])
+
+
+def _steps_in_one_pass(cell: Cell, counted: dict[str, tuple[int, int]]) -> float:
+    """How many batches one epoch has, from the stored label maps; each is read once."""
+    data = cell.data
+    for name in data.fold.train:
+        if name not in counted:
+            counted[name] = near_and_far(data.dataset.label(name), data.ground)
+    counts = [counted[name] for name in data.fold.train]
+    return epoch_length(counts, data.ground) / data.ground.batch
+
+
+def operations(node: Train, cell: Cell) -> float:
+    """Return the floating-point operations of one training step, forward and backward."""
+    data = cell.data
+    native = max((case.shape[1:] for case in data.dataset.cases), key=lambda hw: hw[0] * hw[1])
+    height, width = grid(native, data.ground.size)
+    with torch.device("meta"):
+        nets = build(node, organs=data.dataset.organs, size=data.ground.size, seed=0)
+        place(nets, torch.device("meta"))  # some libraries make some weights elsewhere
+        freeze(node, nets)
+        stride = max(int(getattr(module, "stride", 1)) for module in nets.values())
+        shape = (data.ground.batch, height + -height % stride, width + -width % stride)
+        batch = _meta_batch(shape, len(data.dataset.organs), cell)
+    return _count(node, nets, batch)
+
+
+def _count(node: Train, nets: Mapping[str, nn.Module], batch: Batch) -> float:
+    counter = FlopCounterMode(display=False)
+    with counter:
+        terms = node.objective(nets, batch)
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+    return float(counter.get_total_flops())
+
+
+def _meta_batch(shape: tuple[int, int, int], organs: int, cell: Cell) -> Batch:
+    samples = shape[0]
+    return Batch(
+        image_B1HW=torch.empty(samples, 1, *shape[1:]),
+        label_BHW=torch.empty(shape, dtype=torch.long),
+        annotated_BK=torch.ones(samples, organs, dtype=torch.bool),
+        valid_BHW=torch.ones(shape, dtype=torch.bool),
+        case_B=torch.empty(samples, dtype=torch.long),
+        position_B=torch.empty(samples),
+        reading=cell.data.ground.loss,
+        entries={"masks": torch.empty(samples, 2 * organs, *shape[1:])},
+    )
+
+
+def measured_speed(device: torch.device) -> float:
+    """Return floating-point operations a second of a small convolution, both ways, in fp32."""
+    conv = nn.Conv2d(PROBE[1], PROBE[1], 3, padding=1).to(device)
+    x_BCHW = torch.rand(PROBE, device=device)
+    operations_of_one = 3 * 2 * 9 * PROBE[1] ** 2 * PROBE[0] * PROBE[2] * PROBE[3]
+
+    def run() -> float:
+        began = time.perf_counter()
+        for _ in range(5):
+            torch.autograd.backward(conv(x_BCHW).sum())
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return 5 * operations_of_one / (time.perf_counter() - began)
+
+    run()  # the first calls choose kernels
+    return run()
+
+
+def _stored_paces(bench: Bench) -> dict[str, float]:
+    paces: dict[str, float] = {}
+    for record in map(bench.objects.record, filter(bench.objects.has, bench.objects.stored())):
+        if record["steps"]:
+            shape = _shape(record["spec"], record["ground"], record["hardware"]["name"])
+            paces[shape] = record["seconds"] / record["steps"]
+    return paces
+
+
+def _shape(node_spec: Mapping[str, Any], ground: Mapping[str, Any], device: object) -> str:
+    """What decides the pace of a training: networks, objective, grid, batch, device."""
+    nets = {
+        name: [net["arch"], net["trainable"]] for name, net in sorted(node_spec["nets"].items())
+    }
+    values = [nets, node_spec["objective"]["kind"], ground["size"], ground["batch"], device]
+    return json.dumps(values, sort_keys=True)
+
+
+def total_seconds(nodes: Iterable[Planned]) -> float:
+    """Return the expected seconds of all trainings that are not stored."""
+    return sum(node.seconds or 0.0 for node in nodes)

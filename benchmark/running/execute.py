@@ -1,0 +1,209 @@
+"""Walk a plan: train what is not there yet, parents first, each key once among all workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.data.slices import SliceDraw
+from benchmark.errors import BadInput, Stopped
+from benchmark.files.source import source_fingerprint
+from benchmark.plan.keys import Context, canonical, key, spec
+from benchmark.plan.nodes import Train, Weights, in_order
+from benchmark.running.bench import Bench, Resumed
+from benchmark.running.folds import FoldData
+from benchmark.training.meter import Epoch
+from benchmark.training.nets import build, place, start
+from benchmark.training.trainer import Control, History, State, fit
+
+
+def execute(final: Weights, data: FoldData, seed: int, bench: Bench) -> tuple[str, ...]:
+    """Make sure that every training behind `final` is in the store; return their keys in order."""
+    context = Context(fold=data.fingerprint, seed=seed)
+    nodes = list(in_order(final.node))
+    keys = tuple(key(node, context) for node in nodes)
+    for number, (node, node_key) in enumerate(zip(nodes, keys, strict=True), start=1):
+        with bench.objects.lock(node_key):
+            if _is_there(node_key, bench):
+                bench.tally.reused.append(node_key)
+                continue
+            _train(node, node_key, data, context, bench, (number, len(nodes)))
+            bench.tally.trained.append(node_key)
+            if bench.stop.requested:
+                raise Stopped(f"stopped after training {node_key} was stored")
+    return keys
+
+
+def check_networks(final: Weights, organs: tuple[str, ...], size: int | None) -> None:
+    """Build every network of a plan without memory and pass on the shapes of its weights.
+
+    Raises `BadInput` for what only building shows (a tap that is not there, weights that do not
+    fit), which a training must not find out after hours of its parents.
+    """
+    made: dict[Train, Mapping[str, nn.Module]] = {}
+    with torch.device("meta"):
+        for node in in_order(final.node):
+            nets = build(node, organs=organs, size=size, seed=0)
+            place(nets, torch.device("meta"))  # some libraries make some weights elsewhere
+            parents = [weights for net in node.nets.values() for weights in net.init]
+            loaded = {weights: made[weights.node][weights.net].state_dict() for weights in parents}
+            try:
+                start(node, nets, loaded)
+            except ValueError as error:
+                raise BadInput(f"training {node.title!r}: {error}") from error
+            made[node] = nets
+
+
+def load_network(weights: Weights, node_key: str, data: FoldData, bench: Bench) -> nn.Module:
+    """Return a trained network on the bench's device, in eval."""
+    nets = _built(weights.node, data, seed=0)
+    nets[weights.net].load_state_dict(bench.objects.weights(node_key, weights.net))
+    place(nets, bench.hardware.device)
+    return nets[weights.net].eval()
+
+
+def _is_there(node_key: str, bench: Bench) -> bool:
+    """Whether a whole object is stored; with `--fresh` one from before this run does not count."""
+    done = {*bench.tally.trained, *bench.tally.reused}
+    if bench.fresh and node_key not in done and bench.objects.has(node_key):
+        bench.objects.set_aside(node_key)
+        bench.objects.drop_checkpoints(node_key)
+    if not bench.objects.whole(node_key):
+        return False
+    code = bench.objects.record(node_key).get("code")
+    if code != source_fingerprint() and node_key not in done:
+        bench.watcher.warn(
+            f"object {node_key} was trained by other code ({code}, this is "
+            f"{source_fingerprint()}); --fresh trains it again"
+        )
+    return True
+
+
+def _train(
+    node: Train,
+    node_key: str,
+    data: FoldData,
+    context: Context,
+    bench: Bench,
+    place_in_plan: tuple[int, int],
+) -> None:
+    began = time.monotonic()
+    bench.results.discard_all(node_key)  # rows never outlive the networks that they measured
+    nets = _built(node, data, context.seed)
+    loaded = {w: _parent_state(w, context, bench) for n in node.nets.values() for w in n.init}
+    start(node, nets, loaded)
+    place(nets, bench.hardware.device)
+    draw = SliceDraw(
+        data.training(),
+        data.ground,
+        seed=context.seed,
+        stream=node.schedule.stream,
+        stride=max(int(getattr(module, "stride", 1)) for module in nets.values()),
+        device=bench.hardware.device,
+    )
+    state, before = _resume(node_key, bench)
+    steps = node.schedule.steps(draw.steps_in_one_pass)
+    bench.watcher.node(node.title, node_key, *place_in_plan, steps, state.step if state else None)
+    control = _control(node, node_key, bench, state, before)
+    with bench.stop.training() as control.stop:
+        history = fit(node, nets, draw, seed=context.seed, hardware=bench.hardware, control=control)
+    record = _record(node, node_key, data, context, bench, history, nets)
+    record["seconds"] = round(before.get("seconds", 0.0) + time.monotonic() - began, 3)
+    record["resumed"] = [*before.get("resumed", []), *([state.step] if state else [])]
+    states = {name: module.state_dict() for name, module in nets.items()}
+    bench.objects.commit(node_key, states, record)
+
+
+def _built(node: Train, data: FoldData, seed: int) -> dict[str, nn.Module]:
+    return build(node, organs=data.dataset.organs, size=data.ground.size, seed=seed)
+
+
+def _parent_state(weights: Weights, context: Context, bench: Bench) -> dict[str, Tensor]:
+    return bench.objects.weights(key(weights.node, context), weights.net)
+
+
+def _resume(node_key: str, bench: Bench) -> tuple[State | None, dict[str, Any]]:
+    """Return the newest whole checkpoint that this code made, and what was said about it."""
+    if bench.fresh:
+        bench.objects.drop_checkpoints(node_key)
+    found = bench.objects.checkpoint(node_key)
+    if found is None:
+        return None, {}
+    state, about = found
+    if about.get("code") != source_fingerprint():
+        bench.watcher.warn(f"the checkpoint of {node_key} was made by other code: starting anew")
+        bench.objects.drop_checkpoints(node_key)
+        return None, {}
+    if about.get("hardware") != bench.hardware.record():
+        bench.watcher.warn(
+            f"training {node_key} goes on with other hardware, precision, threads or torch: "
+            "its result will not be bit-identical to an undisturbed one"
+        )
+    bench.tally.resumed.append(Resumed(key=node_key, step=state.step))
+    return state, about
+
+
+def _control(
+    node: Train, node_key: str, bench: Bench, state: State | None, before: Mapping[str, Any]
+) -> Control:
+    began = time.monotonic()
+    resumed = [*before.get("resumed", []), *([state.step] if state else [])]
+
+    def save(at: State) -> None:
+        spent = before.get("seconds", 0.0) + time.monotonic() - began
+        about = {
+            "code": source_fingerprint(),
+            "hardware": bench.hardware.record(),
+            "seconds": round(spent, 3),
+            "resumed": resumed,
+        }
+        bench.objects.save_checkpoint(node_key, at, about)
+
+    def report(epoch: Epoch) -> None:
+        bench.watcher.epoch(node.title, epoch)
+
+    return Control(
+        state=state,
+        save=save,
+        every_seconds=bench.checkpoint_seconds,
+        watch=bench.watcher.progress,
+        epoch=report,
+    )
+
+
+def _record(
+    node: Train,
+    node_key: str,
+    data: FoldData,
+    context: Context,
+    bench: Bench,
+    history: History,
+    nets: Mapping[str, nn.Module],
+) -> dict[str, Any]:
+    """What a person needs to know of a training years later."""
+    return {
+        "format": 1,
+        "key": node_key,
+        "title": node.title,
+        "spec": spec(node, context),
+        "parents": [key(parent, context) for parent in node.parents()],
+        "ground": canonical(data.ground),
+        "fold": context.fold,
+        "seed": context.seed,
+        "organs": list(data.dataset.organs),
+        "steps": history.steps,
+        "epochs": [
+            {"index": e.index, "terms": dict(e.terms), "at_ms": e.at_ms} for e in history.epochs
+        ],
+        "parameters": {
+            name: sum(p.numel() for p in module.parameters()) for name, module in nets.items()
+        },
+        "hardware": bench.hardware.record(),
+        "code": source_fingerprint(),
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

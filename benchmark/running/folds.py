@@ -1,0 +1,72 @@
+"""One fold of a data set, as the trainings of one ground see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from benchmark.data.library import DataSet
+from benchmark.data.slices import CaseSlices, on_training_grid
+from benchmark.plan.folds import Fold, Subject, fold_fingerprint, split, split_fingerprint
+from benchmark.plan.ground import Ground
+from benchmark.plan.keys import digest
+from benchmark.scoring.cases import SCORING_VERSION
+
+
+@dataclass(kw_only=True)
+class GridCache:
+    """Cases on one training grid, made when first asked for and kept for the other folds."""
+
+    dataset: DataSet
+    size: int | None
+    _made: dict[str, CaseSlices] = field(default_factory=dict)
+
+    def case(self, name: str) -> CaseSlices:
+        """Return one case on the training grid."""
+        if name not in self._made:
+            volume = self.dataset.load(name)
+            sha256 = self.dataset.case(name).sha256
+            made = on_training_grid(volume, self.dataset.organs, self.size, sha256)
+            self._made[name] = made
+        return self._made[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldData:
+    """A fold with its data. Trainings get `training()` alone: no test case can reach them."""
+
+    fold: Fold
+    dataset: DataSet
+    ground: Ground
+    cache: GridCache
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of what a training can see; part of every key."""
+        return fold_fingerprint(self._sha256(self.fold.train), self.dataset.organs, self.ground)
+
+    def training(self) -> list[CaseSlices]:
+        """Return the training cases on the training grid."""
+        return [self.cache.case(name) for name in self.fold.train]
+
+    def evaluation(self, net: str) -> str:
+        """Return the identity of scoring network `net` on this fold's test cases."""
+        tested = sorted(self._sha256(self.fold.test).values())
+        return digest([net, tested, SCORING_VERSION])[:12]
+
+    def _sha256(self, names: tuple[str, ...]) -> dict[str, str]:
+        return {name: self.dataset.case(name).sha256 for name in names}
+
+
+def subjects(dataset: DataSet) -> list[Subject]:
+    """Return what the split knows about each case."""
+    return [
+        Subject(name=c.name, annotated=c.annotated, source=c.source, sha256=c.sha256)
+        for c in dataset.cases
+    ]
+
+
+def folds_of(dataset: DataSet) -> tuple[tuple[Fold, ...], str]:
+    """Return the set's folds and their fingerprint; raises `BadInput` for too few patients."""
+    known = subjects(dataset)
+    folds = split(known)
+    return folds, split_fingerprint(known, folds)

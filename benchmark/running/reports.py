@@ -1,0 +1,180 @@
+"""What the MLflow mirror is told, made from ledger, rows and records alone: live logging and
+`bench sync` tell it the same."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+
+from benchmark.reporting.tables import MEAN, per_patient, table
+from benchmark.running.bench import Bench
+from benchmark.store.ledger import Entry
+from benchmark.store.results import ResultRow
+from benchmark.tracking.report import CellReport, Point, RowReport
+
+BASELINE = "unet"
+SHORT = 250  # characters of a hyper-parameter that MLflow's tables can show
+
+
+def row_reports(
+    bench: Bench, entries: Iterable[Entry]
+) -> Iterator[tuple[RowReport, list[CellReport]]]:
+    """Yield each row with its cells, the cells that have a result only."""
+    done = with_rows(bench, entries)
+    for _, group in groupby(sorted(done, key=_row_key), key=_row_key):
+        members = list(group)
+        row = row_report(bench, members)
+        yield row, [cell_report(bench, entry, row) for entry in members]
+
+
+def row_report(bench: Bench, entries: list[Entry]) -> RowReport:
+    """Return the parent run of one row: its means over all its cells, named `cv/...`."""
+    first = entries[0]
+    lines, _ = table(entries, lambda entry: _rows(bench, entry))
+    metrics = {f"cv/{x.metric}/{x.organ}": x.mean for x in lines if x.mean is not None}
+    return RowReport(
+        dataset=first.dataset,
+        suite=_suite(first),
+        label=first.label,
+        method=first.row,
+        preset=first.preset,
+        params=_params(first),
+        metrics={**metrics, **_difference(bench, entries)},
+    )
+
+
+def with_rows(bench: Bench, entries: Iterable[Entry]) -> list[Entry]:
+    """Return, as done, the entries whose rows are on disk and whole. What the ledger says is not
+    enough: rows may be damaged since, or a run that goes over them again was stopped."""
+    return [
+        replace(entry, state="done")
+        for entry in entries
+        if entry.state != "failed" and bench.results.intact(entry.key, entry.evaluation)
+    ]
+
+
+def same_row(bench: Bench, entries: Iterable[Entry], like: Entry) -> list[Entry]:
+    """Return the entries with a result that belong to the same row as `like`."""
+    return with_rows(bench, (entry for entry in entries if _row_key(entry) == _row_key(like)))
+
+
+def cell_report(bench: Bench, entry: Entry, row: RowReport | None = None) -> CellReport:
+    """Return the child run of one cell, whole or as far as its trainings are."""
+    records = [bench.objects.record(key) for key in entry.nodes if bench.objects.has(key)]
+    points: list[Point] = []
+    times: dict[str, float] = {}
+    for record in records:
+        points += list(_points(record["title"], record["epochs"]))
+        times[f"time/{_slug(record['title'])}_seconds"] = record["seconds"]
+    finished = entry.state == "done"
+    metrics = _cell_metrics(_rows(bench, entry)) if finished else {}
+    rows_file = bench.results.path(entry.key, entry.evaluation) / "rows.parquet"
+    files = (rows_file, *bench.objects.weight_files(entry.key))
+    return CellReport(
+        row=row or _bare_row(entry),
+        fold=entry.fold,
+        seed=entry.seed,
+        key=entry.key,
+        done=finished,
+        params=_params(entry),
+        metrics={**metrics, **times},
+        points=tuple(points),
+        spec={"nodes": [{"key": r["key"], **r["spec"]} for r in records]},
+        dataset_digest=entry.split,
+        flags=entry.flags,
+        artifacts=files if finished else (),
+    )
+
+
+def stage_points(title: str, index: int, terms: dict[str, float], at_ms: int) -> tuple[Point, ...]:
+    """Return the points of one epoch of one training."""
+    stage = _slug(title)
+    return tuple(
+        Point(name=f"train/{stage}/{term}", epoch=index, value=value, at_ms=at_ms)
+        for term, value in terms.items()
+    )
+
+
+def _points(title: str, epochs: list[dict[str, object]]) -> Iterator[Point]:
+    for epoch in epochs:
+        terms = epoch["terms"]
+        assert isinstance(terms, dict)
+        yield from stage_points(title, int(str(epoch["index"])), terms, int(str(epoch["at_ms"])))
+
+
+def _cell_metrics(rows: list[ResultRow]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for metric in dict.fromkeys(row.metric for row in rows):
+        values = per_patient(row for row in rows if row.metric == metric)
+        means = {organ: statistics.fmean(cases.values()) for organ, cases in values.items()}
+        metrics |= {f"test/{metric}/{organ}": mean for organ, mean in means.items()}
+        if means:
+            metrics[f"test/{metric}/{MEAN}"] = statistics.fmean(means.values())
+    return metrics
+
+
+def _difference(bench: Bench, entries: list[Entry]) -> dict[str, float]:
+    """Mean paired difference to the plain row, on the cases, folds and seeds that both have."""
+    first = entries[0]
+    ground = {n: v for n, v in first.overrides.items() if n.startswith("ground.")}
+    cells = {(entry.fold, entry.seed) for entry in entries}
+    plain = [
+        entry
+        for entry in with_rows(bench, bench.ledger.entries(first.suite))
+        if (entry.row, entry.part) == (BASELINE, first.part)
+        and (entry.dataset, entry.preset, entry.split) == (first.dataset, first.preset, first.split)
+        and dict(entry.overrides) == ground
+        and (entry.fold, entry.seed) in cells
+    ]
+    if first.row == BASELINE or len(plain) != len(entries):
+        return {}
+    metrics: dict[str, float] = {}
+    for metric in ("dsc", "assd"):
+        ours, theirs = (_values(bench, group, metric) for group in (entries, plain))
+        for organ in ours:
+            both = ours[organ].keys() & theirs.get(organ, {}).keys()
+            if both:
+                gain = statistics.fmean(ours[organ][c] - theirs[organ][c] for c in sorted(both))
+                metrics[f"cv/{metric}_minus_{BASELINE}/{organ}"] = gain
+    return metrics
+
+
+def _values(bench: Bench, entries: list[Entry], metric: str) -> dict[str, dict[str, float]]:
+    rows = [row for entry in entries for row in _rows(bench, entry) if row.metric == metric]
+    return per_patient(rows)
+
+
+def _rows(bench: Bench, entry: Entry) -> list[ResultRow]:
+    return bench.results.rows(entry.key, entry.evaluation)
+
+
+def _row_key(entry: Entry) -> tuple[str, ...]:
+    return (entry.suite, entry.dataset, entry.part, entry.label, entry.preset, entry.split)
+
+
+def _bare_row(entry: Entry) -> RowReport:
+    return RowReport(
+        dataset=entry.dataset,
+        suite=_suite(entry),
+        label=entry.label,
+        method=entry.row,
+        preset=entry.preset,
+        params=_params(entry),
+    )
+
+
+def _suite(entry: Entry) -> str:
+    """The inner patients' scores never stand beside the test patients'."""
+    return entry.suite if entry.part == "test" else f"{entry.suite} ({entry.part})"
+
+
+def _params(entry: Entry) -> dict[str, str]:
+    short = {name: value for name, value in entry.params.items() if len(value) <= SHORT}
+    return {"method": entry.row, "preset": entry.preset, **short}
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")

@@ -1,0 +1,94 @@
+"""From what a person typed to plain values: a method, the ground, and a label for both.
+
+Order of values: field default, preset, `--config`, `--set`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from benchmark.plan.ground import Ground
+from benchmark.plan.nodes import Method
+from benchmark.plan.presets import preset_named, scale_ground, scale_method
+from benchmark.running.overrides import override
+from benchmark.running.registry import Registry
+
+GROUND = "ground."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A row with every value resolved. `label` is its name in tables: `fsm`, `fsm[xi=1]`."""
+
+    row: str
+    preset: str
+    overrides: Mapping[str, Any]
+    method: Method
+    ground: Ground
+
+    @property
+    def label(self) -> str:
+        """The row's name with its overrides."""
+        return label(self.row, self.overrides)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a reader of a table must know about this setting."""
+        flags = getattr(self.method, "flags", None)
+        return tuple(flags()) if flags else ()
+
+    def params(self) -> dict[str, str]:
+        """Return all hyper-parameters by dotted name, as short texts."""
+        values = {**_leaves(self.method), **_leaves(self.ground, GROUND)}
+        return {name: _short(value) for name, value in values.items()}
+
+
+def resolve(
+    registry: Registry, row: str, preset: str = "quick", overrides: Mapping[str, Any] | None = None
+) -> Setting:
+    """Return a row's setting. Raises `BadInput` for any name or value that does not hold."""
+    scale = preset_named(preset)
+    method: Method = scale_method(scale, registry.row(row).method)
+    ground = scale_ground(scale, Ground())
+    chosen = dict(overrides or {})
+    shared = {n.removeprefix(GROUND): v for n, v in chosen.items() if n.startswith(GROUND)}
+    own = {n: v for n, v in chosen.items() if not n.startswith(GROUND)}
+    return Setting(
+        row=row,
+        preset=preset,
+        overrides=chosen,
+        method=override(method, own),
+        ground=override(ground, shared, root=GROUND),
+    )
+
+
+def label(row: str, overrides: Mapping[str, Any]) -> str:
+    """Return a row's name with its overrides, in a fixed order."""
+    if not overrides:
+        return row
+    inside = ",".join(f"{name}={_short(value)}" for name, value in sorted(overrides.items()))
+    return f"{row}[{inside}]"
+
+
+def _leaves(value: Any, prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for item in fields(value):
+        inner = getattr(value, item.name)
+        if is_dataclass(inner):
+            if hasattr(inner, "build"):
+                leaves[prefix + item.name] = getattr(inner, "kind", "")
+            leaves |= _leaves(inner, f"{prefix}{item.name}.")
+        else:
+            leaves[prefix + item.name] = inner
+    return leaves
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, separators=(",", ":"))
