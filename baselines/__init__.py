@@ -1,0 +1,1 @@
+"""What the paper's method is compared with. Imports benchmark.plan and benchmark.parts only."""
