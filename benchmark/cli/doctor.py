@@ -1,0 +1,106 @@
+"""`bench doctor`: versions, hardware, speed and everything that might go wrong on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmark.cli.options import add_common
+
+HELP = "versions, hardware, speed, and what might go wrong here"
+PACKAGES = (
+    "beyond-loss", "torch", "torchvision", "segmentation-models-pytorch", "mlflow", "optuna",
+    "medpy", "numpy", "scipy", "nibabel", "pyarrow", "safetensors",
+)  # fmt: skip
+LEAST_FREE_GIB = 2.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was found; returns 1 where something will not work."""
+    facts = {**_versions(), **_hardware(), **_workspace(args.root)}
+    problems = [*_registry_problems(), *_smp_problem(), *_disk_problem(args.root)]
+    if args.json:
+        print(json.dumps({"facts": facts, "problems": problems}, indent=1))
+    else:
+        for name, value in facts.items():
+            print(f"{name:28s} {value}")
+        for problem in problems:
+            print(f"PROBLEM: {problem}")
+        print("no problem found" if not problems else f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _hardware() -> dict[str, str]:
+    import torch
+
+    from benchmark.running.cost import measured_speed
+    from benchmark.training.precision import hardware
+
+    chosen = hardware()
+    record = chosen.record()
+    return {
+        "device": f"{record['device']} ({record['name']})",
+        "precision": str(record["precision"]),
+        "threads": str(torch.get_num_threads()),
+        "cpu": str(torch.backends.cpu.get_cpu_capability()),
+        "convolutions": f"{measured_speed(chosen.device) / 1e9:.1f} GFLOP/s (fp32, both ways)",
+    }
+
+
+def _workspace(root: Path) -> dict[str, str]:
+    free = shutil.disk_usage(_existing(root)).free / 2**30
+    return {"workspace": str(root), "disk free": f"{free:.1f} GiB"}
+
+
+def _registry_problems() -> list[str]:
+    from benchmark.running.registry import load_registry
+
+    return [f"a package of methods failed: {problem}" for problem in load_registry().problems]
+
+
+def _smp_problem() -> list[str]:
+    from benchmark.errors import BadInput
+    from benchmark.parts.smp import library
+
+    try:
+        library()
+    except (BadInput, RuntimeError, ImportError) as error:
+        return [f"segmentation_models_pytorch cannot be imported: {error}"]
+    return []
+
+
+def _disk_problem(root: Path) -> list[str]:
+    place = _existing(root)
+    problems = []
+    if not os.access(place, os.W_OK):
+        problems.append(f"{place} cannot be written: choose another workspace with --root")
+    free = shutil.disk_usage(place).free / 2**30
+    if free < LEAST_FREE_GIB:
+        problems.append(f"only {free:.1f} GiB are free at {place}")
+    return problems
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder on the way up that exists."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())

@@ -1,0 +1,102 @@
+"""Live logging of a run to the MLflow mirror: a watcher that passes everything on and mirrors
+epochs and cells as they end."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchmark.training.meter import Epoch
+
+if TYPE_CHECKING:
+    from benchmark.cli.progress import Lines
+    from benchmark.running.bench import Bench
+    from benchmark.store.ledger import Entry
+    from benchmark.tracking.mirror import Mirror
+    from benchmark.tracking.report import CellReport
+
+OFF = "none"
+QUIT_SECONDS = 2.0
+
+
+class Mirrored:
+    """Shows progress through `show` and mirrors what ended. Without a mirror it only shows."""
+
+    def __init__(self, show: Lines, mirror: Mirror | None) -> None:
+        self._show = show
+        self._mirror = mirror
+        self._running: CellReport | None = None
+        self.bench: Bench | None = None
+
+    def cell(self, label: str, fold: int, seed: int, number: int, total: int) -> None:
+        """Show it."""
+        self._show.cell(label, fold, seed, number, total)
+
+    def started(self, entry: Entry) -> None:
+        """Mirror the start of a cell, so that its curves can be watched."""
+        from benchmark.running.reports import cell_report
+
+        if self._mirror and self.bench:
+            self._running = cell_report(self.bench, entry)
+            self._mirror.cell(self._running)
+
+    def node(
+        self, title: str, key: str, number: int, total: int, steps: int, resumed: int | None
+    ) -> None:
+        """Show it."""
+        self._show.node(title, key, number, total, steps, resumed)
+
+    def progress(self, step: int, steps: int, terms: Mapping[str, float]) -> None:
+        """Show it."""
+        self._show.progress(step, steps, terms)
+
+    def epoch(self, title: str, epoch: Epoch) -> None:
+        """Show it and mirror its points."""
+        from benchmark.running.reports import stage_points
+
+        self._show.epoch(title, epoch)
+        if self._mirror and self._running:
+            points = stage_points(title, epoch.index, dict(epoch.terms), epoch.at_ms)
+            self._mirror.cell(replace(self._running, points=points))
+
+    def warn(self, text: str) -> None:
+        """Show it."""
+        self._show.warn(text)
+
+    def cell_done(self, entry: Entry) -> None:
+        """Mirror a finished cell: its metrics, files and curves."""
+        from benchmark.running.reports import cell_report
+
+        self._running = None
+        if self._mirror and self.bench:
+            self._mirror.cell(cell_report(self.bench, entry))
+
+    def row_done(self, entries: list[Entry]) -> None:
+        """Mirror the row over all its cells in the ledger, not only those of this run."""
+        from benchmark.running.reports import row_report, same_row
+
+        done = [entry for entry in entries if entry.state == "done"]
+        if self._mirror and self.bench and done:
+            everything = self.bench.ledger.entries(done[0].suite)
+            self._mirror.row(row_report(self.bench, same_row(self.bench, everything, done[0])))
+
+
+@contextmanager
+def live_mirror(args: argparse.Namespace, show: Lines) -> Iterator[Mirrored]:
+    """Yield the watcher of a run; at the end wait, within bounds, for the mirror to catch up."""
+    if args.mlflow == OFF:
+        yield Mirrored(show, None)
+        return
+    from benchmark.tracking.mirror import Mirror, default_uri
+
+    uri = args.mlflow or default_uri(args.root)
+    mirror = Mirror(uri, artifacts=args.root / "mlartifacts", warn=show.warn)
+    try:
+        yield Mirrored(show, mirror)
+    except BaseException:
+        mirror.close(QUIT_SECONDS)  # a person who pressed Ctrl-C does not wait for a mirror
+        raise
+    mirror.close()

@@ -1,0 +1,101 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from benchmark.errors import BadInput
+
+if TYPE_CHECKING:
+    from benchmark.running.resolve import Setting
+
+DEFAULT_ROOT = "workspace"
+LIMIT = 2**63  # a seed is stored as a 64-bit integer
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line for a person and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the message as `BadInput`."""
+        raise BadInput(f"{message} (see {self.prog} --help)")
+
+
+def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
+    """Add `--root`, and `--json` for commands that print results."""
+    root = Path(os.environ.get("BENCH_ROOT") or DEFAULT_ROOT)
+    parser.add_argument(
+        "--root", type=Path, default=root, metavar="DIR",
+        help=f"the workspace (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})",
+    )  # fmt: skip
+    if json:
+        parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+
+
+def add_setting(parser: argparse.ArgumentParser) -> None:
+    """Add what names a row and its values, the data set, folds and seeds."""
+    parser.add_argument("--method", required=True, metavar="NAME", help="see bench methods")
+    parser.add_argument("--dataset", default="phantom", metavar="NAME", help="see bench data list")
+    parser.add_argument("--preset", default="quick", metavar="quick|lite|paper")
+    parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
+    parser.add_argument("--seeds", type=numbers, default=[0], metavar="0,1,...")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
+        help="a hyper-parameter (bench methods show NAME) or ground.NAME; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the same, as JSON or TOML")
+    parser.add_argument(
+        "--inner", action="store_true",
+        help="for tuning: train without the inner validation patients and score them",
+    )  # fmt: skip
+
+
+def add_hardware(parser: argparse.ArgumentParser) -> None:
+    """Add device, precision and threads."""
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:N")
+    parser.add_argument("--precision", default="auto", metavar="auto|fp32|bf16")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="default: all cores, 1 for a grid up to 64"
+    )
+
+
+def numbers(text: str) -> list[int]:
+    """Return `0,1,2` as a list, each once; argparse turns the error into a line."""
+    try:
+        chosen = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: write numbers with commas: 0,1,2") from None
+    if not all(0 <= number < LIMIT for number in chosen):
+        raise argparse.ArgumentTypeError(f"{text!r}: numbers go from 0 to {LIMIT - 1}")
+    return list(dict.fromkeys(chosen))
+
+
+def setting_of(args: argparse.Namespace) -> Setting:
+    """Return the row with its values resolved; raises `BadInput`."""
+    from benchmark.running.overrides import parse, read_config
+    from benchmark.running.registry import load_registry
+    from benchmark.running.resolve import resolve
+
+    chosen = parse(args.overrides)
+    overrides: dict[str, Any] = read_config(args.config) if args.config else {}
+    for name in list(overrides):  # --set ct=... also ends what the file says of ct.width
+        if any(name.startswith(f"{other}.") for other in chosen):
+            del overrides[name]
+    overrides |= chosen
+    return resolve(load_registry(), args.method, args.preset, overrides)
+
+
+def folds_of(args: argparse.Namespace) -> list[int]:
+    """Return the folds to run, all by default."""
+    from benchmark.plan.folds import FOLDS
+
+    chosen: list[int] = args.folds if args.folds is not None else list(range(FOLDS))
+    return chosen
+
+
+def part_of(args: argparse.Namespace) -> str:
+    """Return which patients are scored."""
+    return "inner" if args.inner else "test"

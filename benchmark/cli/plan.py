@@ -1,0 +1,73 @@
+"""`bench plan`: the graph of a row with keys, what is stored, and what the rest will cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from benchmark.cli.options import (
+    add_common,
+    add_hardware,
+    add_setting,
+    folds_of,
+    part_of,
+    setting_of,
+)
+
+if TYPE_CHECKING:
+    from benchmark.running.cost import Planned
+
+HELP = "the trainings of a row: keys, what is stored, what it will cost"
+JSON_FIELDS = ("key", "title", "parents", "steps", "cached", "final", "fold", "seed", "seconds")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add_setting(parser)
+    add_hardware(parser)
+    parser.set_defaults(fresh=False, checkpoint_seconds=30.0)
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan; trains nothing. Raises `BadInput`."""
+    from benchmark.cli.session import open_session
+    from benchmark.running.bench import Silent
+    from benchmark.running.cells import plan_cells
+    from benchmark.running.cost import planned
+
+    setting = setting_of(args)
+    bench, dataset = open_session(args, Silent(), setting)
+    cells = plan_cells(setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args))
+    nodes = planned(cells, bench)
+    if args.json:
+        shown = [{name: getattr(node, name) for name in JSON_FIELDS} for node in nodes]
+        print(json.dumps({"nodes": shown}, indent=1))
+    else:
+        print(f"{setting.label} on {dataset.name}, preset {setting.preset}")
+        _print(nodes)
+        for flag in setting.flags:
+            print(f"flag: {flag}")
+    return 0
+
+
+def _print(nodes: list[Planned]) -> None:
+    from benchmark.cli.progress import duration
+    from benchmark.running.cost import total_seconds
+
+    print("fold seed  key                   steps  stored  training, after")
+    for node in nodes:
+        parents = ", ".join(parent[:8] for parent in node.parents)
+        after = f" after {parents}" if parents else ""
+        final = "  <- scored" if node.final else ""
+        print(
+            f"{node.fold:4d} {node.seed:4d}  {node.key}  {node.steps:6d}  "
+            f"{'yes' if node.cached else 'no':6s}  {node.title}{after}{final}"
+        )
+    left = [node for node in nodes if not node.cached]
+    steps = sum(node.steps for node in left)
+    print(
+        f"{len(left)} of {len(nodes)} trainings to do, {steps} steps, "
+        f"about {duration(total_seconds(nodes))} on this machine"
+    )

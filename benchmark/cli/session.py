@@ -1,0 +1,71 @@
+"""What every command that trains or reads results opens: workspace, hardware, data set."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from benchmark.errors import BadInput
+
+if TYPE_CHECKING:
+    from benchmark.data.library import DataSet
+    from benchmark.running.bench import Bench, Watcher
+    from benchmark.running.resolve import Setting
+
+SMALL_GRID = 64
+
+
+def say(text: str) -> None:
+    """Print a notice to standard error."""
+    print(f"bench: {text}", file=sys.stderr)
+
+
+def open_session(
+    args: argparse.Namespace, watcher: Watcher, setting: Setting
+) -> tuple[Bench, DataSet]:
+    """Return the bench and the data set of a command's options; raises `BadInput`."""
+    import torch
+
+    from benchmark.data.library import open_dataset
+    from benchmark.running.bench import open_bench
+    from benchmark.training.precision import hardware
+
+    threads = _threads(setting.ground.size) if args.threads is None else args.threads
+    if threads < 1:
+        raise BadInput(f"--threads {threads}: give at least 1")
+    torch.set_num_threads(threads)
+    chosen = hardware(args.device, args.precision)
+    bench = open_bench(
+        args.root,
+        chosen,
+        watcher,
+        checkpoint_seconds=args.checkpoint_seconds,
+        fresh=args.fresh,
+    )
+    bench.stop.say = say
+    return bench, open_dataset(args.root, args.dataset, say=say)
+
+
+def reading_bench(args: argparse.Namespace) -> Bench:
+    """Return a bench for a command that trains nothing."""
+    from benchmark.running.bench import Silent, open_bench
+    from benchmark.training.precision import hardware
+
+    if not (args.root / "format").exists():
+        raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
+    return open_bench(args.root, hardware("cpu"), Silent())
+
+
+def _threads(size: int | None) -> int:
+    """All cores, but one thread for a small grid: there a second one gains little on an idle
+    machine and loses a lot beside other work (docs/decisions/0005)."""
+    return 1 if size is not None and size <= SMALL_GRID else _cores()
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

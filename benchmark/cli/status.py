@@ -1,0 +1,89 @@
+"""`bench status`: which cells are done, running, stopped or failed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.options import add_common
+
+if TYPE_CHECKING:
+    from benchmark.running.bench import Bench
+    from benchmark.store.ledger import Entry
+
+HELP = "what is done, running, stopped and failed"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a line for each row and one for each cell that is not done. Raises `BadInput`."""
+    from benchmark.cli.session import reading_bench
+
+    bench = reading_bench(args)
+    cells = [_cell(bench, entry) for entry in bench.ledger.entries()]
+    if args.json:
+        print(json.dumps({"cells": cells}, indent=1))
+        return 0
+    rows = dict.fromkeys(
+        (c["suite"], c["dataset"], c["label"], c["preset"], c["part"]) for c in cells
+    )
+    for suite, dataset, label, preset, part in rows:
+        row = (suite, dataset, label, preset, part)
+        members = [
+            c
+            for c in cells
+            if (c["suite"], c["dataset"], c["label"], c["preset"], c["part"]) == row
+        ]
+        _print_row(f"{label} on {dataset}, preset {preset}, {part}", members)
+    if not cells:
+        print("nothing has been run in this workspace yet: bench run --method fsm")
+    return 0
+
+
+def _print_row(name: str, cells: list[dict[str, Any]]) -> None:
+    states = [cell["state"] for cell in cells]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    print(f"{name}: {counts}")
+    for flag in dict.fromkeys(flag for cell in cells for flag in cell["flags"]):
+        print(f"  flag: {flag}")
+    for cell in cells:
+        if cell["state"] != "done":
+            at = f", saved at step {cell['step']}" if cell["step"] is not None else ""
+            why = f": {cell['error']}" if cell["error"] else ""
+            print(f"  fold {cell['fold']} seed {cell['seed']} {cell['state']}{at}{why}")
+
+
+def _cell(bench: Bench, entry: Entry) -> dict[str, Any]:
+    step = next(
+        (s for key in entry.nodes if (s := bench.objects.checkpoint_step(key)) is not None), None
+    )
+    return {
+        "suite": entry.suite,
+        "dataset": entry.dataset,
+        "label": entry.label,
+        "preset": entry.preset,
+        "part": entry.part,
+        "fold": entry.fold,
+        "seed": entry.seed,
+        "key": entry.key,
+        "state": _state(bench, entry),
+        "step": step,
+        "error": entry.error,
+        "flags": list(entry.flags),
+    }
+
+
+def _state(bench: Bench, entry: Entry) -> str:
+    """Derived from the disk: the ledger only knows that a cell was started."""
+    if entry.state == "failed":
+        return "failed"
+    if bench.results.has(entry.key, entry.evaluation):
+        return "done"
+    if any(bench.objects.is_training(key) for key in entry.nodes):
+        return "running"
+    return "lost: run it again" if entry.state == "done" else "stopped"

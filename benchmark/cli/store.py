@@ -1,0 +1,72 @@
+"""`bench store`: verify what is stored, and remove what nothing refers to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from benchmark.cli.options import add_common
+
+if TYPE_CHECKING:
+    from benchmark.running.bench import Bench
+
+HELP = "verify or clean up what is stored"
+ABANDONED_SECONDS = 24 * 3600.0  # adding a large data set may take hours
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    commands = parser.add_subparsers(required=True, metavar="verify|gc")
+    verify = commands.add_parser("verify", help="check every stored file against its checksum")
+    verify.set_defaults(action=_verify)
+    add_common(verify)
+    gc = commands.add_parser("gc", help="remove what no row of the ledger refers to")
+    gc.add_argument("--dry-run", action="store_true", help="only say what would go")
+    gc.set_defaults(action=_gc)
+    add_common(gc)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the subcommand; verify returns 1 where something is damaged. Raises `BadInput`."""
+    from benchmark.cli.session import reading_bench
+
+    code: int = args.action(args, reading_bench(args))
+    return code
+
+
+def _verify(args: argparse.Namespace, bench: Bench) -> int:
+    faults = [*bench.objects.faults(), *bench.results.faults()]
+    bad = [(name, fault) for name, fault in faults if fault]
+    if args.json:
+        print(json.dumps({"checked": len(faults), "damaged": dict(bad)}, indent=1))
+    else:
+        for name, fault in bad:
+            print(f"damaged: {name}: {fault} (the next run sets it aside and makes it again)")
+        print(f"{len(faults)} folders checked, {len(bad)} damaged")
+    return 1 if bad else 0
+
+
+def _gc(args: argparse.Namespace, bench: Bench) -> int:
+    from benchmark.files.atomic import sweep_temporaries
+
+    # listed before the ledger is read: a run writes there first, so what it makes meanwhile stays
+    objects, results = bench.objects.unused(set()), bench.results.unused(set())
+    entries = bench.ledger.entries()
+    nodes = {key for entry in entries for key in entry.nodes}
+    evaluations = {(entry.key, entry.evaluation) for entry in entries}
+    objects = [key for key in objects if key not in nodes]
+    results = [pair for pair in results if pair not in evaluations]
+    if not args.dry_run:
+        objects = [key for key in objects if bench.objects.remove(key)]
+        for key, evaluation in results:
+            bench.results.remove(key, evaluation)
+        bench.objects.clear_aside()
+        bench.results.clear_aside()
+        sweep_temporaries(bench.root, ABANDONED_SECONDS)
+    if args.json:
+        print(json.dumps({"objects": objects, "results": results, "dry_run": args.dry_run}))
+    else:
+        verb = "would remove" if args.dry_run else "removed"
+        print(f"{verb} {len(objects)} objects and {len(results)} results that no row refers to")
+    return 0

@@ -1,0 +1,37 @@
+"""`bench sync`: fill an MLflow from the workspace, the local one or another."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmark.cli.options import add_common
+
+HELP = "fill MLflow from what is on disk"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--mlflow", metavar="URI", help="tracking URI (default: the local one)")
+    add_common(parser, json=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Send every row and cell that is missing there. Raises `BadInput` where nobody answers."""
+    from benchmark.cli.session import reading_bench
+    from benchmark.running.reports import row_reports
+    from benchmark.tracking.mirror import default_uri
+    from benchmark.tracking.sync import sync
+
+    bench = reading_bench(args)
+    uri = args.mlflow or default_uri(args.root)
+    entries = bench.ledger.entries()
+    running = {e.key for e in entries if any(bench.objects.is_training(k) for k in e.nodes)}
+    synced = sync(uri, args.root / "mlartifacts", row_reports(bench, entries), training=running)
+    print(
+        f"{synced.rows} rows and {synced.cells} cells are in MLflow; sent now: {synced.runs} runs, "
+        f"{synced.points} points, {synced.files} files; removed {synced.removed}, "
+        f"ended {synced.ended}"
+    )
+    for line in synced.refused:
+        print(f"refused: {line}")
+    return 1 if synced.refused else 0

@@ -1,0 +1,30 @@
+"""`bench ui`: the MLflow UI on this workspace."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmark.cli.options import add_common
+
+HELP = "open the MLflow UI on this workspace"
+COLUMNS = (
+    "cv/dsc/mean", "cv/assd/mean", "cv/dsc_minus_unet/liver", "cv/dsc/liver", "cv/assd/liver",
+    "cv/dsc/left_kidney", "cv/dsc/right_kidney",
+)  # fmt: skip
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--mlflow", metavar="URI", help="tracking URI (default: the local one)")
+    add_common(parser, json=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C. Raises `BadInput` for a workspace or port that cannot be used."""
+    from benchmark.cli.session import reading_bench
+    from benchmark.tracking.mirror import default_uri
+    from benchmark.tracking.ui import serve
+
+    reading_bench(args)
+    return serve(args.root, args.mlflow or default_uri(args.root), args.port, columns=COLUMNS)

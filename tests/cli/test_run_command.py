@@ -1,0 +1,242 @@
+"""The whole way of `bench run` on the tiny set: rows, label maps, ledger, table, JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from bench_process import Ran, bench, finish, run_argv, spawn, tiny_workspace
+
+from benchmark.data.library import open_dataset
+from benchmark.plan.folds import fold_fingerprint, split
+from benchmark.plan.ground import Ground
+from benchmark.running.folds import subjects
+from benchmark.store.ledger import Entry, Ledger
+
+LINE = {"dataset", "row", "preset", "organ", "metric", "unit", "mean", "sd", "n", "n_missed"}
+ORGANS = ["liver", "left_kidney", "right_kidney"]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
+    """A workspace in which fsm was run on folds 0 and 1; nobody writes to it."""
+    root = tiny_workspace(tmp_path_factory.mktemp("first"))
+    return root, bench(*run_argv(root, "fsm", "--folds", "0,1", "--json"))
+
+
+@pytest.fixture
+def done(first: tuple[Path, Ran], tmp_path: Path) -> Path:
+    """A copy of that workspace."""
+    return Path(shutil.copytree(first[0], tmp_path / "moved"))
+
+
+def entries(root: Path) -> list[Entry]:
+    return Ledger(root / "ledger").entries()
+
+
+def rows(root: Path, entry: Entry) -> list[dict[str, Any]]:
+    file = root / "results" / entry.key / entry.evaluation / "rows.parquet"
+    found: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+    return found
+
+
+def test_json_is_the_contract(first: tuple[Path, Ran]) -> None:
+    _, ran = first
+    assert ran.code == 0
+    value = ran.json
+    assert set(value) == {"table", "incomplete", "trained", "reused", "resumed"}
+    assert all(set(line) == LINE for line in value["table"])
+    assert (value["trained"], value["reused"]) == (6, 0)
+    assert value["incomplete"] == value["resumed"] == []
+    assert [x["organ"] for x in value["table"] if x["metric"] == "dsc"] == [
+        *ORGANS, "mean", "headline",
+    ]  # fmt: skip
+    assert {line["n"] for line in value["table"] if line["metric"] == "dsc"} == {3}
+    assert {(line["dataset"], line["preset"]) for line in value["table"]} == {("tiny", "quick")}
+
+
+def test_rows_have_the_schema_and_one_line_a_case_organ_and_metric(
+    first: tuple[Path, Ran],
+) -> None:
+    root, _ = first
+    folds = split(subjects(open_dataset(root, "tiny")))
+    for entry in entries(root):
+        found = rows(root, entry)
+        assert list(found[0]) == [
+            "key", "seed", "fold", "case", "organ", "state", "metric", "value", "unit",
+            "n_voxels_true", "code",
+        ]  # fmt: skip
+        places = [(row["case"], row["organ"], row["metric"]) for row in found]
+        assert len(places) == len(set(places))
+        assert {row["case"] for row in found} == set(folds[entry.fold].test)
+        assert {row["organ"] for row in found} == set(ORGANS)
+        assert {(row["key"], row["fold"], row["seed"]) for row in found} == {
+            (entry.key, entry.fold, 0)
+        }
+
+
+def test_label_maps_are_what_the_rows_say(first: tuple[Path, Ran]) -> None:
+    root, _ = first
+    dataset = open_dataset(root, "tiny")
+    compared = 0
+    for entry in entries(root):
+        folder = root / "results" / entry.key / entry.evaluation
+        labels = np.load(folder / "labels.npz")
+        for row in rows(root, entry):
+            truth = dataset.load(row["case"]).label
+            predicted = labels[row["case"]]
+            assert predicted.dtype == np.uint8 and predicted.shape == truth.shape
+            number = ORGANS.index(row["organ"]) + 1
+            a, b = truth == number, predicted == number
+            assert row["n_voxels_true"] == a.sum()
+            if row["metric"] == "dsc":
+                compared += 1
+                assert row["value"] == pytest.approx(200 * (a & b).sum() / (a.sum() + b.sum()))
+    assert compared == 9  # 3 patients of 3 organs
+
+
+def test_table_is_the_mean_of_the_rows(first: tuple[Path, Ran]) -> None:
+    root, ran = first
+    for metric in ("dsc", "assd", "nsd"):
+        means = []
+        for organ in ORGANS:
+            values = [
+                row["value"]
+                for entry in entries(root)
+                for row in rows(root, entry)
+                if (row["metric"], row["organ"]) == (metric, organ) and not math.isnan(row["value"])
+            ]
+            shown = {(x["metric"], x["organ"]): x["mean"] for x in ran.json["table"]}
+            assert shown[metric, organ] == pytest.approx(np.mean(values))
+            means.append(float(np.mean(values)))
+        assert shown[metric, "mean"] == pytest.approx(np.mean(means))
+        assert shown[metric, "headline"] == pytest.approx(np.mean(means[:2]))
+
+
+def test_ledger_names_every_training(first: tuple[Path, Ran]) -> None:
+    root, _ = first
+    for entry in entries(root):
+        assert (entry.state, entry.row, entry.part) == ("done", "fsm", "test")
+        assert len(entry.nodes) == 3 and entry.nodes[-1] == entry.key
+        for key in entry.nodes:
+            assert (root / "objects" / key / "record.json").is_file()
+
+
+def test_second_run_in_a_moved_workspace_trains_nothing(
+    first: tuple[Path, Ran], done: Path
+) -> None:
+    again = finish(spawn(*run_argv(done, "fsm", "--folds", "0,1", "--json")))
+    assert again.code == 0
+    assert (again.json["trained"], again.json["reused"]) == (0, 6)
+    assert again.json["table"] == first[1].json["table"]
+    # nothing in it says where it lay
+    told = [
+        path
+        for path in first[0].rglob("*")
+        if path.is_file() and str(first[0]).encode() in path.read_bytes()
+    ]
+    assert told == []
+
+
+def test_text_output_has_numbers_and_names_the_preset(done: Path) -> None:
+    ran = bench(*run_argv(done, "fsm", "--folds", "0,1"))
+    assert ran.code == 0
+    assert "preset quick" in ran.out and "trainings: 0 done now, 6 reused" in ran.out
+    for organ in (*ORGANS, "mean", "headline"):
+        assert organ in ran.out
+
+
+def test_folds_subset_and_another_seed_train_only_what_is_new(done: Path) -> None:
+    ran = bench(*run_argv(done, "fsm", "--folds", "1", "--seeds", "0,1", "--json"))
+    assert (ran.json["trained"], ran.json["reused"]) == (3, 3)
+    known = {(entry.fold, entry.seed) for entry in entries(done)}
+    assert known == {(0, 0), (1, 0), (1, 1)}
+    one_seed = bench(*run_argv(done, "fsm", "--folds", "1", "--json"))
+    both, one = (
+        {x["metric"]: x["mean"] for x in ran.json["table"] if x["organ"] == "liver"}
+        for ran in (ran, one_seed)
+    )
+    assert both["dsc"] != one["dsc"], "the second seed is in the table"
+    assert {x["n"] for x in ran.json["table"] if x["metric"] == "dsc"} == {1}, "seeds are averaged"
+    # a seed moves no fold
+    cases = {entry.seed: {r["case"] for r in rows(done, entry)} for entry in entries(done)[1:]}
+    assert cases[0] == cases[1]
+
+
+def test_two_labels_of_one_content_are_one_result(done: Path) -> None:
+    bench(*run_argv(done, "fsm", "--folds", "0", noise=0))
+    ran = bench(*run_argv(done, "no-noise", "--folds", "0", "--json"))
+    assert (ran.json["trained"], ran.json["reused"]) == (0, 3)
+    found = {entry.label.partition("[")[0]: entry.key for entry in entries(done) if entry.fold == 0}
+    assert set(found) == {"fsm", "no-noise"}
+    assert len(list((done / "results").glob(f"{found['no-noise']}/*"))) == 1
+
+
+def test_one_value_written_in_two_ways_is_one_row(done: Path) -> None:
+    bench(*run_argv(done, "unet", "--folds", "0", "--set", "schedule.epochs=1"))
+    ran = bench(*run_argv(done, "unet", "--folds", "0", "--json", "--set", "schedule.epochs=1.0"))
+    assert (ran.json["trained"], ran.json["reused"]) == (0, 1)
+    assert len([entry for entry in entries(done) if entry.row == "unet"]) == 1
+
+
+def test_no_refine_is_part_of_fsm(done: Path) -> None:
+    ran = bench(*run_argv(done, "no-refine", "--folds", "0,1", "--json"))
+    assert (ran.json["trained"], ran.json["reused"]) == (0, 4)
+    fsm, other = ({e.key for e in entries(done) if e.row == row} for row in ("fsm", "no-refine"))
+    assert not fsm & other, "it predicts with another network"
+
+
+def test_fresh_trains_and_scores_again(done: Path) -> None:
+    rows_file = next((done / "results").glob("*/*/rows.parquet"))
+    before = {path.parent.name: path.stat().st_mtime_ns for path in done.glob("objects/*/r*.json")}
+    scored = rows_file.stat().st_mtime_ns
+    ran = bench(*run_argv(done, "fsm", "--folds", "0,1", "--json", "--fresh"))
+    assert (ran.code, ran.json["trained"], ran.json["reused"]) == (0, 6, 0)
+    after = {path.parent.name: path.stat().st_mtime_ns for path in done.glob("objects/*/r*.json")}
+    assert before.keys() == after.keys() and not set(before.values()) & set(after.values())
+    assert rows_file.stat().st_mtime_ns != scored
+
+
+def test_inner_scores_validation_patients_and_never_the_test_fold(done: Path) -> None:
+    ran = bench(*run_argv(done, "unet", "--folds", "0,1", "--json", "--inner"))
+    folds = split(subjects(open_dataset(done, "tiny")))
+    inner = [entry for entry in entries(done) if entry.part == "inner"]
+    assert ran.code == 0 and len(inner) == 2
+    for entry in inner:
+        fold = folds[entry.fold]
+        scored = {row["case"] for row in rows(done, entry)}
+        assert scored == set(fold.validation)
+        assert not scored & set(fold.test)
+        record = json.loads((done / "objects" / entry.key / "record.json").read_text())
+        sha256 = {case.name: case.sha256 for case in open_dataset(done, "tiny").cases}
+        seen = {name: sha256[name] for name in set(fold.train) - set(fold.validation)}
+        assert record["fold"] == fold_fingerprint(seen, tuple(ORGANS), Ground())
+    bench(*run_argv(done, "unet", "--folds", "0,1"))
+    keys = {entry.part: entry.key for entry in entries(done) if entry.row == "unet"}
+    assert keys["inner"] != keys["test"]
+
+
+def test_stdout_of_a_process_is_json_alone(done: Path) -> None:
+    ran = finish(spawn(*run_argv(done, "unet", "--folds", "2", "--json")))
+    assert ran.code == 0 and ran.json["trained"] == 1
+    assert "6 steps, key" in ran.err
+
+
+def test_presets_never_share_a_line(done: Path) -> None:
+    argv = run_argv(done, "unet", "--folds", "0", "--json")
+    keys = {}
+    for preset in ("quick", "paper"):
+        ran = bench(
+            *argv, "--preset", preset, "--set", "schedule.lr=0.001", "--set", "ct.norm=none"
+        )
+        assert {line["preset"] for line in ran.json["table"]} == {preset}
+        keys[preset] = ran.json["trained"]
+    assert keys == {"quick": 1, "paper": 0}, "equal values are one training under two presets"
+    kept = [entry.preset for entry in entries(done) if entry.row == "unet"]
+    assert sorted(kept) == ["paper", "quick"]

@@ -1,0 +1,157 @@
+"""Damage is found, named, set aside and made again; gc removes what nothing refers to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from bench_process import bench, flip, run_argv, tiny_workspace, tree, weights
+
+from benchmark.cli.store import ABANDONED_SECONDS
+from benchmark.files.locks import lock
+from benchmark.store.ledger import Ledger
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tiny_workspace(tmp_path_factory.mktemp("first"))
+    assert bench(*argv(root)).code == 0
+    return root
+
+
+@pytest.fixture
+def root(first: Path, tmp_path: Path) -> Path:
+    """A workspace in which fsm was run on one fold."""
+    return Path(shutil.copytree(first, tmp_path / "workspace"))
+
+
+def argv(root: Path) -> list[str]:
+    return run_argv(root, "fsm", "--folds", "0", "--json")
+
+
+def verify(root: Path) -> tuple[int, dict[str, str]]:
+    ran = bench("store", "verify", "--json", "--root", str(root))
+    return ran.code, ran.json["damaged"]
+
+
+@pytest.mark.parametrize(
+    "file", ["ct.safetensors", "fsm.safetensors", "record.json", "checksums.json"]
+)
+@pytest.mark.parametrize("how", ["flipped", "gone"])
+def test_damaged_object(first: Path, root: Path, file: str, how: str) -> None:
+    path = next((root / "objects").glob("*/fsm.safetensors")).with_name(file)
+    flip(path) if how == "flipped" else path.unlink()
+    key = path.parent.name
+    assert verify(root) == (1, {key: verify(root)[1][key]})
+    ran = bench(*argv(root))
+    assert ran.code == 0 and "Traceback" not in ran.err
+    assert f"object {key} is damaged" in ran.err and "set aside" in ran.err
+    assert (ran.json["trained"], ran.json["reused"]) == (1, 2)
+    assert weights(root) == weights(first)
+    assert [p.name for p in (root / "objects" / "aside").iterdir()] == [f"{key}-0"]
+    assert verify(root) == (0, {})
+
+
+@pytest.mark.parametrize("file", ["rows.parquet", "labels.npz"])
+def test_damaged_rows(first: Path, root: Path, file: str) -> None:
+    path = next((root / "results").glob(f"*/*/{file}"))
+    flip(path, 40)
+    name = f"{path.parent.parent.name}/{path.parent.name}"
+    code, damaged = verify(root)
+    assert code == 1 and list(damaged) == [name]
+    ran = bench(*argv(root))
+    assert ran.code == 0 and "rows of" in ran.err and "damaged" in ran.err
+    assert ran.json["trained"] == 0
+    assert ran.json["table"] == bench(*argv(first)).json["table"]
+    assert verify(root) == (0, {})
+
+
+def test_damage_never_ends_a_mirrored_run_or_a_plan(root: Path) -> None:
+    """The mirror and the plan read records and rows of other cells too."""
+    record = next((root / "objects").glob("*/record.json"))
+    record.write_text("{")
+    next((root / "results").glob("*/*/rows.parquet")).write_bytes(b"")
+    plan = [part for part in argv(root)[1:] if part not in ("--mlflow", "none")]
+    ran = bench("plan", *plan)
+    assert [node["cached"] for node in ran.json["nodes"]].count(False) == 1
+    mirrored = [part for part in argv(root) if part not in ("--mlflow", "none", "0")]
+    mirrored.insert(mirrored.index("--folds") + 1, "1")
+    ran = bench(*mirrored)
+    assert ran.code == 0 and "Traceback" not in ran.err, ran.err
+
+
+def test_damaged_ledger_is_named(root: Path) -> None:
+    path = next((root / "ledger").glob("*/*.json"))
+    path.write_text("{")
+    before = tree(root)
+    for command in (["status"], ["store", "gc"]):
+        ran = bench(*command, "--root", str(root))
+        assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+        assert path.name in ran.err
+    assert tree(root) == before, "gc removes nothing where it cannot know what is used"
+    assert bench(*argv(root)).json["trained"] == 0
+    assert bench("status", "--root", str(root)).code == 0
+
+
+def gc(root: Path, *more: str) -> list[str]:
+    ran = bench("store", "gc", "--json", "--root", str(root), *more)
+    assert ran.code == 0
+    return list(ran.json["objects"])
+
+
+def test_gc_removes_only_what_no_row_refers_to(root: Path) -> None:
+    bench(*run_argv(root, "no-refine", "--folds", "0"))
+    before = tree(root)
+    assert gc(root) == []
+    assert tree(root) == before
+    entries = {entry.row: entry for entry in Ledger(root / "ledger").entries()}
+    (root / "ledger" / "default" / f"{entries['fsm'].name}.json").unlink()
+    only_fsm = set(entries["fsm"].nodes) - set(entries["no-refine"].nodes)
+    assert gc(root, "--dry-run") == sorted(only_fsm) != []
+    assert (root / "objects" / entries["fsm"].key).exists()
+    assert gc(root) == sorted(only_fsm)
+    assert not (root / "objects" / entries["fsm"].key).exists()
+    assert not (root / "results" / entries["fsm"].key / entries["fsm"].evaluation).exists()
+    ran = bench(*run_argv(root, "no-refine", "--folds", "0", "--json"))
+    assert ran.json["trained"] == 0 and not ran.err.count("damaged")
+
+
+def test_gc_removes_half_done_trainings_but_not_living_ones(root: Path) -> None:
+    lost, living = "0" * 20, "1" * 20
+    for key in (lost, living):
+        (root / "objects" / f"{key}.partial" / "000000004").mkdir(parents=True)
+    with lock(root / "objects" / f"{living}.lock"):
+        assert gc(root) == [lost]
+    assert not (root / "objects" / f"{lost}.partial").exists()
+    assert (root / "objects" / f"{living}.partial" / "000000004").exists()
+
+
+def test_gc_and_verify_leave_what_a_living_writer_prepares(root: Path) -> None:
+    """A commit lies under a temporary name until its rename; an old one was abandoned."""
+    made = [
+        root / "objects" / f".tmp-{'2' * 20}-abc" / "record.json",
+        root / "results" / ("3" * 20) / ".tmp-0123456789ab-abc" / "rows.parquet",
+    ]
+    for path in made:
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    assert verify(root) == (0, {})
+    assert gc(root) == []
+    assert all(path.exists() for path in made)
+    old = time.time() - ABANDONED_SECONDS - 10
+    for path in made:
+        os.utime(path.parent, (old, old))
+    gc(root)
+    assert not any(path.exists() for path in made)
+
+
+def test_gc_empties_what_was_set_aside(root: Path) -> None:
+    flip(next((root / "objects").glob("*/ct.safetensors")))
+    bench(*argv(root))
+    assert (root / "objects" / "aside").exists()
+    gc(root)
+    assert not (root / "objects" / "aside").exists()
+    assert bench(*argv(root)).json["trained"] == 0
