@@ -1,26 +1,29 @@
-"""The plain U-Net: N_CT on the segmentation loss, and nothing else."""
+"""The plain U-Net: N_CT on the segmentation loss, and also with fsm's budget on CT."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from benchmark.parts.networks import UNet
-from benchmark.parts.stages import plain
+from benchmark.parts.stages import again, plain
 from benchmark.plan.nodes import Arch, Row, Schedule, Weights, reading
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plain:
-    """One training of N_CT on L."""
+    """One training of N_CT on L; with `restart` a second one follows, with a fresh Adam."""
 
     ct: Arch = reading(UNet, "S", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "S", "of the training")
+    schedule: Schedule = reading(Schedule, "S", "of each training")
+    restart: bool = reading(False, "C", "train a second time from there")
 
     def plan(self) -> Weights:
-        """Return N_CT after its only training."""
-        return plain(self.ct, self.schedule)["ct"]
+        """Return N_CT after its last training."""
+        first = plain(self.ct, self.schedule)["ct"]
+        return again(self.ct, first, self.schedule, "restart")["ct"] if self.restart else first
 
 
+BUDGET = "ours: METHODS section 6, fsm's 200 epochs on CT"
 METHODS = {
     "unet": Row(
         method=Plain(),
@@ -29,5 +32,19 @@ METHODS = {
         about="N_CT trained on the segmentation loss alone.",
         source="Song et al., ISBI 2020, Table 1; Ronneberger et al., MICCAI 2015",
         table1="U-Net",
+    ),
+    "unet-200": Row(
+        method=Plain(schedule=Schedule(epochs=200)),
+        group="controls",
+        title="unet-200",
+        about="unet for 200 epochs.",
+        source=BUDGET,
+    ),
+    "unet-200-restart": Row(
+        method=Plain(restart=True),
+        group="controls",
+        title="unet-200-restart",
+        about="unet for 100 epochs, then 100 more with a fresh Adam.",
+        source=BUDGET,
     ),
 }

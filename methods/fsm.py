@@ -1,16 +1,15 @@
 """FSM: learning from ground-truth images (Song et al., ISBI 2020), and its ablations."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from dataclasses import dataclass, replace
-
-from benchmark.errors import BadInput
 from benchmark.parts import stages
-from benchmark.parts.networks import UNet, decoders_fit
+from benchmark.parts.diagnostics import with_teacher
+from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Matched
 from benchmark.parts.similarity import Similarity, Taps
 from benchmark.parts.views import MaskNoise
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, Weights, check_choice, reading
+from benchmark.plan.nodes import Arch, Probe, Row, Schedule, Train, Weights, reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,61 +19,62 @@ class Fsm:
     xi: float = reading(0.3, "S", "weight of M in stage 2")
     noise: float = reading(0.2, "S", "p of the corruption of N_GT's input")
     corruption: str = reading("pixel", "S", "pixel | block | erode")
-    drop: float = reading(0.1, "C", "chance that stage 1 hides an annotated organ")
+    drop: float = reading(stages.DROP, "C", "chance that stage 1 hides an annotated organ")
     taps: Taps = reading(((-1, -1),), "S", "(level of N_CT, level of N_GT); -1 is the bottom")
     norm: str = reading("relative", "C", "distance M: relative | rms | raw | exp")
     gradient: str = reading("both", "C", "M reaches N_CT by: both | no_target | no_input")
-    stats: str = reading("conv_gap", "C", "Sc from conv and mean, or mean alone: gap_only")
+    stats: str = reading("conv_gap", "C", "Sc: conv and mean, or gap_only; constant: Sc = Ss = 1")
     teacher_input: str = reading("clean", "S", "what N_GT reads in stage 2: clean | noisy")
+    teacher: str = reading("n_gt", "S", "stage 2's teacher: n_gt | untrained | no_skips | ct")
+    sees: str = reading("own", "S", "its masks: own | other (patient) | mean (of the fold)")
+    learn_fsm: bool = reading(True, "S", "w_M is trained; false: stays at its random start")
     refine: bool = reading(True, "S", "stage 3")
-    refine_init: str = reading("auto", "S", "decoder of stage 3: n_gt | own | auto = n_gt if fit")
+    refine_init: str = reading("auto", "S", "its decoder: n_gt | own | random | auto: n_gt if fit")
     ct: Arch = reading(UNet, "S", "architecture of N_CT")
     gt: Arch = reading(lambda: UNet(reads="masks"), "S", "architecture of N_GT")
     schedule: Schedule = reading(Schedule, "S", "of each stage")
 
     def __post_init__(self) -> None:
-        check_choice("teacher_input", self.teacher_input, ("clean", "noisy"))
-        check_choice("refine_init", self.refine_init, ("auto", "n_gt", "own"))
-        if self.refine and self.refine_init == "n_gt" and not decoders_fit(self.ct, self.gt):
-            raise BadInput("refine_init = n_gt needs decoders of equal shape in ct and gt: use "
-                           "refine_init=own, or one architecture for both")  # fmt: skip
-        self.plan()  # the parts check the other ranges
+        self.plan()  # the parts check the ranges
 
     def plan(self) -> Weights:
         """Return N_CT after stage 3, or after stage 2 without `refine`."""
-        noise = MaskNoise(p=self.noise, corruption=self.corruption)
-        n_gt = stages.teacher(self.gt, self.schedule, noise=noise, drop=self.drop)["gt"]
-        fsm = Similarity(taps=self.taps, stats=self.stats)
-        stage2 = Train(
-            title="N_CT + FSM",
-            nets={"ct": Net(arch=self.ct),
-                  "gt": Net(arch=self.gt, init=(n_gt,), trainable=()),
-                  "fsm": Net(arch=fsm)},
-            objective=Matched(xi=self.xi, norm=self.norm, gradient=self.gradient, taps=self.taps),
-            schedule=self.schedule,
-            views=(noise,) if self.teacher_input == "noisy" else (),
-        )["ct"]  # fmt: skip
-        if not self.refine:
-            return stage2
-        decoder = stage2 if self._own_decoder() else n_gt
-        return stages.refine(self.ct, stage2, decoder, self.schedule)["ct"]
+        stage2, n_gt = self._stage2()["ct"], self._n_gt()["gt"]
+        return stages.stage3(stage2, n_gt, self.refine_init) if self.refine else stage2
+
+    def stages(self) -> Mapping[str, Weights]:
+        """Return N_CT before stage 3."""
+        return {"stage2": self._stage2()["ct"]} if self.refine else {}
+
+    def probes(self) -> tuple[Probe, ...]:
+        """Return the diagnostics of stage 2 and of the final network."""
+        return with_teacher(self._stage2(), self.plan(), taps=self.taps, noise=self._noise())
 
     def flags(self) -> tuple[str, ...]:
         """Return what a reader of a table must know about this setting."""
-        deviates = self.refine and self._own_decoder()
-        return ("stage 3 not as in the paper: N_CT keeps its own decoder",) if deviates else ()
+        return stages.stage3_flags(self.refine_init, self.ct, self.gt) if self.refine else ()
 
-    def _own_decoder(self) -> bool:
-        return self.refine_init == "own" or not decoders_fit(self.ct, self.gt)
+    def _noise(self) -> MaskNoise:
+        return MaskNoise(p=self.noise, corruption=self.corruption)
 
+    def _n_gt(self) -> Train:
+        return stages.teacher(self.gt, self.schedule, noise=self._noise(), drop=self.drop)
 
-def _row(title: str, about: str, method: Fsm) -> Row:
-    source = "Song et al., ISBI 2020, Table 1"
-    return Row(method=method, group="paper", title=title, about=about, source=source, table1=title)
+    def _stage2(self) -> Train:
+        teacher = stages.stage2_teacher(self.teacher, self._n_gt(), self.ct)
+        m = Matched(xi=self.xi, norm=self.norm, gradient=self.gradient, taps=self.taps)
+        fsm = Similarity(taps=self.taps, stats=self.stats)
+        return stages.matched(m, fsm, teacher, self.ct, self.schedule, learn=self.learn_fsm,
+            sees=self.sees, given=self.teacher_input, noise=self._noise())  # fmt: skip
 
 
 METHODS = {
-    "fsm": _row("U-Net+Our", "N_CT made similar to N_GT by FSM, then given its decoder.", Fsm()),
-    "no-refine": _row("No-Refine", "fsm without stage 3.", replace(Fsm(), refine=False)),
-    "no-noise": _row("No-Noise", "fsm whose N_GT saw clean masks.", replace(Fsm(), noise=0.0)),
+    name: Row(
+        method=method, group="paper", title=title, about=about, table1=title, source=stages.SONG
+    )
+    for name, title, about, method in (
+        ("fsm", "U-Net+Our", "N_CT made similar to N_GT by FSM, then given its decoder.", Fsm()),
+        ("no-refine", "No-Refine", "fsm without stage 3.", Fsm(refine=False)),
+        ("no-noise", "No-Noise", "fsm whose N_GT saw clean masks.", Fsm(noise=0.0)),
+    )
 }

@@ -33,7 +33,7 @@ class Clock:
         """Count the steps of every distinct training that is not stored."""
         for cell in cells:
             entry = cell.entry("")
-            nodes = in_order(cell.setting.method.plan().node)
+            nodes = in_order(cell.final.node)
             for key, node in zip(entry.nodes, nodes, strict=True):
                 if bench.fresh or not bench.objects.has(key):
                     # without a fixed epoch length every training makes the same passes

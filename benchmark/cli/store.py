@@ -53,8 +53,9 @@ def _gc(args: argparse.Namespace, bench: Bench) -> int:
     # listed before the ledger is read: a run writes there first, so what it makes meanwhile stays
     objects, results = bench.objects.unused(set()), bench.results.unused(set())
     entries = bench.ledger.entries()
-    nodes = {key for entry in entries for key in entry.nodes}
-    evaluations = {(entry.key, entry.evaluation) for entry in entries}
+    probes = {(key, evaluation) for entry in entries for _, key, evaluation in entry.probes}
+    nodes = {key for entry in entries for key in entry.nodes} | {key for key, _ in probes}
+    evaluations = {(entry.key, entry.evaluation) for entry in entries} | probes
     objects = [key for key in objects if key not in nodes]
     results = [pair for pair in results if pair not in evaluations]
     if not args.dry_run:

@@ -19,8 +19,7 @@ def augment(
     Pixels that come from outside the slice are not valid. Geometry is drawn on the host and noise
     on the device, so it differs between kinds of device and not between runs on one.
     """
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.rand(len(hu_BHW), 6, generator=generator) * 2 - 1
+    draws = _draws(len(hu_BHW), seed)
     sampling = _grid(draws, how, hu_BHW)
     hu = F.grid_sample(hu_BHW[:, None], sampling, mode="bilinear", padding_mode="border",
                        align_corners=False)[:, 0]  # fmt: skip
@@ -31,6 +30,19 @@ def augment(
     shift_B11 = (draws[:, 4] * how.hu_shift).to(hu.device)[:, None, None]
     size_B11 = (draws[:, 5].abs() * how.hu_noise).to(hu.device)[:, None, None]
     return hu + shift_B11 + size_B11 * noise, moved[:, 0].to(label_BHW.dtype), moved[:, 1] > 0
+
+
+def moved_alike(maps_BCHW: Tensor, how: Augmentation, seed: int, mode: str) -> Tensor:
+    """Return other maps (B, C, H, W) of a batch moved as `augment` moves it with the same seed;
+    0 comes in from outside. `mode` is `nearest` or `bilinear`."""
+    sampling = _grid(_draws(len(maps_BCHW), seed), how, maps_BCHW[:, 0])
+    return F.grid_sample(maps_BCHW, sampling, mode=mode, align_corners=False)
+
+
+def _draws(samples: int, seed: int) -> Tensor:
+    """Six numbers in [-1, 1) a sample: angle, scale, two shifts, HU shift, HU noise."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(samples, 6, generator=generator) * 2 - 1
 
 
 def _grid(draws: Tensor, how: Augmentation, like_BHW: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ depend on workers, on resumption, or on names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.data.augment import augment
+from benchmark.data.augment import augment, moved_alike
+from benchmark.data.fills import fill
 from benchmark.data.volume import Label, Volume
-from benchmark.parts.batch import Batch
+from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import draw_seed
+from benchmark.plan.nodes import Source
 
+REFERENCE = "liver"  # annotated in every patient of both sets
 RESIDENT_SHARE = 0.5  # of the device's free memory that slices may take
 
 
@@ -29,7 +32,8 @@ class CaseSlices:
     """One case on the training grid: HU (int16) and labels (uint8), both (Z, H, W).
 
     `range_Z` is the first and last slice with any organ on the native grid: a small organ may
-    vanish on a coarse one, and an epoch must not depend on the grid.
+    vanish on a coarse one, and an epoch must not depend on the grid. `ends_Z` are the ends of the
+    liver there (of all organs where there is none): relative heights are measured between them.
     """
 
     name: str
@@ -38,6 +42,18 @@ class CaseSlices:
     label_ZHW: Tensor
     annotated_K: Tensor
     range_Z: tuple[int, int]
+    ends_Z: tuple[int, int]
+    source: str = ""
+
+    def height(self, z: int) -> float:
+        """Return the relative height of a slice: 0 and 1 at the ends, beyond them outside."""
+        low, high = self.ends_Z
+        return (z - low) / max(1, high - low)
+
+    def nearest(self, height: float) -> int:
+        """Return the slice nearest to a relative height."""
+        low, high = self.ends_Z
+        return min(max(round(low + height * (high - low)), 0), len(self.label_ZHW) - 1)
 
 
 def on_training_grid(
@@ -62,6 +78,8 @@ def on_training_grid(
         label_ZHW=labels,
         annotated_K=known,
         range_Z=_organ_range(label),
+        ends_Z=_organ_range(_reference(label, organs)),
+        source=volume.source,
     )
 
 
@@ -97,6 +115,7 @@ class SliceDraw:
         stream: str,
         stride: int,
         device: torch.device,
+        sources: Mapping[str, Source] | None = None,
     ) -> None:
         # by content, not by name: two sets that differ in names only are one training
         ordered = sorted(cases, key=lambda case: case.sha256)
@@ -105,7 +124,8 @@ class SliceDraw:
         self._random = (seed, stream)
         self._index = _Index(ordered, ground)
         self._annotated_CK = torch.stack([case.annotated_K for case in ordered]).to(device)
-        hu, label, valid = _stacked(ordered, stride)
+        hu, label, valid = stacked(ordered, stride)
+        self._fills = {name: fill(what, ordered, label) for name, what in (sources or {}).items()}
         self._hu_NHW, self._label_NHW, self._valid_NHW = _placed((hu, label, valid), device)
         self.steps_in_one_pass = self._index.per_epoch / ground.batch
 
@@ -120,18 +140,23 @@ class SliceDraw:
         )
         rows = torch.tensor(chosen)
         case_B = self._index.case_N[rows].to(self._device)
-        hu_BHW, label_BHW, valid_BHW = augment(
-            hu.float(), label, valid, self._ground.augmentation, draw_seed(*self._random, step)
-        )
+        how, seed = self._ground.augmentation, draw_seed(*self._random, step)
+        hu_BHW, label_BHW, valid_BHW = augment(hu.float(), label, valid, how, seed)
+        known_BK = self._annotated_CK[case_B]
+        entries = {
+            name: with_planes(moved_alike(fill(rows, self._device), how, seed, fill.mode), known_BK)
+            for name, fill in self._fills.items()
+        }
         image = (scaled(hu_BHW, self._ground) * valid_BHW)[:, None]
         return Batch(
             image_B1HW=image.contiguous(memory_format=torch.channels_last),
             label_BHW=label_BHW.long(),
-            annotated_BK=self._annotated_CK[case_B],
+            annotated_BK=known_BK,
             valid_BHW=valid_BHW,
             case_B=case_B,
             position_B=self._index.position_N[rows].to(self._device),
             reading=self._ground.loss,
+            entries=entries,
         )
 
     def _nth(self, position: int) -> int:
@@ -150,13 +175,12 @@ class _Index:
         case_N: list[int] = []
         position_N: list[float] = []
         for number, case in enumerate(cases):
-            low, high = case.range_Z
-            near_Z = _near(len(case.label_ZHW), case.range_Z, ground)
+            near_Z = near_organs(len(case.label_ZHW), case.range_Z, ground)
             for z in range(len(case.label_ZHW)):
                 (inside if near_Z[z] else outside).append(len(case_N))
                 strata.append(tuple(np.unique(case.label_ZHW[z].numpy()).tolist()))
                 case_N.append(number)
-                position_N.append((z - low) / max(1, high - low))
+                position_N.append(case.height(z))
         self.case_N, self.position_N = torch.tensor(case_N), torch.tensor(position_N)
         self._inside, self._outside, self._strata = inside, outside, strata
         self._others = _others(len(inside), len(outside), ground)
@@ -184,7 +208,7 @@ class _Index:
 
 def near_and_far(label_ZYX: Label, ground: Ground) -> tuple[int, int]:
     """Return how many slices of a case an epoch takes all of, and how many are the others."""
-    near = int(_near(len(label_ZYX), _organ_range(label_ZYX), ground).sum())
+    near = int(near_organs(len(label_ZYX), _organ_range(label_ZYX), ground).sum())
     return near, len(label_ZYX) - near
 
 
@@ -195,8 +219,8 @@ def epoch_length(counts: Iterable[tuple[int, int]], ground: Ground) -> int:
     return near + _others(near, sum(count for _, count in known), ground)
 
 
-def _near(slices: int, range_Z: tuple[int, int], ground: Ground) -> NDArray[np.bool_]:
-    """Which slices lie within the organs' z-range widened by the margin (Z)."""
+def near_organs(slices: int, range_Z: tuple[int, int], ground: Ground) -> NDArray[np.bool_]:
+    """Return which slices lie within the organs' z-range widened by the margin (Z)."""
     low, high = range_Z
     reach = ground.margin * (high - low + 1)
     z = np.arange(slices)
@@ -208,14 +232,22 @@ def _others(inside: int, outside: int, ground: Ground) -> int:
     return min(outside, round(ground.others * inside))
 
 
+def _reference(label_ZYX: Label, organs: tuple[str, ...]) -> Label:
+    """The liver alone, or all organs where there is none."""
+    chosen = label_ZYX == (organs.index(REFERENCE) + 1 if REFERENCE in organs else 0)
+    return chosen.astype(np.uint8) if REFERENCE in organs and chosen.any() else label_ZYX
+
+
 def _organ_range(label_ZYX: Label) -> tuple[int, int]:
     """First and last slice with any organ; all slices where there is none."""
     held = np.flatnonzero(label_ZYX.any(axis=(1, 2)))
     return (int(held[0]), int(held[-1])) if len(held) else (0, len(label_ZYX) - 1)
 
 
-def _stacked(cases: list[CaseSlices], stride: int) -> tuple[Tensor, Tensor, Tensor]:
-    """All slices in one frame, padded to the largest slice and to the networks' stride.
+def stacked(cases: list[CaseSlices], stride: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return HU, labels and validity (N, H, W) of all slices in one frame.
+
+    It is padded to the largest slice and to the networks' stride.
 
     HU go on as at the edge, so that interpolation at the last valid pixel meets no foreign value.
     """

@@ -46,8 +46,23 @@ class Batch:
         return mask_input(self.label_BHW, self.annotated_BK)
 
     def read(self, reads: str) -> Tensor:
-        """Return the input of a role: "image" or "masks"."""
-        return self.image_B1HW if reads == "image" else self.masks_B2KHW
+        """Return the input of a role: "image", "masks", or an entry of another name."""
+        if reads == "image":
+            return self.image_B1HW
+        return self.masks_B2KHW if reads == "masks" else self.entries[reads]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    """One test patient for a measure: all slices near the organs, not augmented, in order.
+
+    Every batch has the entries "other_masks" and "other_image": what another test patient shows
+    at the same relative height (`partner`); they are missing where there is no such patient.
+    """
+
+    name: str
+    partner: str
+    batches: tuple[Batch, ...]
 
 
 def mask_input(label_BHW: Tensor, annotated_BK: Tensor) -> Tensor:
@@ -57,7 +72,13 @@ def mask_input(label_BHW: Tensor, annotated_BK: Tensor) -> Tensor:
     looked for differs from one that is absent; its mask is 0 then.
     """
     organs = annotated_BK.shape[1]
+    masks = F.one_hot(label_BHW, organs + 1)[..., 1:].permute(0, 3, 1, 2).float()
+    return with_planes(masks, annotated_BK)
+
+
+def with_planes(masks_BKHW: Tensor, annotated_BK: Tensor) -> Tensor:
+    """Return masks or foreground probabilities (B, K, H, W) as a teacher's input (B, 2K, H, W)."""
     known_BK11 = annotated_BK[:, :, None, None].float()
-    masks = F.one_hot(label_BHW, organs + 1)[..., 1:].permute(0, 3, 1, 2).float() * known_BK11
-    planes = known_BK11.expand(-1, -1, *label_BHW.shape[1:])
-    return torch.cat([masks, planes], dim=1).contiguous(memory_format=torch.channels_last)
+    planes = known_BK11.expand(-1, -1, *masks_BKHW.shape[2:])
+    both = torch.cat([masks_BKHW * known_BK11, planes], dim=1)
+    return both.contiguous(memory_format=torch.channels_last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,25 @@ from torch.nn import functional as F
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import Network
 from benchmark.parts.similarity import GRADIENTS, NORMS, Taps, dissimilarity, on_grid
-from benchmark.plan.nodes import check_choice, check_range
+from benchmark.parts.views import as_the_teacher_sees
+from benchmark.plan.nodes import check_choice, check_range, later
+
+Maps = list[Tensor]  # an encoder's feature maps, finest first
+
+
+class Guide(Protocol):
+    """An objective that compares the features of N_CT with those of a frozen teacher."""
+
+    term: ClassVar[str]
+
+    @property
+    def reads(self) -> str:
+        """What the teacher reads."""
+        ...
+
+    def distance(self, nets: Mapping[str, nn.Module], f_maps: Maps, g_maps: Maps) -> Tensor:
+        """Return the distance, a scalar, before its weight."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +52,17 @@ class Matched:
     """Stage 2 of FSM: L + xi * M (Song et al., ISBI 2020, eq. 4, in the reading of METHODS.md).
 
     `gradient` says through which of R and T the student is reached: `both`, `no_target` (T is
-    held), `no_input` (what FSM reads of F is held).
+    held), `no_input` (what FSM reads of F is held). `reads` is what N_GT sees: the masks, the
+    image, or an entry that a source fills.
     """
 
     kind: ClassVar[str] = "matched"
+    term: ClassVar[str] = "m"
     xi: float = 0.3
     norm: str = "relative"
     gradient: str = "both"
     taps: Taps = ((-1, -1),)
+    reads: str = later("masks")
 
     def __post_init__(self) -> None:
         check_range("xi", self.xi, low=0, high=1e6)
@@ -50,22 +71,55 @@ class Matched:
 
     def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """Return the terms of the segmentation loss and "m" = xi * M, the mean over the taps."""
-        student = cast(Network, nets["ct"])
-        teacher = cast(Network, nets["gt"])
-        f_maps = student.encoder(batch.image_B1HW)
-        g_maps = teacher.encoder(batch.masks_B2KHW)
+        return guided_terms(self, self.xi, nets, batch)
+
+    def distance(self, nets: Mapping[str, nn.Module], f_maps: Maps, g_maps: Maps) -> Tensor:
+        """Return M, a scalar, of the features of N_CT and N_GT."""
         modules = cast(nn.ModuleList, nets["fsm"])
         distances = [
             self._distance(module, f_maps[ct_level], g_maps[gt_level])
             for module, (ct_level, gt_level) in zip(modules, self.taps, strict=True)
         ]
-        terms = segmentation_terms(student.decoder(f_maps), batch)
-        return {**terms, "m": self.xi * torch.stack(distances).mean()}
+        return torch.stack(distances).mean()
 
     def _distance(self, module: nn.Module, f_BCHW: Tensor, g_BCHW: Tensor) -> Tensor:
         read = f_BCHW.detach() if self.gradient == "no_input" else f_BCHW
         target = f_BCHW.detach() if self.gradient == "no_target" else f_BCHW
         return dissimilarity(module(read, g_BCHW), on_grid(target, g_BCHW), self.norm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint:
+    """L_GT + L_CT + xi * M in one training (Joint-Train, Table 1), both networks trained.
+
+    N_GT reads the noisy masks, and its loss counts the organs that its view left in. `detach`
+    keeps the gradient of M from N_GT.
+    """
+
+    kind: ClassVar[str] = "joint"
+    matched: Matched
+    detach: bool = False
+
+    def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of both segmentation losses (N_GT's end in "_gt") and "m"."""
+        student, teacher = cast(Network, nets["ct"]), cast(Network, nets["gt"])
+        f_maps, g_maps = student.encoder(batch.image_B1HW), teacher.encoder(batch.masks_B2KHW)
+        seen = [g_BCHW.detach() for g_BCHW in g_maps] if self.detach else g_maps
+        m = self.matched.xi * self.matched.distance(nets, f_maps, seen)
+        gt_terms = segmentation_terms(teacher.decoder(g_maps), as_the_teacher_sees(batch))
+        terms = segmentation_terms(student.decoder(f_maps), batch)
+        return {**terms, **{f"{name}_gt": term for name, term in gt_terms.items()}, "m": m}
+
+
+def guided_terms(
+    objective: Guide, weight: float, nets: Mapping[str, nn.Module], batch: Batch
+) -> dict[str, Tensor]:
+    """Return N_CT's segmentation terms and the objective's own term, times its weight."""
+    student, teacher = cast(Network, nets["ct"]), cast(Network, nets["gt"])
+    f_maps = student.encoder(batch.image_B1HW)
+    distance = objective.distance(nets, f_maps, teacher.encoder(batch.read(objective.reads)))
+    terms = segmentation_terms(student.decoder(f_maps), batch)
+    return {**terms, objective.term: weight * distance}
 
 
 def segmentation_terms(logits_BCHW: Tensor, batch: Batch) -> dict[str, Tensor]:

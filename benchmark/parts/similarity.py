@@ -28,7 +28,7 @@ from benchmark.plan.nodes import Build, check_choice
 
 Taps = tuple[tuple[int, int], ...]  # (level of N_CT's encoder, level of N_GT's encoder)
 NORMS = ("relative", "rms", "raw", "exp")
-STATS = ("conv_gap", "gap_only")
+STATS = ("conv_gap", "gap_only", "constant")
 GRADIENTS = ("both", "no_target", "no_input")
 EPSILON = 1e-6
 
@@ -38,7 +38,9 @@ class Similarity:
     """One FSM for every tapped pair of levels, between the networks `student` and `teacher`.
 
     A level indexes an encoder's feature maps, -1 being the bottom. `stats` `gap_only` takes
-    Sc = mean_hw(G) without the convolution. He initialisation, zero bias.
+    Sc = mean_hw(G) without the convolution; `constant` takes Sc = Ss = 1, so that G counts for
+    nothing (a control). He initialisation, zero bias: Ss is zero everywhere at the start in about
+    one draw of eight, which `dead_spatial` of the FSM probe shows.
     """
 
     kind: ClassVar[str] = "fsm"
@@ -59,8 +61,8 @@ class Similarity:
         teacher = cast(Network, to.built[self.teacher])
         modules = [
             TapModule(
-                _channels(student, ct_level, self.student),
-                _channels(teacher, gt_level, self.teacher),
+                channels_at(student, ct_level, self.student),
+                channels_at(teacher, gt_level, self.teacher),
                 self.stats,
             )
             for ct_level, gt_level in self.taps
@@ -77,7 +79,9 @@ class TapModule(nn.Module):
     def __init__(self, ct_channels: int, gt_channels: int, stats: str) -> None:
         super().__init__()
         self.adapt = nn.Conv2d(ct_channels, gt_channels, 3, padding=1)
-        self.spatial = nn.Conv2d(gt_channels, 1, 3, padding=1)
+        self.constant = stats == "constant"
+        if not self.constant:
+            self.spatial = nn.Conv2d(gt_channels, 1, 3, padding=1)
         self.merge = nn.Conv2d(2 * gt_channels, ct_channels, 3, padding=1)
         self.channel: nn.Module = nn.Identity()
         if stats == "conv_gap":
@@ -86,15 +90,21 @@ class TapModule(nn.Module):
 
     def forward(self, f_BCHW: Tensor, g_BCHW: Tensor) -> Tensor:
         """Return R on G's grid, with F's channels."""
-        with _without_autocast(f_BCHW.device.type):
+        with full_precision(f_BCHW.device.type):
             return self._r(f_BCHW.float(), g_BCHW.float())
 
     def _r(self, f_BCHW: Tensor, g_BCHW: Tensor) -> Tensor:
         adapted = F.relu(self.adapt(on_grid(f_BCHW, g_BCHW)))
-        channel_BC11 = self.channel(g_BCHW).mean(dim=(2, 3), keepdim=True)
-        spatial_B1HW = F.relu(self.spatial(g_BCHW))
+        channel_BC11, spatial_B1HW = self.statistics(g_BCHW)
         both = torch.cat([channel_BC11 * adapted, spatial_B1HW * adapted], dim=1)
         return F.relu(self.merge(both))
+
+    def statistics(self, g_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Sc (B, C, 1, 1) and Ss (B, 1, H, W)."""
+        if self.constant:
+            return torch.ones_like(g_BCHW[:, :, :1, :1]), torch.ones_like(g_BCHW[:, :1])
+        channel_BC11 = self.channel(g_BCHW).mean(dim=(2, 3), keepdim=True)
+        return channel_BC11, F.relu(self.spatial(g_BCHW))
 
 
 def on_grid(f_BCHW: Tensor, g_BCHW: Tensor) -> Tensor:
@@ -125,14 +135,16 @@ def dissimilarity(r_BCHW: Tensor, t_BCHW: Tensor, norm: str) -> Tensor:
     return rms_B.mean() if norm == "rms" else (1 - torch.exp(-rms_B)).mean()
 
 
-def _without_autocast(device_type: str) -> AbstractContextManager[None]:
+def full_precision(device_type: str) -> AbstractContextManager[None]:
+    """Return a context without autocast, for what must be fp32 in any case."""
     if not torch.amp.is_autocast_available(device_type):  # shapes alone ("meta")
         return nullcontext()
     context: AbstractContextManager[None] = torch.autocast(device_type, enabled=False)
     return context
 
 
-def _channels(network: Network, level: int, name: str) -> int:
+def channels_at(network: Network, level: int, name: str) -> int:
+    """Return the channels of an encoder level; raises `BadInput` where there is none."""
     levels = len(network.channels)
     if not -levels <= level < levels:
         raise BadInput(

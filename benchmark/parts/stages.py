@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from benchmark.parts.objectives import Segmentation
-from benchmark.parts.views import DropOrgans, MaskNoise
-from benchmark.plan.nodes import Arch, Net, Schedule, Train, Weights
+from benchmark.errors import BadInput
+from benchmark.parts.networks import UNet, decoders_fit
+from benchmark.parts.objectives import Matched, Segmentation
+from benchmark.parts.shapes import Restore
+from benchmark.parts.similarity import Similarity
+from benchmark.parts.views import CorruptShapes, DropOrgans, MaskNoise
+from benchmark.plan.nodes import Arch, Net, Schedule, Source, Train, Weights, check_choice
+from benchmark.plan.sources import MeanMask, OtherCase
+
+SONG = "Song et al., ISBI 2020, Table 1"
+DROP = 0.1  # chance that stage 1 hides an annotated organ (METHODS.md section 1)
+TEACHERS = ("n_gt", "untrained", "no_skips", "ct")
+SEES: Mapping[str, Source | None] = {"own": None, "other": OtherCase(), "mean": MeanMask()}
 
 
 def plain(ct: Arch, schedule: Schedule) -> Train:
@@ -16,23 +27,151 @@ def plain(ct: Arch, schedule: Schedule) -> Train:
     )
 
 
-def teacher(gt: Arch, schedule: Schedule, *, noise: MaskNoise, drop: float) -> Train:
+def again(ct: Arch, start: Weights, schedule: Schedule, stream: str) -> Train:
+    """Return a second training of N_CT on the same loss, with a fresh Adam."""
+    return Train(
+        title="N_CT again",
+        nets={"ct": Net(arch=ct, init=(start,))},
+        objective=Segmentation(),
+        schedule=replace(schedule, stream=stream),
+    )
+
+
+def teacher(
+    gt: Arch, schedule: Schedule, *, noise: MaskNoise | None = None, drop: float = DROP
+) -> Train:
     """Return stage 1: N_GT restores clean masks from noisy ones (paper, section 2.1)."""
     return Train(
         title="N_GT",
         nets={"gt": Net(arch=gt)},
         objective=Segmentation(net="gt", reads="masks"),
         schedule=replace(schedule, stream="gt"),
-        views=(DropOrgans(p=drop), noise),
+        views=(DropOrgans(p=drop), noise or MaskNoise()),
     )
 
 
-def refine(ct: Arch, encoder: Weights, decoder: Weights, schedule: Schedule) -> Train:
-    """Return stage 3: the encoder is frozen in eval, the given decoder and head are trained."""
-    start = (encoder.only("encoder"), decoder.only("decoder"))
+def stage2_teacher(kind: str, n_gt: Train, ct: Arch) -> Net:
+    """Return the frozen network that stage 2 compares N_CT with.
+
+    `n_gt` is the trained N_GT; the others are controls: `untrained` is that network at its own
+    start, `no_skips` one whose decoder gets zeros for skips, so that it must use its bottom,
+    `ct` a network trained on CT from initial weights of its own.
+    """
+    check_choice("teacher", kind, TEACHERS)
+    if kind == "n_gt":
+        return frozen(n_gt["gt"])
+    if kind == "ct":
+        return frozen(plain(ct, replace(n_gt.schedule, stream="ct-teacher"))["ct"])
+    if kind == "untrained":
+        start = replace(n_gt.schedule, epochs=0.0)
+        return frozen(replace(n_gt, schedule=start, title="N_GT untrained")["gt"])
+    gt = n_gt.nets["gt"].arch
+    if not isinstance(gt, UNet):
+        raise BadInput("teacher = no_skips needs gt=unet: other decoders cannot do without")
+    nets = {"gt": Net(arch=replace(gt, skips=False))}
+    return frozen(replace(n_gt, nets=nets, title="N_GT without skips")["gt"])
+
+
+def matched(
+    objective: Matched,
+    fsm: Similarity,
+    teacher: Net,
+    ct: Arch,
+    schedule: Schedule,
+    *,
+    sees: str = "own",
+    learn: bool = True,
+    given: str = "clean",
+    noise: MaskNoise | None = None,
+) -> Train:
+    """Return stage 2: N_CT and FSM against a frozen teacher (paper, section 2.2).
+
+    `sees` says which masks the teacher is shown, `given` whether they are clean or noisy; without
+    `learn` FSM stays at its random start.
+    """
+    check_choice("teacher_input", given, ("clean", "noisy"))
+    reads, sources = _seen(sees, teacher)
+    return Train(
+        title="N_CT + FSM",
+        nets={
+            "ct": Net(arch=ct),
+            "gt": teacher,
+            "fsm": Net(arch=fsm, trainable=("",) if learn else ()),
+        },
+        objective=replace(objective, reads=reads),
+        schedule=schedule,
+        views=(noise or MaskNoise(),) if given == "noisy" else (),
+        sources=sources,
+    )
+
+
+def _seen(sees: str, teacher: Net) -> tuple[str, dict[str, Source]]:
+    """Return what stage 2's teacher reads and the sources that fill it.
+
+    `own` are the sample's masks, `other` those of another patient, `mean` the fold's mean mask. A
+    teacher that reads images sees the sample's own.
+    """
+    check_choice("sees", sees, tuple(SEES))
+    if getattr(teacher.arch, "reads", "masks") == "image":
+        return "image", {}
+    source = SEES[sees]
+    return (sees, {sees: source}) if source else ("masks", {})
+
+
+def shape_model(
+    shape: Arch, schedule: Schedule, view: CorruptShapes | None, early: Weights | None
+) -> Train:
+    """Return the training of an auto-encoder over masks: it restores corrupted masks and, with
+    `early`, the early predictions of a segmentation network; without a view, clean masks."""
+    return Train(
+        title="shape model",
+        nets={"shape": Net(arch=shape), **({"early": frozen(early)} if early else {})},
+        objective=Restore(),
+        schedule=replace(schedule, stream="shape"),
+        views=(view,) if view else (),
+    )
+
+
+def frozen(weights: Weights) -> Net:
+    """Return the network of these weights, frozen and in eval."""
+    return Net(arch=weights.node.nets[weights.net].arch, init=(weights,), trainable=())
+
+
+def refine(ct: Arch, encoder: Weights, decoder: Weights | None, schedule: Schedule) -> Train:
+    """Return stage 3: the encoder is frozen in eval, the decoder and head are trained, from those
+    given or, with None, from random weights."""
+    start = (encoder.only("encoder"), *([decoder.only("decoder")] if decoder else []))
     return Train(
         title="refine",
         nets={"ct": Net(arch=ct, init=start, trainable=("decoder",))},
         objective=Segmentation(),
         schedule=replace(schedule, stream="refine"),
     )
+
+
+def stage3(stage2: Weights, n_gt: Weights, choice: str) -> Weights:
+    """Return N_CT after stage 3, whose decoder starts from N_GT's, N_CT's own, or random weights.
+
+    `auto` is N_GT's where its shapes fit, else N_CT's own. Raises `BadInput` for `n_gt` where
+    they do not.
+    """
+    ct, gt = stage2.node.nets[stage2.net].arch, n_gt.node.nets[n_gt.net].arch
+    start = {"n_gt": n_gt, "own": stage2, "random": None}[_stage3_start(choice, ct, gt)]
+    return refine(ct, stage2, start, stage2.node.schedule)["ct"]
+
+
+def stage3_flags(choice: str, ct: Arch, gt: Arch) -> tuple[str, ...]:
+    """Return what a reader must know where stage 3 cannot be as in the paper."""
+    deviates = choice == "auto" and _stage3_start(choice, ct, gt) == "own"
+    return ("stage 3 not as in the paper: N_CT keeps its own decoder",) if deviates else ()
+
+
+def _stage3_start(choice: str, ct: Arch, gt: Arch) -> str:
+    check_choice("refine_init", choice, ("auto", "n_gt", "own", "random"))
+    fits = decoders_fit(ct, gt)
+    if choice == "n_gt" and not fits:
+        raise BadInput(
+            "refine_init = n_gt needs decoders of equal shape in ct and gt: use "
+            "refine_init=own, or one architecture for both"
+        )
+    return choice if choice != "auto" else "n_gt" if fits else "own"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any
 
 from benchmark.plan.nodes import Train
@@ -77,6 +77,11 @@ def _number(value: float) -> float | int:
     return int(value) if float(value).is_integer() else value
 
 
+def _is_default(item: Field[Any], current: Any) -> bool:
+    factory = item.default_factory
+    return bool(current == (item.default if factory is MISSING else factory()))
+
+
 def _dataclass(value: Any, context: Context | None) -> dict[str, Any]:
     if not hasattr(value, "kind"):
         raise TypeError(f"{type(value).__name__} needs a `kind` string to be part of a key")
@@ -85,8 +90,9 @@ def _dataclass(value: Any, context: Context | None) -> dict[str, Any]:
         content["version"] = value.version
     for item in fields(value):
         current = getattr(value, item.name)
-        is_default = item.metadata.get("later") and current == item.default
-        if is_default or item.metadata.get("label"):
+        if item.metadata.get("label") or (
+            item.metadata.get("later") and _is_default(item, current)
+        ):
             continue
         content[item.name] = canonical(current, context)
     return content

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from benchmark.errors import BadInput
@@ -17,14 +17,17 @@ from benchmark.errors import BadInput
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from benchmark.parts.batch import Batch
+    from benchmark.parts.batch import Batch, Patient
 
 
 def later(default: Any) -> Any:
     """Return a dataclass field that was added after results existed.
 
-    It is left out of the key while it has its default, so that adding it voids no result.
+    It is left out of the key while it has its default, so that adding it voids no result. A
+    callable default is a factory.
     """
+    if callable(default):
+        return field(default_factory=default, metadata={"later": True})
     return field(default=default, metadata={"later": True})
 
 
@@ -85,6 +88,27 @@ class View(Protocol):
         ...
 
 
+class Source(Protocol):
+    """What the draw adds to a batch from this fold's training cases alone: a frozen dataclass
+    of `benchmark.plan.sources`."""
+
+    kind: ClassVar[str]
+
+
+class Measure(Protocol):
+    """A diagnostic of a trained node on the fold's test patients: a frozen dataclass."""
+
+    kind: ClassVar[str]
+
+    def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
+        """Return the values of one patient by metric; one that is undefined is left out."""
+        ...
+
+    def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
+        """Return the warnings that follow from the means over patients, by a fixed rule."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """How long and how fast one training goes.
@@ -129,13 +153,17 @@ class Net:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Train:
-    """One training: a node of the plan. `node["ct"]` are the weights it leaves behind."""
+    """One training: a node of the plan. `node["ct"]` are the weights it leaves behind.
+
+    `sources` are what the draw adds to every batch, as the entry of that name.
+    """
 
     kind: ClassVar[str] = "train"
     nets: Mapping[str, Net]
     objective: Objective
     schedule: Schedule
     views: tuple[View, ...] = ()
+    sources: Mapping[str, Source] = later(dict)
     title: str = field(default="", metadata={"label": True})
 
     def __getitem__(self, net: str) -> Weights:
@@ -154,7 +182,8 @@ class Weights:
     """The weights of one network after a training, or of a part of it.
 
     `part` is a prefix of parameter names ("encoder"); `into` is the prefix that they take in the
-    network they start ("" = the same one).
+    network they start ("" = the same one). What lies under a prefix in `without`, and with
+    `where_equal` what has another shape there, keeps the weights it was built with.
     """
 
     kind: ClassVar[str] = "weights"
@@ -162,18 +191,57 @@ class Weights:
     net: str
     part: str = ""
     into: str = ""
+    without: tuple[str, ...] = later(())
+    where_equal: bool = later(False)
 
     def only(self, part: str, into: str = "") -> Weights:
         """Return the weights under the prefix `part` alone."""
-        return Weights(node=self.node, net=self.net, part=part, into=into)
+        return replace(self, part=part, into=into)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What to measure afterwards on the test patients: `measure` on the networks of `node`.
+
+    `node` may be a training of its own that no prediction needs (an adapter, say); neither it
+    nor the measure is part of any other training's key.
+    """
+
+    kind: ClassVar[str] = "probe"
+    name: str
+    node: Train
+    measure: Measure
 
 
 class Method(Protocol):
-    """A row's method: a frozen, keyword-only dataclass of plain values."""
+    """A row's method: a frozen, keyword-only dataclass of plain values.
+
+    It may also have `stages() -> Mapping[str, Weights]`, which are scored beside it under the
+    name ROW@STAGE; `probes() -> tuple[Probe, ...]`, what to measure afterwards; and `flags() ->
+    tuple[str, ...]`, what a reader of a table must know about this setting.
+    """
 
     def plan(self) -> Weights:
         """Return the weights to predict with, hence all that must be trained before."""
         ...
+
+
+def stages_of(method: Method) -> Mapping[str, Weights]:
+    """Return the earlier stages of a method that are scored too, by name."""
+    stages = getattr(method, "stages", None)
+    return dict(stages()) if stages else {}
+
+
+def probes_of(method: Method) -> tuple[Probe, ...]:
+    """Return what a method wants measured afterwards."""
+    probes = getattr(method, "probes", None)
+    return tuple(probes()) if probes else ()
+
+
+def flags_of(method: Method) -> tuple[str, ...]:
+    """Return what a reader of a table must know about a method's setting."""
+    flags = getattr(method, "flags", None)
+    return tuple(flags()) if flags else ()
 
 
 @dataclass(frozen=True, kw_only=True)

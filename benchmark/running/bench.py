@@ -68,9 +68,11 @@ class Resumed:
 
 @dataclass(kw_only=True)
 class Tally:
-    """What a command did: trainings done, found, and taken up again."""
+    """What a command did: trainings done, found, and taken up again; `fitted` are those that only
+    a probe needed."""
 
     trained: list[str] = field(default_factory=list)
+    fitted: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
     resumed: list[Resumed] = field(default_factory=list)
 

@@ -16,10 +16,11 @@ from benchmark.errors import BadInput, Diverged
 from benchmark.files.source import source_fingerprint
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
-from benchmark.plan.nodes import Weights, in_order
+from benchmark.plan.nodes import Weights, in_order, stages_of
 from benchmark.running.bench import Bench
-from benchmark.running.execute import check_networks, execute, load_network
+from benchmark.running.execute import check_networks, execute, load_networks
 from benchmark.running.folds import FoldData, GridCache, folds_of
+from benchmark.running.probing import with_probes
 from benchmark.running.resolve import Setting
 from benchmark.scoring.cases import score_case
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
@@ -31,24 +32,31 @@ PARTS = ("test", "inner")
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One setting in one fold with one seed."""
+    """One setting in one fold with one seed, scored at its end or after an earlier `stage`."""
 
     setting: Setting
     data: FoldData
     seed: int
     part: str
     split: str
+    stage: str = ""
+
+    @property
+    def final(self) -> Weights:
+        """The weights that are scored."""
+        method = self.setting.method
+        return stages_of(method)[self.stage] if self.stage else method.plan()
 
     def entry(self, suite: str) -> Entry:
         """Return the cell's line in the ledger, as started."""
-        final = self.setting.method.plan()
+        final, at = self.final, f"@{self.stage}" if self.stage else ""
         context = Context(fold=self.data.fingerprint, seed=self.seed)
         keys = tuple(key(node, context) for node in in_order(final.node))
         return Entry(
             suite=suite,
             dataset=self.data.dataset.name,
-            row=self.setting.row,
-            label=self.setting.label,
+            row=self.setting.row + at,
+            label=self.setting.label + at,
             preset=self.setting.preset,
             overrides=self.setting.overrides,
             fold=self.data.fold.index,
@@ -71,8 +79,8 @@ def plan_cells(
     seeds: Iterable[int],
     part: str = "test",
 ) -> list[Cell]:
-    """Return the cells of one setting; raises `BadInput` for a fold that is not there and for
-    networks that cannot be built."""
+    """Return the cells of one setting, those of earlier stages last; raises `BadInput` for a fold
+    that is not there and for networks that cannot be built."""
     known, fingerprint = folds_of(dataset)
     check_networks(setting.method.plan(), dataset.organs, setting.ground.size)
     cache = GridCache(dataset=dataset, size=setting.ground.size)
@@ -84,7 +92,9 @@ def plan_cells(
             seed=seed,
             part=part,
             split=fingerprint,
+            stage=stage,
         )
+        for stage in ("", *stages_of(setting.method))
         for seed in seeds
         for fold in chosen
     ]
@@ -112,6 +122,7 @@ def run_cells(
         began = time.monotonic()
         try:
             _run(cell, entry, bench)
+            entry = with_probes(cell, entry, bench)
             entry = replace(entry, state="done", seconds=round(time.monotonic() - began, 3))
         except Diverged as error:
             entry = replace(entry, state="failed", error=str(error))
@@ -123,8 +134,8 @@ def run_cells(
 
 
 def _run(cell: Cell, entry: Entry, bench: Bench) -> None:
-    final = cell.setting.method.plan()
-    execute(final, cell.data, cell.seed, bench)
+    final = cell.final
+    execute(final.node, cell.data, cell.seed, bench)
     with bench.results.lock(entry.key, entry.evaluation):
         if bench.results.whole(entry.key, entry.evaluation):
             return
@@ -139,7 +150,7 @@ def _run(cell: Cell, entry: Entry, bench: Bench) -> None:
 def _predictions(
     final: Weights, cell: Cell, entry: Entry, bench: Bench
 ) -> Iterator[tuple[Volume, NDArray[np.uint8]]]:
-    network = load_network(final, entry.key, cell.data, bench)
+    network = load_networks(final.node, entry.key, cell.data, bench)[final.net]
     ground = cell.data.ground
     for name in cell.data.fold.test:
         volume = cell.data.dataset.load(name)

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.data.slices import epoch_length, grid, near_and_far
 from benchmark.parts.batch import Batch
+from benchmark.parts.views import CORRUPTED, EARLY, LEFT
 from benchmark.plan.keys import Context, canonical, key, spec
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
@@ -50,7 +51,7 @@ def planned(cells: list[Cell], bench: Bench) -> list[Planned]:
     found: dict[str, Planned] = {}
     for cell in cells:
         context = Context(fold=cell.data.fingerprint, seed=cell.seed)
-        final = cell.setting.method.plan().node
+        final = cell.final.node
         for node in in_order(final):
             node_key = key(node, context)
             if node_key in found:
@@ -116,7 +117,7 @@ def operations(node: Train, cell: Cell) -> float:
         freeze(node, nets)
         stride = max(int(getattr(module, "stride", 1)) for module in nets.values())
         shape = (data.ground.batch, height + -height % stride, width + -width % stride)
-        batch = _meta_batch(shape, len(data.dataset.organs), cell)
+        batch = _meta_batch(node, shape, len(data.dataset.organs), cell)
     return _count(node, nets, batch)
 
 
@@ -128,7 +129,7 @@ def _count(node: Train, nets: Mapping[str, nn.Module], batch: Batch) -> float:
     return float(counter.get_total_flops())
 
 
-def _meta_batch(shape: tuple[int, int, int], organs: int, cell: Cell) -> Batch:
+def _meta_batch(node: Train, shape: tuple[int, int, int], organs: int, cell: Cell) -> Batch:
     samples = shape[0]
     return Batch(
         image_B1HW=torch.empty(samples, 1, *shape[1:]),
@@ -138,8 +139,18 @@ def _meta_batch(shape: tuple[int, int, int], organs: int, cell: Cell) -> Batch:
         case_B=torch.empty(samples, dtype=torch.long),
         position_B=torch.empty(samples),
         reading=cell.data.ground.loss,
-        entries={"masks": torch.empty(samples, 2 * organs, *shape[1:])},
+        entries=_meta_entries(node, samples, organs, shape[1:]),
     )
+
+
+def _meta_entries(
+    node: Train, samples: int, organs: int, size: tuple[int, ...]
+) -> dict[str, torch.Tensor]:
+    """What views and sources add, as far as shapes go."""
+    masks = torch.empty(samples, 2 * organs, *size)
+    known = torch.ones(samples, organs, dtype=torch.bool)
+    entries = dict.fromkeys(("masks", CORRUPTED, *node.sources), masks)
+    return {**entries, LEFT: known, EARLY: torch.ones(samples, dtype=torch.bool)}
 
 
 def measured_speed(device: torch.device) -> float:

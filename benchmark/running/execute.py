@@ -22,10 +22,11 @@ from benchmark.training.nets import build, place, start
 from benchmark.training.trainer import Control, History, State, fit
 
 
-def execute(final: Weights, data: FoldData, seed: int, bench: Bench) -> tuple[str, ...]:
-    """Make sure that every training behind `final` is in the store; return their keys in order."""
+def execute(final: Train, data: FoldData, seed: int, bench: Bench) -> tuple[str, ...]:
+    """Make sure that `final` and every training behind it is in the store; return their keys in
+    order."""
     context = Context(fold=data.fingerprint, seed=seed)
-    nodes = list(in_order(final.node))
+    nodes = list(in_order(final))
     keys = tuple(key(node, context) for node in nodes)
     for number, (node, node_key) in enumerate(zip(nodes, keys, strict=True), start=1):
         with bench.objects.lock(node_key):
@@ -59,12 +60,14 @@ def check_networks(final: Weights, organs: tuple[str, ...], size: int | None) ->
             made[node] = nets
 
 
-def load_network(weights: Weights, node_key: str, data: FoldData, bench: Bench) -> nn.Module:
-    """Return a trained network on the bench's device, in eval."""
-    nets = _built(weights.node, data, seed=0)
-    nets[weights.net].load_state_dict(bench.objects.weights(node_key, weights.net))
+def load_networks(node: Train, node_key: str, data: FoldData, bench: Bench) -> dict[str, nn.Module]:
+    """Return the networks of a trained node on the bench's device, in eval."""
+    nets = _built(node, data, seed=0)
+    for name, module in nets.items():
+        module.load_state_dict(bench.objects.weights(node_key, name))
+        module.eval()
     place(nets, bench.hardware.device)
-    return nets[weights.net].eval()
+    return nets
 
 
 def _is_there(node_key: str, bench: Bench) -> bool:
@@ -105,6 +108,7 @@ def _train(
         stream=node.schedule.stream,
         stride=max(int(getattr(module, "stride", 1)) for module in nets.values()),
         device=bench.hardware.device,
+        sources=node.sources,
     )
     state, before = _resume(node_key, bench)
     steps = node.schedule.steps(draw.steps_in_one_pass)

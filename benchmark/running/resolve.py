@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from benchmark.plan.ground import Ground
-from benchmark.plan.nodes import Method
+from benchmark.plan.nodes import Method, flags_of
 from benchmark.plan.presets import preset_named, scale_ground, scale_method
 from benchmark.running.overrides import override
 from benchmark.running.registry import Registry
@@ -37,8 +37,7 @@ class Setting:
     @property
     def flags(self) -> tuple[str, ...]:
         """What a reader of a table must know about this setting."""
-        flags = getattr(self.method, "flags", None)
-        return tuple(flags()) if flags else ()
+        return flags_of(self.method)
 
     def params(self) -> dict[str, str]:
         """Return all hyper-parameters by dotted name, as short texts."""

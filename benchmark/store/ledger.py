@@ -22,7 +22,8 @@ class Entry:
     """One cell: a row's label in one fold with one seed, and where its result lies.
 
     `part` is "test", or "inner" for the inner validation patients that tuning sees. `state` is
-    started, done or failed (with `error`). `nodes` are the keys of all its trainings in order.
+    started, done or failed (with `error`). `nodes` are the keys of all its trainings in order,
+    `probes` the (name, key, evaluation) of what was measured afterwards.
     """
 
     dataset: str
@@ -41,6 +42,7 @@ class Entry:
     state: str = "started"
     error: str = ""
     flags: tuple[str, ...] = ()
+    probes: tuple[tuple[str, str, str], ...] = ()
     params: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -77,6 +79,7 @@ def _entry(path: Path) -> Entry:
         chosen = {name: item for name, item in value.items() if name in known}
         for name in ("nodes", "flags"):
             chosen[name] = tuple(chosen.get(name, ()))
+        chosen["probes"] = tuple(tuple(probe) for probe in chosen.get("probes", ()))
         return Entry(**chosen)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(

@@ -71,20 +71,30 @@ def _under(path: str, net: Net) -> bool:
 
 def _copy(module: nn.Module, weights: Weights, state: State) -> None:
     into = weights.into or weights.part
+    own = {path: part for path, part in module.state_dict().items() if _in(path, into, weights)}
     chosen = {
-        _moved(path, weights.part, into): tensor
+        moved: tensor
         for path, tensor in state.items()
         if not weights.part or path.startswith(weights.part + ".")
+        if _in(moved := _moved(path, weights.part, into), into, weights)
     }
-    own = module.state_dict()
+    if weights.where_equal:
+        other = {p for p in chosen.keys() & own.keys() if own[p].shape != chosen[p].shape}
+        own = {path: part for path, part in own.items() if path not in other}
+        chosen = {path: part for path, part in chosen.items() if path not in other}
     wrong = [path for path in chosen if path not in own or own[path].shape != chosen[path].shape]
-    expected = {path for path in own if not into or path.startswith(into + ".")}
-    if wrong or not chosen or expected - chosen.keys():
-        odd = sorted(wrong or expected - chosen.keys())[:3]
+    if wrong or not chosen or own.keys() - chosen.keys():
+        odd = sorted(wrong or own.keys() - chosen.keys())[:3]
         raise ValueError(f"weights of {weights.net!r} do not fit here: {odd}")
     with torch.no_grad():
         for path, tensor in chosen.items():
             own[path].copy_(tensor)
+
+
+def _in(path: str, into: str, weights: Weights) -> bool:
+    """Whether a parameter of the started network is one that these weights must fill."""
+    inside = not into or path.startswith(into + ".")
+    return inside and not any(path.startswith(prefix + ".") for prefix in weights.without)
 
 
 def _moved(path: str, part: str, into: str) -> str:

@@ -1,0 +1,172 @@
+"""Does a network need its bottom features, and what could ideal ones gain?
+
+Diagnostics of section 5 of METHODS.md, in points of DSC: `BottomUse` takes a network's bottom away,
+`Headroom` puts the features of the true masks in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.parts.batch import Batch, Patient
+from benchmark.parts.networks import Network, he_init
+from benchmark.parts.objectives import segmentation_terms
+from benchmark.parts.similarity import Taps, channels_at, full_precision, on_grid
+from benchmark.parts.views import MaskNoise
+from benchmark.plan.keys import draw_seed
+from benchmark.plan.nodes import Build
+
+UNUSED_POINTS = 1.0  # a bottom that costs less than this when it is shuffled is not used
+BOTTOM = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """Two 3x3 convolutions, each with a ReLU, from G to F at every tap: F is not negative."""
+
+    kind: ClassVar[str] = "adapter"
+    taps: Taps = ((BOTTOM, BOTTOM),)
+
+    def build(self, to: Build) -> nn.Module:
+        """Return one module a tap, from the teacher's channels to the student's."""
+        ct, gt = cast(Network, to.built["ct"]), cast(Network, to.built["gt"])
+        adapters = nn.ModuleList()
+        for ct_level, gt_level in self.taps:
+            f_channels = channels_at(ct, ct_level, "ct")
+            first = nn.Conv2d(channels_at(gt, gt_level, "gt"), f_channels, 3, padding=1)
+            second = nn.Conv2d(f_channels, f_channels, 3, padding=1)
+            adapters.append(nn.Sequential(first, nn.ReLU(), second, nn.ReLU()))
+        adapters.apply(he_init)
+        return adapters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replaced:
+    """The segmentation loss of N_CT with F at the taps replaced by an adapter of G."""
+
+    kind: ClassVar[str] = "replaced"
+    taps: Taps = ((BOTTOM, BOTTOM),)
+    reads: str = "masks"
+
+    def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the segmentation loss."""
+        return segmentation_terms(self.logits(nets, batch), batch)
+
+    def logits(self, nets: Mapping[str, nn.Module], batch: Batch) -> Tensor:
+        """Return N_CT's class logits with the replaced features."""
+        student, teacher = cast(Network, nets["ct"]), cast(Network, nets["gt"])
+        f_maps = list(student.encoder(batch.image_B1HW))
+        g_maps = teacher.encoder(own_input(batch, self.reads))
+        adapters = cast(nn.ModuleList, nets["adapter"])
+        with full_precision(batch.image_B1HW.device.type):
+            for adapter, (ct_level, gt_level) in zip(adapters, self.taps, strict=True):
+                g_BCHW = on_grid(g_maps[gt_level].float(), f_maps[ct_level])
+                f_maps[ct_level] = adapter(g_BCHW)
+        return cast(Tensor, student.decoder(f_maps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BottomUse:
+    """What a network loses without its own bottom: Dice as it is, and with the bottom features
+    shuffled among slices, replaced by their mean, or zeroed. In points of the patient's DSC on the
+    training grid, mean over annotated organs. `noise` corrupts what a teacher reads."""
+
+    kind: ClassVar[str] = "bottom-use"
+    name: str
+    net: str
+    reads: str = "image"
+    noise: MaskNoise | None = None
+
+    def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
+        """Return `NAME_dsc` and `NAME_loses_shuffled`, `_mean`, `_zero`."""
+        network = cast(Network, nets[self.net])
+        batches = [self._noisy(batch, patient.name, n) for n, batch in enumerate(patient.batches)]
+        maps = [network.encoder(own_input(batch, self.reads)) for batch in batches]
+        bottom = torch.cat([features[BOTTOM] for features in maps])
+        generator = torch.Generator().manual_seed(draw_seed("shuffle", patient.name))
+        order = torch.randperm(len(bottom), generator=generator).to(bottom.device)
+        changed = {
+            "": bottom,
+            "shuffled": bottom[order],
+            "mean": bottom.mean(dim=(0, 2, 3), keepdim=True).expand_as(bottom),
+            "zero": torch.zeros_like(bottom),
+        }
+        dsc = {how: _dice_with(network, maps, new, batches) for how, new in changed.items()}
+        lost = {f"{self.name}_loses_{how}": dsc[""] - dsc[how] for how in changed if how}
+        return {f"{self.name}_dsc": dsc[""], **lost}
+
+    def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
+        """Return `NAME_bottom_unused` where shuffling costs under a point."""
+        lost = means.get(f"{self.name}_loses_shuffled", UNUSED_POINTS)
+        flag = f"{self.name}_bottom_unused: shuffling it costs {lost:.1f} points"
+        return (flag,) if lost < UNUSED_POINTS else ()
+
+    def _noisy(self, batch: Batch, name: str, number: int) -> Batch:
+        if self.noise is None:
+            return batch
+        generator = torch.Generator(device=batch.label_BHW.device)
+        generator.manual_seed(draw_seed("noise", name, number))
+        return self.noise(batch, generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headroom:
+    """What an ideal transfer could gain at the taps: F replaced by an adapter of G(y), y the test
+    patient's own masks; the adapter is a training of its own on the training patients."""
+
+    kind: ClassVar[str] = "headroom"
+    objective: Replaced
+
+    def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
+        """Return `headroom`, in points of DSC on the training grid."""
+        student = cast(Network, nets["ct"])
+        own = [student(batch.image_B1HW) for batch in patient.batches]
+        ideal = [self.objective.logits(nets, batch) for batch in patient.batches]
+        gained = patient_dice(ideal, patient.batches) - patient_dice(own, patient.batches)
+        return {"headroom": gained}
+
+    def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
+        """Return `no_headroom` where even the true masks gain under a point."""
+        gained = means.get("headroom", UNUSED_POINTS)
+        flag = f"no_headroom: the true masks' features gain {gained:.1f} points at this tap"
+        return (flag,) if gained < UNUSED_POINTS else ()
+
+
+def patient_dice(logits: list[Tensor], batches: tuple[Batch, ...] | list[Batch]) -> float:
+    """Return the patient's DSC in percent on the training grid, the mean over the organs that are
+    annotated and there."""
+    organs = batches[0].annotated_BK.shape[1]
+    both, size, true = (torch.zeros(organs, dtype=torch.float64) for _ in range(3))
+    for logits_BCHW, batch in zip(logits, batches, strict=True):
+        valid = batch.valid_BHW
+        guess = F.one_hot(logits_BCHW.argmax(dim=1) * valid, organs + 1)[..., 1:].double()
+        truth = F.one_hot(batch.label_BHW * valid, organs + 1)[..., 1:].double()
+        both += (guess * truth).sum(dim=(0, 1, 2)).cpu()
+        size += (guess + truth).sum(dim=(0, 1, 2)).cpu()
+        true += truth.sum(dim=(0, 1, 2)).cpu()
+    counted = (true > 0) & batches[0].annotated_BK[0].cpu()
+    dice = 200 * both[counted] / size[counted]
+    return float(dice.mean()) if len(dice) else float("nan")
+
+
+def _dice_with(
+    network: Network, maps: list[list[Tensor]], bottom: Tensor, batches: list[Batch]
+) -> float:
+    logits, first = [], 0
+    for features in maps:
+        last = first + len(features[BOTTOM])
+        logits.append(network.decoder([*features[:BOTTOM], bottom[first:last]]))
+        first = last
+    return patient_dice(logits, batches)
+
+
+def own_input(batch: Batch, reads: str) -> Tensor:
+    """Return what a teacher reads of the patient: the image, or the patient's own masks, whatever
+    masks N_CT was compared with in training."""
+    return batch.image_B1HW if reads == "image" else batch.masks_B2KHW

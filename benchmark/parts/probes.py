@@ -1,0 +1,202 @@
+"""Diagnostics of section 5 of METHODS.md, on the test patients and in fp32.
+
+Each measure takes the networks of one trained node and one patient, and returns values by name;
+its `flags` are warnings that follow from the means over patients by a fixed rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.parts.batch import Batch, Patient
+from benchmark.parts.bottoms import BOTTOM, own_input
+from benchmark.parts.networks import Network
+from benchmark.parts.objectives import Guide
+from benchmark.parts.similarity import TapModule, Taps, on_grid
+
+NEGLIGIBLE = 0.01  # of the gradient of the segmentation loss
+GAP_PERCENT = 5.0  # METHODS.md section 6: what the verdict asks of the GT gap
+
+
+@dataclass(frozen=True, kw_only=True)
+class GtGap:
+    """Whether the distance to the teacher looks at the patient.
+
+    The GT gap is (M_shuffled - M_matched) / M_shuffled, in percent, undefined without a partner. M
+    is the objective's own distance without its weight; "shuffled" is the teacher on another test
+    patient's masks at the same relative height. With it the linear CKA of F and G at the first
+    tap, and the share of F's channels that are dead.
+    """
+
+    kind: ClassVar[str] = "gt-gap"
+    objective: Guide
+    taps: Taps = ((BOTTOM, BOTTOM),)
+
+    def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
+        """Return `gt_gap`, `m_matched`, `m_shuffled`, `cka`, `dead_channels`."""
+        matched, shuffled, f_all, g_all = [], [], [], []
+        for batch in patient.batches:
+            f_maps = _encoder(nets["ct"])(batch.image_B1HW)
+            g_maps = _encoder(nets["gt"])(own_input(batch, self.objective.reads))
+            matched.append(_weighted(self.objective.distance(nets, f_maps, g_maps), batch))
+            if patient.partner:
+                others = _encoder(nets["gt"])(_other(batch, self.objective.reads))
+                shuffled.append(_weighted(self.objective.distance(nets, f_maps, others), batch))
+            f_BCHW, g_BCHW = f_maps[self.taps[0][0]], g_maps[self.taps[0][1]]
+            f_all.append(on_grid(f_BCHW, g_BCHW))
+            g_all.append(g_BCHW)
+        m_matched, f_NCHW, g_NCHW = _pooled(matched), torch.cat(f_all), torch.cat(g_all)
+        found = {"m_matched": m_matched, "cka": linear_cka(f_NCHW, g_NCHW)}
+        found["dead_channels"] = _share(f_NCHW.abs().amax(dim=(0, 2, 3)) == 0)
+        if shuffled and (m_shuffled := _pooled(shuffled)):
+            gap = 100 * (m_shuffled - m_matched) / abs(m_shuffled)
+            found |= {"m_shuffled": m_shuffled, "gt_gap": gap}
+        return found
+
+    def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
+        """Return `no_gt_gap` where the distance does not see whose masks they are."""
+        low = means.get("gt_gap", GAP_PERCENT) < GAP_PERCENT
+        return (
+            (f"no_gt_gap: GT gap {means['gt_gap']:.1f} % (under {GAP_PERCENT:g})",) if low else ()
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FsmState:
+    """Whether FSM works at all: shares of dead outputs, and how much Ss and Sc vary."""
+
+    kind: ClassVar[str] = "fsm-state"
+    taps: Taps = ((BOTTOM, BOTTOM),)
+    reads: str = "masks"
+
+    def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
+        """Return `dead_r`, `dead_spatial`, `dead_channel` (shares of samples or channels that are
+        zero), `spread_spatial` and `spread_channel` (sd over mean)."""
+        module = cast(TapModule, cast(nn.ModuleList, nets["fsm"])[0])
+        r_all, spatial_all, channel_all = [], [], []
+        for batch in patient.batches:
+            f_BCHW = _encoder(nets["ct"])(batch.image_B1HW)[self.taps[0][0]]
+            g_BCHW = _encoder(nets["gt"])(own_input(batch, self.reads))[self.taps[0][1]]
+            channel, spatial = module.statistics(g_BCHW.float())
+            r_all.append(module(f_BCHW, g_BCHW))
+            spatial_all.append(spatial)
+            channel_all.append(channel)
+        r, spatial, channel = (torch.cat(part) for part in (r_all, spatial_all, channel_all))
+        return {
+            "dead_r": _share(r.abs().flatten(1).amax(dim=1) == 0),
+            "dead_spatial": _share(spatial.flatten(1).amax(dim=1) == 0),
+            "dead_channel": _share(channel.abs().amax(dim=(0, 2, 3)) == 0),
+            "spread_spatial": _spread(spatial.flatten(1), dim=1),
+            "spread_channel": _spread(channel.flatten(1), dim=0),
+        }
+
+    def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
+        """Return `fsm_dead` where R is zero in half of the samples or more: xi is then 0."""
+        dead = means.get("dead_r", 0.0)
+        return (f"fsm_dead: R = 0 in {100 * dead:.0f} % of the slices",) if dead >= 0.5 else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermGradients:
+    """How each term beside L pulls: the norm of its gradient over that of L, and the cosine of
+    both, `at` F (the bottom of N_CT) or the `output` (its logits)."""
+
+    kind: ClassVar[str] = "term-gradients"
+    objective: Any
+    at: str = "F"
+
+    def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
+        """Return `TERM_gradient_ratio` and `TERM_gradient_cosine`."""
+        sums: dict[str, list[Tensor]] = {}
+        with torch.enable_grad():
+            for batch in patient.batches:
+                for name, gradient in self._gradients(nets, batch).items():
+                    sums.setdefault(name, []).append(gradient.flatten())
+        gradients = {name: torch.cat(parts) for name, parts in sums.items()}
+        loss = gradients.pop("", torch.zeros(1))
+        found = {}
+        for name, gradient in gradients.items():
+            size = float(loss.norm())
+            if size:
+                found[f"{name}_gradient_ratio"] = float(gradient.norm()) / size
+                found[f"{name}_gradient_cosine"] = float(F.cosine_similarity(gradient, loss, dim=0))
+        return found
+
+    def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
+        """Return `term_negligible` for each term whose gradient is under 1 % of that of L."""
+        ratios = {n: v for n, v in means.items() if n.endswith("_gradient_ratio")}
+        return tuple(
+            f"term_negligible: {name.removesuffix('_gradient_ratio')} pulls with "
+            f"{100 * ratio:.2g} % of the loss's gradient"
+            for name, ratio in ratios.items()
+            if ratio < NEGLIGIBLE
+        )
+
+    def _gradients(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """The gradient of L ("") and of each other term, at the place that is looked at."""
+        student, caught = cast(Network, nets["ct"]), []
+        part = student.encoder if self.at == "F" else student.decoder
+
+        def catch(module: nn.Module, given: object, output: Any) -> Any:
+            place = output[BOTTOM] if self.at == "F" else output
+            leaf = place.detach().requires_grad_()
+            caught.append(leaf)
+            return [*output[:BOTTOM], leaf] if self.at == "F" else leaf
+
+        handle = part.register_forward_hook(catch)
+        try:
+            terms = self.objective(nets, batch)
+        finally:
+            handle.remove()
+        usual = [term for name, term in terms.items() if name in ("dsc", "ce", "seg")]
+        summed = {"": torch.stack(usual).sum()} if usual else {}
+        chosen = {**summed, **{n: t for n, t in terms.items() if n not in ("dsc", "ce", "seg")}}
+        found = {}
+        for name, term in chosen.items():
+            if term.requires_grad:
+                (gradient,) = torch.autograd.grad(
+                    term, caught[0], retain_graph=True, allow_unused=True
+                )
+                found[name] = torch.zeros_like(caught[0]) if gradient is None else gradient
+        return found
+
+
+def linear_cka(f_NCHW: Tensor, g_NCHW: Tensor) -> float:
+    """Return the linear CKA, in [0, 1], of two sets of features, samples and positions alike
+    (Kornblith et al., ICML 2019); 0 where one of them is constant."""
+    f_NC, g_NC = (x.float().movedim(1, -1).flatten(0, 2) for x in (f_NCHW, g_NCHW))
+    f_NC, g_NC = f_NC - f_NC.mean(dim=0), g_NC - g_NC.mean(dim=0)
+    both = (g_NC.T @ f_NC).square().sum()
+    sizes = (f_NC.T @ f_NC).norm() * (g_NC.T @ g_NC).norm()
+    return float(both / sizes) if float(sizes) else 0.0
+
+
+def _encoder(net: nn.Module) -> nn.Module:
+    return cast(Network, net).encoder
+
+
+def _other(batch: Batch, reads: str) -> Tensor:
+    return batch.entries["other_image" if reads == "image" else "other_masks"]
+
+
+def _weighted(value: Tensor, batch: Batch) -> tuple[float, int]:
+    return float(value), len(batch.image_B1HW)
+
+
+def _pooled(values: list[tuple[float, int]]) -> float:
+    return sum(value * count for value, count in values) / sum(count for _, count in values)
+
+
+def _share(yes: Tensor) -> float:
+    return float(yes.float().mean())
+
+
+def _spread(x: Tensor, dim: int) -> float:
+    mean = x.mean(dim=dim)
+    return float((x.std(dim=dim, correction=0) / mean.abs().clamp_min(1e-12)).mean())
