@@ -41,8 +41,15 @@ class FoldData:
 
     @property
     def fingerprint(self) -> str:
-        """The hash of what a training can see; part of every key."""
-        return fold_fingerprint(self._sha256(self.fold.train), self.dataset.organs, self.ground)
+        """The hash of what a training can see; part of every key.
+
+        A case's source counts where it has one: masks are exchanged within a source only.
+        """
+        seen = self._sha256(self.fold.train)
+        for name in seen:
+            source = self.dataset.case(name).source
+            seen[name] += f" {source}" if source else ""
+        return fold_fingerprint(seen, self.dataset.organs, self.ground)
 
     def training(self) -> list[CaseSlices]:
         """Return the training cases on the training grid."""
