@@ -37,8 +37,8 @@ class ByTeacher:
 
     def probes(self) -> tuple[Probe, ...]:
         """Return the diagnostics of the training."""
-        noise = MaskNoise(p=self.noise)
-        return with_teacher(self._student(), self.plan(), taps=self.taps, noise=noise)
+        student, noise = self._student(), MaskNoise(p=self.noise)
+        return with_teacher(student, student["ct"], taps=self.taps, noise=noise)
 
     def _student(self) -> Train:
         noise = MaskNoise(p=self.noise)

@@ -39,16 +39,15 @@ class Fsm:
 
     def plan(self) -> Weights:
         """Return N_CT after stage 3, or after stage 2 without `refine`."""
-        stage2, n_gt = self._stage2()["ct"], self._n_gt()["gt"]
-        return stages.stage3(stage2, n_gt, self.refine_init) if self.refine else stage2
+        return self._trainings()[1]
 
     def stages(self) -> Mapping[str, Weights]:
         """Return N_CT before stage 3."""
-        return {"stage2": self._stage2()["ct"]} if self.refine else {}
+        return {"stage2": self._trainings()[0]["ct"]} if self.refine else {}
 
     def probes(self) -> tuple[Probe, ...]:
         """Return the diagnostics of stage 2 and of the final network."""
-        return with_teacher(self._stage2(), self.plan(), taps=self.taps, noise=self._noise())
+        return with_teacher(*self._trainings(), taps=self.taps, noise=self._noise())
 
     def flags(self) -> tuple[str, ...]:
         """Return what a reader of a table must know about this setting."""
@@ -57,15 +56,16 @@ class Fsm:
     def _noise(self) -> MaskNoise:
         return MaskNoise(p=self.noise, corruption=self.corruption)
 
-    def _n_gt(self) -> Train:
-        return stages.teacher(self.gt, self.schedule, noise=self._noise(), drop=self.drop)
-
-    def _stage2(self) -> Train:
-        teacher = stages.stage2_teacher(self.teacher, self._n_gt(), self.ct)
+    def _trainings(self) -> tuple[Train, Weights]:
+        """Stage 2, and the weights to predict with."""
+        n_gt = stages.teacher(self.gt, self.schedule, noise=self._noise(), drop=self.drop)
+        teacher = stages.stage2_teacher(self.teacher, n_gt, self.ct)
         m = Matched(xi=self.xi, norm=self.norm, gradient=self.gradient, taps=self.taps)
         fsm = Similarity(taps=self.taps, stats=self.stats)
-        return stages.matched(m, fsm, teacher, self.ct, self.schedule, learn=self.learn_fsm,
+        stage2 = stages.matched(m, fsm, teacher, self.ct, self.schedule, learn=self.learn_fsm,
             sees=self.sees, given=self.teacher_input, noise=self._noise())  # fmt: skip
+        stage3 = stages.stage3(stage2["ct"], n_gt["gt"], self.refine_init)
+        return stage2, stage3 if self.refine else stage2["ct"]
 
 
 METHODS = {

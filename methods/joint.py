@@ -35,10 +35,7 @@ class JointTrain:
 
     def plan(self) -> Weights:
         """Return N_CT after stage 3, or after the joint training without `refine`."""
-        joint = self._joint()
-        if not self.refine:
-            return joint["ct"]
-        return stages.stage3(joint["ct"], joint["gt"], self.refine_init)
+        return self._final(self._joint())
 
     def stages(self) -> Mapping[str, Weights]:
         """Return N_CT before stage 3."""
@@ -46,12 +43,17 @@ class JointTrain:
 
     def probes(self) -> tuple[Probe, ...]:
         """Return the diagnostics of the joint training and of the final network."""
-        noise = MaskNoise(p=self.noise)
-        return with_teacher(self._joint(), self.plan(), taps=self.taps, noise=noise)
+        joint, noise = self._joint(), MaskNoise(p=self.noise)
+        return with_teacher(joint, self._final(joint), taps=self.taps, noise=noise)
 
     def flags(self) -> tuple[str, ...]:
         """Return what a reader of a table must know about this setting."""
         return stages.stage3_flags(self.refine_init, self.ct, self.gt) if self.refine else ()
+
+    def _final(self, joint: Train) -> Weights:
+        if not self.refine:
+            return joint["ct"]
+        return stages.stage3(joint["ct"], joint["gt"], self.refine_init)
 
     def _joint(self) -> Train:
         matched = Matched(xi=self.xi, norm=self.norm, taps=self.taps)

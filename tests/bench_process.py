@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import os
@@ -16,6 +15,7 @@ from typing import Any
 
 from benchmark.cli.main import main
 from benchmark.data.library import add
+from benchmark.testing import TinySource
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SMALL = {
@@ -42,13 +42,8 @@ class Ran:
 
 
 def tiny_workspace(root: Path, patients: int = 6, name: str = "tiny") -> Path:
-    """Store the tiny set of tests/conftest.py in `root`; for fixtures of a wider scope."""
-    spec = importlib.util.spec_from_file_location("tiny_set", REPOSITORY / "tests/conftest.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    add(root, name, module.TinySource(patients=patients))
+    """Store the tiny set in `root`; for fixtures of a wider scope."""
+    add(root, name, TinySource(patients=patients))
     return root
 
 

@@ -161,9 +161,10 @@ def stage3(stage2: Weights, n_gt: Weights, choice: str) -> Weights:
 
 
 def stage3_flags(choice: str, ct: Arch, gt: Arch) -> tuple[str, ...]:
-    """Return what a reader must know where stage 3 cannot be as in the paper."""
-    deviates = choice == "auto" and _stage3_start(choice, ct, gt) == "own"
-    return ("stage 3 not as in the paper: N_CT keeps its own decoder",) if deviates else ()
+    """Return what a reader must know where stage 3 is not as in the paper."""
+    starts = {"n_gt": "", "own": "N_CT keeps its own decoder", "random": "its decoder is random"}
+    how = starts[_stage3_start(choice, ct, gt)]
+    return (f"stage 3 not as in the paper: {how}",) if how else ()
 
 
 def _stage3_start(choice: str, ct: Arch, gt: Arch) -> str:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import ORGANS, tiny_volume
 
 from benchmark.data.augment import augment
 from benchmark.data.fills import beside, mean_masks, onehot, partners
@@ -15,6 +14,7 @@ from benchmark.data.slices import CaseSlices, SliceDraw, on_training_grid, stack
 from benchmark.errors import BadInput
 from benchmark.plan.ground import Augmentation, Ground
 from benchmark.plan.sources import MeanMask, OtherCase
+from benchmark.testing import ORGANS, tiny_volume
 
 STILL = Augmentation(rotation_degrees=0, scale=0, shift=0, hu_shift=0, hu_noise=0)
 CPU = torch.device("cpu")

@@ -1,0 +1,40 @@
+"""Watches which cases a whole plan reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.data.library import DataSet
+from benchmark.data.slices import CaseSlices
+from benchmark.plan.folds import Fold
+from benchmark.plan.ground import Ground
+from benchmark.plan.nodes import Method, probes_of
+from benchmark.running.bench import Silent, open_bench
+from benchmark.running.execute import execute
+from benchmark.running.folds import FoldData, GridCache, folds_of
+from benchmark.training.precision import hardware
+
+
+@dataclass(kw_only=True)
+class WatchedCache(GridCache):
+    """A cache that notes which cases are asked for."""
+
+    asked: set[str] = field(default_factory=set)
+
+    def case(self, name: str) -> CaseSlices:
+        """Note the case and return it."""
+        self.asked.add(name)
+        return super().case(name)
+
+
+def cases_seen_by(method: Method, dataset: DataSet, root: Path) -> tuple[set[str], Fold]:
+    """Train a plan in the first fold of a set, and the trainings of its probes; return the cases
+    that were read, and the fold."""
+    fold, ground = folds_of(dataset)[0][0], Ground(batch=4)
+    cache = WatchedCache(dataset=dataset, size=None)
+    data = FoldData(fold=fold, dataset=dataset, ground=ground, cache=cache)
+    bench = open_bench(root, hardware("cpu", "fp32"), Silent())
+    for node in (method.plan().node, *(probe.node for probe in probes_of(method))):
+        execute(node, data, 0, bench)
+    return cache.asked, fold
