@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.plan.presets import PRESETS
+from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures
 from benchmark.reporting.tables import Line, table
 
@@ -73,7 +74,9 @@ def _number(line: Line | None, metric: str) -> str:
 def _print_notes(bench: Bench, entries: list[Entry]) -> None:
     tally = bench.tally
     reused = len(set(tally.reused) - set(tally.trained))
-    print(f"trainings: {len(tally.trained)} done now, {reused} reused from the store")
+    fitted = len(set(tally.fitted))
+    probes = f"; {fitted} more for probes alone" if fitted else ""
+    print(f"trainings: {len(tally.trained)} done now, {reused} reused from the store{probes}")
     for item in tally.resumed:
         print(f"training {item.key} was resumed from step {item.step}")
     first = entries[0]
@@ -81,7 +84,7 @@ def _print_notes(bench: Bench, entries: list[Entry]) -> None:
     seeds = sorted({entry.seed for entry in entries})
     part = "inner validation patients (tuning)" if first.part == "inner" else "test patients"
     print(f"folds {folds}, seeds {seeds}, {part}; means over patients, +- sd over patients")
-    for flag in first.flags:
-        print(f"flag: {flag}")
+    for flag in flags_of(entries):
+        print(f"flag: {flag.row}: {flag.line()}")
     if not PRESETS[first.preset].verdict:
         print(f"preset {first.preset}: {PRESETS[first.preset].about}")

@@ -23,33 +23,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a line for each row and one for each cell that is not done. Raises `BadInput`."""
     from benchmark.cli.session import reading_bench
+    from benchmark.reporting.flags import flags_of
 
     bench = reading_bench(args)
-    cells = [_cell(bench, entry) for entry in bench.ledger.entries()]
+    entries = bench.ledger.entries()
+    cells = [_cell(bench, entry) for entry in entries]
     if args.json:
         print(json.dumps({"cells": cells}, indent=1))
         return 0
-    rows = dict.fromkeys(
-        (c["suite"], c["dataset"], c["label"], c["preset"], c["part"]) for c in cells
-    )
-    for suite, dataset, label, preset, part in rows:
-        row = (suite, dataset, label, preset, part)
-        members = [
-            c
-            for c in cells
-            if (c["suite"], c["dataset"], c["label"], c["preset"], c["part"]) == row
-        ]
-        _print_row(f"{label} on {dataset}, preset {preset}, {part}", members)
+    both = list(zip(entries, cells, strict=True))
+    for row in dict.fromkeys(map(_row, entries)):
+        _, dataset, label, preset, part = row
+        flags = [flag.line() for flag in flags_of(e for e in entries if _row(e) == row)]
+        members = [cell for entry, cell in both if _row(entry) == row]
+        _print_row(f"{label} on {dataset}, preset {preset}, {part}", members, flags)
     if not cells:
         print("nothing has been run in this workspace yet: bench run --method fsm")
     return 0
 
 
-def _print_row(name: str, cells: list[dict[str, Any]]) -> None:
+def _row(entry: Entry) -> tuple[str, ...]:
+    return (entry.suite, entry.dataset, entry.label, entry.preset, entry.part)
+
+
+def _print_row(name: str, cells: list[dict[str, Any]], flags: list[str]) -> None:
     states = [cell["state"] for cell in cells]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     print(f"{name}: {counts}")
-    for flag in dict.fromkeys(flag for cell in cells for flag in cell["flags"]):
+    for flag in flags:
         print(f"  flag: {flag}")
     for cell in cells:
         if cell["state"] != "done":

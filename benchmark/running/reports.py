@@ -11,6 +11,7 @@ from itertools import groupby
 
 from benchmark.reporting.tables import MEAN, per_patient, table
 from benchmark.running.bench import Bench
+from benchmark.running.probing import means
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
 from benchmark.tracking.report import CellReport, Point, RowReport
@@ -71,6 +72,7 @@ def cell_report(bench: Bench, entry: Entry, row: RowReport | None = None) -> Cel
         times[f"time/{_slug(record['title'])}_seconds"] = record["seconds"]
     finished = entry.state == "done"
     metrics = _cell_metrics(_rows(bench, entry)) if finished else {}
+    metrics |= _probe_metrics(bench, entry) if finished else {}
     rows_file = bench.results.path(entry.key, entry.evaluation) / "rows.parquet"
     files = (rows_file, *bench.objects.weight_files(entry.key))
     return CellReport(
@@ -113,6 +115,16 @@ def _cell_metrics(rows: list[ResultRow]) -> dict[str, float]:
         metrics |= {f"test/{metric}/{organ}": mean for organ, mean in means.items()}
         if means:
             metrics[f"test/{metric}/{MEAN}"] = statistics.fmean(means.values())
+    return metrics
+
+
+def _probe_metrics(bench: Bench, entry: Entry) -> dict[str, float]:
+    """The means over patients of what the probes measured."""
+    metrics: dict[str, float] = {}
+    for _, node_key, evaluation in entry.probes:
+        if bench.results.intact(node_key, evaluation):
+            found = means(bench.results.rows(node_key, evaluation))
+            metrics |= {f"probe/{name}": value for name, value in found.items()}
     return metrics
 
 

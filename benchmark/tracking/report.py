@@ -40,7 +40,7 @@ class RowReport:
 class CellReport:
     """One fold and seed of a row: the child run, found again by (suite, label, fold, seed, key).
 
-    `metrics` are named `test/...`, `train/...`, `time/...`; `points` are the curves of all
+    `metrics` are named `test/...`, `probe/...`, `time/...`; `points` are the curves of all
     its trainings (named `train/<stage>/<term>`); `spec` is the whole resolved plan, logged as an
     artifact. `done` is false while the cell is still training.
     """
