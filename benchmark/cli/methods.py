@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmark.plan.nodes import Row, Train
+    from benchmark.plan.nodes import Row
     from benchmark.running.registry import Registry
 
 HELP = "the rows of the benchmark; methods show NAME explains one"
@@ -26,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=("list", "show"), default="list")
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the page docs/rows.md and nothing else"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +39,11 @@ def run(args: argparse.Namespace) -> int:
     registry = load_registry()
     for problem in registry.problems:
         print(f"bench: left out: {problem}", file=sys.stderr)
-    if args.action == "list":
+    if args.markdown:
+        from benchmark.reporting.registry_page import rows_page
+
+        print(rows_page(registry.rows), end="")
+    elif args.action == "list":
         _list(registry, as_json=args.json)
     elif args.name is None:
         raise BadInput("methods show: which row? the names are in bench methods")
@@ -46,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(registry: Registry, *, as_json: bool) -> None:
+    from benchmark.reporting.registry_page import grouped
+
     rows = registry.rows
     if as_json:
         shown = [
@@ -54,19 +63,21 @@ def _list(registry: Registry, *, as_json: bool) -> None:
         ]
         print(json.dumps(shown, indent=1))
         return
-    for group in dict.fromkeys(row.group for row in rows.values()):
+    for group, members in grouped(rows):
         print(f"{group}:")
-        for name, row in rows.items():
-            if row.group == group:
-                print(f"  {name:24s} {row.table1 or row.title:16s} {row.about}")
+        for name, row in members.items():
+            print(f"  {name:24s} {row.table1 or '-':12s} {row.about}")
 
 
 def _show(name: str, row: Row, *, as_json: bool) -> None:
+    from benchmark.plan.ground import Ground
     from benchmark.plan.nodes import in_order
+    from benchmark.reporting.registry_page import stage_line, value_text
+    from benchmark.running.resolve import leaves
 
-    graph = [_stage(node) for node in in_order(row.method.plan().node)]
+    graph = [stage_line(node) for node in in_order(row.method.plan().node)]
     values = [
-        (item.name, _text(getattr(row.method, item.name)), item.metadata)
+        (item.name, value_text(getattr(row.method, item.name)), item.metadata)
         for item in fields(row.method)  # type: ignore[arg-type]
     ]
     if as_json:
@@ -84,22 +95,7 @@ def _show(name: str, row: Row, *, as_json: bool) -> None:
     for field_name, value, metadata in values:
         mark = metadata.get("mark", " ")
         print(f"  {mark} {field_name:14s} {value:34s} {metadata.get('about', '')}")
+    print("\nshared by all rows (--set ground.NAME=VALUE), before a preset scales them; all C:")
+    for ground_name, value in leaves(Ground(), "ground.").items():
+        print(f"    {ground_name:38s} {json.dumps(value)}")
     print("\n" + "; ".join(f"{mark}: {meaning}" for mark, meaning in MARKS.items()))
-
-
-def _stage(node: Train) -> str:
-    nets = []
-    for name, net in node.nets.items():
-        parts = [f"{w.part or 'all'} from {w.node.title}" for w in net.init]
-        start = f" ({', '.join(parts)})" if parts else ""
-        nets.append(name + start + ("" if net.trainable else ", frozen"))
-    schedule = node.schedule
-    return f"{node.title}: {'; '.join(nets)}; {schedule.epochs:g} epochs at {schedule.lr:g}"
-
-
-def _text(value: object) -> str:
-    kind = getattr(value, "kind", None)
-    if kind is None:
-        return json.dumps(value)
-    inner = [f"{f.name}={getattr(value, f.name)}" for f in fields(value)]  # type: ignore[arg-type]
-    return f"{kind}({', '.join(inner)})"

@@ -41,7 +41,7 @@ class Setting:
 
     def params(self) -> dict[str, str]:
         """Return all hyper-parameters by dotted name, as short texts."""
-        values = {**_leaves(self.method), **_leaves(self.ground, GROUND)}
+        values = {**leaves(self.method), **leaves(self.ground, GROUND)}
         return {name: _short(value) for name, value in values.items()}
 
 
@@ -72,17 +72,18 @@ def label(row: str, overrides: Mapping[str, Any]) -> str:
     return f"{row}[{inside}]"
 
 
-def _leaves(value: Any, prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
+def leaves(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the plain values of a dataclass and of those in it, by dotted name."""
+    found: dict[str, Any] = {}
     for item in fields(value):
         inner = getattr(value, item.name)
         if is_dataclass(inner):
             if hasattr(inner, "build"):
-                leaves[prefix + item.name] = getattr(inner, "kind", "")
-            leaves |= _leaves(inner, f"{prefix}{item.name}.")
+                found[prefix + item.name] = getattr(inner, "kind", "")
+            found |= leaves(inner, f"{prefix}{item.name}.")
         else:
-            leaves[prefix + item.name] = inner
-    return leaves
+            found[prefix + item.name] = inner
+    return found
 
 
 def _short(value: Any) -> str:

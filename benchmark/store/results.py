@@ -113,12 +113,14 @@ class Results:
         rows: Iterable[ResultRow],
         labels: Mapping[str, NDArray[np.uint8]],
     ) -> None:
-        """Write rows and predicted label maps (by case) whole. The caller holds the lock."""
+        """Write rows and predicted label maps (by case; a probe has none) whole. The caller holds
+        the lock."""
         table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
         with commit_folder(self.path(key, evaluation), checksums=True) as folder:
             pq.write_table(table, folder / "rows.parquet")
-            arrays: dict[str, Any] = dict(labels)
-            np.savez_compressed(folder / "labels.npz", **arrays)
+            if labels:
+                arrays: dict[str, Any] = dict(labels)
+                np.savez_compressed(folder / "labels.npz", **arrays)
 
     def rows(self, key: str, evaluation: str) -> list[ResultRow]:
         """Return the rows of one evaluation."""

@@ -38,8 +38,14 @@ def done(first: tuple[Path, Ran], tmp_path: Path) -> Path:
     return Path(shutil.copytree(first[0], tmp_path / "moved"))
 
 
-def entries(root: Path) -> list[Entry]:
-    return Ledger(root / "ledger").entries()
+def entries(root: Path, stage: str = "") -> list[Entry]:
+    """The cells of the rows themselves, or those of an earlier stage."""
+    found = Ledger(root / "ledger").entries()
+    return [entry for entry in found if entry.row.partition("@")[2] == stage]
+
+
+def own_lines(ran: Ran) -> list[dict[str, Any]]:
+    return [line for line in ran.json["table"] if "@" not in line["row"]]
 
 
 def rows(root: Path, entry: Entry) -> list[dict[str, Any]]:
@@ -56,7 +62,7 @@ def test_json_is_the_contract(first: tuple[Path, Ran]) -> None:
     assert all(set(line) == LINE for line in value["table"])
     assert (value["trained"], value["reused"]) == (6, 0)
     assert value["incomplete"] == value["resumed"] == []
-    assert [x["organ"] for x in value["table"] if x["metric"] == "dsc"] == [
+    assert [x["organ"] for x in own_lines(ran) if x["metric"] == "dsc"] == [
         *ORGANS, "mean", "headline",
     ]  # fmt: skip
     assert {line["n"] for line in value["table"] if line["metric"] == "dsc"} == {3}
@@ -114,7 +120,7 @@ def test_table_is_the_mean_of_the_rows(first: tuple[Path, Ran]) -> None:
                 for row in rows(root, entry)
                 if (row["metric"], row["organ"]) == (metric, organ) and not math.isnan(row["value"])
             ]
-            shown = {(x["metric"], x["organ"]): x["mean"] for x in ran.json["table"]}
+            shown = {(x["metric"], x["organ"]): x["mean"] for x in own_lines(ran)}
             assert values or metric == "assd"  # which a missed organ does not have
             means.append(float(np.mean(values)) if values else None)
             assert shown[metric, organ] == pytest.approx(means[-1])
@@ -181,7 +187,7 @@ def test_two_labels_of_one_content_are_one_result(done: Path) -> None:
     assert (ran.json["trained"], ran.json["reused"]) == (0, 3)
     found = {entry.label.partition("[")[0]: entry.key for entry in entries(done) if entry.fold == 0}
     assert set(found) == {"fsm", "no-noise"}
-    assert len(list((done / "results").glob(f"{found['no-noise']}/*"))) == 1
+    assert len(list((done / "results").glob(f"{found['no-noise']}/*/labels.npz"))) == 1
 
 
 def test_one_value_written_in_two_ways_is_one_row(done: Path) -> None:
@@ -189,6 +195,37 @@ def test_one_value_written_in_two_ways_is_one_row(done: Path) -> None:
     ran = bench(*run_argv(done, "unet", "--folds", "0", "--json", "--set", "schedule.epochs=1.0"))
     assert (ran.json["trained"], ran.json["reused"]) == (0, 1)
     assert len([entry for entry in entries(done) if entry.row == "unet"]) == 1
+
+
+def test_before_stage_three_fsm_is_no_refine(first: tuple[Path, Ran], done: Path) -> None:
+    refined = bench(*run_argv(done, "no-refine", "--folds", "0,1", "--json"))
+    before = [
+        {**line, "row": ""} for line in first[1].json["table"] if line["row"].endswith("@stage2")
+    ]
+    assert before == [{**line, "row": ""} for line in refined.json["table"]] != []
+    for entry in entries(done, "stage2"):
+        assert len(entry.nodes) == 2 and entry.label.endswith("]@stage2")
+
+
+def test_probes_are_rows_by_key_and_flags_stand_in_the_table(first: tuple[Path, Ran]) -> None:
+    root, _ = first
+    for entry in entries(root):
+        names = [name for name, _, _ in entry.probes]
+        assert names == ["gap", "fsm", "gradients", "teacher", "student", "headroom"]
+        keys = {name: key for name, key, _ in entry.probes}
+        assert keys["gap"] == entry.nodes[1] and keys["student"] == entry.key
+        for _, key, evaluation in entry.probes:
+            file = root / "results" / key / evaluation / "rows.parquet"
+            found = pq.read_table(file).to_pylist()
+            assert found and {row["state"] for row in found} == {"probe"}
+            assert {row["fold"] for row in found} == {entry.fold}
+            assert all(math.isfinite(row["value"]) for row in found)
+    flagged = [flag for entry in entries(root) for flag in entry.flags]
+    assert any(flag.startswith("no_gt_gap") for flag in flagged), "6 steps teach no FSM anything"
+    again = bench(*run_argv(root, "fsm", "--folds", "0,1"))
+    assert "flag: fsm[" in again.out and "no_gt_gap" in again.out
+    status = bench("status", "--root", str(root))
+    assert "no_gt_gap" in status.out
 
 
 def test_no_refine_is_part_of_fsm(done: Path) -> None:

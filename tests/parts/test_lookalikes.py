@@ -1,0 +1,199 @@
+"""What can go wrong with FSM (METHODS.md section 4), and that the diagnostics see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.data.patients import patients
+from benchmark.parts.anchoring import weight_distance
+from benchmark.parts.batch import Patient
+from benchmark.parts.bottoms import BottomUse, patient_dice
+from benchmark.parts.networks import Network, UNet
+from benchmark.parts.objectives import Matched
+from benchmark.parts.probes import FsmState, GtGap, TermGradients, linear_cka
+from benchmark.parts.similarity import NORMS, Similarity, dissimilarity
+from benchmark.plan.ground import Ground
+from benchmark.plan.nodes import Build
+from benchmark.testing import ORGANS, MemoryTrainer
+from benchmark.training.precision import hardware
+
+CT, GT = UNet(width=4, levels=3), UNet(reads="masks", width=4, levels=3)
+
+
+def built(seed: int = 0) -> dict[str, nn.Module]:
+    """N_CT, N_GT and FSM, untrained."""
+    torch.manual_seed(seed)
+    nets: dict[str, nn.Module] = {}
+    for name, arch in (("ct", CT), ("gt", GT), ("fsm", Similarity())):
+        nets[name] = cast(Any, arch).build(Build(organs=ORGANS, size=None, built=nets))
+    for net in nets.values():
+        net.eval().requires_grad_(False)
+    return nets
+
+
+def some_patients() -> list[Patient]:
+    trainer = MemoryTrainer(Ground(batch=4), hardware("cpu", "fp32"), patients=3)
+    device = torch.device("cpu")
+    return list(patients(trainer.cases, trainer.ground, stride=4, device=device))
+
+
+def self_copy(fsm: nn.Module) -> None:
+    """The exact minimum that never looks at G: A = F, Ss = 1, R = A."""
+    module: Any = cast(nn.ModuleList, fsm)[0]
+    channels = module.adapt.weight.shape[0]
+    for part in (module.adapt, module.spatial, module.merge):
+        part.weight.zero_()
+        part.bias.zero_()
+    for channel in range(channels):
+        module.adapt.weight[channel, channel, 1, 1] = 1
+        module.merge.weight[channel, channels + channel, 1, 1] = 1
+    module.spatial.bias.fill_(1)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_self_copy_is_zero_for_any_masks_with_finite_gradients(norm: str) -> None:
+    nets, objective = built(), Matched(norm=norm)
+    self_copy(nets["fsm"])
+    f_maps = [
+        x.requires_grad_() for x in cast(Network, nets["ct"]).encoder(torch.rand(2, 1, 24, 20))
+    ]
+    for scale in (0.0, 1.0, 50.0):
+        g_maps = [scale * torch.rand(2, c, 1, 1).expand(2, c, 6, 5) for c in (4, 8, 16)]
+        m = objective.distance(nets, f_maps, g_maps)
+        (gradient,) = torch.autograd.grad(m, f_maps[-1])
+        assert float(m.detach()) == 0 and bool(gradient.isfinite().all())
+
+
+def test_self_copy_has_no_gt_gap_and_is_flagged() -> None:
+    """M is low, and no evidence of transfer: the gap shows it."""
+    nets = built()
+    self_copy(nets["fsm"])
+    module: Any = cast(nn.ModuleList, nets["fsm"])[0]
+    module.merge.weight.mul_(0.9)  # a little off the minimum, or the gap is 0 / 0
+    gap = GtGap(objective=Matched())
+    for patient in some_patients():
+        found = gap(nets, patient)
+        assert found["m_matched"] < 0.06 and found["gt_gap"] == pytest.approx(0, abs=1e-3)
+    assert gap.flags(found) and gap.flags(found)[0].startswith("no_gt_gap")
+
+
+def test_a_distance_that_looks_at_the_masks_has_a_gap() -> None:
+    """The guard of the test above: planted distances that see whose masks they are."""
+    nets = built()
+
+    class Sees(Matched):
+        def distance(
+            self, nets: Mapping[str, nn.Module], f: list[Tensor], g: list[Tensor]
+        ) -> Tensor:
+            own = cast(Network, nets["gt"]).encoder(self_masks[0])[-1]
+            return (g[-1] - own).square().mean() + 1.0
+
+    for patient in some_patients():
+        whole = replace(patient, batches=patient.batches[:1])
+        self_masks = [whole.batches[0].masks_B2KHW]
+        found = GtGap(objective=Sees())(nets, whole)
+        assert found["m_matched"] == pytest.approx(1) and found["gt_gap"] > 0
+
+
+def test_scale_collapse_lowers_raw_and_rms_and_not_relative() -> None:
+    r, t = torch.rand(2, 8, 6, 6), torch.rand(2, 8, 6, 6)
+    for norm in ("raw", "rms"):
+        shrunk = dissimilarity(1e-3 * r, 1e-3 * t, norm)
+        assert float(shrunk) == pytest.approx(1e-3 * float(dissimilarity(r, t, norm)), rel=1e-3)
+    relative = dissimilarity(1e-3 * r, 1e-3 * t, "relative")
+    assert float(relative) == pytest.approx(float(dissimilarity(r, t, "relative")), rel=1e-2)
+
+
+def test_a_dead_fsm_is_flagged_and_pulls_at_nothing() -> None:
+    nets, state = built(), FsmState()
+    (patient, *_) = some_patients()
+    alive = state(nets, patient)
+    assert alive["dead_r"] < 0.5 and state.flags(alive) == ()
+    module: Any = cast(nn.ModuleList, nets["fsm"])[0]
+    module.merge.bias.fill_(-1e3)
+    dead = state(nets, patient)
+    assert dead["dead_r"] == 1 and state.flags(dead)[0].startswith("fsm_dead")
+    assert GtGap(objective=Matched())(nets, patient)["m_matched"] == pytest.approx(1, abs=1e-4)
+    pull = TermGradients(objective=Matched())
+    found = pull(nets, patient)
+    assert found["m_gradient_ratio"] < 1e-3
+    assert any(flag.startswith("term_negligible: m") for flag in pull.flags(found))
+
+
+def test_dead_spatial_and_channel_statistics_are_seen() -> None:
+    nets, (patient, *_) = built(), some_patients()
+    module: Any = cast(nn.ModuleList, nets["fsm"])[0]
+    module.spatial.bias.fill_(-1e3)
+    module.channel[0].bias[:8].fill_(-1e3)
+    found = FsmState()(nets, patient)
+    assert found["dead_spatial"] == 1 and found["dead_channel"] >= 0.5
+
+
+def test_permuted_channels_are_one_function_and_far_away_in_weights() -> None:
+    """Without a shared start, the distance of two networks' weights means nothing."""
+    torch.manual_seed(0)
+    build = Build(organs=ORGANS, size=None, built={})
+    one, other = CT.build(build), CT.build(build)
+    other.load_state_dict(one.state_dict())
+    assert float(weight_distance(one, other)) == 0
+    order = torch.tensor([2, 0, 3, 1])
+    first, second = cast(nn.Sequential, cast(Any, other.encoder).blocks[0])[0::2][:2]
+    with torch.no_grad():
+        first.weight.copy_(first.weight[order])
+        first.bias.copy_(first.bias[order])
+        second.weight.copy_(second.weight[:, order])
+    x = torch.rand(1, 1, 16, 16)
+    assert torch.allclose(one.eval()(x), other.eval()(x), atol=1e-5)
+    assert float(weight_distance(one, other, "encoder")) > 0.1
+
+
+def test_weight_distance_leaves_out_first_convolution_and_head() -> None:
+    torch.manual_seed(0)
+    build = Build(organs=ORGANS, size=None, built={})
+    ct, gt = CT.build(build), GT.build(build)
+    own = ct.state_dict()
+    for path, tensor in gt.state_dict().items():
+        if own[path].shape == tensor.shape and not path.startswith("decoder.head"):
+            own[path].copy_(tensor)
+    assert float(weight_distance(ct, gt)) == 0, "they differ in first convolution and head alone"
+    with torch.no_grad():
+        cast(Any, ct.decoder).ups[0].weight.mul_(2)
+    assert float(weight_distance(ct, gt, "encoder")) == 0
+    assert float(weight_distance(ct, gt, "decoder")) > 0
+
+
+def test_a_bottom_that_is_not_used_is_flagged_and_one_that_is_used_is_not() -> None:
+    nets, (patient, *_) = built(), some_patients()
+    ct: Any = nets["ct"]
+    for up in ct.decoder.ups[-1:]:
+        up.weight.zero_()  # nothing of the bottom gets through
+    student = BottomUse(name="student", net="ct")
+    found = student(nets, patient)
+    assert found["student_loses_zero"] == found["student_loses_shuffled"] == 0
+    assert student.flags(found)[0].startswith("student_bottom_unused")
+    assert student.flags({"student_loses_shuffled": 5.0}) == ()
+
+
+def test_cka_is_one_for_a_rotation_and_low_for_noise() -> None:
+    torch.manual_seed(0)
+    f = torch.rand(20, 6, 4, 4)
+    rotation, _ = torch.linalg.qr(torch.rand(6, 6))
+    assert linear_cka(f, torch.einsum("nchw,cd->ndhw", f, rotation)) == pytest.approx(1, abs=1e-4)
+    assert linear_cka(f, 3 * f) == pytest.approx(1, abs=1e-4)
+    assert linear_cka(f, torch.rand(20, 6, 4, 4)) < 0.2
+    assert linear_cka(f, torch.ones_like(f)) == 0
+
+
+def test_patient_dice_counts_what_is_annotated_and_there() -> None:
+    (patient, *_) = some_patients()
+    truth = [torch.nn.functional.one_hot(b.label_BHW, 4).movedim(-1, 1).float()
+             for b in patient.batches]  # fmt: skip
+    assert patient_dice(truth, patient.batches) == 100
+    blank = [torch.zeros_like(x) for x in truth]
+    assert patient_dice(blank, patient.batches) == 0
