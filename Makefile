@@ -6,13 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check
+.PHONY: run test rows check
 
 run: $(READY)
 	$(BIN)/bench run --method fsm
 
 test: $(READY)
 	$(BIN)/pytest
+
+# every row once, really trained on the phantom
+rows: $(READY)
+	$(BIN)/pytest -m rows -s tests/test_rows_train.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -57,15 +57,15 @@ class Fsm:
         return MaskNoise(p=self.noise, corruption=self.corruption)
 
     def _trainings(self) -> tuple[Train, Weights]:
-        """Stage 2, and the weights to predict with."""
         n_gt = stages.teacher(self.gt, self.schedule, noise=self._noise(), drop=self.drop)
         teacher = stages.stage2_teacher(self.teacher, n_gt, self.ct)
         m = Matched(xi=self.xi, norm=self.norm, gradient=self.gradient, taps=self.taps)
         fsm = Similarity(taps=self.taps, stats=self.stats)
         stage2 = stages.matched(m, fsm, teacher, self.ct, self.schedule, learn=self.learn_fsm,
             sees=self.sees, given=self.teacher_input, noise=self._noise())  # fmt: skip
-        stage3 = stages.stage3(stage2["ct"], n_gt["gt"], self.refine_init)
-        return stage2, stage3 if self.refine else stage2["ct"]
+        if not self.refine:
+            return stage2, stage2["ct"]
+        return stage2, stages.stage3(stage2["ct"], n_gt["gt"], self.refine_init)
 
 
 METHODS = {

@@ -78,10 +78,12 @@ class Mirrored:
         """Mirror the row over all its cells in the ledger, not only those of this run."""
         from benchmark.running.reports import row_report, same_row
 
-        done = [entry for entry in entries if entry.state == "done"]
-        if self._mirror and self.bench and done:
-            everything = self.bench.ledger.entries(done[0].suite)
-            self._mirror.row(row_report(self.bench, same_row(self.bench, everything, done[0])))
+        first = {entry.label: entry for entry in reversed(entries) if entry.state == "done"}
+        for entry in first.values():
+            if self._mirror and self.bench:
+                everything = self.bench.ledger.entries(entry.suite)
+                members = same_row(self.bench, everything, entry)
+                self._mirror.row(row_report(self.bench, members))
 
 
 @contextmanager

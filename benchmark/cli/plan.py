@@ -40,19 +40,22 @@ def run(args: argparse.Namespace) -> int:
     setting = setting_of(args)
     bench, dataset = open_session(args, Silent(), setting)
     cells = plan_cells(setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args))
-    nodes = planned(cells, bench)
+    nodes, probes = planned(cells, bench)
     if args.json:
-        shown = [{name: getattr(node, name) for name in JSON_FIELDS} for node in nodes]
-        print(json.dumps({"nodes": shown}, indent=1))
+        print(json.dumps({"nodes": _shown(nodes), "probes": _shown(probes)}, indent=1))
     else:
         print(f"{setting.label} on {dataset.name}, preset {setting.preset}")
-        _print(nodes)
+        _print(nodes, probes)
         for flag in setting.flags:
             print(f"flag: {flag}")
     return 0
 
 
-def _print(nodes: list[Planned]) -> None:
+def _shown(nodes: list[Planned]) -> list[dict[str, object]]:
+    return [{name: getattr(node, name) for name in JSON_FIELDS} for node in nodes]
+
+
+def _print(nodes: list[Planned], probes: list[Planned]) -> None:
     from benchmark.cli.progress import duration
     from benchmark.running.cost import total_seconds
 
@@ -71,3 +74,9 @@ def _print(nodes: list[Planned]) -> None:
         f"{len(left)} of {len(nodes)} trainings to do, {steps} steps, "
         f"about {duration(total_seconds(nodes))} on this machine"
     )
+    missing = [node for node in probes if not node.cached]
+    if missing:
+        print(
+            f"then {len(missing)} trainings for probes alone, "
+            f"about {duration(total_seconds(probes))}"
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from benchmark.data.slices import epoch_length, grid, near_and_far
 from benchmark.parts.batch import Batch
 from benchmark.parts.views import CORRUPTED, EARLY, LEFT
 from benchmark.plan.keys import Context, canonical, key, spec
-from benchmark.plan.nodes import Train, in_order
+from benchmark.plan.nodes import Train, in_order, probes_of
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
 from benchmark.training.nets import build, freeze, place
@@ -44,32 +44,55 @@ class Planned:
     seconds: float | None
 
 
-def planned(cells: list[Cell], bench: Bench) -> list[Planned]:
-    """Return every distinct training of the cells, parents first."""
-    paces = Paces(bench)
-    counted: dict[str, tuple[int, int]] = {}
-    found: dict[str, Planned] = {}
-    for cell in cells:
+def planned(cells: list[Cell], bench: Bench) -> tuple[list[Planned], list[Planned]]:
+    """Return every distinct training of the cells, parents first, and those that only their
+    probes need."""
+    known = _Known(bench)
+    rows = [node for cell in cells for node in known.of(cell, cell.final.node)]
+    tested = [cell for cell in cells if cell.part == "test" and not cell.stage]
+    probes = [
+        node
+        for cell in tested
+        for probe in probes_of(cell.setting.method)
+        for node in known.of(cell, probe.node)
+    ]
+    return rows, probes
+
+
+class _Known:
+    """Plans trainings, each key once."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench, self._paces = bench, Paces(bench)
+        self._counted: dict[str, tuple[int, int]] = {}
+        self._keys: set[str] = set()
+
+    def of(self, cell: Cell, final: Train) -> Iterator[Planned]:
+        """Yield the trainings behind `final` that were not yielded before."""
         context = Context(fold=cell.data.fingerprint, seed=cell.seed)
-        final = cell.final.node
         for node in in_order(final):
             node_key = key(node, context)
-            if node_key in found:
-                continue
-            steps = node.schedule.steps(_steps_in_one_pass(cell, counted))
-            cached = bench.objects.has(node_key)
-            found[node_key] = Planned(
-                key=node_key,
-                title=node.title,
-                parents=tuple(key(parent, context) for parent in node.parents()),
-                steps=steps,
-                cached=cached,
-                final=node is final,
-                fold=cell.data.fold.index,
-                seed=cell.seed,
-                seconds=None if cached else round(steps * paces.seconds_per_step(node, cell), 1),
-            )
-    return list(found.values())
+            if node_key not in self._keys:
+                self._keys.add(node_key)
+                yield self._planned(cell, node, node_key, context, final=node is final)
+
+    def _planned(
+        self, cell: Cell, node: Train, node_key: str, context: Context, *, final: bool
+    ) -> Planned:
+        steps = node.schedule.steps(_steps_in_one_pass(cell, self._counted))
+        cached = self._bench.objects.has(node_key)
+        seconds = None if cached else steps * self._paces.seconds_per_step(node, cell)
+        return Planned(
+            key=node_key,
+            title=node.title,
+            parents=tuple(key(parent, context) for parent in node.parents()),
+            steps=steps,
+            cached=cached,
+            final=final,
+            fold=cell.data.fold.index,
+            seed=cell.seed,
+            seconds=None if seconds is None else round(seconds, 1),
+        )
 
 
 class Paces:
