@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from benchmark.plan.analysis import ASSD, DSC
@@ -93,19 +94,23 @@ def _normal_chunk(design: Design, draws: int, rng: np.random.Generator) -> dict[
     # a good DSC goes with a good ASSD: correlation 0.8
     assd = ASSD.margin * (0.8 * dsc + 0.6 * _effects(design, (ROWS, draws), rng))
     gains = {
-        "family_rows": [(metric[row], metric[0]) for row in range(1, ROWS) for metric in (dsc, assd)],
-        "family_ablations": [(metric[-1], metric[row]) for row in (-2, -3, -4) for metric in (dsc, assd)],
+        "family_rows": [
+            (metric[row], metric[0]) for row in range(1, ROWS) for metric in (dsc, assd)
+        ],
+        "family_ablations": [
+            (metric[-1], metric[row]) for row in (-2, -3, -4) for metric in (dsc, assd)
+        ],
     }
-    found = {}
+    found: dict[str, Floats] = {}
     for name, pairs in gains.items():
         p_bk = np.stack([_p(components(a - b, fold_n)) for a, b in pairs], axis=-1)
-        found[name] = (holm(p_bk) <= 0.05).any(axis=-1)
+        found[name] = _share((holm(p_bk) <= 0.05).any(axis=-1))
     subject = dsc[-1] - dsc[0]
     at_margin = components(subject + DSC.margin, fold_n)
     found["coverage"] = _covers(components(subject, fold_n), 0.0)
     found["equivalent"] = _within(at_margin, 0.975)
     found["tost"] = _within(at_margin, 0.95)
-    found["wilcoxon"] = stats.wilcoxon(subject.mean(axis=-1), axis=-1).pvalue <= 0.05
+    found["wilcoxon"] = _share(stats.wilcoxon(subject.mean(axis=-1), axis=-1).pvalue <= 0.05)
     return found
 
 
@@ -131,12 +136,16 @@ def _p(found: Components) -> Floats:
     return np.asarray(2 * stats.t.sf(np.abs(found.mean) / found.error, found.degrees))
 
 
+def _share(wrong: NDArray[np.bool_] | np.bool_) -> Floats:
+    return np.asarray(wrong, dtype=np.float64)
+
+
 def _covers(found: Components, truth: float) -> Floats:
     half = stats.t.ppf(0.975, found.degrees) * found.error
-    return np.asarray(np.abs(found.mean - truth) <= half, dtype=np.float64)
+    return _share(np.abs(found.mean - truth) <= half)
 
 
 def _within(found: Components, quantile: float) -> Floats:
     """Whether the interval with this one-sided level lies inside the margin."""
     half = stats.t.ppf(quantile, found.degrees) * found.error
-    return np.asarray(np.abs(found.mean) + half < DSC.margin, dtype=np.float64)
+    return _share(np.abs(found.mean) + half < DSC.margin)

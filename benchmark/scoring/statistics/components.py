@@ -103,6 +103,22 @@ def components(value_nS: Floats, fold_n: Integers) -> Components:
     )
 
 
+def rough_components(value_nS: Floats, fold_n: Integers) -> Components:
+    """Return components of one comparison (n, S) with too few patients for an interval.
+
+    All spread counts as the patients'. For planning only: how many patients would be needed."""
+    mean_n = value_nS.mean(axis=1)
+    n = len(mean_n)
+    return Components(
+        mean=np.asarray(mean_n.mean()),
+        patient_squared=np.asarray(mean_n.var(ddof=1) if n > 1 else np.nan),
+        run_squared=np.zeros(()),
+        degrees=np.asarray(float(max(n - 1, 1))),
+        n=n,
+        runs=float(value_nS.shape[1] * len(np.unique(fold_n))),
+    )
+
+
 def interval(value_nS: Floats, fold_n: Integers, *, level: float = 0.95) -> Interval | None:
     """Return the primary interval of the mean over patients, from values of shape (n, S).
 

@@ -20,7 +20,7 @@ class RunWeights:
     def patients(self, value_nS: Floats) -> Floats:
         """Return each draw's mean over its seeds, shape (draws, n)."""
         summed: Floats = np.einsum("bns,ns->bn", self.seed_bnS, value_nS)
-        return summed / value_nS.shape[1]
+        return np.asarray(summed / value_nS.shape[1])
 
     def means(self, value_nS: Floats) -> Floats:
         """Return each draw's mean over its patients and seeds, shape (draws,)."""
