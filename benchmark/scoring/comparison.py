@@ -11,6 +11,7 @@ from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.scoring.statistics.components import (
     PATIENTS_INTERVAL,
     PATIENTS_P,
+    SEEDS_P,
     Components,
     Interval,
     components,
@@ -50,9 +51,8 @@ class Comparison:
     positive is better, for distances too.
 
     `primary` and all that rests on it are None under 6 patients; `p` and `false_claim` also under
-    12, `p` also with one seed, where it would be a test of fold means. `better` is P(row >
-    reference) with its limits. `nadeau_bengio` is a sensitivity figure, None where a fold is
-    empty.
+    12, `p` also under 3 seeds. `better` is P(row > reference) with its limits. `nadeau_bengio` is a
+    sensitivity figure, None where a fold is empty.
     """
 
     row: str
@@ -141,7 +141,7 @@ def compare_gain(
         mean=float(gain_nS.mean()),
         spread=(rough_components if primary is None else components)(gain_nS, fold_n),
         primary=primary,
-        p=p_two_sided(primary) if primary and n >= PATIENTS_P and n_seeds > 1 else None,
+        p=p_two_sided(primary) if primary and n >= PATIENTS_P and n_seeds >= SEEDS_P else None,
         equivalence=equivalence(primary, metric.margin) if primary else None,
         nadeau_bengio=_sensitivity(gain_nS, fold_n, plan) if primary else None,
         these_networks=_patients_only(gain_nS.mean(axis=1), metric, plan),
@@ -216,8 +216,8 @@ def _notes(n: int, n_seeds: int, n_folds: int, missed: bool, plan: AnalysisPlan)
         notes.append(f"{n} patients: fewer than {PATIENTS_WARN}, read the interval with care")
     if missed and n < PATIENTS_WARN:
         notes.append("the organ was missed somewhere: with so few patients the interval is short")
-    if n_seeds == 1:
-        notes.append("one seed: the luck of a training shows between folds only, so no p")
+    if n_seeds < SEEDS_P:
+        notes.append(f"{n_seeds} seeds: a look, no p under {SEEDS_P}")
     if n_folds < plan.folds:
         notes.append(f"{n_folds} of {plan.folds} folds hold patients")
     return tuple(notes)

@@ -14,7 +14,7 @@ margin that the plan fixed before the run. Checked in this order:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmark.errors import BadInput
@@ -240,9 +240,11 @@ def _needed(
 def _design(
     distance: float, spread: Components, like: Comparison, plan: AnalysisPlan
 ) -> Needed | None:
-    return patients_needed(
-        distance, spread, seeds=like.seeds, folds=max(like.folds, 1), level=plan.level
-    )
+    found = patients_needed(distance, spread, seeds=like.seeds, folds=like.folds, level=plan.level)
+    if found is None or found.seeds > like.seeds:
+        return found
+    # the projection's degrees of freedom are rounder than those of the data in hand
+    return replace(found, patients=max(found.patients, like.patients + 1))
 
 
 def _sentences(

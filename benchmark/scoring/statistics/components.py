@@ -28,6 +28,8 @@ PATIENTS_INTERVAL = 6
 """Fewer patients than this give values only: no interval, no p."""
 PATIENTS_P = 12
 """Fewer patients than this give no p."""
+SEEDS_P = 3
+"""Fewer seeds than this give no p: Holm's families would err too often (docs/statistics.md)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from scipy import stats
@@ -34,39 +35,40 @@ def smallest_detectable(found: Interval, *, power: float = 0.8) -> float:
 def patients_needed(
     distance: float, spread: Components, *, seeds: int, folds: int, level: float = 0.95
 ) -> Needed | None:
-    """Return the least design whose interval's half width is under `distance` (> 0).
+    """Return the least design whose interval's half width is under `distance`.
 
-    Patients come first, up to 100,000, then seeds, up to 100. None where not even that decides.
+    Patients come first, up to 100,000, then seeds, up to 100. None where not even that decides,
+    and where `distance` is not above 0.
     """
     if not distance > 0:
         return None
-    patient, run = float(spread.patient_squared), float(spread.run_squared)
-    per_seed = float(spread.runs) / seeds  # runs of one seed: the folds, less where unequal
+    run_of_one_seed = float(spread.run_squared) * seeds / float(spread.runs)
     for n_seeds in range(seeds, SEEDS_MOST + 1):
-        fixed = run / (per_seed * n_seeds)
 
-        def half(n: int, fixed: float = fixed, n_seeds: int = n_seeds) -> float:
-            return _half_width(patient / n, fixed, n - folds, folds * (n_seeds - 1), level)
+        def decides(n: int, n_seeds: int = n_seeds) -> bool:
+            patient, run = float(spread.patient_squared) / n, run_of_one_seed / n_seeds
+            # one seed: runs are told by folds
+            df_run = folds * (n_seeds - 1) or max(folds - 1, 1)
+            return _half_width(patient, n - folds, run, df_run, level) < distance
 
-        if half(PATIENTS_MOST) < distance:
-            return Needed(patients=_least(half, distance, folds), seeds=n_seeds)
+        if decides(PATIENTS_MOST):
+            return Needed(patients=_least(decides, folds), seeds=n_seeds)
     return None
 
 
-def _least(half: object, distance: float, folds: int) -> int:
-    """The least n with half(n) < distance; the half width falls with n."""
-    assert callable(half)
+def _least(decides: Callable[[int], bool], folds: int) -> int:
+    """The least number of patients that decides, by halving: the half width falls with it."""
     low, high = max(PATIENTS_INTERVAL, folds + 1) - 1, PATIENTS_MOST
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if half(middle) < distance else (middle, high)
+        low, high = (low, middle) if decides(middle) else (middle, high)
     return high
 
 
-def _half_width(patient: float, run: float, df_patient: int, df_run: int, level: float) -> float:
+def _half_width(patient: float, df_patient: int, run: float, df_run: int, level: float) -> float:
+    """t * SE with Satterthwaite's degrees, from the two parts of SE^2."""
     total = patient + run
     if total == 0:
         return 0.0
-    spread = patient**2 / df_patient + (run**2 / max(df_run, 1) if run else 0.0)
-    degrees = total**2 / spread if spread else df_patient
+    degrees = total**2 / (patient**2 / df_patient + run**2 / df_run)
     return float(stats.t.ppf(0.5 + level / 2, degrees)) * math.sqrt(total)
