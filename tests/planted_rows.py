@@ -18,7 +18,7 @@ def row(
     patients: int = 20,
     seeds: int = 5,
     folds: int = 5,
-    patient_sd: float = 1.4,
+    patient_sd: float = 0.8,
     run_sd: float = 0.3,
     rest_sd: float = 0.5,
     luck: int = 0,
@@ -27,6 +27,7 @@ def row(
     rng = np.random.default_rng([luck, *name.encode()])
     fold_n = np.arange(patients) % folds
     common = np.random.default_rng(luck).normal(0, 3, (patients, 1))  # shared by all rows
+    common -= common.mean()
     own = rng.normal(0, patient_sd, (patients, 1))
     run = rng.normal(0, run_sd, (folds, seeds))[fold_n]
     rest = rng.normal(0, rest_sd, (patients, seeds))
@@ -54,4 +55,4 @@ def against_controls(
 
 def gap(mean: float = 20.0, sd: float = 5.0, **design: float) -> RowValues:
     """A GT gap, in percent."""
-    return row("gap", mean, patient_sd=sd, **design)
+    return row("gap", mean, **(design | {"patient_sd": sd}))

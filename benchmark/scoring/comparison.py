@@ -80,12 +80,12 @@ class Comparison:
         unit, name = self.metric.unit, f"{self.row} against {self.reference}"
         if self.primary is None:
             return (
-                f"{name}: mean gain {self.mean:+.2f} {unit}, {self.patients} patients: {self.word}"
+                f"{name}: mean gain {self.mean:+z.2f} {unit}, {self.patients} patients: {self.word}"
             )
         found = self.primary
         return (
-            f"{name}: {self.word} ({found.estimate:+.2f} {unit}, {found.level:.0%} interval "
-            f"{found.low:+.2f} to {found.high:+.2f}, margin {self.metric.margin:g})"
+            f"{name}: {self.word} ({found.estimate:+z.2f} {unit}, {found.level:.0%} interval "
+            f"{found.low:+z.2f} to {found.high:+z.2f}, margin {self.metric.margin:g})"
         )
 
 

@@ -281,4 +281,4 @@ def _kind(found: Interval) -> str:
 
 
 def _range(found: Interval, unit: str) -> str:
-    return f"{found.estimate:+.2f} {unit} ({found.low:+.2f} to {found.high:+.2f})"
+    return f"{found.estimate:+z.2f} {unit} ({found.low:+z.2f} to {found.high:+z.2f})"
