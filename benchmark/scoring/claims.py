@@ -181,7 +181,9 @@ def _line(
         f"{contrast.metric}): {status}"
     )
     if interval is not None:
-        text += f"; {interval.estimate:+z.2f} {unit} ({interval.low:+z.2f} to {interval.high:+z.2f})"
+        text += (
+            f"; {interval.estimate:+z.2f} {unit} ({interval.low:+z.2f} to {interval.high:+z.2f})"
+        )
         text += f", margin {margin:g}" + (f", Holm p {p:.3g}" if p is not None else "")
     if claim.size is not None:
         text += f"; the paper: {claim.size:+g}"

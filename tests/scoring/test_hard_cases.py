@@ -92,12 +92,11 @@ def test_a_crop_box_is_no_border():
     box = (slice(0, 24), slice(0, 24), slice(0, 48))
     predicted = TRUTH.copy()
     predicted[:, 24:] = 0  # outside the box
-    assert values(predicted, box=box)[0]["border_error_high"] == 0
-    predicted[7:17, 22:24, 20:28] = 0  # inside, at the cut, 5 mm and more from every border
-    predicted[7:9] = TRUTH[7:9]
-    predicted[15:17] = TRUTH[15:17]
-    inside, _ = values(predicted, box=box)
-    assert inside["border_error_middle"] + inside["border_error_high"] > 0
+    predicted[11:13, 22:24, 22:26] = 0  # at the cut, 8 mm from every other border
+    found, _ = values(predicted, box=box)
+    assert [found[f"border_error_{name}"] for name in ("low", "middle", "high")] == [0, 0, 0]
+    whole, _ = values(predicted[box], truth=TRUTH[box], image=IMAGE[box])  # its edge is a border
+    assert sum(whole[f"border_error_{name}"] for name in ("low", "middle", "high")) > 0
     full = (slice(8, 16), slice(15, 33), slice(15, 33))
     filled, _ = values(TRUTH, box=full)
     assert math.isnan(filled["border_gradient"])

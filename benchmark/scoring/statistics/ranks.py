@@ -129,14 +129,16 @@ def _wins(value_brn: Floats, weight_bn: Floats, alpha: float) -> Floats:
     place_bn = np.repeat(np.tile(np.arange(n), draws), weight_bn.astype(int).ravel())
     drawn = np.take_along_axis(value_brn, place_bn.reshape(draws, 1, n), axis=2)
     pairs = [(a, b) for a in range(n_rows) for b in range(n_rows) if a != b]
+    back = {pair: k for k, pair in enumerate(pairs)}
     p_bk = np.ones((draws, len(pairs)))
     for k, (a, b) in enumerate(pairs):
+        if a > b:
+            continue  # the other side of a normal approximation
         difference = drawn[:, a] - drawn[:, b]
         some = np.any(difference != 0, axis=1)
         if some.any():
-            p_bk[some, k] = stats.wilcoxon(
-                difference[some], axis=1, alternative="greater", method="approx"
-            ).pvalue
+            p = stats.wilcoxon(difference[some], axis=1, alternative="greater", method="approx")
+            p_bk[some, k], p_bk[some, back[b, a]] = p.pvalue, 1 - p.pvalue
     won_bk = holm(p_bk) <= alpha
     wins = np.zeros((draws, n_rows))
     for k, (a, _) in enumerate(pairs):

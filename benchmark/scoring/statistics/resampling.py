@@ -11,16 +11,21 @@ from benchmark.scoring.statistics.layout import Floats, Integers
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunWeights:
-    """How often each draw b holds a patient (`patient_bn`, sum n) and, in a patient's fold, a seed
-    (`seed_bnS`, sum S). Seeds are drawn once per fold: its patients share their trainings."""
+    """How often each draw b holds a patient (`patient_bn`, sum n) and, in each fold, a seed
+    (`seed_bFS`, sum S). Seeds are drawn once per fold: its patients share their trainings.
+    `place_n` is a patient's fold as an index of F."""
 
     patient_bn: Floats
-    seed_bnS: Floats
+    seed_bFS: Floats
+    place_n: Integers
 
     def patients(self, value_nS: Floats) -> Floats:
-        """Return each draw's mean over its seeds, shape (draws, n)."""
-        summed: Floats = np.einsum("bns,ns->bn", self.seed_bnS, value_nS)
-        return np.asarray(summed / value_nS.shape[1])
+        """Return each patient's mean over a draw's seeds, shape (draws, n)."""
+        mean_bn = np.empty(self.patient_bn.shape)
+        for fold in range(self.seed_bFS.shape[1]):
+            members = self.place_n == fold
+            mean_bn[:, members] = self.seed_bFS[:, fold] @ value_nS[members].T
+        return np.asarray(mean_bn / value_nS.shape[1])
 
     def means(self, value_nS: Floats) -> Floats:
         """Return each draw's mean over its patients and seeds, shape (draws,)."""
@@ -32,10 +37,15 @@ def run_weights(
     fold_n: Integers, n_seeds: int, *, draws: int, rng: np.random.Generator
 ) -> RunWeights:
     """Return `draws` bootstrap samples: patients with replacement, then seeds within folds."""
-    n = len(fold_n)
     folds, place_n = np.unique(fold_n, return_inverse=True)
-    patient_bn = rng.multinomial(n, np.full(n, 1 / n), size=draws)
-    seed_bFS = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=(draws, len(folds)))
+    seed_bFS = _counts(draws * len(folds), n_seeds, rng).reshape(draws, len(folds), n_seeds)
     return RunWeights(
-        patient_bn=patient_bn.astype(np.float64), seed_bnS=seed_bFS[:, place_n].astype(np.float64)
+        patient_bn=_counts(draws, len(fold_n), rng), seed_bFS=seed_bFS, place_n=place_n
     )
+
+
+def _counts(draws: int, n: int, rng: np.random.Generator) -> Floats:
+    """How often each of n things is drawn in n draws with replacement; faster than multinomial."""
+    cell = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    counts = np.bincount(cell.ravel(), minlength=draws * n).reshape(draws, n)
+    return counts.astype(np.float64)
