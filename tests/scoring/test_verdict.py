@@ -51,6 +51,13 @@ def test_refuted_goes_before_supported():
     assert verdict({"fsm-ct-teacher": 0.2}).outcome == "not supported"
 
 
+def test_an_estimate_under_the_margin_is_no_support():
+    """The interval is over 0 and reaches beyond the margin: better, but not by enough."""
+    found = verdict(0.85, design={"patients": 30, "patient_sd": 0.8})
+    assert (found.outcome, len(found.reasons)) == ("undecided", 8)
+    assert all("+0.85 points (+0." in reason for reason in found.reasons)
+
+
 def test_too_few_patients_for_an_interval():
     found = verdict(4.0, design={"patients": 5})
     assert found.outcome == "undecided"
@@ -92,7 +99,8 @@ def test_a_gt_gap_that_is_too_small_is_decided_by_no_number_of_patients():
     found = verdict(4.0, gap(3.0, 1.0))
     assert found.needed is None
     assert "No number of patients would decide" in found.sentences[-1]
-    assert verdict(4.0, gap(6.0, 25.0)).needed.patients > 20
+    # the controls are decided with 20; the gap (sd 30 within folds) needs 1.99 * 30 / sqrt(n) < 6
+    assert verdict(4.0, gap(6.0, 25.0)).needed.patients == pytest.approx(98, abs=3)
 
 
 @pytest.mark.parametrize("preset", ["quick", "lite", "mine"])
