@@ -17,7 +17,8 @@ from benchmark.plan.nodes import Arch, Net, Probe, Row, Schedule, Train, Weights
 class Acnn:
     """A mask auto-encoder with a short code; N_CT on L + l1 * distance of codes."""
 
-    l1: float = reading(0.01, "R", "weight of the distance of codes")
+    l1: float = reading(0.01, "R", "weight of the distance of codes; grid 0.01..10")
+    relative: bool = reading(True, "D", "distance over the mean square of f(y); false: the source")
     ct: Arch = reading(UNet, "C", "architecture of N_CT")
     shape: Arch = reading(MaskCoder, "R", "the auto-encoder; its code has 64 numbers")
     schedule: Schedule = reading(Schedule, "C", "of each training")
@@ -37,7 +38,7 @@ class Acnn:
         return Train(
             title="N_CT with codes",
             nets={"ct": Net(arch=self.ct), "shape": stages.frozen(coder)},
-            objective=Coded(l1=self.l1),
+            objective=Coded(l1=self.l1, relative=self.relative),
             schedule=self.schedule,
         )
 
@@ -48,7 +49,7 @@ class PostDae:
 
     discs: int = reading(3, "C", "discs added or removed in the auto-encoder's inputs")
     ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    shape: Arch = reading(lambda: UNet(reads="masks", skips=False), "R", "the auto-encoder")
+    shape: Arch = reading(stages.shape_network, "R", "the auto-encoder")
     schedule: Schedule = reading(Schedule, "C", "of each training")
 
     def plan(self) -> Weights:
