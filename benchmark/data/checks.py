@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
-from benchmark.files.atomic import sha256_file, write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a set: a folder on every system
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -28,7 +27,8 @@ LOW_HU, LOW_SHARE = -50, 0.001
 TISSUE_HU, TISSUE_SHARE = (-200, 300), 0.01
 HIGH_HU, HIGH_SHARE = 1500, 0.1
 SOFT_ORGANS = ("liver", "kidney", "spleen", "pancreas")
-SOFT_ORGAN_HU = (-50, 350)
+SOFT_ORGAN_HU, LIVER_HU = (-50, 350), (40, 180)
+FORCIBLE = ("hu_", "air_", "fat_", "side_", "above_", "volume_", "repeated", "crop_box", "overlap")
 SPACING_MM = (0.05, 30.0)
 
 
@@ -51,8 +51,8 @@ class Check:
 
     @property
     def forcible(self) -> bool:
-        """Whether a person may override it: only the plausibility of HU, never a mismatch."""
-        return self.name.startswith("hu_")
+        """Whether a person may override it: only what is judged plausible, never a mismatch."""
+        return self.name.startswith(FORCIBLE)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; the sentence only where the check failed."""
@@ -143,8 +143,8 @@ def check_hu(volume: Volume, organs: tuple[str, ...]) -> tuple[Check, ...]:
       standardised image or a CT stored without its intercept has nothing under -50.
     - `hu_tissue`: some of it is fat or soft tissue; an empty or constant scan has none.
     - `hu_high`: bone and metal are rare; raw detector units lie far above.
-    - `hu_ORGAN`: liver, kidney, spleen and pancreas have medians within -50..350 HU. This
-      finds a shifted intercept behind padding, and labels that lie elsewhere.
+    - `hu_ORGAN`: kidney, spleen and pancreas have medians within -50..350 HU, the liver within
+      40..180. This finds a shifted intercept behind padding, and labels that lie elsewhere.
     """
     image = volume.image
     low, high = TISSUE_HU
@@ -173,113 +173,16 @@ def _share(
 
 
 def _organ_medians(volume: Volume, organs: tuple[str, ...]) -> Iterable[Check]:
-    low, high = SOFT_ORGAN_HU
-    for number, organ in enumerate(organs, start=1):
-        mask = volume.label == number
-        if not any(soft in organ for soft in SOFT_ORGANS) or not mask.any():
+    windows = ndimage.find_objects(volume.label, len(organs))
+    for number, (organ, window) in enumerate(zip(organs, windows, strict=True), start=1):
+        if not any(soft in organ for soft in SOFT_ORGANS) or window is None:
             continue
-        median = float(np.median(volume.image[mask]))
+        low, high = LIVER_HU if organ == "liver" else SOFT_ORGAN_HU
+        median = float(np.median(volume.image[window][volume.label[window] == number]))
         message = f"{organ} has a median of {median:.0f} HU; it should be {low}..{high}"
         ok = low <= median <= high
         limit = f"{low}..{high} HU"
         yield Check(name=f"hu_{organ}", ok=ok, value=median, limit=limit, message=message)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """A case as a reader found it: no volume where one of the reader's own checks failed.
-
-    `warnings` are single lines to show and keep, for what is odd but not wrong.
-    """
-
-    case: str
-    volume: Volume | None
-    checks: tuple[Check, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-class Source(Protocol):
-    """What a set can be made from: an embedded set such as the phantom, or a reader.
-
-    `fingerprint` is a hash of everything that `volumes` depends on. A source may also have
-    `readings() -> Iterator[Reading]` (a reader that reports bad cases instead of raising at the
-    first), `origin` (plain values to store with the set, no path) and `warnings` (tuple[str]).
-    """
-
-    @property
-    def organs(self) -> tuple[str, ...]: ...  # noqa: D102 - described above
-    @property
-    def fingerprint(self) -> str: ...  # noqa: D102
-    def volumes(self) -> Iterator[Volume]: ...  # noqa: D102
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examined:
-    """A reading after all checks: `forced` names those that a person overrode.
-
-    `bad` is the sentence for the others that failed, "" for a good case.
-    """
-
-    reading: Reading
-    checks: tuple[Check, ...]
-    forced: tuple[str, ...]
-    bad: str
-
-
-def examine(source: Source, force: frozenset[str]) -> Iterator[Examined]:
-    """Yields every case of a source, checked; `force` names cases whose HU a person vouches for."""
-    readings = getattr(source, "readings", None)
-    plain = (Reading(case=volume.case, volume=volume) for volume in source.volumes())
-    for reading in readings() if readings else plain:
-        checks = reading.checks
-        if reading.volume is not None:
-            checks = (*checks, *check_volume(reading.volume, source.organs))
-        failed = [check for check in checks if not check.ok]
-        forced = [check for check in failed if check.forcible and reading.case in force]
-        bad = "; ".join(check.message for check in failed if check not in forced)
-        names = tuple(check.name for check in forced)
-        yield Examined(reading=reading, checks=checks, forced=names, bad=bad)
-
-
-def refusal(bad: Mapping[str, str], total: int) -> str:
-    """Returns the message for the bad cases (name -> what is wrong) among `total`."""
-    if not total:
-        return "nothing was added: the source holds no case"
-    lines = [f"case {case}: {why}" for case, why in bad.items()]
-    head = lines[0] if len(lines) == 1 else f"{len(lines)} of {total} cases are bad"
-    rest = [] if len(lines) == 1 else [f"  {line}" for line in lines]
-    advice = "repair it or use --skip-bad" if len(bad) < total else "repair it"
-    hint = "; if it is CT all the same: --force CASE" if "HU" in "".join(lines) else ""
-    return "\n".join([head, *rest, f"nothing was added: {advice}{hint}"])
-
-
-def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tuple[str, str]:
-    """Write a good case; return the checksums of its `case.json` and `image.npy`.
-
-    The case's `sha256` is that of its source's bytes (of its arrays where a source has none) and
-    of the annotated organs.
-    """
-    volume = examined.reading.volume
-    assert volume is not None  # the caller skips the others
-    folder.mkdir(parents=True)
-    np.save(folder / "image.npy", np.ascontiguousarray(volume.image), allow_pickle=False)
-    np.save(folder / "label.npy", np.ascontiguousarray(volume.label), allow_pickle=False)
-    files = {name: sha256_file(folder / name) for name in ("image.npy", "label.npy")}
-    annotated = [organ for organ in organs if organ in volume.annotated]
-    content = volume.source_sha256 or files
-    record = {
-        "annotated": annotated,
-        "source": volume.source,
-        "source_sha256": volume.source_sha256,
-        "sha256": content_hash([content, sorted(annotated)]),
-        "geometry": asdict(volume.geometry),
-        "shape": list(volume.image.shape),
-        "files": files,
-        "checks": [check.to_dict() for check in examined.checks],
-        "forced": list(examined.forced),
-    }
-    write_json(folder / "case.json", record)
-    return sha256_file(folder / "case.json"), files["image.npy"]
 
 
 def check_name(name: str) -> None:

@@ -1,0 +1,163 @@
+"""The files below a path a user gave, archives included: one list, whatever lies packed in what.
+
+Nothing is ever unpacked to disk: a member of an archive is read into memory when asked for, so a
+hostile archive cannot write anywhere. It is refused all the same, since a person should know:
+absolute paths, `..`, links, encrypted members, members that come twice, sizes and ratios of a
+bomb, archives nested too deep, and files that are not what their suffix says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+from benchmark.data.checks import content_hash
+from benchmark.data.readers.archives import SUFFIXES, Member, members, read_member, stem
+from benchmark.errors import BadInput
+
+MAX_FILE = 4 * 1024**3
+MAX_DEPTH = 4
+FOREIGN = (".rar", ".7z", ".tar.bz2", ".tar.xz")  # archives that nobody here can open
+IGNORED = {"__macosx", "thumbs.db", "desktop.ini", "dicomdir"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file on disk, or a member of the archive at `path` (`inner`: through which archives).
+
+    `parts` is its path from the given folder on, that folder's name first; an archive counts as
+    a folder that is called like it without the suffix.
+    """
+
+    path: Path
+    inner: tuple[str, ...]
+    parts: tuple[str, ...]
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.parts[-1]
+
+    @property
+    def shown(self) -> str:
+        """For messages: the path below what the user gave."""
+        return "/".join(self.parts[-3:])
+
+    def read(self) -> bytes:
+        """Return the bytes. Raises BadInput naming the file that cannot be read."""
+        try:
+            if not self.inner:
+                return self.path.read_bytes()
+            return read_member(self.path, self.inner)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise BadInput(f"{self.shown} cannot be read: {reason}") from None
+
+    def sha256(self) -> str:
+        """Return the hash of the bytes."""
+        return sha256(self.read()).hexdigest()
+
+
+def find_files(root: Path) -> list[Entry]:
+    """Return all files below `root` (a folder or an archive) in natural order of their paths.
+
+    Hidden files and what systems leave behind are left out; so is an archive beside the folder
+    of its own name, into which somebody unpacked it. Raises BadInput for a path that does not
+    exist, an archive that is refused, and archives of other kinds.
+    """
+    if not root.exists():
+        raise BadInput(f"there is no {root}: give the folder or archive that holds the data")
+    start = root.resolve()
+    name = (start.name,)
+    found = _file(start, name) if start.is_file() else _folder(start, name)
+    return sorted(found, key=lambda entry: natural(entry.parts))
+
+
+def natural(parts: Iterable[str]) -> list[list[tuple[int, int, str]]]:
+    """Return a sort key by which image_2 comes before image_10."""
+    return [
+        [
+            (0, int(token), "") if token.isdecimal() else (1, 0, token.lower())
+            for token in re.split(r"(\d+)", part)
+            if token
+        ]
+        for part in parts
+    ]
+
+
+def stamp(roots: Iterable[Path]) -> str:
+    """Return a hash of names, sizes and times of all files below: equal means untouched.
+
+    The time of the last change of a file's inode is in it, which a program cannot set, so that
+    a file written anew with its old size and time is still seen. No content is read.
+    """
+    seen = []
+    for number, root in enumerate(roots):
+        paths = [root] if root.is_file() else [path for path, _ in _walk(root.resolve())]
+        for path in paths:
+            found = path.stat()
+            place = path.name if root.is_file() else path.relative_to(root.resolve()).as_posix()
+            seen.append([number, place, found.st_size, found.st_mtime_ns, found.st_ctime_ns])
+    return content_hash(sorted(seen))
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Every wanted file on disk with the folders above it; links are followed, loops are not."""
+    visited = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if _wanted(name))
+        for name in sorted(names):
+            path = Path(place, name)
+            if _wanted(name) and path.is_file():
+                yield path, path.relative_to(folder).parts
+
+
+def _folder(folder: Path, above: tuple[str, ...]) -> Iterator[Entry]:
+    seen = list(_walk(folder))
+    folders = {parts[:depth] for _, parts in seen for depth in range(1, len(parts))}
+    for path, parts in seen:
+        if path.name.lower().endswith(SUFFIXES) and (*parts[:-1], stem(path.name)) in folders:
+            continue  # it was unpacked beside itself: every file would come twice
+        yield from _file(path, (*above, *parts))
+
+
+def _file(path: Path, parts: tuple[str, ...]) -> Iterator[Entry]:
+    if path.name.lower().endswith(FOREIGN):
+        raise BadInput(f"{path.name}: archives of this kind cannot be read; unpack it")
+    if path.name.lower().endswith(SUFFIXES):
+        yield from _archive(path, (), (*parts[:-1], stem(parts[-1])))
+    else:
+        yield Entry(path, (), parts, path.stat().st_size)
+
+
+def _archive(path: Path, inner: tuple[str, ...], above: tuple[str, ...]) -> Iterator[Entry]:
+    """All members of an archive, those of archives inside it included."""
+    if len(inner) > MAX_DEPTH:
+        raise BadInput(f"{path.name}: archives lie more than {MAX_DEPTH} deep in each other")
+    found = [member for member in members(path, inner) if _all_wanted(member)]
+    folders = {place.as_posix() for m in found for place in PurePosixPath(m.name).parents}
+    for member in found:
+        parts = PurePosixPath(member.name).parts
+        lower = member.name.lower()
+        if not lower.endswith(SUFFIXES):
+            yield Entry(path, (*inner, member.name), (*above, *parts), member.size)
+        elif stem(member.name) not in folders:
+            yield from _archive(path, (*inner, member.name), (*above, *parts[:-1], stem(parts[-1])))
+
+
+def _wanted(name: str) -> bool:
+    return not name.startswith(".") and name.lower() not in IGNORED
+
+
+def _all_wanted(member: Member) -> bool:
+    return all(_wanted(part) for part in PurePosixPath(member.name).parts)
