@@ -6,11 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmark.cli import data_add, data_audit
 from benchmark.cli.options import add_common
 from benchmark.errors import BadInput
+
+if TYPE_CHECKING:
+    from benchmark.data.phantom import Phantom
 
 HELP = "add, list and audit data sets"
 
@@ -28,6 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     phantom.add_argument("--seed", type=int, default=0)
     phantom.add_argument("--shapeless", action="store_true", help="shapes that say nothing")
     phantom.add_argument("--name", help="default: phantom-N, with -shapeless and -SEED")
+    phantom.add_argument(
+        "--layout", choices=("ircadb", "multi-organ"),
+        help="write it to --out as that set lies on a disk, instead of adding it",
+    )  # fmt: skip
+    phantom.add_argument("--out", type=Path, metavar="DIR", help="a new folder, with --layout")
     phantom.set_defaults(action=_phantom)
     add_common(phantom, json=False)
 
@@ -47,6 +56,8 @@ def _phantom(args: argparse.Namespace) -> int:
     from benchmark.data.phantom import Phantom
 
     source = Phantom(patients=args.patients, seed=args.seed, shape_informative=not args.shapeless)
+    if args.layout or args.out:
+        return _write_layout(args, source)
     shapeless = " --shapeless" if args.shapeless else ""
     name = args.name or f"phantom-{args.patients}{shapeless[2:]}"
     if not args.name and args.seed:
@@ -54,6 +65,18 @@ def _phantom(args: argparse.Namespace) -> int:
     command = f"bench data phantom --patients {args.patients} --seed {args.seed}{shapeless}"
     command += f" --name {name}"
     data_add.report(library.add(args.root, name, source, command=command, say=_say))
+    return 0
+
+
+def _write_layout(args: argparse.Namespace, source: Phantom) -> int:
+    from benchmark.data.writers import trial
+
+    if not args.layout or not args.out:
+        raise BadInput("--layout and --out belong together: --layout ircadb --out DIR")
+    trial.write(args.out, args.layout, source)
+    print(f"{source.patients} patients in {args.out}; add them with")
+    for line in trial.commands(args.out, args.layout):
+        print(f"  {line}")
     return 0
 
 

@@ -14,7 +14,6 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from benchmark.data.checks import Check
 from benchmark.data.volume import Volume
@@ -80,6 +79,8 @@ def measure(volume: Volume, organs: tuple[str, ...]) -> Iterator[Organ]:
     """Yield what is measured of each organ that has a voxel, in the order of `organs`."""
     ml = float(np.prod(volume.geometry.spacing_mm)) / 1000
     ends = volume.box or tuple((0, size) for size in volume.label.shape)
+    from scipy import ndimage  # slow to import
+
     windows = ndimage.find_objects(volume.label, len(organs))
     for number, (name, window) in enumerate(zip(organs, windows, strict=True), start=1):
         if window is None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
@@ -173,6 +172,8 @@ def _share(
 
 
 def _organ_medians(volume: Volume, organs: tuple[str, ...]) -> Iterable[Check]:
+    from scipy import ndimage  # slow to import
+
     windows = ndimage.find_objects(volume.label, len(organs))
     for number, (organ, window) in enumerate(zip(organs, windows, strict=True), start=1):
         if not any(soft in organ for soft in SOFT_ORGANS) or window is None:

@@ -56,7 +56,11 @@ def test_add_list_audit(tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture
     assert (whole["case"], whole["shape"], whole["spacing_mm"]) == ("c0", [8, 14, 12], [20, 18, 18])
     assert whole["orientation"] == "LPS"
     assert whole["organs"]["liver"] == {"ml": 518.4, "hu_median": 100.0, "hu_mean": 100.0}
-    assert whole["organs"]["left_kidney"] == {"ml": 0.0, "hu_median": None, "hu_mean": None}  # looked for, absent
+    assert whole["organs"]["left_kidney"] == {
+        "ml": 0.0,
+        "hu_median": None,
+        "hu_mean": None,
+    }  # looked for, absent
     assert whole["not_annotated"] == []
     assert list(part["organs"]) == ["liver"]
     assert part["not_annotated"] == ["left_kidney"]

@@ -58,5 +58,5 @@ def test_a_nifti_pair(tmp_path: Path) -> None:
         {"liver": 1123, "left_kidney": 139, "right_kidney": 189}, abs=0.5
     )
     mirrored = {"liver": 5, "left_kidney": 2, "right_kidney": 3}
-    with pytest.raises(BadInput, match="left kidney lies .* on the other side"):
+    with pytest.raises(BadInput, match=r"left kidney lies .* on the other side"):
         library.add(tmp_path, "exchanged", Pairs(*files, mirrored))
