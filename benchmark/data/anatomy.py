@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import Check
+from benchmark.data.checks import Check, Windows, label_windows
 from benchmark.data.volume import Volume
 
 Range = tuple[float, float]
@@ -61,9 +61,11 @@ class Organ:
     cut_z: bool
 
 
-def verify(volume: Volume, organs: tuple[str, ...]) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+def verify(
+    volume: Volume, organs: tuple[str, ...], windows: Windows | None = None
+) -> tuple[tuple[Check, ...], tuple[str, ...]]:
     """Return the checks of a volume's anatomy, and warnings (a kidney in an odd place)."""
-    found = {organ.name: organ for organ in measure(volume, organs)}
+    found = {organ.name: organ for organ in measure(volume, organs, windows)}
     checks = [_repeated(volume.image)]
     checks += [] if (air := _air_peak(volume.image)) is None else [air]
     for organ in found.values():
@@ -75,13 +77,13 @@ def verify(volume: Volume, organs: tuple[str, ...]) -> tuple[tuple[Check, ...], 
     return (*checks, *sides), warnings
 
 
-def measure(volume: Volume, organs: tuple[str, ...]) -> Iterator[Organ]:
+def measure(
+    volume: Volume, organs: tuple[str, ...], windows: Windows | None = None
+) -> Iterator[Organ]:
     """Yield what is measured of each organ that has a voxel, in the order of `organs`."""
     ml = float(np.prod(volume.geometry.spacing_mm)) / 1000
     ends = volume.box or tuple((0, size) for size in volume.label.shape)
-    from scipy import ndimage  # slow to import
-
-    windows = ndimage.find_objects(volume.label, len(organs))
+    windows = windows or label_windows(volume.label, len(organs))
     for number, (name, window) in enumerate(zip(organs, windows, strict=True), start=1):
         if window is None:
             continue

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from benchmark.data.anatomy import verify
-from benchmark.data.checks import Check, check_volume, content_hash
+from benchmark.data.checks import Check, check_volume, content_hash, label_windows
 from benchmark.data.volume import Volume
 from benchmark.files.atomic import sha256_file, write_json
 
@@ -76,9 +76,10 @@ def judged(
     """Return a reading after all checks; `anatomy` makes those of `anatomy.py`, too."""
     checks = reading.checks
     if reading.volume is not None:
-        checks = (*checks, *check_volume(reading.volume, organs))
+        windows = label_windows(reading.volume.label, len(organs))
+        checks = (*checks, *check_volume(reading.volume, organs, windows))
         if anatomy and all(check.ok or check.forcible for check in checks):
-            more, said = verify(reading.volume, organs)
+            more, said = verify(reading.volume, organs, windows)
             checks = (*checks, *more)
             reading = replace(reading, warnings=(*reading.warnings, *said))
     failed = [check for check in checks if not check.ok]

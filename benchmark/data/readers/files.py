@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
@@ -80,13 +81,15 @@ def find_files(root: Path) -> list[Entry]:
 
 def natural(parts: Iterable[str]) -> list[list[tuple[int, int, str]]]:
     """Return a sort key by which image_2 comes before image_10."""
+    return [_natural(part) for part in parts]
+
+
+@lru_cache(maxsize=2**16)
+def _natural(part: str) -> list[tuple[int, int, str]]:
     return [
-        [
-            (0, int(token), "") if token.isdecimal() else (1, 0, token.lower())
-            for token in re.split(r"(\d+)", part)
-            if token
-        ]
-        for part in parts
+        (0, int(token), "") if token.isdecimal() else (1, 0, token.lower())
+        for token in re.split(r"(\d+)", part)
+        if token
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ class Ircadb(Reader):
             found[name] = _mask(name, read, images, series, said, checks)
             hashes.append((name, read.sha256))
         masks = {
-            organ: np.logical_or.reduce([found[name] for name in parts])
+            organ: reduce(np.logical_or, [found[name] for name in parts])
             for organ, parts in structures.items()
         }
         sha256 = self._hash([hashes[0], *sorted(hashes[1:])])
@@ -160,22 +160,21 @@ def _mask(
     masks = read.slices
     if have_places(masks):
         own = assemble(masks)
-        grid = tuple(reversed(series.values_kji.shape)), series.affine
-        placed = place_checks(grid, (tuple(reversed(own.values_kji.shape)), own.affine), said)
+        grid = tuple(reversed(series.shape)), series.affine
+        placed = place_checks(grid, (tuple(reversed(own.shape)), own.affine), said)
         _raise_first(name, placed)
-        return _foreground(name, own.values_kji, said)
+        return _foreground(name, own.slices, said)
     if len(masks) != len(images.slices):
         message = (
             f"{name} has {len(masks)} slices without a position, the image {len(series.order)}"
         )
         raise BadFile("pairing", len(masks), str(len(images.slices)), message)
     sizes = {one.values.shape for one in masks}
-    if sizes != {series.values_kji.shape[1:]}:
+    if sizes != {series.shape[1:]}:
         shown = ", ".join(f"{rows}x{columns}" for rows, columns in sorted(sizes))
-        limit = "x".join(str(size) for size in series.values_kji.shape[1:])
+        limit = "x".join(str(size) for size in series.shape[1:])
         raise BadFile("shape", shown, limit, f"{name} has slices of {shown}, the image of {limit}")
-    stacked = np.stack([masks[number].values for number in series.order])
-    return _foreground(name, stacked, said)
+    return _foreground(name, [masks[number].values for number in series.order], said)
 
 
 def _raise_first(name: str, checks: Sequence[Check]) -> None:
@@ -184,12 +183,16 @@ def _raise_first(name: str, checks: Sequence[Check]) -> None:
             raise BadFile(check.name, check.value, check.limit, f"{name}: {check.message}")
 
 
-def _foreground(name: str, values: NDArray[np.int16], said: list[str]) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] = values != 0
-    high, count = int(values.max()), int(np.count_nonzero(mask))
-    if count == 0:
+def _foreground(name: str, slices: Sequence[NDArray[Any]], said: list[str]) -> NDArray[np.bool_]:
+    """Return where a mask is not 0; most slices are empty and cost nothing."""
+    mask = np.zeros((len(slices), *slices[0].shape), dtype=bool)
+    held = [k for k, values in enumerate(slices) if values.any()]
+    for k in held:
+        np.not_equal(slices[k], 0, out=mask[k])
+    if not held:
         said.append(f"the mask of {name} is empty: looked for and not there")
-    elif int(np.count_nonzero(values == high)) != count:
+    high = max((int(slices[k].max()) for k in held), default=0)
+    if any(np.any(mask[k] & (slices[k] != high)) for k in held):
         message = f"the mask of {name} holds other values than 0 and {high}"
         raise BadFile("mask_values", high, "two values", message)
     return mask

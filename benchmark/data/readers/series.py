@@ -25,16 +25,27 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A volume as DICOM orders it: `values_kji` (slices, rows, columns), slices along the normal.
+    """A volume as DICOM orders it: `slices` along their normal, each (rows, columns).
 
     `affine` maps (i, j, k) to RAS+ mm. `order[k]` is the index, among the slices given, of the
-    k-th.
+    k-th. `shape` is (slices, rows, columns).
     """
 
-    values_kji: NDArray[np.int16]
+    slices: tuple[NDArray[Any], ...]
     affine: Affine
     order: tuple[int, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def values_kji(self) -> NDArray[Any]:
+        """One array of all slices; made anew at each call."""
+        return np.stack(self.slices)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+        rows, columns = self.slices[0].shape
+        return len(self.slices), rows, columns
 
 
 def assemble(slices: Sequence[Slice], *, drop_equal: bool = False) -> Series:
@@ -56,7 +67,7 @@ def assemble(slices: Sequence[Slice], *, drop_equal: bool = False) -> Series:
     if len({slices[n].rescale for n in order}) > 1:
         warnings.append("slices have different rescale values; each is applied to its own")
     return Series(
-        values_kji=np.stack([slices[n].values for n in order]),
+        slices=tuple(slices[n].values for n in order),
         affine=affine,
         order=tuple(order),
         warnings=tuple(warnings),

@@ -76,10 +76,9 @@ class Stacks(Reader):
             raise BadFile("pairing", len(masks), str(len(read.slices)), message)
         found = [_png(entry) for entry in masks]
         for entry, mask in zip(masks, found, strict=True):
-            if mask.shape != series.values_kji.shape[1:]:
+            if mask.shape != series.shape[1:]:
                 shown, limit = (
-                    "x".join(str(n) for n in shape)
-                    for shape in (mask.shape, series.values_kji.shape[1:])
+                    "x".join(str(n) for n in shape) for shape in (mask.shape, series.shape[1:])
                 )
                 message = f"{entry.shown} measures {shown}, the slices {limit}"
                 raise BadFile("shape", shown, limit, message)
