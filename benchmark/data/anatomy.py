@@ -40,10 +40,11 @@ HOLLOW = ("stomach", "esophagus", "duodenum", "bowel", "colon", "lung", "trachea
 AIR_HU, MAX_AIR = -300, 0.01
 FAT_HU = -30
 MAX_FAT: Mapping[str, float] = MappingProxyType(
-    {"liver": 0.06, "spleen": 0.06, "left_kidney": 0.15, "right_kidney": 0.15, "kidneys": 0.15}
+    {"liver": 0.04, "spleen": 0.04, "left_kidney": 0.12, "right_kidney": 0.12, "kidneys": 0.12}
 )
 AIR_PEAK_HU = (-1060, -940)  # air is -1000 by definition, clipped at -1024 by many scanners
 AIR_SEARCHED_HU = (-1900, -500)
+FAT_PEAK_HU, FAT_SEARCHED_HU = (-140, -70), (-250, 10)
 BODY_HU = -300
 ABOVE_MM, ABOVE_CUT_MM = 10.0, 40.0  # a liver cut by the scan's end has its middle elsewhere
 
@@ -145,22 +146,31 @@ def _share(organ: Organ, what: str, below_hu: int, most: float) -> Check:
 def _air_peak(image_ZYX: NDArray[np.int16]) -> Check | None:
     """Where the air around the patient lies; None where the scan shows none.
 
-    Air is a narrow peak. Lungs are a broad one, and a scan cut to the body may show only them:
-    a peak that holds less than half of what is so dark says nothing.
+    A scan cut to the body may show only lungs, which are brighter than air. They are told from
+    air at a wrong place by the fat, which would then be wrong, too.
     """
     low, high = AIR_SEARCHED_HU
     sample = image_ZYX[:, ::4, ::4]
     dark = sample[(sample > low) & (sample < high)]
     counts, edges = np.histogram(dark, bins=np.arange(low, high + 1, 20))
     peak = int(np.argmax(counts))
-    near = int(counts[max(peak - 3, 0) : peak + 4].sum())
-    if dark.size < 0.01 * sample.size or near < 0.5 * dark.size:
+    if dark.size < 0.01 * sample.size:
         return None
     hu = float(np.median(dark[np.abs(dark - edges[peak] - 10) <= 70]))
     ok = AIR_PEAK_HU[0] <= hu <= AIR_PEAK_HU[1]
+    if not ok and FAT_PEAK_HU[0] <= _fat_peak(sample) <= FAT_PEAK_HU[1]:
+        return None
     limit = f"{AIR_PEAK_HU[0]}..{AIR_PEAK_HU[1]} HU"
     message = f"air lies at {hu:.0f} HU, not at -1000: a wrong rescale intercept"
     return Check(name="hu_air", ok=ok, value=hu, limit=limit, message=message)
+
+
+def _fat_peak(image: NDArray[np.int16]) -> float:
+    """The most frequent value from fat to water; muscle and organs lie above."""
+    low, high = FAT_SEARCHED_HU
+    counts, edges = np.histogram(image, bins=np.arange(low, high + 1, 10))
+    smooth = np.convolve(counts, np.ones(3), mode="same")
+    return float(edges[int(np.argmax(smooth))] + 5)
 
 
 def _repeated(image_ZYX: NDArray[np.int16]) -> Check:

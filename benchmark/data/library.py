@@ -23,7 +23,7 @@ from benchmark.data.geometry import geometry_from_dict
 from benchmark.data.intake import take_in
 from benchmark.data.source import Source as Source  # a part of this module's interface
 from benchmark.data.source import refusal
-from benchmark.data.volume import Box, Geometry, Label, Volume
+from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import lock
@@ -46,6 +46,11 @@ class Case:
     geometry: Geometry
     shape: tuple[int, int, int]
     box: Box | None = None
+
+    @property
+    def shape_inside(self) -> tuple[int, ...]:
+        """The shape of what is trained on and scored: the box, else all."""
+        return tuple(b - a for a, b in self.box) if self.box else self.shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +103,9 @@ class DataSet:
         )
 
     def label(self, case: str) -> Label:
-        """Returns the label map alone. Raises BadInput like `load`."""
+        """Returns the label map alone, cut to its crop box. Raises BadInput like `load`."""
         array: Label = self._array(case, "label.npy", self.record(case))
-        return array
+        return array[slices_of(self.case(case).box)]
 
     def _array(self, case: str, name: str, record: Mapping[str, Any]) -> Any:
         path = self.folder / "cases" / case / name

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.data.augment import augment
-from benchmark.data.volume import Label, Volume
+from benchmark.data.volume import Label, Volume, inside
 from benchmark.parts.batch import Batch
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import draw_seed
@@ -44,10 +44,11 @@ class CaseSlices:
 def on_training_grid(
     volume: Volume, organs: tuple[str, ...], size: int | None, sha256: str = ""
 ) -> CaseSlices:
-    """Return a volume resampled in plane so that its longest side has `size` pixels.
+    """Return a volume, cut to its crop box, resampled so that its longest side has `size` pixels.
 
     HU are interpolated with antialiasing; a label pixel is the class with the largest area in it.
     """
+    volume = inside(volume)
     label = np.ascontiguousarray(volume.label)
     hu = torch.from_numpy(np.ascontiguousarray(volume.image))
     labels = torch.from_numpy(label)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.data import library
+from benchmark.data.anatomy import verify
 from benchmark.data.audit import audit_case
+from benchmark.data.checks import check_volume
 from benchmark.data.readers.pairs import Pairs
 from benchmark.data.readers.stacks import Stacks
+from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -48,6 +53,11 @@ def test_masks_in_reversed_order_are_refused_by_the_air_under_them(tmp_path: Pat
     assert "median" not in str(caught.value)  # 128 HU: it tells nothing here
 
 
+def wrong(volume: Volume, organs: tuple[str, ...]) -> set[str]:
+    checks = (*check_volume(volume, organs), *verify(volume, organs)[0])
+    return {check.name for check in checks if not check.ok}
+
+
 @no_example
 def test_a_nifti_pair(tmp_path: Path) -> None:
     ids = {"liver": 5, "left_kidney": 3, "right_kidney": 2}
@@ -57,6 +67,13 @@ def test_a_nifti_pair(tmp_path: Path) -> None:
     assert measured == pytest.approx(
         {"liver": 1123, "left_kidney": 139, "right_kidney": 189}, abs=0.5
     )
+    volume = next(Pairs(*files, ids).volumes())
+    assert not wrong(volume, tuple(ids))
+    assert wrong(replace(volume, image=volume.image + np.int16(100)), tuple(ids)) == {"hu_air"}
+    assert "hu_air" in wrong(replace(volume, image=volume.image - np.int16(100)), tuple(ids))
+    for axis in (0, 2):  # the liver's median alone passes one of these
+        turned = replace(volume, label=np.flip(volume.label, axis))
+        assert {"fat_liver", "air_liver"} <= wrong(turned, tuple(ids))
     mirrored = {"liver": 5, "left_kidney": 2, "right_kidney": 3}
     with pytest.raises(BadInput, match=r"left kidney lies .* on the other side"):
         library.add(tmp_path, "exchanged", Pairs(*files, mirrored))

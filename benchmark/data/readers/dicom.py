@@ -166,8 +166,10 @@ def _rescaled(
 def _fill_padding(values: NDArray[Any], stored: NDArray[Any], header: Any) -> None:
     """Make air of what the scanner marks as outside its field of view."""
     padding = header.get("PixelPaddingValue")
-    if isinstance(padding, int):
-        values[(stored == padding) & (values < AIR_HU)] = AIR_HU
+    if isinstance(padding, bytes):  # of a type that the file leaves open
+        padding = int.from_bytes(padding[:2], "little")
+    if isinstance(padding, int) and stored.dtype.itemsize == 2:  # signed and unsigned are mixed up
+        values[(stored.view(np.uint16) == padding % 65536) & (values < AIR_HU)] = AIR_HU
 
 
 def _by_simpleitk(entry: Entry) -> NDArray[Any]:
