@@ -7,8 +7,8 @@ holds the checksum of every `case.json`, which holds those of its two arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -26,7 +26,7 @@ from benchmark.data.source import refusal
 from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
-from benchmark.files.locks import lock
+from benchmark.files.locks import brief_lock
 
 FORMAT = 1
 
@@ -140,7 +140,7 @@ def add(
     check_name(name)
     final = root / "data" / name
     try:
-        with _locked(final):
+        with brief_lock(final):
             if not final.exists():
                 with commit_folder(final) as folder:
                     _write(folder, source, skip_bad, frozenset(force), command, workers, say)
@@ -287,19 +287,3 @@ def _damaged(folder: Path, path: Path, error: Exception, origin: Mapping[str, An
 def _stored_names(root: Path) -> list[str]:
     found = (root / "data").glob("*/dataset.json")
     return sorted(path.parent.name for path in found if NAME.fullmatch(path.parent.name))
-
-
-@contextmanager
-def _locked(final: Path) -> Iterator[None]:
-    """Let one process at a time write `final`; the lock lies beside it and is removed.
-
-    Whoever waited on the removed file may then run beside a newcomer; the rename of
-    `commit_folder` decides between them, so the set stays whole.
-    """
-    path = final.parent / f"{final.name}.lock"
-    with lock(path):
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows keeps an open file
-                path.unlink()

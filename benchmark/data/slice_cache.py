@@ -9,9 +9,8 @@ opened: a damaged one is made again. A grid that is the scan's own is not kept a
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from benchmark.data.intake import cpus
 from benchmark.data.library import DataSet
 from benchmark.data.slices import CaseSlices, grid, on_training_grid
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
-from benchmark.files.locks import lock
+from benchmark.files.locks import brief_lock
 
 SLICES_VERSION = 1
 """Part of every key: raise it with any change of what `on_training_grid` returns."""
@@ -39,7 +38,7 @@ def open_slices(dataset: DataSet, name: str, size: int | None) -> CaseSlices:
         return on_training_grid(dataset.load(name), dataset.organs, size, case.sha256)
     folder = dataset.folder / "slices" / key(dataset, name, size)
     try:
-        with _locked(folder):
+        with brief_lock(folder):
             if folder.exists() and damage(folder):
                 shutil.rmtree(folder)
             if not folder.exists():
@@ -82,15 +81,3 @@ def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
         annotated_K=torch.tensor([organ in case.annotated for organ in dataset.organs]),
         range_Z=(first, last),
     )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one thread of one process at a time make an entry; the lock is removed again."""
-    path = folder.parent / f"{folder.name}.lock"
-    with lock(path):
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                path.unlink()

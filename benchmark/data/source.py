@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmark.data.anatomy import verify
 from benchmark.data.checks import Check, check_volume, content_hash, label_windows
-from benchmark.data.volume import Volume
+from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
 
 
@@ -112,6 +112,9 @@ def refusal(bad: Mapping[str, str], total: int, forcible: bool) -> str:
 def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tuple[str, str]:
     """Write a good case; return the checksums of its `case.json` and `image.npy`.
 
+    Voxels of an organ that is not annotated in the case are stored as 0: what is labelled there
+    may be incomplete, and must not steer even the order of slices.
+
     The case's `sha256` is that of its source's bytes (of its arrays where a source has none), of
     the annotated organs and of the crop box, if any.
     """
@@ -119,7 +122,8 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
     assert volume is not None  # the caller skips the others
     folder.mkdir(parents=True)
     np.save(folder / "image.npy", np.ascontiguousarray(volume.image), allow_pickle=False)
-    np.save(folder / "label.npy", np.ascontiguousarray(volume.label), allow_pickle=False)
+    label = _known_only(volume, organs)
+    np.save(folder / "label.npy", np.ascontiguousarray(label), allow_pickle=False)
     files = {name: sha256_file(folder / name) for name in ("image.npy", "label.npy")}
     annotated = [organ for organ in organs if organ in volume.annotated]
     content = volume.source_sha256 or files
@@ -138,3 +142,11 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
     }
     write_json(folder / "case.json", record)
     return sha256_file(folder / "case.json"), files["image.npy"]
+
+
+def _known_only(volume: Volume, organs: tuple[str, ...]) -> Label:
+    label = volume.label
+    for number, organ in enumerate(organs, start=1):
+        if organ not in volume.annotated and (mask := label == number).any():
+            label = np.where(mask, np.uint8(0), label)
+    return label
