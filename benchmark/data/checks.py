@@ -131,15 +131,21 @@ def label_windows(label: Label, organs: int) -> Windows:
     """Returns the bounding box of each of the organs, None for one without a voxel."""
     from scipy import ndimage  # slow to import
 
-    z = np.flatnonzero(label.any(axis=(1, 2)))
+    held = (label.any(axis=(1, 2)), label.any(axis=(0, 2)), label.any(axis=(0, 1)))
+    z, y, x = (np.flatnonzero(axis) for axis in held)
     if not len(z):
         return [None] * organs
-    first, behind = int(z[0]), int(z[-1]) + 1
-    found = ndimage.find_objects(label[first:behind], organs)
-    return [
-        None if w is None else (slice(w[0].start + first, w[0].stop + first), w[1], w[2])
-        for w in found
-    ]
+    box = tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in (z, y, x))
+    found = ndimage.find_objects(label[box], organs)  # slow, and most of a scan is background
+    return [None if window is None else _moved(window, box) for window in found]
+
+
+def _moved(window: tuple[slice, ...], box: tuple[slice, ...]) -> tuple[slice, slice, slice]:
+    z, y, x = (
+        slice(part.start + whole.start, part.stop + whole.start)
+        for part, whole in zip(window, box, strict=True)
+    )
+    return z, y, x
 
 
 def _label_values(label: NDArray[Any], organs: tuple[str, ...]) -> Check:

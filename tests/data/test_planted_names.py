@@ -96,8 +96,10 @@ def test_from_slices_to_tracking(
     assert SECRET not in said.out + said.err
 
 
-def test_from_messages_about_bad_cases(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    raw, root = patients(tmp_path / "raw"), tmp_path / "root"
+def test_from_messages_about_bad_cases(
+    raw: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "root"
     home = raw / "3Dircadb1.1" / "PATIENT_DICOM"
     shutil.copy(home / "image_3", home / "image_99")
     second = raw / "3Dircadb1.2" / "PATIENT_DICOM" / "image_3"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -74,8 +75,8 @@ def find_files(root: Path) -> list[Entry]:
     if not root.exists():
         raise BadInput(f"there is no {root}: give the folder or archive that holds the data")
     start = root.resolve()
-    name = (start.name,)
-    found = _file(start, name) if start.is_file() else _folder(start, name)
+    name, size = (start.name,), start.stat().st_size
+    found = _file(start, name, size) if start.is_file() else _folder(start, name)
     return sorted(found, key=lambda entry: natural(entry.parts))
 
 
@@ -101,16 +102,18 @@ def stamp(roots: Iterable[Path]) -> str:
     """
     seen = []
     for number, root in enumerate(roots):
-        paths = [root] if root.is_file() else [path for path, _ in _walk(root.resolve())]
-        for path in paths:
-            found = path.stat()
-            place = path.name if root.is_file() else path.relative_to(root.resolve()).as_posix()
-            seen.append([number, place, found.st_size, found.st_mtime_ns, found.st_ctime_ns])
+        found = [((root.name,), root.stat())] if root.is_file() else list(_walk(root.resolve()))
+        for parts, status in found:
+            times = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+            seen.append([number, "/".join(parts), *times])
     return content_hash(sorted(seen))
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Every wanted file on disk with the folders above it; links are followed, loops are not."""
+def _walk(folder: Path) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
+    """Every wanted file on disk: its path below `folder`, and what the system knows of it.
+
+    Links are followed, loops are not.
+    """
     visited = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -118,29 +121,34 @@ def _walk(folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
             folders.clear()
             continue
         visited.add(real)
+        above = Path(place).relative_to(folder).parts
         folders[:] = sorted(name for name in folders if _wanted(name))
-        for name in sorted(names):
-            path = Path(place, name)
-            if _wanted(name) and path.is_file():
-                yield path, path.relative_to(folder).parts
+        for name in sorted(filter(_wanted, names)):
+            try:
+                status = Path(place, name).stat()
+            except OSError:  # a link that leads nowhere
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield (*above, name), status
 
 
 def _folder(folder: Path, above: tuple[str, ...]) -> Iterator[Entry]:
     seen = list(_walk(folder))
-    folders = {parts[:depth] for _, parts in seen for depth in range(1, len(parts))}
-    for path, parts in seen:
-        if path.name.lower().endswith(SUFFIXES) and (*parts[:-1], stem(path.name)) in folders:
+    folders = {parts[:depth] for parts, _ in seen for depth in range(1, len(parts))}
+    for parts, status in seen:
+        name = parts[-1]
+        if name.lower().endswith(SUFFIXES) and (*parts[:-1], stem(name)) in folders:
             continue  # it was unpacked beside itself: every file would come twice
-        yield from _file(path, (*above, *parts))
+        yield from _file(folder.joinpath(*parts), (*above, *parts), status.st_size)
 
 
-def _file(path: Path, parts: tuple[str, ...]) -> Iterator[Entry]:
+def _file(path: Path, parts: tuple[str, ...], size: int) -> Iterator[Entry]:
     if path.name.lower().endswith(FOREIGN):
         raise BadInput(f"{path.name}: archives of this kind cannot be read; unpack it")
     if path.name.lower().endswith(SUFFIXES):
         yield from _archive(path, (), (*parts[:-1], stem(parts[-1])))
     else:
-        yield Entry(path, (), parts, path.stat().st_size)
+        yield Entry(path, (), parts, size)
 
 
 def _archive(path: Path, inner: tuple[str, ...], above: tuple[str, ...]) -> Iterator[Entry]:
