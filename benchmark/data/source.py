@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.data.anatomy import verify
 from benchmark.data.checks import Check, check_volume, content_hash, label_windows
@@ -121,10 +124,8 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
     volume = examined.reading.volume
     assert volume is not None  # the caller skips the others
     folder.mkdir(parents=True)
-    np.save(folder / "image.npy", np.ascontiguousarray(volume.image), allow_pickle=False)
-    label = _known_only(volume, organs)
-    np.save(folder / "label.npy", np.ascontiguousarray(label), allow_pickle=False)
-    files = {name: sha256_file(folder / name) for name in ("image.npy", "label.npy")}
+    arrays = {"image.npy": volume.image, "label.npy": _known_only(volume, organs)}
+    files = {name: _save(folder / name, array) for name, array in arrays.items()}
     annotated = [organ for organ in organs if organ in volume.annotated]
     content = volume.source_sha256 or files
     identity = [content, sorted(annotated), *([volume.box] if volume.box else [])]
@@ -150,3 +151,17 @@ def _known_only(volume: Volume, organs: tuple[str, ...]) -> Label:
         if organ not in volume.annotated and (mask := label == number).any():
             label = np.where(mask, np.uint8(0), label)
     return label
+
+
+def _save(path: Path, array: NDArray[Any]) -> str:
+    """Write a `.npy` file and return its checksum, without reading it again."""
+    whole = np.ascontiguousarray(array)
+    head = BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(whole))
+    parts = (head.getvalue(), memoryview(whole).cast("B"))
+    total = sha256()
+    with path.open("wb") as file:
+        for part in parts:
+            total.update(part)
+            file.write(part)
+    return total.hexdigest()

@@ -18,7 +18,11 @@ def test_a_large_case_takes_seconds_and_little_memory() -> None:
     script = Path(__file__).with_name("measure_speed.py")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=True, env=environment
+        [sys.executable, str(script), "1"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     )
     found = json.loads(done.stdout)
     print(found)
