@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +124,10 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
     volume = examined.reading.volume
     assert volume is not None  # the caller skips the others
     folder.mkdir(parents=True)
-    arrays = {"image.npy": volume.image, "label.npy": _known_only(volume, organs)}
+    arrays: dict[str, NDArray[Any]] = {
+        "image.npy": volume.image,
+        "label.npy": _known_only(volume, organs),
+    }
     files = {name: _save(folder / name, array) for name, array in arrays.items()}
     annotated = [organ for organ in organs if organ in volume.annotated]
     content = volume.source_sha256 or files
@@ -158,7 +161,7 @@ def _save(path: Path, array: NDArray[Any]) -> str:
     whole = np.ascontiguousarray(array)
     head = BytesIO()
     np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(whole))
-    parts = (head.getvalue(), memoryview(whole).cast("B"))
+    parts = (head.getvalue(), whole.reshape(-1).view(np.uint8).data)
     total = sha256()
     with path.open("wb") as file:
         for part in parts:
