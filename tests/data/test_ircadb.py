@@ -13,6 +13,7 @@ import pytest
 from native import KIDNEYS, ORGANS, add, refused, same, small
 
 from benchmark.data import library
+from benchmark.data.readers.base import merged
 from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.writers import ircadb
 from benchmark.data.writers.dicom import Header
@@ -179,6 +180,17 @@ def test_a_broken_patient_is_refused(tmp_path: Path, change: str, parts: list[st
     home(raw, patient(1), 2)
     left = add(tmp_path, Ircadb(raw), skip_bad=True)
     assert [case.name for case in left.cases] == ["ircadb_02"]
+
+
+def test_masks_that_claim_the_same_voxels(tmp_path: Path) -> None:
+    """A slip of the outline goes to the smaller organ; more than that is for a person."""
+    files = patient()
+    for n in range(len(small(0).image)):
+        files[f"{MASKS}rightkidney/image_{n}"] = files[f"{MASKS}leftkidney/image_{n}"]
+    raw = home(tmp_path / "raw", files)
+    refused(tmp_path, Ircadb(raw), "100 % of an organ's voxels are claimed by another organ")
+    found, _ = merged({"liver": np.ones(4, bool), "left_kidney": np.arange(4) == 2}, ORGANS)
+    assert found.tolist() == [1, 1, 2, 1]
 
 
 def test_adding_again_reads_nothing_and_a_changed_file_is_noticed(tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def read_member(path: Path, inner: tuple[str, ...]) -> bytes:
     if not shown.lower().endswith(".zip"):
         return _open_tar(path, tuple(above))[name]
     try:
-        return _read_zip(_open_zip(path, tuple(above)), name)
+        # no more is unpacked than the entry announces, and its checksum must be right
+        return _open_zip(path, tuple(above)).read(name)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise BadInput(f"{shown}: its member {name} is damaged ({type(error).__name__})") from None
 
@@ -76,16 +77,6 @@ def close_all() -> None:
 @lru_cache(maxsize=4)
 def _open_zip(path: Path, inner: tuple[str, ...]) -> zipfile.ZipFile:
     return zipfile.ZipFile(BytesIO(read_member(path, inner)) if inner else path)
-
-
-def _read_zip(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return one member; no more is unpacked than its entry announced."""
-    size = archive.getinfo(name).file_size
-    with archive.open(name) as file:
-        content = file.read(size + 1)
-    if len(content) != size:
-        raise zipfile.BadZipFile("another size than announced")
-    return content
 
 
 def _zip_members(archive: zipfile.ZipFile, shown: str) -> list[Member]:
