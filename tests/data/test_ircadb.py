@@ -205,9 +205,10 @@ def test_adding_again_reads_nothing_and_a_changed_file_is_noticed(tmp_path: Path
 
     assert library._same(first.folder, _as(Blind(raw)), frozenset()) == first
     path = raw / "3Dircadb1.1" / "PATIENT_DICOM" / "image_4"
+    times = path.stat()
     os.utime(path)  # touched, not changed: read, and found to be the same
     assert add(tmp_path, Ircadb(raw)) == first
-    content, times = bytearray(path.read_bytes()), path.stat()
+    content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # size and time as before

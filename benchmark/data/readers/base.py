@@ -134,7 +134,7 @@ def merged(
         claimed = max(claimed, int(np.count_nonzero(label[masks[organ]])))
         label[masks[organ]] = organs.index(organ) + 1
     share = claimed / max(min((n for n in sizes.values() if n), default=1), 1)
-    message = f"{100 * share:.2g} % of an organ's voxels are claimed by another organ"
+    message = f"{100 * share:.3g} % of an organ's voxels are claimed by another organ"
     ok = share <= MAX_OVERLAP
     limit = f"<= {MAX_OVERLAP:g}"
     return label, Check(name="overlap", ok=ok, value=round(share, 6), limit=limit, message=message)
