@@ -35,6 +35,13 @@ def test_a_shifted_intercept_is_seen_in_every_variant(kind: str, hu: int) -> Non
     assert refusals(changed(volume, volume.image + hu))
 
 
+@pytest.mark.parametrize("hu", [-100, 100])
+def test_air_tells_a_shift_that_the_liver_alone_would_hide(hu: int) -> None:
+    volume = small(0)
+    assert not failed(volume)
+    assert "hu_air" in failed(changed(volume, volume.image + hu))
+
+
 @pytest.mark.parametrize("crossed", [True, False])
 def test_an_ectopic_kidney_is_a_warning(crossed: bool) -> None:
     volume = moved_kidney(small(0), crossed)
