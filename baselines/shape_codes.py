@@ -29,8 +29,7 @@ class Acnn:
 
     def probes(self) -> tuple[Probe, ...]:
         """Return whether the code's gradient weighs anything at the output."""
-        student = self._student()
-        pull = TermGradients(objective=student.objective, at="output")
+        pull = TermGradients(objective=(student := self._student()).objective, at="output")
         return (Probe(name="gradients", node=student, measure=pull),)
 
     def _student(self) -> Train:
@@ -55,8 +54,8 @@ class PostDae:
     def plan(self) -> Weights:
         """Return both networks as one; putting them together trains nothing."""
         unet, model = stages.plain(self.ct, self.schedule)["ct"], self._model()["shape"]
-        both = Net(arch=Stack(first=self.ct, second=self.shape), trainable=(),
-                   init=(unet.only("", "first"), model.only("", "second")))  # fmt: skip
+        start = (unet.only("", "first"), model.only("", "second"))
+        both = Net(arch=Stack(first=self.ct, second=self.shape), init=start, trainable=())
         return replace(unet.node, title="N_CT, then the auto-encoder", nets={"ct": both},
                        schedule=replace(self.schedule, epochs=0.0))["ct"]  # fmt: skip
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmark.data.slices import SliceDraw, on_training_grid
+from benchmark.data.draw import SliceDraw
+from benchmark.data.slices import on_training_grid
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.testing.tiny import ORGANS, tiny_volume
