@@ -74,8 +74,8 @@ def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
     compared, why_not = _compared(scores, plan, values)
     judged = _judged(compared, scores)
     adjusted = tuple(adjust(each, _p(judged, each.contrasts)) for each in families(plan))
-    gap = _gap(scores, plan)
-    preset = scores.group.preset + (", rescaled," if scores.group.scaled else "")
+    gap = gap_of(plan.subject, scores)
+    preset = preset_of(scores)
     first = plan.metrics[0]
     against = {
         name: judged[contrast]
@@ -84,7 +84,7 @@ def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
     }
     verdict = judge(
         against,
-        _absent("gap", scores) if gap is not None and scores.absent_folds else gap,
+        absent("the GT gap", scores) if gap is not None and scores.absent_folds else gap,
         dataset=scores.group.dataset,
         preset=preset,
         plan=plan,
@@ -104,6 +104,12 @@ def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
         ranks=ranks,
         fitness=fitness,
     )
+
+
+def preset_of(scores: Scores) -> str:
+    """Return the preset as the verdict's rule reads it: rows of another scale than the preset's
+    are not the paper's network, whatever the preset's name."""
+    return scores.group.preset + (", rescaled" if scores.group.scaled else "")
 
 
 def asked(scores: Scores, plan: AnalysisPlan) -> list[Contrast]:
@@ -136,7 +142,7 @@ def _values(
     parts = dict(iter(frame.groupby(["row", "metric"], observed=True)))
     empty = frame.iloc[:0]
     return {
-        (row, metric): _gathered(
+        (row, metric): gathered(
             row, parts.get((row, metric), empty), scores.patients, organs, scores.group.seeds
         )
         for row in scores.group.rows
@@ -144,13 +150,14 @@ def _values(
     }
 
 
-def _gathered(
+def gathered(
     row: str,
     frame: pd.DataFrame,
     patients: Sequence[Patient],
     organs: Sequence[str],
     seeds: Sequence[int],
 ) -> Values:
+    """Return a row's endpoint from a frame of one metric, or what is missing of it."""
     return gather(
         row,
         patients=patients,
@@ -187,10 +194,11 @@ def _judged(
     """With a fold that no row was run in nothing is judged: its patients are missing."""
     if not scores.absent_folds:
         return dict(compared)
-    return {contrast: _absent(contrast.row, scores) for contrast in compared}
+    return {contrast: absent(contrast.row, scores) for contrast in compared}
 
 
-def _absent(row: str, scores: Scores) -> Incomplete:
+def absent(row: str, scores: Scores) -> Incomplete:
+    """Return that a row lacks the patients of the folds that were not run."""
     seeds = scores.group.seeds
     return Incomplete(
         row=row, missing=tuple((f"of fold {f}", s) for f in scores.absent_folds for s in seeds)
@@ -204,9 +212,10 @@ def _p(
     return {c: each.p if isinstance(each, Comparison) else None for c, each in found.items()}
 
 
-def _gap(scores: Scores, plan: AnalysisPlan) -> Values | None:
-    """The subject's GT gap. A patient without a partner in its fold has none, by design."""
-    frame = scores.probes[scores.probes["row"] == plan.subject]
+def gap_of(row: str, scores: Scores) -> Values | None:
+    """Return a row's GT gap, None where it was not measured. A patient without a partner in its
+    fold has none, by design, and is left out."""
+    frame = scores.probes[scores.probes["row"] == row]
     gap = frame[frame["metric"] == GAP]
     if gap.empty:
         return None
@@ -217,7 +226,7 @@ def _gap(scores: Scores, plan: AnalysisPlan) -> Values | None:
         for p in scores.patients
         if p.case in with_partner or p.case not in measured
     ]
-    return _gathered(plan.subject, gap, patients, ("all",), scores.group.seeds)
+    return gathered(row, gap, patients, ("all",), scores.group.seeds)
 
 
 def _ranks(

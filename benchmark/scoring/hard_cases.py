@@ -131,7 +131,9 @@ def hard_case(
     """Return what does not depend on a prediction: nearly all of the work. Raises ValueError when
     the shapes differ."""
     if image_hu_ZYX.shape != truth_ZYX.shape:
-        raise ValueError(f"image {image_hu_ZYX.shape} and truth {truth_ZYX.shape} differ in shape")
+        raise ValueError(
+            f"image {image_hu_ZYX.shape} and truth {truth_ZYX.shape} must have one shape"
+        )
     cut = box or (slice(None),) * 3
     image, truth = image_hu_ZYX[cut], truth_ZYX[cut]
     return HardCase(
@@ -151,7 +153,7 @@ def score_prepared(case: HardCase, predicted_ZYX: Label) -> list[Score]:
     predicted = predicted_ZYX[case.cut]
     if predicted.shape != case.truth.shape:
         raise ValueError(
-            f"predicted {predicted.shape} and truth {case.truth.shape} differ in shape"
+            f"truth {case.truth.shape} and predicted {predicted.shape} must have one shape"
         )
     scores: list[Score] = []
     for organ in case.organs:

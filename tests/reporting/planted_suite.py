@@ -84,7 +84,7 @@ def _record(node: Train, name: str, context: Context) -> dict[str, object]:
     return {
         "key": name, "title": node.title, "spec": spec(node, context), "parents": [],
         "seed": context.seed, "fold": context.fold, "steps": 18, "epochs": epochs, "seconds": 2.0,
-        "parameters": {net: 1000 for net in node.nets}, "code": "c0de", "resumed": [],
+        "parameters": dict.fromkeys(node.nets, 1000), "code": "c0de", "resumed": [],
         "hardware": {"device": "cpu", "name": "A", "precision": "fp32", "threads": 1,
                      "torch": "2.13"},
         "made_at": "2026-01-01T00:00:00+00:00",

@@ -58,8 +58,8 @@ def scores_of(group: Group, bench: Bench) -> Scores:
     dataset = _dataset(group, bench)
     names = {str(case) for case in rows.frame["case"].unique()}
     numbers = patient_numbers(names | ({c.name for c in dataset.cases} if dataset else set()))
-    frame = _joined(group, rows, lambda entry: [(entry.key, entry.evaluation)], numbers)
-    probes = _joined(group, probed, lambda e: [(k, v) for _, k, v in e.probes], numbers)
+    frame = joined(group, rows, lambda entry: [(entry.key, entry.evaluation)], numbers)
+    probes = joined(group, probed, lambda e: [(k, v) for _, k, v in e.probes], numbers)
     organs = _organs(frame, dataset)
     return Scores(
         group=group,
@@ -91,10 +91,8 @@ def _dataset(group: Group, bench: Bench) -> DataSet | None:
         return None
 
 
-def _joined(
-    group: Group, rows: Rows, pairs_of: PairsOf, numbers: Mapping[str, str]
-) -> pd.DataFrame:
-    """The rows of every cell. Cells of different rows may share an evaluation."""
+def joined(group: Group, rows: Rows, pairs_of: PairsOf, numbers: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of every cell; cells of different rows may share an evaluation."""
     place = {pair: number for number, pair in enumerate(rows.pairs)}
     cells = [
         (row, entry.fold, entry.seed, place[pair])
