@@ -109,7 +109,7 @@ def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
 def preset_of(scores: Scores) -> str:
     """Return the preset as the verdict's rule reads it: rows of another scale than the preset's
     are not the paper's network, whatever the preset's name."""
-    return scores.group.preset + (", rescaled" if scores.group.scaled else "")
+    return scores.group.preset + (" (rescaled)" if scores.group.scaled else "")
 
 
 def asked(scores: Scores, plan: AnalysisPlan) -> list[Contrast]:

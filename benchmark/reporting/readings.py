@@ -67,7 +67,7 @@ def readings_of(
     plan: AnalysisPlan,
     timing: str,
 ) -> Readings:
-    """Return the readings of a group; `inner` are the suite's cells on inner validation patients."""
+    """Return the readings of a group; `inner` are its cells on inner validation patients."""
     states: dict[Reading, str] = {}
     results = []
     values = _inner_values(inner, analysis, bench)

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.figures.style import CYCLE, GREY, Picture, canvas, picture, short
 from benchmark.store.ledger import Entry
 
-MOST, COLUMNS = 12, 3
+MOST, COLUMNS = 9, 3
 DASHES = ("-", "--", ":", "-.")
 LOWEST = 1e-4  # of the logarithmic axis
 
@@ -23,7 +23,7 @@ def curves(chapter: Chapter) -> Picture | None:
     """Return a panel for each row with its trainings in order, one colour a term of the loss; the
     mean over cells, the band from least to greatest. None without records."""
     whole = [r for r in chapter.group.of_kind("paper") if "@" not in r]
-    whole += [r for r in chapter.group.rows if "@" not in r and r not in whole]
+    whole = whole or [r for r in chapter.group.rows if "@" not in r]
     stages = {row: _stages(chapter.group.cells[row], chapter) for row in whole}
     rows = [row for row in whole if stages[row]][:MOST]
     if not rows:
@@ -81,7 +81,7 @@ def _panel(ax: Axes, row: str, stages: Sequence[Stage], terms: Sequence[str]) ->
             drawn, kind = np.maximum(value_ce, LOWEST), terms.index(term)
             length = drawn.shape[1]
             x = np.arange(start + 1, start + length + 1)
-            colour, dash = CYCLE[kind % len(CYCLE)], DASHES[kind // len(CYCLE) % len(DASHES)]
+            colour, dash = CYCLE[kind % len(CYCLE)], DASHES[kind % len(DASHES)]
             ax.plot(x, drawn.mean(axis=0), dash, color=colour, linewidth=1.2, label=term)
             ax.fill_between(x, drawn.min(axis=0), drawn.max(axis=0), color=colour, alpha=0.2)
         if start:
@@ -90,7 +90,10 @@ def _panel(ax: Axes, row: str, stages: Sequence[Stage], terms: Sequence[str]) ->
         last = ", ".join(f"{t} {v[:, -1].mean():.3g}" for t, v in found.items())
         last = f"{title}: {last}"
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     ax.set_title(short(row, 26))
     ax.set_xlabel("epoch")
     return f"{row}, {last}"

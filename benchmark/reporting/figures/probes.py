@@ -38,6 +38,8 @@ def gt_gap(chapter: Chapter) -> Picture | None:
     told = _gaps(axes[0], rows, case, chapter.plan.gap_minimum)
     told += _teacher(axes[1], rows, case)
     name_rows(axes[0], rows)
+    handles = [h for h in axes[1].get_lines() if h.get_label() in LOST]
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(LOST), fontsize=8)
     name = f"GT gap and teacher probe: {chapter.group.dataset}"
     figure.suptitle(name, x=0.01, ha="left", fontsize=10)
     return picture(
@@ -88,6 +90,5 @@ def _teacher(ax: Axes, rows: list[str], case: pd.Series) -> list[str]:
         ax.plot(means, places, marker, color=colour, markersize=4.5, label=how)
     ax.axvline(1, color=GREY, linewidth=0.8, linestyle="--")
     ax.set_xlabel("teacher loses (points of DSC)")
-    ax.legend(loc="lower right", fontsize=8)
     ax.grid(axis="y", color="#eeeeee")
     return told

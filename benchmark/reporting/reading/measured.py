@@ -1,7 +1,7 @@
 """What is measured from images, truths and label maps, and kept beside the rows.
 
     results/KEY/hard1-EVALUATION     hard-case metrics of every row
-    results/KEY/moved1-EVALUATION    the baseline's label maps, moved by 5 mm: a row known to be worse
+    results/KEY/moved1-EVALUATION    the baseline's label maps moved by 5 mm: known to be worse
     results/TRUTH/truth1             the ground truth scored against itself
 
 Each is measured once, like any evaluation, and `bench store gc` may drop it. Raise a number with

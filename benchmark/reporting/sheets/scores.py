@@ -31,9 +31,8 @@ def score_sheets(chapter: Chapter) -> list[Sheet]:
 def _table1(chapter: Chapter) -> Sheet:
     dataset = chapter.group.dataset
     sets = [dataset] if dataset in PAPER else list(PAPER)
-    printing = [(each, metric) for each in sets for metric in ("dsc", "assd")]
     body = [
-        (*_scored(row, chapter), *(printed_text(row, each, metric) for each, metric in printing))
+        (*_scored(row, chapter), *(_printed(row, each) for each in sets))
         for row in chapter.group.of_kind("paper")
     ]
     notes = [_endpoint(chapter)]
@@ -46,7 +45,7 @@ def _table1(chapter: Chapter) -> Sheet:
     return Sheet(
         name="table1",
         title="Table 1",
-        columns=_columns(chapter) + tuple(f"paper, {PAPER[s]}: {m.upper()}" for s, m in printing),
+        columns=(*_columns(chapter), *(f"paper, {PAPER[s]}: DSC / ASSD" for s in sets)),
         rows=tuple(body),
         about=f"The paper's rows in its own layout. {MEANS}",
         notes=tuple(notes),
@@ -117,6 +116,12 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
 def value(line: Line | None) -> str:
     """Return a line's "mean ± sd"."""
     return NOTHING if line is None else spread(line.mean, line.sd, digits_of(line.metric))
+
+
+def _printed(row: str, dataset: str) -> str:
+    """The paper's pair in its own layout; "(*)" once where both are so marked."""
+    both = [printed_text(row, dataset, metric) for metric in ("dsc", "assd")]
+    return both[0] if len(set(both)) == 1 else " / ".join(both)
 
 
 def printed_text(row: str, dataset: str, metric: str) -> str:

@@ -81,8 +81,8 @@ def word_of(contrast: Contrast, chapter: Chapter) -> str:
 
 COMPARISON = (
     "row against reference", "metric", "gain (95 %)", "word", "p", "Holm p", "Nadeau-Bengio",
-    "P(better)", "false claim", "detectable", "equivalence p", "sign-flip p", "Wilcoxon p", "TOST p",
-    "patients", "seeds",
+    "P(better)", "false claim", "detectable", "equivalence p", "sign-flip p", "Wilcoxon p",
+    "TOST p", "patients", "seeds",
 )  # fmt: skip
 
 
