@@ -20,7 +20,7 @@ HELP = "one page with tables, figures and the verdict of a suite"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--suite", metavar="NAME", help="default: the suite that was written to last"
+        "--suite", metavar="NAME", help="default: main, else the suite that was written to last"
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="default: reports/SUITE in the workspace"
@@ -35,22 +35,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report; returns 0. Raises `BadInput`."""
     from benchmark.cli.session import reading_bench, say
-    from benchmark.plan.analysis import AnalysisPlan
     from benchmark.reporting.page import check_place, write_report
     from benchmark.reporting.reading.groups import choose_suite
     from benchmark.reporting.report import make_report
     from benchmark.running.registry import load_registry
+    from benchmark.store.plans import Plans, post_hoc
 
     bench = reading_bench(args)
     suite = choose_suite(bench.ledger, args.suite)
     out = args.out or args.root / "reports" / suite
     check_place(out)
+    versions = Plans(bench.ledger.folder).versions(suite)
     report = make_report(
         bench,
         suite,
         load_registry().rows,
-        plan=AnalysisPlan(),
-        stored_plan=None,
+        planned=versions[-1].plan if versions else None,
+        post_hoc=post_hoc(versions),
         measuring=not args.skip_hard_cases,
         say=say,
     )

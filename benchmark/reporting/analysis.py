@@ -107,9 +107,9 @@ def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
 
 
 def preset_of(scores: Scores) -> str:
-    """Return the preset as the verdict's rule reads it: rows of another scale than the preset's
-    are not the paper's network, whatever the preset's name."""
-    return scores.group.preset + (" (rescaled)" if scores.group.scaled else "")
+    """Return the preset as the verdict's rule reads it: rows with other values than the preset's
+    are not the paper's, whatever the preset's name."""
+    return scores.group.preset + (" (changed)" if scores.group.changed else "")
 
 
 def asked(scores: Scores, plan: AnalysisPlan) -> list[Contrast]:
@@ -148,6 +148,13 @@ def _values(
         for row in scores.group.rows
         for metric in tested
     }
+
+
+def values_of(row: str, metric: str, scores: Scores, organs: Sequence[str]) -> Values:
+    """Return a row's endpoint in one metric, or what is missing of it."""
+    frame = scores.frame[(scores.frame["row"] == row) & (scores.frame["metric"] == metric)]
+    chosen = frame[frame["organ"].isin(organs)]
+    return gathered(row, chosen, scores.patients, organs, scores.group.seeds)
 
 
 def gathered(

@@ -64,7 +64,7 @@ def chapter_of(
     bench: Bench,
     registry: Mapping[str, Row],
     *,
-    inner: Sequence[Entry],
+    ledger: Sequence[Entry],
     plan: AnalysisPlan,
     timing: str,
     measuring: bool,
@@ -90,7 +90,7 @@ def chapter_of(
         index=indexed(lines),
         analysis=analysis,
         checks=checks_of(scores, analysis, plan, bench),
-        readings=readings_of(scores, analysis, inner, bench, plan, timing),
+        readings=readings_of(scores, analysis, ledger, bench, plan, timing),
         hard=measured_frame(scores, bench, HARD),
         trainings=read_trainings(bench.objects, keys),
     )

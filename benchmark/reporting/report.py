@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmark.errors import BadInput
-from benchmark.plan.analysis import AnalysisPlan, Contrast, timing
+from benchmark.plan.analysis import AnalysisPlan, Contrast
 from benchmark.plan.nodes import Row
 from benchmark.plan.presets import PRESETS
+from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.chapter import Chapter, chapter_of
 from benchmark.reporting.figures.all import pictures_of
 from benchmark.reporting.figures.style import Picture
@@ -23,6 +24,7 @@ from benchmark.reporting.sheets.sheet import Sheet
 from benchmark.reporting.sheets.statistics import statistics_sheets
 from benchmark.reporting.tables import Missing
 from benchmark.running.bench import Bench
+from benchmark.running.standing import fill_command
 from benchmark.scoring.claims import mean_gain
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete
@@ -65,28 +67,29 @@ def make_report(
     suite: str,
     registry: Mapping[str, Row],
     *,
-    plan: AnalysisPlan,
-    stored_plan: str | None,
+    planned: SuitePlan | None,
+    post_hoc: str,
     measuring: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Return the report of a suite: a pure function of ledger, rows, records, label maps and data.
 
-    `stored_plan` is the plan's hash as it was written before the first result, None without one.
-    Raises `BadInput` where there are no rows yet, and for rows of mixed splits.
+    `planned` is the suite's plan, None where it has none; `post_hoc` is "" or says why its
+    analysis was not planned before its first result. Raises `BadInput` where there are no rows
+    yet, and for rows of mixed splits.
     """
-    entries = bench.ledger.entries(suite)
+    plan = planned.analysis if planned else AnalysisPlan()
+    everything = bench.ledger.entries()
+    entries = [entry for entry in everything if entry.suite == suite]
     chapters = []
-    for group in groups_of(entries, registry):
-        place = (group.dataset, group.preset)
-        inner = [e for e in entries if e.part == "inner" and (e.dataset, e.preset) == place]
+    for group in groups_of(entries, registry, planned):
         found = chapter_of(
             group,
             bench,
             registry,
-            inner=inner,
+            ledger=everything,
             plan=plan,
-            timing=timing(stored_plan, plan),
+            timing=post_hoc,
             measuring=measuring,
             say=say,
         )
@@ -109,8 +112,10 @@ def _part(chapter: Chapter) -> Part:
     demonstration = ""
     if preset is None or not preset.verdict:
         demonstration = f"preset {group.preset}: {preset.about if preset else 'not known here'}"
-    elif group.scaled:
-        demonstration = f"preset {group.preset}, rescaled: a demonstration, no verdict"
+    elif group.changed:
+        demonstration = (
+            f"preset {group.preset}, changed by {_shared(group.common)}: demonstration, no verdict"
+        )
     sheets = [
         *score_sheets(chapter),
         *statistics_sheets(chapter),
@@ -142,10 +147,17 @@ def _incomplete(chapter: Chapter) -> tuple[str, ...]:
     for row, cells in list(by_row.items())[:MOST_NAMED]:
         named = ", ".join(f"fold {c.fold} seed {c.seed} {c.state}" for c in cells[:MOST_NAMED])
         more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
-        lines.append(f"{row}: {named}{more}. To fill it: {_command(row, cells, chapter)}")
+        lines.append(f"{row}: {named}{more}.{_to_fill(row, cells, chapter)}")
     if len(by_row) > MOST_NAMED:
         lines.append(f"{len(by_row) - MOST_NAMED} more rows lack cells: see the table of them.")
+    if lines and chapter.group.plan:
+        lines.append(f"To fill it: {fill_command(chapter.group.suite, chapter.group.plan)}")
     return tuple(lines)
+
+
+def _to_fill(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
+    """How to run a row's missing cells; a planned suite has one command for all of them."""
+    return "" if chapter.group.plan else f" To fill it: {_command(row, cells, chapter)}"
 
 
 def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
@@ -158,6 +170,10 @@ def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
         f"bench run --method {entry.row.partition('@')[0]} --dataset {entry.dataset} --preset "
         f"{entry.preset} --folds {folds} --seeds {seeds}{params}"
     )
+
+
+def _shared(common: Mapping[str, object]) -> str:
+    return ", ".join(f"{n}={_plain(v)}" for n, v in common.items() if not n.startswith("ground."))
 
 
 def _plain(value: object) -> str:
@@ -194,7 +210,12 @@ def _overall(chapters: Sequence[Chapter], plan: AnalysisPlan) -> str:
     for chapter in chapters:
         if chapter.group.dataset not in chosen or chapter.group.preset in plan.presets:
             chosen[chapter.group.dataset] = chapter.analysis.verdict
-    return overall(chosen, plan)[1]
+    return overall(chosen, _paper(plan))[1]
+
+
+def _paper(plan: AnalysisPlan) -> AnalysisPlan:
+    """The plan with both of the paper's sets, whichever of them the suite has."""
+    return replace(plan, datasets=AnalysisPlan().datasets)
 
 
 def _gains(chapters: Sequence[Chapter], plan: AnalysisPlan) -> Sheet:
@@ -210,5 +231,5 @@ def _gains(chapters: Sequence[Chapter], plan: AnalysisPlan) -> Sheet:
             and not chapter.scores.absent_folds
             and (found := chapter.analysis.compared.get(contrast)) is not None
         }
-        lines.append(mean_gain(compared, metric=metric, preset=by_preset[0], plan=plan))
+        lines.append(mean_gain(compared, metric=metric, preset=by_preset[0], plan=_paper(plan)))
     return claims_sheet("mean-gain", "Claims over both sets", tuple(lines))

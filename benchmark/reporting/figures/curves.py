@@ -34,7 +34,9 @@ def curves(chapter: Chapter) -> Picture | None:
     told = [_panel(ax, row, stages[row], terms) for ax, row in zip(axes, rows, strict=False)]
     for ax in axes[len(rows) :]:
         ax.axis("off")
-    handles = {h.get_label(): h for ax in axes for h in ax.get_lines() if h.get_label()[0] != "_"}
+    handles = {
+        h.get_label(): h for ax in axes for h in ax.get_lines() if str(h.get_label())[0] != "_"
+    }
     figure.legend(
         handles=list(handles.values()), loc="outside upper right", ncols=min(len(handles), 6)
     )
@@ -55,7 +57,7 @@ Stage = tuple[str, Mapping[str, NDArray[np.float64]]]
 
 def _stages(members: Sequence[Entry], chapter: Chapter) -> list[Stage]:
     """Each training of a row: its title, and its terms as arrays (cells, epochs)."""
-    found = []
+    found: list[Stage] = []
     for place in range(len(members[0].nodes)):
         there = [
             training

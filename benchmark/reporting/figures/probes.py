@@ -56,7 +56,7 @@ def gt_gap(chapter: Chapter) -> Picture | None:
 def _values(case: pd.Series, row: str, metric: str) -> np.ndarray:
     if (row, metric) not in case.index.droplevel("case"):
         return np.array([])
-    return case.loc[(row, metric)].to_numpy()
+    return np.asarray(case.loc[(row, metric)])
 
 
 def _gaps(ax: Axes, rows: list[str], case: pd.Series, minimum: float) -> list[str]:

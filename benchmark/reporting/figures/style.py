@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -68,10 +69,10 @@ def picture(figure: Figure, *, name: str, title: str, alt: str, caption: str) ->
     )
 
 
-def canvas(rows: int, columns: int, *, height: float, **more: object) -> tuple[Figure, list[Axes]]:
+def canvas(rows: int, columns: int, *, height: float, **more: Any) -> tuple[Figure, list[Axes]]:
     """Return a figure with its axes in reading order."""
     figure = Figure(figsize=(WIDTH, height))
-    axes = figure.subplots(rows, columns, squeeze=False, **more)
+    axes: Any = figure.subplots(rows, columns, squeeze=False, **more)
     return figure, list(axes.ravel())
 
 

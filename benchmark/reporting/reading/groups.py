@@ -9,8 +9,10 @@ from typing import Any
 
 from benchmark.errors import BadInput
 from benchmark.plan.nodes import Row
+from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.registry_page import grouped
 from benchmark.running.resolve import label
+from benchmark.running.standing import MAIN, short
 from benchmark.store.ledger import Entry, Ledger
 
 SCALE = ("ground.", "ct.", "gt.", "shape.", "schedule.")
@@ -21,9 +23,10 @@ SCALE = ("ground.", "ct.", "gt.", "shape.", "schedule.")
 class Group:
     """Cells that share tables. `cells` holds the entries of each row, by its name in tables.
 
-    `common` are overrides of scale (width, epochs, grid...) that every row shares; they are left
-    out of the rows' names and printed once. `kinds` is the registry's group of each row (paper,
-    beyond, controls), "other" where it has overrides of its own or is not registered.
+    `common` are the overrides that every row shares: the suite's own, and those of scale (width,
+    epochs, grid...). They are left out of the rows' names and printed once. `kinds` is the
+    registry's group of each row (paper, beyond, controls), "other" where it has overrides of its
+    own or is not registered. `plan` is what was planned, None for what `bench run` filled.
     """
 
     suite: str
@@ -33,6 +36,7 @@ class Group:
     common: Mapping[str, Any]
     cells: Mapping[str, tuple[Entry, ...]]
     kinds: Mapping[str, str]
+    plan: SuitePlan | None = None
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -46,17 +50,25 @@ class Group:
 
     @property
     def folds(self) -> tuple[int, ...]:
-        """The folds in which any row was run."""
-        return tuple(sorted({entry.fold for entry in self.entries}))
+        """The folds in which any row was run, or should be."""
+        planned = self.plan.folds if self.plan else ()
+        return tuple(sorted({*planned, *(entry.fold for entry in self.entries)}))
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds with which any row was run."""
-        return tuple(sorted({entry.seed for entry in self.entries}))
+        """The seeds with which any row was run, or should be."""
+        planned = self.plan.seeds if self.plan else ()
+        return tuple(sorted({*planned, *(entry.seed for entry in self.entries)}))
 
     @property
-    def scaled(self) -> bool:
-        """Whether the rows are smaller or larger than their preset says."""
+    def unstarted(self) -> tuple[str, ...]:
+        """The planned rows without a single cell."""
+        named = [short(label) for label in self.plan.labels] if self.plan else []
+        return tuple(row for row in named if row not in self.cells)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the rows are not what their preset says; the ground may be another."""
         return any(not name.startswith("ground.") for name in self.common)
 
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
@@ -65,7 +77,7 @@ class Group:
 
 
 def choose_suite(ledger: Ledger, name: str | None) -> str:
-    """Return the suite to report: `name`, else the one that was written to last.
+    """Return the suite to report: `name`, else `main`, else the one that was written to last.
 
     Raises `BadInput` for one that is not there, and where nothing has been run."""
     files = [path for path in ledger.folder.glob("*/*.json") if not path.name.startswith(".")]
@@ -78,23 +90,29 @@ def choose_suite(ledger: Ledger, name: str | None) -> str:
             "no rows yet: nothing has been run in this workspace; bench run --method fsm"
         )
     if name is None:
-        return max(sorted(newest), key=lambda suite: newest[suite])
+        first = [MAIN] if MAIN in newest else []
+        return [*first, max(sorted(newest), key=lambda suite: newest[suite])][0]
     if name not in newest:
         raise BadInput(f"no suite {name!r}: the suites here are {', '.join(sorted(newest))}")
     return name
 
 
-def groups_of(entries: Iterable[Entry], registry: Mapping[str, Row]) -> list[Group]:
+def groups_of(
+    entries: Iterable[Entry], registry: Mapping[str, Row], plan: SuitePlan | None = None
+) -> list[Group]:
     """Return the groups of a suite's test cells. Raises `BadInput` where rows of one data set and
     preset come from different splits: their patients cannot be compared."""
     found: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.part == "test":
             found[entry.dataset, entry.preset].append(entry)
-    return [_group(members, registry) for _, members in sorted(found.items())]
+    return [
+        _group(members, registry, plan if plan and plan.preset == preset else None)
+        for (_, preset), members in sorted(found.items())
+    ]
 
 
-def _group(members: list[Entry], registry: Mapping[str, Row]) -> Group:
+def _group(members: list[Entry], registry: Mapping[str, Row], plan: SuitePlan | None) -> Group:
     first = members[0]
     splits = sorted({entry.split for entry in members})
     if len(splits) > 1:
@@ -104,7 +122,7 @@ def _group(members: list[Entry], registry: Mapping[str, Row]) -> Group:
             f"the rows on {first.dataset} (preset {first.preset}) were tested on different splits "
             f"({told}): the data set changed; run the older rows again, or name another suite"
         )
-    common = common_overrides(members)
+    common = common_overrides(members, plan.overrides if plan else {})
     named: dict[str, list[Entry]] = defaultdict(list)
     for entry in members:
         named[_name(entry, common)].append(entry)
@@ -117,12 +135,19 @@ def _group(members: list[Entry], registry: Mapping[str, Row]) -> Group:
         common=common,
         cells={row: tuple(named[row]) for row in order},
         kinds={row: _kind(row, registry) for row in order},
+        plan=plan if plan and first.dataset in plan.splits else None,
     )
 
 
-def common_overrides(members: Sequence[Entry]) -> dict[str, Any]:
-    """Return the overrides of scale that hold for every cell that has such a value at all."""
-    asked = {n: v for entry in members for n, v in entry.overrides.items() if n.startswith(SCALE)}
+def common_overrides(members: Sequence[Entry], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the overrides of scale, and of those that a suite gave all its rows (`shared`), that
+    hold for every cell that has such a value at all."""
+    asked = {
+        name: value
+        for entry in members
+        for name, value in entry.overrides.items()
+        if name.startswith(SCALE) or name in shared
+    }
     common = {}
     for name, value in sorted(asked.items()):
         texts = {entry.params[name] for entry in members if name in entry.params}

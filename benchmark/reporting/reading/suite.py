@@ -134,7 +134,8 @@ def _patients(frame: pd.DataFrame) -> tuple[Patient, ...]:
 def _missing(group: Group, damaged: frozenset[Pair]) -> tuple[Missing, ...]:
     """The cells without rows: failed, not finished, damaged, and those that other rows have."""
     lines = []
-    for row, members in group.cells.items():
+    for row in (*group.rows, *group.unstarted):
+        members = group.cells.get(row, ())
         there = {(entry.fold, entry.seed): entry for entry in members}
         for seed in group.seeds:
             for fold in group.folds:
