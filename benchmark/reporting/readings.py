@@ -87,6 +87,8 @@ def readings_of(
     alike = [e for e in ledger if _place(e) == (group.dataset, group.preset, group.split)]
     alike = [entry for entry in alike if entry.row in rows]
     inner = [entry for entry in alike if entry.part == "inner"]
+    if not inner:  # nothing was tuned: no row need be read to say so
+        return _untuned([entry for entry in alike if entry.part == "test"], plan)
     reach = Reach(
         scores=_wide(scores, [entry for entry in alike if entry.part == "test"], bench),
         inner=_inner_values(inner, analysis, bench),
@@ -106,6 +108,18 @@ def readings_of(
     except BadInput as error:
         curve, sentence = None, f"No curve: {error}."
     return Readings(states=states, results=tuple(results), curve=curve, sentence=sentence)
+
+
+def _untuned(tested: Sequence[Entry], plan: AnalysisPlan) -> Readings:
+    settings = {tuple(sorted(e.params.items())): e.params for e in tested if e.row == plan.subject}
+    states = {
+        reading: "run, not tuned"
+        if any(holds(p, reading) for p in settings.values())
+        else "not run"
+        for reading in READINGS
+    }
+    sentence = "No reading was run and tuned: no curve."
+    return Readings(states=states, results=(), curve=None, sentence=sentence)
 
 
 def _place(entry: Entry) -> tuple[str, str, str]:

@@ -30,6 +30,12 @@ def report(root: Path, out: Path, *more: str) -> Ran:
     return bench("report", "--root", str(root), "--out", str(out), *more)
 
 
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing: for tests that look at something else."""
+    monkeypatch.setattr("benchmark.reporting.report.pictures_of", lambda chapter: {})
+
+
 @pytest.fixture(scope="session")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """The report of unet, fsm (with its stage 2), no-noise and a control, two seeds, `quick`."""

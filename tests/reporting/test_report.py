@@ -126,6 +126,7 @@ def test_the_comparisons_own_controls_are_there_and_pass(reported: Reported) -> 
     assert {row["outcome"] for row in rows} == {"passed"}, rows
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_truth_that_is_not_itself_fails_the_control(reported: Reported, tmp_path: Path) -> None:
     root = tmp_path / "workspace"
     shutil.copytree(reported.root, root)
@@ -149,6 +150,7 @@ def _spoilt(row: object) -> object:
     return row
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_hard_cases_are_measured_once_and_kept(reported: Reported) -> None:
     rows = rows_of(reported, "hard-cases")
     assert len(rows) == 7 and all(row["n"] == "15" for row in rows)
@@ -164,6 +166,7 @@ def test_cost_is_the_plans_and_the_records(reported: Reported) -> None:
     assert (rows["fsm"]["trainings"], rows["fsm"]["seconds a cell"]) == ("3", "6")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_missing_cell_makes_a_row_incomplete(reported: Reported, tmp_path: Path) -> None:
     root = tmp_path / "workspace"
     shutil.copytree(reported.root, root)
@@ -181,6 +184,7 @@ def test_a_missing_cell_makes_a_row_incomplete(reported: Reported, tmp_path: Pat
     assert "fsm against no-noise," in compared and "fsm against fsm-constant," not in compared
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_an_older_report_is_replaced_and_nothing_else(reported: Reported, tmp_path: Path) -> None:
     out = tmp_path / "report"
     shutil.copytree(reported.out, out)

@@ -57,6 +57,7 @@ def test_rows_of_mixed_splits(reported: Reported, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_folder_that_cannot_be_made(reported: Reported, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     refused(report(reported.root, tmp_path / "file/out"), "cannot be written", "--out")
@@ -70,6 +71,7 @@ def test_a_folder_of_something_else(reported: Reported, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_disk_that_is_full(
     reported: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

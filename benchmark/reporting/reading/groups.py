@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from benchmark.errors import BadInput
@@ -38,29 +39,29 @@ class Group:
     kinds: Mapping[str, str]
     plan: SuitePlan | None = None
 
-    @property
+    @cached_property
     def rows(self) -> tuple[str, ...]:
         """The names of all rows, in the order of tables."""
         return tuple(self.cells)
 
-    @property
+    @cached_property
     def entries(self) -> tuple[Entry, ...]:
         """All cells."""
         return tuple(entry for members in self.cells.values() for entry in members)
 
-    @property
+    @cached_property
     def folds(self) -> tuple[int, ...]:
         """The folds in which any row was run, or should be."""
         planned = self.plan.folds if self.plan else ()
         return tuple(sorted({*planned, *(entry.fold for entry in self.entries)}))
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         """The seeds with which any row was run, or should be."""
         planned = self.plan.seeds if self.plan else ()
         return tuple(sorted({*planned, *(entry.seed for entry in self.entries)}))
 
-    @property
+    @cached_property
     def unstarted(self) -> tuple[str, ...]:
         """The planned rows without a single cell."""
         named = [short(label) for label in self.plan.labels] if self.plan else []
