@@ -15,7 +15,7 @@ from suite_process import family, progress, rows, suite_argv, wait_for, workers
 
 RUNS = 4
 WORKERS_KILLED = 4  # in each run, and then its parent: 20 kills in all
-STEPS = 60  # of each training
+STEPS = 40  # of each training
 ROWS = "unet,fsm"
 
 
@@ -89,10 +89,12 @@ def test_stopped_by_a_signal(
     for each in reversed(processes):
         each.send_signal(number)
     asked = time.monotonic()
+    assert process.stderr is not None
+    said = list(process.stderr)
+    assert time.monotonic() - asked < 20  # 2 s on an idle machine, 7 s beside ten other processes
     ran = finish(process)
-    assert time.monotonic() - asked < 8
-    assert ran.code == 130 and ran.out == "" and "Traceback" not in ran.err
-    last = ran.err.splitlines()[-1]
+    assert ran.code == 130 and ran.out == "" and "Traceback" not in "".join(said)
+    last = said[-1]
     assert "of 6 cells are done" in last and "the same command goes on from there" in last
     _, living = psutil.wait_procs(processes, timeout=5)
     assert not living, "a worker outlives its parent"

@@ -13,6 +13,7 @@ import pytest
 from bench_process import Ran, bench
 
 from benchmark.plan.analysis import AnalysisPlan
+from benchmark.plan.keys import digest
 from benchmark.plan.suite import SuitePlan
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.plans import Plans
@@ -22,6 +23,10 @@ from benchmark.store.workspace import open_workspace
 METRICS = {"dsc": "percent", "assd_penalised": "mm"}
 
 
+def key(row: str, fold: int, seed: int) -> str:
+    return digest([row, fold, seed])
+
+
 def planted(
     root: Path, *, patients: int, seeds: int = 3, preset: str = "paper", gain: float = 2.0
 ) -> Path:
@@ -29,8 +34,8 @@ def planted(
     open_workspace(root)
     seed_numbers = tuple(range(seeds))
     plan = SuitePlan(
-        rows=("unet", "fsm"), labels=("unet", "fsm"), splits={"planted": "s"}, folds=tuple(range(5)),
-        seeds=seed_numbers, preset=preset,
+        rows=("unet", "fsm"), labels=("unet", "fsm"), splits={"planted": "s"},
+        folds=tuple(range(5)), seeds=seed_numbers, preset=preset,
         analysis=AnalysisPlan(seeds=seed_numbers, datasets=("planted",)),
     )  # fmt: skip
     Plans(root / "ledger").record("main", plan, lambda whole: 0)
@@ -46,7 +51,7 @@ def cell(
 ) -> Entry:
     entry = Entry(
         dataset="planted", row=row, label=row, preset=preset, overrides={}, fold=fold, seed=seed,
-        part="test", key=f"{abs(hash((row, fold, seed))) % 16**20:020x}", evaluation="e",
+        part="test", key=key(row, fold, seed), evaluation="e",
         split="s", nodes=(), suite="main", state="done",
     )  # fmt: skip
     found = []
@@ -104,12 +109,63 @@ def test_six_patients_get_an_interval_and_no_p(compare: Callable[..., Ran]) -> N
 
 
 def test_fewer_than_six_get_values_only(compare: Callable[..., Ran]) -> None:
-    five = compare("fsm", "unet", "--metric", "dsc", patients=10)
-    assert "values only" not in five.out
-    root = planted(Path(five_root := str(Path.cwd())) if False else Path(_fresh(compare)),
-                   patients=10)  # fmt: skip
-    assert root and five_root
+    """A fold of a set of 20 has four patients: two cells by key."""
+    assert compare(patients=20).code == 0
+    first, second = (key("fsm", 0, 0), key("unet", 0, 0))
+    dsc = compare(first, second, "--json", "--metric", "dsc").json["comparisons"][0]
+    assert (dsc["word"], dsc["patients"], dsc["primary"], dsc["p"]) == (
+        "values only",
+        4,
+        None,
+        None,
+    )
+    assert len(dsc["gains"]) == 4
+    text = compare(first[:12], second).out
+    assert "values only: mean gain +" in text and "interval +" not in text and " p 0" not in text
 
 
-def _fresh(compare: Callable[..., Ran]) -> str:
-    raise NotImplementedError
+def test_demonstration_has_no_word(compare: Callable[..., Ran]) -> None:
+    dsc = compare("fsm", "unet", "--json", patients=20, preset="quick").json["comparisons"][0]
+    assert dsc["word"] == "demonstration"
+    text = compare().out
+    assert "demonstration: gain +2" in text and "no verdict" in text and "better:" not in text
+
+
+def test_missing_cell_is_never_a_smaller_n(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    assert compare(patients=20).code == 0
+    shutil.rmtree(tmp_path / "workspace" / "results" / key("unet", 3, 1))
+    ran = compare()
+    assert ran.code == 1 and "gain" not in ran.out
+    assert "INCOMPLETE: no result of unet on planted fold 3 seed 1 (lost)" in ran.out
+    assert "bench suite --name main --rows unet,fsm --datasets planted --preset paper" in ran.out
+    value = compare("fsm", "unet", "--json").json
+    assert value["comparisons"] == [] and len(value["incomplete"]) == 1
+
+
+def test_bad_names(compare: Callable[..., Ran]) -> None:
+    assert compare(patients=20).code == 0
+    bad = {
+        ("fsm", "nope"): "it holds unet, fsm",
+        ("fsm", "abcdef123456"): "no row or key",
+        ("fsm", "unet", "--metric", "hd"): "hd is not a tested metric",
+        ("fsm", "unet", "--suite", "other"): "no suite 'other': there is main",
+        ("fsm", "unet", "--dataset", "x"): "no row or key 'fsm'",
+        (key("fsm", 0, 0), key("unet", 1, 0)): "tested on other patients",
+    }
+    for argv, said in bad.items():
+        ran = compare(*argv)
+        assert (ran.code, ran.out) == (2, "") and said in ran.err, ran
+        assert len(ran.err.splitlines()) == 1
+
+
+def test_mixed_splits_are_refused(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    """In a planned suite, and among what `bench run` left."""
+    assert compare(patients=20).code == 0
+    ledger = Ledger(tmp_path / "workspace" / "ledger")
+    other = replace(ledger.entries("main")[0], split="t")
+    ledger.write(other)
+    for suite in ("main", "loose"):
+        ran = compare("fsm", "unet", "--suite", suite)
+        assert (ran.code, ran.out) == (2, "") and "mixes splits of data set planted" in ran.err
+        for entry in ledger.entries("main"):
+            ledger.write(replace(entry, suite="loose"))
