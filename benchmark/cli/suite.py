@@ -32,7 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--datasets", default="phantom", metavar="NAME,...")
     parser.add_argument("--preset", default="quick", metavar="quick|lite|paper")
     parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
-    parser.add_argument("--seeds", type=numbers, default=[0, 1, 2], metavar="0,1,...")
+    parser.add_argument(
+        "--seeds", type=numbers, metavar="0,1,...",
+        help="default: 0,1,2 for a preset that may give a verdict, else 0",
+    )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="ground.NAME, or a hyper-parameter for every row that has it; may be repeated",
@@ -155,21 +158,44 @@ def _plan(
 ) -> Work:
     """Write the suite's plan down, before its first result; then see what is to be done."""
     from benchmark.cli.options import folds_of
-    from benchmark.running.cost import planned
     from benchmark.running.standing import count_results
     from benchmark.running.suites import suite_cells, suite_plan
     from benchmark.running.tasks import work_of
     from benchmark.store.plans import Plans
 
-    cells: list[Cell] = suite_cells(settings, datasets, folds_of(args), args.seeds)
+    cells: list[Cell] = suite_cells(settings, datasets, folds_of(args), _seeds(args))
     plan = suite_plan(settings, cells, args.preset, overrides)
     Plans(bench.ledger.folder).record(
         args.name, plan, lambda whole: count_results(bench, cells, whole, args.name)
     )
     executor.start()  # the workers load while the costs are counted
-    nodes, probes = planned(cells, bench)
-    seconds = {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
-    return work_of(cells, bench, args.name, seconds)
+    return work_of(cells, bench, args.name, _seconds(cells, bench))
+
+
+def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:
+    """What trainings will take, by key. A row whose cost cannot be counted is for its worker to
+    fail with, not for the whole suite."""
+    from benchmark.running.cost import planned
+
+    try:
+        nodes, probes = planned(cells, bench)
+    except BadInput:
+        raise
+    except Exception as error:
+        name = type(error).__name__
+        bench.watcher.warn(f"the costs cannot be estimated ({name}: {error})")
+        return {}
+    return {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
+
+
+def _seeds(args: argparse.Namespace) -> list[int]:
+    """Three seeds are the fewest that give a p; a demonstration has no verdict to give."""
+    from benchmark.plan.analysis import AnalysisPlan
+    from benchmark.plan.presets import preset_named
+
+    plan = AnalysisPlan()
+    chosen = list(plan.seeds) if preset_named(args.preset).verdict else [0]
+    return chosen if args.seeds is None else list(args.seeds)
 
 
 def _say_plan(work: Work, workers: int, view: Board) -> None:
