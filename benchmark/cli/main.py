@@ -14,7 +14,20 @@ from types import ModuleType
 from benchmark.cli.options import Parser
 from benchmark.errors import BadInput
 
-OURS = ("run", "plan", "status", "methods", "data", "store", "sync", "ui", "doctor")
+OURS = (
+    "run",
+    "suite",
+    "compare",
+    "report",
+    "plan",
+    "status",
+    "methods",
+    "data",
+    "store",
+    "sync",
+    "ui",
+    "doctor",
+)
 GROUP = "beyond_loss.commands"
 
 

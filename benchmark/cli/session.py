@@ -32,7 +32,7 @@ def open_session(
     from benchmark.running.bench import open_bench
     from benchmark.training.precision import hardware
 
-    threads = _threads(setting.ground.size) if args.threads is None else args.threads
+    threads = threads_for(setting.ground.size) if args.threads is None else args.threads
     if threads < 1:
         raise BadInput(f"--threads {threads}: give at least 1")
     torch.set_num_threads(threads)
@@ -58,14 +58,15 @@ def reading_bench(args: argparse.Namespace) -> Bench:
     return open_bench(args.root, hardware("cpu"), Silent())
 
 
-def _threads(size: int | None) -> int:
-    """All cores, but one thread for a small grid: there a second one gains little on an idle
-    machine and loses a lot beside other work (docs/decisions/0005)."""
-    return 1 if size is not None and size <= SMALL_GRID else _cores()
+def threads_for(size: int | None, workers: int = 1) -> int:
+    """Return the threads of each of N workers: its share of the cores, but one for a small grid:
+    there a second one gains little on an idle machine and loses a lot beside other work
+    (docs/decisions/0005)."""
+    return 1 if size is not None and size <= SMALL_GRID else max(1, cores() // workers)
 
 
-def _cores() -> int:
-    """The cores that this process may use."""
+def cores() -> int:
+    """Return the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -46,16 +46,18 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
 def print_table(lines: list[Line]) -> None:
     """Print one line an organ, with DSC, ASSD and HD95, each with its n."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     for row, dataset, preset in dict.fromkeys((x.row, x.dataset, x.preset) for x in lines):
         chosen = [x for x in lines if (x.row, x.dataset, x.preset) == (row, dataset, preset)]
-        shown = Table(title=f"{row} on {dataset}, preset {preset}", title_justify="left")
+        title = escape(f"{row} on {dataset}, preset {preset}")  # else [xi=1] would be markup
+        shown = Table(title=title, title_justify="left")
         for heading in ("organ", *SHOWN.values(), "patients", "missed"):
             shown.add_column(heading, justify="left" if heading == "organ" else "right")
         for organ in dict.fromkeys(line.organ for line in chosen):
             by_metric = {line.metric: line for line in chosen if line.organ == organ}
-            values = [_number(by_metric.get(metric), metric) for metric in SHOWN]
+            values = [number_text(by_metric.get(metric), metric) for metric in SHOWN]
             dsc = by_metric["dsc"]
             shown.add_row(organ, *values, str(dsc.n), str(dsc.n_missed))
         # a pipe has no width: give the table what it needs instead of cutting numbers off
@@ -63,7 +65,8 @@ def print_table(lines: list[Line]) -> None:
         Console(width=width, highlight=False).print(shown)
 
 
-def _number(line: Line | None, metric: str) -> str:
+def number_text(line: Line | None, metric: str) -> str:
+    """Return a mean with its sd as a table shows it, "-" where there is none."""
     if line is None or line.mean is None:
         return "-"
     digits = 1 if metric == "dsc" else 2

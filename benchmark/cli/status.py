@@ -1,4 +1,4 @@
-"""`bench status`: which cells are done, running, stopped or failed."""
+"""`bench status`: which cells are done, running, stopped or failed, and how far suites are."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ def run(args: argparse.Namespace) -> int:
     """Print a line for each row and one for each cell that is not done. Raises `BadInput`."""
     from benchmark.cli.session import reading_bench
     from benchmark.reporting.flags import flags_of
+    from benchmark.store.plans import Plans
 
     bench = reading_bench(args)
     entries = bench.ledger.entries()
     cells = [_cell(bench, entry) for entry in entries]
+    suites = [_suite(bench, name, cells) for name in Plans(bench.ledger.folder).suites()]
     if args.json:
-        print(json.dumps({"cells": cells}, indent=1))
+        print(json.dumps({"cells": cells, "suites": suites}, indent=1))
         return 0
+    for suite in suites:
+        _print_suite(suite)
     both = list(zip(entries, cells, strict=True))
     for row in dict.fromkeys(map(_row, entries)):
         _, dataset, label, preset, part = row
@@ -40,6 +44,42 @@ def run(args: argparse.Namespace) -> int:
     if not cells:
         print("nothing has been run in this workspace yet: bench run --method fsm")
     return 0
+
+
+def _suite(bench: Bench, name: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """Count the planned cells of a suite by their state."""
+    from benchmark.running.standing import fill_command, standing
+
+    suite = standing(bench, name)
+    assert suite.plan
+    planned = {(m.dataset, m.row, m.fold, m.seed) for m in suite.missing}
+    states = [
+        cell["state"]
+        for cell in cells
+        if cell["suite"] == name
+        and (cell["dataset"], cell["label"], cell["fold"], cell["seed"]) in planned
+    ]
+    found = {state: states.count(state) for state in ("running", "failed", "stopped")}
+    return {
+        "name": name,
+        "planned": len(suite.done) + len(suite.missing),
+        "done": len(suite.done),
+        **found,
+        "not_run": len(suite.missing) - sum(found.values()),
+        "post_hoc": suite.post_hoc,
+        "command": fill_command(name, suite.plan) if suite.missing else "",
+    }
+
+
+def _print_suite(suite: dict[str, Any]) -> None:
+    states = ("running", "failed", "stopped", "not_run")
+    counts = ", ".join(f"{suite[s]} {s.replace('_', ' ')}" for s in states if suite[s])
+    rest = f", {counts}" if counts else ""
+    print(f"suite {suite['name']}: {suite['done']} of {suite['planned']} cells done{rest}")
+    if suite["command"]:
+        print(f"  INCOMPLETE; go on with: {suite['command']}")
+    if suite["post_hoc"]:
+        print(f"  {suite['post_hoc']}")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -32,11 +32,12 @@ def budget(final: Train) -> Budget:
 
 
 def _trainings(final: Train, reads: str) -> list[Train]:
-    return [
-        node
-        for node in in_order(final)
-        if any(net.trainable and _reads(net.arch) == reads for net in node.nets.values())
-    ]
+    return [node for node in in_order(final) if trains(node, reads)]
+
+
+def trains(node: Train, reads: str) -> bool:
+    """Return whether a training trains a network that reads "image" or "masks"."""
+    return any(net.trainable and _reads(net.arch) == reads for net in node.nets.values())
 
 
 def _reads(arch: object) -> str:

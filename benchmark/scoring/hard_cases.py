@@ -64,6 +64,40 @@ class Association:
     slope_high: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Border:
+    """An organ's border band in the window where it lies: which third each voxel of `band`
+    belongs to, and the median gradient of the border in HU/mm."""
+
+    window: tuple[slice, ...]
+    band: Mask
+    third_k: NDArray[np.int8]
+    gradient: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HardOrgan:
+    """What image and truth alone say of one organ. `similar` are the voxels that look like the
+    organ and are not; None where the truth does not hold it. `border` is None too where it
+    fills the crop box."""
+
+    organ: str
+    value: int
+    n_true: int
+    similar: Mask | None
+    border: Border | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HardCase:
+    """A case as its predictions are scored: made once, used for every row."""
+
+    truth: Label
+    cut: tuple[slice, ...]
+    voxel_ml: float
+    organs: tuple[HardOrgan, ...]
+
+
 def score_hard_cases(
     image_hu_ZYX: NDArray[Any],
     truth_ZYX: Label,
@@ -79,30 +113,60 @@ def score_hard_cases(
     With a crop `box` all three arrays are cut to it first, and its faces are no border. Raises
     ValueError when the shapes differ.
     """
-    if not image_hu_ZYX.shape == truth_ZYX.shape == predicted_ZYX.shape:
+    case = hard_case(
+        image_hu_ZYX, truth_ZYX, spacing_mm=spacing_mm, organs=organs, annotated=annotated, box=box
+    )
+    return score_prepared(case, predicted_ZYX)
+
+
+def hard_case(
+    image_hu_ZYX: NDArray[Any],
+    truth_ZYX: Label,
+    *,
+    spacing_mm: tuple[float, float, float],
+    organs: Sequence[str],
+    annotated: Collection[str],
+    box: Box | None = None,
+) -> HardCase:
+    """Return what does not depend on a prediction: nearly all of the work. Raises ValueError when
+    the shapes differ."""
+    if image_hu_ZYX.shape != truth_ZYX.shape:
         raise ValueError(
-            f"image {image_hu_ZYX.shape}, truth {truth_ZYX.shape} and predicted "
-            f"{predicted_ZYX.shape} must have one shape"
+            f"image {image_hu_ZYX.shape} and truth {truth_ZYX.shape} must have one shape"
         )
     cut = box or (slice(None),) * 3
-    image, truth, predicted = image_hu_ZYX[cut], truth_ZYX[cut], predicted_ZYX[cut]
+    image, truth = image_hu_ZYX[cut], truth_ZYX[cut]
+    return HardCase(
+        truth=truth,
+        cut=cut,
+        voxel_ml=math.prod(spacing_mm) / 1000.0,
+        organs=tuple(
+            _hard_organ(image, truth == k + 1, organ, k + 1, spacing_mm, box is None)
+            for k, organ in enumerate(organs)
+            if organ in annotated
+        ),
+    )
+
+
+def score_prepared(case: HardCase, predicted_ZYX: Label) -> list[Score]:
+    """Return the scores of one prediction. Raises ValueError when its shape is another."""
+    predicted = predicted_ZYX[case.cut]
+    if predicted.shape != case.truth.shape:
+        raise ValueError(
+            f"truth {case.truth.shape} and predicted {predicted.shape} must have one shape"
+        )
     scores: list[Score] = []
-    for k, organ in enumerate(organs):
-        if organ not in annotated:
-            continue
-        masks = truth == k + 1, predicted == k + 1
-        n_true, n_predicted = (int(np.count_nonzero(mask)) for mask in masks)
-        values = {}
-        if n_true:
-            values = _organ_values(image, *masks, spacing_mm, edge_is_border=box is None)
+    for organ in case.organs:
+        mask = predicted == organ.value
+        values = _prediction_values(organ, case.truth, mask, case.voxel_ml)
         scores += [
             Score(
-                organ=organ,
-                state=state_of(n_true, n_predicted),
+                organ=organ.organ,
+                state=state_of(organ.n_true, int(np.count_nonzero(mask))),
                 metric=metric,
                 value=values.get(metric, math.nan),
                 unit=unit,
-                n_voxels_true=n_true,
+                n_voxels_true=organ.n_true,
             )
             for metric, unit in HARD_CASE_UNITS.items()
         ]
@@ -143,32 +207,60 @@ def gradient_hu_mm(image_hu: NDArray[Any], spacing_mm: Sequence[float]) -> Float
     return np.asarray(np.sqrt(sum((part**2 for part in parts), np.zeros(smooth.shape))))
 
 
-def _organ_values(
+def _hard_organ(
     image: NDArray[Any],
-    truth: Mask,
-    predicted: Mask,
+    mask: Mask,
+    organ: str,
+    value: int,
     spacing_mm: tuple[float, float, float],
-    *,
     edge_is_border: bool,
-) -> dict[str, float]:
-    low_hu, high_hu = np.percentile(image[truth], HU_PERCENTILES)
-    false = predicted & ~truth & (image >= low_hu) & (image <= high_hu)
-    values = {"similar_false_ml": float(np.count_nonzero(false)) * math.prod(spacing_mm) / 1000.0}
-    surface = border(truth, edge_is_border=edge_is_border)
+) -> HardOrgan:
+    n_true = int(np.count_nonzero(mask))
+    if not n_true:
+        return HardOrgan(organ=organ, value=value, n_true=0, similar=None, border=None)
+    low_hu, high_hu = np.percentile(image[mask], HU_PERCENTILES)
+    return HardOrgan(
+        organ=organ,
+        value=value,
+        n_true=n_true,
+        similar=~mask & (image >= low_hu) & (image <= high_hu),
+        border=_border(image, mask, spacing_mm, edge_is_border),
+    )
+
+
+def _border(
+    image: NDArray[Any], mask: Mask, spacing_mm: tuple[float, float, float], edge_is_border: bool
+) -> Border | None:
+    surface = border(mask, edge_is_border=edge_is_border)
     if not surface.any():  # the organ fills the crop box
-        return values
+        return None
     window = _window(surface, spacing_mm)
-    gradient = gradient_hu_mm(image[window], spacing_mm)
-    surface, wrong = surface[window], (truth ^ predicted)[window]
-    third = _thirds(gradient, surface)
-    values["border_gradient"] = float(np.median(gradient[surface]))
+    gradient, surface = gradient_hu_mm(image[window], spacing_mm), surface[window]
     distance_mm, nearest = ndimage.distance_transform_edt(
         ~surface, sampling=spacing_mm, return_indices=True
     )
-    band = distance_mm <= BAND_MM
-    third_of_band = third[tuple(nearest)][band]
+    band = np.asarray(distance_mm <= BAND_MM)
+    return Border(
+        window=window,
+        band=band,
+        third_k=_thirds(gradient, surface)[tuple(nearest)][band],
+        gradient=float(np.median(gradient[surface])),
+    )
+
+
+def _prediction_values(
+    organ: HardOrgan, truth: Label, mask: Mask, voxel_ml: float
+) -> dict[str, float]:
+    if organ.similar is None:
+        return {}
+    values = {"similar_false_ml": float(np.count_nonzero(mask & organ.similar)) * voxel_ml}
+    if organ.border is None:
+        return values
+    window, band = organ.border.window, organ.border.band
+    wrong_k = ((truth[window] == organ.value) ^ mask[window])[band]
+    values["border_gradient"] = organ.border.gradient
     for t, name in enumerate(TERCILES):
-        part = wrong[band][third_of_band == t]
+        part = wrong_k[organ.border.third_k == t]
         values[f"border_error_{name}"] = 100.0 * float(part.mean()) if part.size else math.nan
     return values
 

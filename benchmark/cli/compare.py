@@ -1,0 +1,164 @@
+"""`bench compare A B`: two rows, or two cells by key, paired patient by patient."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.options import add_common
+
+if TYPE_CHECKING:
+    from benchmark.plan.analysis import AnalysisPlan
+    from benchmark.running.comparing import Paired
+    from benchmark.running.standing import Standing
+    from benchmark.scoring.comparison import Comparison
+
+HELP = "two rows or keys, paired: bench compare fsm unet"
+DEMONSTRATION = "demonstration"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("row", metavar="A", help="a row, a label as tables print it, or a key")
+    parser.add_argument("reference", metavar="B", help="what it is compared with")
+    parser.add_argument("--dataset", metavar="NAME", help="default: all that both were run on")
+    parser.add_argument(
+        "--suite", metavar="NAME", help="default: main, or what bench run did where there is none"
+    )
+    parser.add_argument("--preset", metavar="quick|lite|paper")
+    parser.add_argument(
+        "--metric", action="append", default=[], metavar="NAME",
+        help="dsc or assd_penalised; may be repeated (default: both)",
+    )  # fmt: skip
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
+    from benchmark.cli.session import reading_bench
+    from benchmark.plan.analysis import AnalysisPlan
+    from benchmark.running.comparing import named, paired
+    from benchmark.running.standing import chosen_suite, standing
+
+    bench = reading_bench(args)
+    suite = standing(bench, chosen_suite(bench, args.suite))
+    plan = suite.plan.analysis if suite.plan else AnalysisPlan()
+    metrics = [plan.metric(name) for name in args.metric] or list(plan.metrics)
+    first, second = (
+        named(suite, name, dataset=args.dataset, preset=args.preset)
+        for name in (args.row, args.reference)
+    )
+    found = paired(bench, first, second, plan=plan, metrics=metrics)
+    if args.json:
+        print(json.dumps(_json(found, suite, plan), indent=1))
+    else:
+        for pair in found:
+            _print(pair, suite, plan)
+    return 1 if any(pair.missing for pair in found) else 0
+
+
+def _json(found: list[Paired], suite: Standing, plan: AnalysisPlan) -> dict[str, Any]:
+    return {
+        "suite": suite.name,
+        "post_hoc": suite.post_hoc,
+        "comparisons": [
+            {
+                "dataset": pair.dataset,
+                "preset": pair.preset,
+                "organs": list(pair.organs),
+                **_figures(each),
+                "word": _word(each, pair, plan),
+                "gains": (pair.gains or {})[each.metric.name],
+            }
+            for pair in found
+            for each in pair.comparisons
+        ],
+        "incomplete": [asdict(cell) for pair in found for cell in pair.missing],
+    }
+
+
+def _figures(found: Comparison) -> dict[str, Any]:
+    """All figures of a comparison as plain values; what is not finite is null."""
+    names = ("row", "reference", "patients", "seeds", "folds", "mean", "p", "false_claim",
+             "smallest_detectable")  # fmt: skip
+    groups = {
+        name: asdict(value) if (value := getattr(found, name)) else None
+        for name in ("primary", "equivalence", "nadeau_bengio", "these_networks")
+    }
+    better = dict(zip(("p", "low", "high"), found.better, strict=True)) if found.better else None
+    plain = {name: getattr(found, name) for name in names} | groups
+    shown: dict[str, Any] = _finite({**plain, "better": better})
+    return {"metric": found.metric.name, "unit": found.metric.unit, **shown,
+            "margin": found.metric.margin, "notes": list(found.notes)}  # fmt: skip
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _word(found: Comparison, pair: Paired, plan: AnalysisPlan) -> str:
+    """The comparison's word, which a demonstration has not."""
+    if pair.preset not in plan.presets and found.word != "values only":
+        return DEMONSTRATION
+    return found.word
+
+
+def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
+    from benchmark.cli.show_suite import incomplete_text
+
+    if pair.missing:
+        print(f"{pair.dataset}: {incomplete_text(suite, pair.missing)}")
+        return
+    for found in pair.comparisons:
+        print(
+            f"{found.row} against {found.reference} on {pair.dataset}, preset {pair.preset}, suite "
+            f"{suite.name}: {found.metric.name} in {found.metric.unit}, mean over "
+            f"{' and '.join(pair.organs)}; {found.patients} patients, {found.seeds} seeds, "
+            f"{found.folds} folds; a gain above 0 is better"
+        )
+        for line in _lines(found, pair, plan):
+            print(f"  {line}")
+    if suite.post_hoc:
+        print(f"suite {suite.name}: {suite.post_hoc}")
+    print("one comparison, not corrected for others that were made")
+
+
+def _lines(found: Comparison, pair: Paired, plan: AnalysisPlan) -> list[str]:
+    unit, margin = found.metric.unit, found.metric.margin
+    word = _word(found, pair, plan)
+    if found.primary is None:
+        gains = ", ".join(f"{v:+.2f}" for v in (pair.gains or {})[found.metric.name].values())
+        lines = [f"{word}: mean gain {found.mean:+.2f} {unit}; each patient: {gains}"]
+        return [*lines, *(f"note: {note}" for note in found.notes)]
+    kept, these = found.primary, found.these_networks
+    p = "" if found.p is None else f", p {found.p:.4f}"
+    lines = [
+        f"{word}: gain {kept.estimate:+.2f} {unit}, {kept.level:.0%} interval {kept.low:+.2f} to "
+        f"{kept.high:+.2f}{p}, margin {margin:g} (primary: patients and trainings both random)"
+    ]
+    if found.nadeau_bengio:
+        other = found.nadeau_bengio
+        lines.append(f"Nadeau-Bengio interval {other.low:+.2f} to {other.high:+.2f} (sensitivity)")
+    if these.sign_flip_p is not None:
+        lines.append(
+            f"these trained networks only: sign-flip p {these.sign_flip_p:.4f}, Wilcoxon p "
+            f"{these.wilcoxon_p:.4f}, equivalence within the margin p {these.ttost_p:.4f}"
+        )
+    if found.better:
+        lines.append("P(better in a patient) {:.2f}, {:.2f} to {:.2f}".format(*found.better))
+    if found.false_claim is not None:
+        lines.append(f"probability that a claim of a gain is false: {found.false_claim:.3f}")
+    if found.smallest_detectable is not None:
+        lines.append(
+            f"least difference that this design would find: {found.smallest_detectable:.2f} {unit}"
+        )
+    if word == DEMONSTRATION:
+        lines.append(f"preset {pair.preset} is a demonstration: no verdict")
+    return [*lines, *(f"note: {note}" for note in found.notes)]

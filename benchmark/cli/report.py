@@ -1,0 +1,88 @@
+"""`bench report`: a suite as one page, with its tables and figures as files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.options import add_common
+
+if TYPE_CHECKING:
+    from benchmark.reporting.report import Report
+
+HELP = "one page with tables, figures and the verdict of a suite"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--suite", metavar="NAME", help="default: main, else the suite that was written to last"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: reports/SUITE in the workspace"
+    )
+    parser.add_argument(
+        "--skip-hard-cases", action="store_true",
+        help="measure nothing from images; what was measured before is shown",
+    )  # fmt: skip
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report; returns 0. Raises `BadInput`."""
+    from benchmark.cli.session import reading_bench, say
+    from benchmark.reporting.page import check_place, write_report
+    from benchmark.reporting.reading.groups import choose_suite
+    from benchmark.reporting.report import make_report
+    from benchmark.running.registry import load_registry
+    from benchmark.store.plans import Plans, post_hoc
+
+    bench = reading_bench(args)
+    suite = choose_suite(bench.ledger, args.suite)
+    out = args.out or args.root / "reports" / suite
+    check_place(out)
+    versions = Plans(bench.ledger.folder).versions(suite)
+    report = make_report(
+        bench,
+        suite,
+        load_registry().rows,
+        planned=versions[-1].plan if versions else None,
+        post_hoc=post_hoc(versions),
+        measuring=not args.skip_hard_cases,
+        say=say,
+    )
+    write_report(report, out)
+    if args.json:
+        print(json.dumps(_value(report), indent=1))
+    else:
+        _print(report, out)
+    return 0
+
+
+def _value(report: Report) -> dict[str, Any]:
+    chapters = [part.chapter for part in report.parts]
+    organs = {organ for chapter in chapters for organ in chapter.scores.organs}
+    shown = {*organs, "mean", "headline"}
+    return {
+        "table": [asdict(x) for c in chapters for x in c.lines if x.organ in shown],
+        "incomplete": [asdict(cell) for cell in report.missing],
+        "trained": 0,
+        "reused": len({key for chapter in chapters for key in chapter.trainings}),
+        "resumed": [],
+    }
+
+
+def _print(report: Report, out: Path) -> None:
+    for part in report.parts:
+        for sentence in part.chapter.analysis.verdict.sentences:
+            print(sentence)
+        for line in part.incomplete:
+            print(f"INCOMPLETE: {line}")
+        if part.demonstration:
+            print(f"{part.title}: {part.demonstration}")
+    print(report.overall)
+    print(f"the report is {out / 'index.html'}", file=sys.stderr)

@@ -1,0 +1,212 @@
+"""`bench suite`: rows x data sets x folds x seeds, trained once each, by several workers."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.options import add_common, add_hardware, numbers
+from benchmark.errors import BadInput
+
+if TYPE_CHECKING:
+    from benchmark.cli.board import Board
+    from benchmark.data.library import DataSet
+    from benchmark.running.bench import Bench
+    from benchmark.running.cells import Cell
+    from benchmark.running.local import Local
+    from benchmark.running.resolve import Setting
+    from benchmark.running.tasks import Work
+
+HELP = "compare rows over data sets, folds and seeds: bench suite --rows table1"
+MOST_WORKERS = 8
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--name", default="main", metavar="NAME", help="the suite (default: main)")
+    parser.add_argument(
+        "--rows", default="table1", metavar="table1|controls|all|NAME,...",
+        help="see bench methods (default: table1)",
+    )  # fmt: skip
+    parser.add_argument("--datasets", default="phantom", metavar="NAME,...")
+    parser.add_argument("--preset", default="quick", metavar="quick|lite|paper")
+    parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
+    parser.add_argument(
+        "--seeds", type=numbers, metavar="0,1,...",
+        help="default: 0,1,2 for a preset that may give a verdict, else 0",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
+        help="ground.NAME, or a hyper-parameter for every row that has it; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, metavar="N",
+        help="processes (default: one a GPU; on a CPU as many as cores allow, at most 8)",
+    )  # fmt: skip
+    add_hardware(parser)
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, default=30.0, metavar="N",
+        help="a training saves itself every N seconds (default 30)",
+    )  # fmt: skip
+    parser.add_argument("--mlflow", metavar="URI", help="tracking URI, or none (default: local)")
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns 0, or 1 where a cell failed. Raises `BadInput`."""
+    from benchmark.cli.board import board
+    from benchmark.cli.show_suite import show_suite
+    from benchmark.cli.suite_mirror import suite_mirror
+    from benchmark.running.conduct import Conductor
+    from benchmark.running.standing import standing
+
+    settings, overrides = _settings(args)
+    with ExitStack() as stack:
+        view = stack.enter_context(board())
+        bench, datasets = _open(args, view)
+        executor = _executor(args, settings)
+        stack.callback(executor.close)
+        work = _plan(args, bench, settings, datasets, overrides, executor)
+        _say_plan(work, len(executor.settings), view)
+        view.expect(work, len(executor.settings))
+        audience = stack.enter_context(suite_mirror(args, bench, view))
+        with bench.stop.listening():
+            entries = Conductor(work=work, executor=executor, bench=bench, audience=audience).run()
+        audience.rows_done(args.name)
+    bench.tally.reused += work.reused
+    show_suite(bench, standing(bench, args.name), as_json=args.json)
+    return 0 if all(entry.state == "done" for entry in entries) else 1
+
+
+def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
+    """Read rows and values; touches no disk, so that what is wrong leaves nothing behind."""
+    from benchmark.running.overrides import parse
+    from benchmark.running.registry import load_registry
+    from benchmark.running.suites import check_suite_name, rows_named, settings_of
+
+    check_suite_name(args.name)
+    if args.workers is not None and args.workers < 1:
+        raise BadInput(f"--workers {args.workers}: give at least 1")
+    if not args.checkpoint_seconds >= 0:
+        raise BadInput(f"--checkpoint-seconds {args.checkpoint_seconds}: give 0 or more")
+    registry, overrides = load_registry(), parse(args.overrides)
+    rows = rows_named(registry, args.rows)
+    return settings_of(registry, rows, args.preset, overrides), overrides
+
+
+def _open(args: argparse.Namespace, view: Board) -> tuple[Bench, list[DataSet]]:
+    from benchmark.cli.session import say
+    from benchmark.data.library import open_dataset
+    from benchmark.running.bench import Silent, open_bench
+    from benchmark.training.precision import hardware
+
+    class Warns(Silent):
+        def warn(self, text: str) -> None:
+            view.warn(text)
+
+    names = list(dict.fromkeys(name.strip() for name in args.datasets.split(",")))
+    if not all(names):
+        raise BadInput("--datasets: no data set; give names with commas (bench data list)")
+    chosen = hardware(args.device, args.precision)
+    bench = open_bench(args.root, chosen, Warns(), checkpoint_seconds=args.checkpoint_seconds)
+    return bench, [open_dataset(args.root, name, say=say) for name in names]
+
+
+def _executor(args: argparse.Namespace, settings: list[Setting]) -> Local:
+    """The workers that the options ask for: one a GPU, or N on the CPU with their share of the
+    cores."""
+    from benchmark.cli.session import cores, threads_for
+    from benchmark.running.local import Local, settings_for
+    from benchmark.running.worker import Settings
+
+    devices, size = _devices(args.device), settings[0].ground.size
+    on_cpu = devices == ["cpu"]
+    default = min(MOST_WORKERS, cores() // threads_for(size)) if on_cpu else len(devices)
+    workers = args.workers or default
+    threads = threads_for(size, workers) if args.threads is None else args.threads
+    if threads < 1:
+        raise BadInput(f"--threads {threads}: give at least 1")
+    shared = Settings(
+        root=args.root,
+        suite=args.name,
+        device="",
+        precision=args.precision,
+        threads=threads,
+        checkpoint_seconds=args.checkpoint_seconds,
+        log=args.root / "logs" / f"suite-{args.name}",
+    )
+    return Local(settings=settings_for(shared, workers, devices))
+
+
+def _devices(name: str) -> list[str]:
+    """`auto` and `cuda` are all GPUs that are there; the name was checked before."""
+    import torch
+
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["cpu" if name == "auto" else name]
+
+
+def _plan(
+    args: argparse.Namespace,
+    bench: Bench,
+    settings: list[Setting],
+    datasets: list[DataSet],
+    overrides: dict[str, Any],
+    executor: Local,
+) -> Work:
+    """Write the suite's plan down, before its first result; then see what is to be done."""
+    from benchmark.cli.options import folds_of
+    from benchmark.running.standing import count_results
+    from benchmark.running.suites import suite_cells, suite_plan
+    from benchmark.running.tasks import work_of
+    from benchmark.store.plans import Plans
+
+    cells: list[Cell] = suite_cells(settings, datasets, folds_of(args), _seeds(args))
+    plan = suite_plan(settings, cells, args.preset, overrides)
+    Plans(bench.ledger.folder).record(
+        args.name, plan, lambda whole: count_results(bench, cells, whole, args.name)
+    )
+    executor.start()  # the workers load while the costs are counted
+    return work_of(cells, bench, args.name, _seconds(cells, bench))
+
+
+def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:
+    """What trainings will take, by key. A row whose cost cannot be counted is for its worker to
+    fail with, not for the whole suite."""
+    from benchmark.running.cost import planned
+
+    try:
+        nodes, probes = planned(cells, bench)
+    except BadInput:
+        raise
+    except Exception as error:
+        name = type(error).__name__
+        bench.watcher.warn(f"the costs cannot be estimated ({name}: {error})")
+        return {}
+    return {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
+
+
+def _seeds(args: argparse.Namespace) -> list[int]:
+    """Three seeds are the fewest that give a p; a demonstration has no verdict to give."""
+    from benchmark.plan.analysis import AnalysisPlan
+    from benchmark.plan.presets import preset_named
+
+    plan = AnalysisPlan()
+    chosen = list(plan.seeds) if preset_named(args.preset).verdict else [0]
+    return chosen if args.seeds is None else list(args.seeds)
+
+
+def _say_plan(work: Work, workers: int, view: Board) -> None:
+    """Print what is stored, what is left, and how long it will take."""
+    from benchmark.cli.progress import duration
+
+    left = work.graph.left
+    trainings = [task for task in left if not task.scores]
+    seconds = sum(task.seconds for task in left) / workers
+    view.print(
+        f"{len(work.entries)} cells, {len(work.cached)} of them done; {len(trainings)} trainings "
+        f"to do, {len(work.reused)} in the store; about {duration(seconds)} with {workers} "
+        f"worker{'s' if workers > 1 else ''}"
+    )

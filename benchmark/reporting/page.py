@@ -1,0 +1,198 @@
+"""A report as files: one HTML page, Markdown, LaTeX, CSV, and the figures.
+
+index.html                    everything, in one file, without network or script
+report.md                     the same for reading in a repository
+tables/NAME.csv|.tex          each table; scores.csv has every number at full precision
+figures/NAME.png|.svg
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmark.errors import BadInput
+from benchmark.files.atomic import commit_folder
+from benchmark.reporting.figures.style import Picture
+from benchmark.reporting.report import Part, Report
+from benchmark.reporting.sheets.provenance import KEYS, keys_of
+from benchmark.reporting.sheets.sheet import Sheet, csv_text
+from benchmark.reporting.tables import Line
+
+MARKER = "index.html"
+NUMBER = re.compile(r"[-+<]? ?[0-9(].*|-")
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "<": r"$<$", ">": r"$>$",
+}  # fmt: skip
+
+
+def write_report(report: Report, out: Path) -> None:
+    """Write the report as the folder `out`, which appears whole or not at all; an older report
+    there is replaced. Raises `BadInput` where it cannot be written or holds anything else."""
+    check_place(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(mkdtemp(prefix=f".old-{out.name}-", dir=out.parent)) / "old"
+        try:
+            _replace(report, out, aside)
+        finally:
+            if aside.exists() and not out.exists():
+                aside.rename(out)
+            shutil.rmtree(aside.parent, ignore_errors=True)
+    except OSError as error:
+        raise BadInput(
+            f"the report cannot be written to {out} ({error.strerror or error}): choose another "
+            "folder with --out"
+        ) from error
+
+
+def _replace(report: Report, out: Path, aside: Path) -> None:
+    """Write beside `out`, and move an older report away only when the new one is whole."""
+    fresh = aside.parent / "new"
+    with commit_folder(fresh) as folder:
+        _write(report, folder)
+    if out.exists():
+        out.rename(aside)
+    fresh.rename(out)
+
+
+def check_place(out: Path) -> None:
+    """Raise `BadInput` where `out` is not empty and no report, or cannot be written: better now
+    than after all the work."""
+    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
+        raise BadInput(f"{out} holds something that is no report: choose another folder with --out")
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is a file: choose a folder with --out")
+
+
+def _write(report: Report, folder: Path) -> None:
+    for name, content in texts_of(report).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8", newline="\n")
+    (folder / "figures").mkdir(exist_ok=True)
+    for part in report.parts:
+        for picture in part.pictures.values():
+            (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+            (folder / "figures" / f"{picture.name}.svg").write_bytes(picture.svg)
+
+
+def texts_of(report: Report) -> dict[str, str]:
+    """Return every text file by its path: the same texts for the same ledger."""
+    texts = {
+        MARKER: html_of(report),
+        "report.md": _environment().get_template("report.md.j2").render(report=report),
+        "tables/scores.csv": _scores(report),
+        "tables/keys.csv": csv_text(KEYS, keys_of(part.chapter for part in report.parts)),
+        "tables/mean-gain.csv": csv_text(report.gains.columns, report.gains.rows),
+    }
+    for part in report.parts:
+        for sheet in part.sheets.values():
+            stem = f"tables/{part.chapter.name}-{sheet.name}"
+            texts[f"{stem}.csv"] = csv_text(sheet.columns, sheet.rows)
+            texts[f"{stem}.tex"] = latex_of(sheet)
+    return texts
+
+
+def html_of(report: Report) -> str:
+    """Return the page."""
+    return _environment().get_template("page.html.j2").render(report=report)
+
+
+def latex_of(sheet: Sheet) -> str:
+    """Return a table for LaTeX with the package booktabs."""
+    return _environment().get_template("table.tex.j2").render(sheet=sheet)
+
+
+def _scores(report: Report) -> str:
+    names = [item.name for item in fields(Line)]
+    lines = [line for part in report.parts for line in part.chapter.lines]
+    return csv_text(names, (_line(line) for line in lines))
+
+
+def _line(line: Line) -> list[object]:
+    return ["" if value is None else _number(value) for value in asdict(line).values()]
+
+
+def _number(value: object) -> object:
+    """Ten digits: sums in another order do not show."""
+    return f"{value:.10g}" if isinstance(value, float) else value
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("benchmark.reporting", "templates"),
+        autoescape=lambda name: bool(name) and ".html" in str(name),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "latex": _latex,
+        "cell": _markdown_cell,
+        "numeric": lambda text: bool(NUMBER.fullmatch(text)),
+        "data_uri": _data_uri,
+        "anchor": lambda text: re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-"),
+    }
+    environment.globals["sections"] = _sections
+    return environment
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX.get(letter, letter) for letter in text)
+
+
+def _markdown_cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _data_uri(picture: Picture) -> Markup:
+    """The figure inside the page: as an image, so that no id of one meets that of another."""
+    coded = base64.b64encode(picture.svg).decode("ascii")
+    return Markup("data:image/svg+xml;base64,") + coded
+
+
+SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("Scores", ("table1", "beyond"), ("forest", "patients")),
+    ("Ablation", ("ablation",), ()),
+    ("Controls", ("controls",), ("forest-controls",)),
+    ("Claims and readings", ("claims", "readings"), ("readings",)),
+    ("Does the comparison work?", ("checks",), ()),
+    ("Ranks", ("ranks",), ("ranks",)),
+    ("Patients", (), ("qualitative",)),
+    ("Hard cases", ("hard-cases",), ("hard-cases",)),
+    ("GT gap and teacher", ("diagnostics",), ("gt-gap",)),
+    ("Organs", ("organ-",), ()),
+    ("Every comparison", ("comparisons",), ()),
+    ("Training curves", (), ("curves",)),
+    ("Cost", ("cost",), ()),
+    ("Provenance", ("provenance", "flags", "missing"), ()),
+)
+"""The page's order: a heading, its tables (a name that ends in "-" stands for all that start so),
+its figures."""
+
+
+def _sections(part: Part) -> Iterable[tuple[str, list[Sheet], list[Picture]]]:
+    for title, names, figures in SECTIONS:
+        sheets = [
+            sheet
+            for wanted in names
+            for name, sheet in part.sheets.items()
+            if name == wanted or (wanted.endswith("-") and name.startswith(wanted))
+        ]
+        pictures = [part.pictures[name] for name in figures if name in part.pictures]
+        if sheets or pictures:
+            yield title, sheets, pictures

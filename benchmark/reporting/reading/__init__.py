@@ -1,0 +1,1 @@
+"""What a report reads: cells of the ledger, rows in bulk, records of trainings, probes."""

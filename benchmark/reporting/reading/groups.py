@@ -1,0 +1,181 @@
+"""The cells of a suite in groups that may share a table: one data set, one preset, one split."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from benchmark.errors import BadInput
+from benchmark.plan.nodes import Row
+from benchmark.plan.suite import SuitePlan
+from benchmark.reporting.registry_page import grouped
+from benchmark.running.resolve import label
+from benchmark.running.standing import MAIN, short
+from benchmark.store.ledger import Entry, Ledger
+
+SCALE = ("ground.", "ct.", "gt.", "shape.", "schedule.")
+"""What a preset may change, hence what all rows of a comparison may share as an override."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group:
+    """Cells that share tables. `cells` holds the entries of each row, by its name in tables.
+
+    `common` are the overrides that every row shares: the suite's own, and those of scale (width,
+    epochs, grid...). They are left out of the rows' names and printed once. `kinds` is the
+    registry's group of each row (paper, beyond, controls), "other" where it has overrides of its
+    own or is not registered. `plan` is what was planned, None for what `bench run` filled.
+    """
+
+    suite: str
+    dataset: str
+    preset: str
+    split: str
+    common: Mapping[str, Any]
+    cells: Mapping[str, tuple[Entry, ...]]
+    kinds: Mapping[str, str]
+    plan: SuitePlan | None = None
+
+    @cached_property
+    def rows(self) -> tuple[str, ...]:
+        """The names of all rows, in the order of tables."""
+        return tuple(self.cells)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All cells."""
+        return tuple(entry for members in self.cells.values() for entry in members)
+
+    @cached_property
+    def folds(self) -> tuple[int, ...]:
+        """The folds in which any row was run, or should be."""
+        planned = self.plan.folds if self.plan else ()
+        return tuple(sorted({*planned, *(entry.fold for entry in self.entries)}))
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds with which any row was run, or should be."""
+        planned = self.plan.seeds if self.plan else ()
+        return tuple(sorted({*planned, *(entry.seed for entry in self.entries)}))
+
+    @cached_property
+    def unstarted(self) -> tuple[str, ...]:
+        """The planned rows without a single cell."""
+        named = [short(label) for label in self.plan.labels] if self.plan else []
+        return tuple(row for row in named if row not in self.cells)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the rows are not what their preset says; the ground may be another."""
+        return any(not name.startswith("ground.") for name in self.common)
+
+    def of_kind(self, *kinds: str) -> tuple[str, ...]:
+        """Return the rows of these groups of the registry, their earlier stages too."""
+        return tuple(row for row in self.rows if self.kinds[row] in kinds)
+
+
+def choose_suite(ledger: Ledger, name: str | None) -> str:
+    """Return the suite to report: `name`, else `main`, else the one that was written to last.
+
+    Raises `BadInput` for one that is not there, and where nothing has been run."""
+    files = [path for path in ledger.folder.glob("*/*.json") if not path.name.startswith(".")]
+    newest: dict[str, float] = {}
+    for path in files:
+        suite = path.parent.name
+        newest[suite] = max(newest.get(suite, 0.0), path.stat().st_mtime)
+    if not newest:
+        raise BadInput(
+            "no rows yet: nothing has been run in this workspace; bench run --method fsm"
+        )
+    if name is None:
+        first = [MAIN] if MAIN in newest else []
+        return [*first, max(sorted(newest), key=lambda suite: newest[suite])][0]
+    if name not in newest:
+        raise BadInput(f"no suite {name!r}: the suites here are {', '.join(sorted(newest))}")
+    return name
+
+
+def groups_of(
+    entries: Iterable[Entry], registry: Mapping[str, Row], plan: SuitePlan | None = None
+) -> list[Group]:
+    """Return the groups of a suite's test cells. Raises `BadInput` where rows of one data set and
+    preset come from different splits: their patients cannot be compared."""
+    found: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.part == "test":
+            found[entry.dataset, entry.preset].append(entry)
+    return [
+        _group(members, registry, plan if plan and plan.preset == preset else None)
+        for (_, preset), members in sorted(found.items())
+    ]
+
+
+def _group(members: list[Entry], registry: Mapping[str, Row], plan: SuitePlan | None) -> Group:
+    first = members[0]
+    splits = sorted({entry.split for entry in members})
+    if len(splits) > 1:
+        rows = {s: sorted({e.label for e in members if e.split == s}) for s in splits}
+        told = "; ".join(f"{s[:8]}: {', '.join(rows[s][:4])}" for s in splits)
+        raise BadInput(
+            f"the rows on {first.dataset} (preset {first.preset}) were tested on different splits "
+            f"({told}): the data set changed; run the older rows again, or name another suite"
+        )
+    common = common_overrides(members, plan.overrides if plan else {})
+    named: dict[str, list[Entry]] = defaultdict(list)
+    for entry in members:
+        named[_name(entry, common)].append(entry)
+    order = _order(named, registry)
+    return Group(
+        suite=first.suite,
+        dataset=first.dataset,
+        preset=first.preset,
+        split=first.split,
+        common=common,
+        cells={row: tuple(named[row]) for row in order},
+        kinds={row: _kind(row, registry) for row in order},
+        plan=plan if plan and first.dataset in plan.splits else None,
+    )
+
+
+def common_overrides(members: Sequence[Entry], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the overrides of scale, and of those that a suite gave all its rows (`shared`), that
+    hold for every cell that has such a value at all."""
+    asked = {
+        name: value
+        for entry in members
+        for name, value in entry.overrides.items()
+        if name.startswith(SCALE) or name in shared
+    }
+    common = {}
+    for name, value in sorted(asked.items()):
+        texts = {entry.params[name] for entry in members if name in entry.params}
+        if len(texts) == 1 and all(name in e.overrides for e in members if name in e.params):
+            common[name] = value
+    return common
+
+
+def _name(entry: Entry, common: Mapping[str, Any]) -> str:
+    own = {name: value for name, value in entry.overrides.items() if name not in common}
+    row, at, stage = entry.row.partition("@")
+    return label(row, own) + at + stage
+
+
+def _kind(name: str, registry: Mapping[str, Row]) -> str:
+    row = registry.get(name.partition("@")[0])
+    return row.group if row else "other"
+
+
+def _order(names: Iterable[str], registry: Mapping[str, Row]) -> list[str]:
+    """The registry's order; a row with overrides behind its own row, an earlier stage behind it."""
+    known = [name for _, members in grouped(registry) for name in members]
+    place = {name: number for number, name in enumerate(known)}
+
+    def key(name: str) -> tuple[int, bool, str, bool]:
+        whole, _, stage = name.partition("@")
+        base = whole.partition("[")[0]
+        return place.get(base, len(place)), whole != base, whole, bool(stage)
+
+    return sorted(names, key=key)

@@ -1,0 +1,199 @@
+"""What is measured from images, truths and label maps, and kept beside the rows.
+
+    results/KEY/hard1-EVALUATION     hard-case metrics of every row
+    results/KEY/moved1-EVALUATION    the baseline's label maps moved by 5 mm: known to be worse
+    results/TRUTH/truth1             the ground truth scored against itself
+
+Each is measured once, like any evaluation, and `bench store gc` may drop it. Raise a number with
+any change of what it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.data.library import DataSet
+from benchmark.data.volume import Volume
+from benchmark.files.source import source_fingerprint
+from benchmark.plan.keys import digest
+from benchmark.reporting.reading.bulk import Pair, read_rows
+from benchmark.reporting.reading.suite import Scores, joined
+from benchmark.running.bench import Bench
+from benchmark.scoring.cases import SCORING_VERSION, Score, score_case
+from benchmark.scoring.hard_cases import HardCase, hard_case, score_prepared
+from benchmark.scoring.overlap import dice_percent
+from benchmark.store.ledger import Entry
+from benchmark.store.results import ResultRow, Results
+
+HARD, MOVED, TRUTH = "hard1", "moved1", "truth1"
+MOVED_MM = 5.0
+WRITERS = 8
+Label = NDArray[np.uint8]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Cases of one fold whose label maps lie at `of`, to be measured into `into`."""
+
+    kind: str
+    of: Pair
+    into: Pair
+    fold: int
+    seed: int
+
+
+def measured_pair(kind: str, entry: Entry) -> Pair:
+    """Return where a measurement of a cell lies."""
+    return entry.key, f"{kind}-{entry.evaluation}"
+
+
+def truth_pair(dataset: DataSet) -> Pair:
+    """Return where the truth's scores against itself lie."""
+    return digest(["truth", dataset.fingerprint, SCORING_VERSION]), TRUTH
+
+
+def measure(scores: Scores, bench: Bench, baseline: str, say: Say) -> None:
+    """Measure what is not kept yet; nothing where the data set is not in the workspace."""
+    if scores.dataset is None:
+        return
+    tasks = _tasks(scores, baseline)
+    there = read_rows(bench.results, [task.into for task in tasks])
+    due = [task for task in tasks if task.into in there.damaged]
+    if due:
+        say(f"measuring hard cases and controls of {len(due)} evaluations, once")
+    for fold in sorted({task.fold for task in due}):
+        _measure_fold([task for task in due if task.fold == fold], scores, bench)
+    truth = truth_pair(scores.dataset)
+    if read_rows(bench.results, [truth]).damaged:
+        _commit(bench.results, truth, _truth_rows(scores.dataset))
+
+
+def measured_frame(scores: Scores, bench: Bench, kind: str) -> pd.DataFrame:
+    """Return the rows of a kind that are kept: columns as `Scores.frame`."""
+    rows = read_rows(bench.results, [measured_pair(kind, e) for e in scores.group.entries])
+    return joined(scores.group, rows, lambda e: [measured_pair(kind, e)], scores.numbers)
+
+
+def truth_frame(scores: Scores, bench: Bench) -> pd.DataFrame:
+    """Return the truth's scores against itself, the tested patients' alone; empty where they
+    were not measured."""
+    pairs = [truth_pair(scores.dataset)] if scores.dataset else []
+    frame = read_rows(bench.results, pairs).frame
+    frame["case"] = frame["case"].astype(str).map(scores.numbers)
+    tested = {patient.case for patient in scores.patients}
+    return frame[frame["case"].isin(tested)].assign(seed=0)
+
+
+def _tasks(scores: Scores, baseline: str) -> list[Task]:
+    damaged = {(m.row, m.fold, m.seed) for m in scores.missing}
+    tasks: dict[Pair, Task] = {}
+    for row, members in scores.group.cells.items():
+        for entry in members:
+            if (row, entry.fold, entry.seed) in damaged:
+                continue
+            for kind in (HARD, MOVED) if row == baseline else (HARD,):
+                into = measured_pair(kind, entry)
+                of = (entry.key, entry.evaluation)
+                tasks[into] = Task(kind=kind, of=of, into=into, fold=entry.fold, seed=entry.seed)
+    return list(tasks.values())
+
+
+def _measure_fold(tasks: list[Task], scores: Scores, bench: Bench) -> None:
+    """Every case is loaded and prepared once for all rows."""
+    assert scores.dataset is not None
+    tasks = [t for t in tasks if (bench.results.path(*t.of) / "labels.npz").is_file()]
+    rows: dict[Pair, list[ResultRow]] = {task.into: [] for task in tasks}
+    names = {number: name for name, number in scores.numbers.items()}
+    cases = [names[p.case] for p in scores.patients if p.fold == tasks[0].fold] if tasks else []
+    for case in cases:
+        volume = scores.dataset.load(case)
+        prepared = _prepared(volume, scores.dataset.organs)
+        for task in tasks:
+            predicted = bench.results.labels(*task.of, case)
+            found = (
+                score_prepared(prepared, predicted)
+                if task.kind == HARD
+                else _moved_scores(volume, predicted, scores.dataset.organs)
+            )
+            rows[task.into] += _rows(found, task.into[0], case, task.fold, task.seed)
+    with ThreadPoolExecutor(WRITERS) as pool:  # a commit waits for the disk, not for us
+        list(pool.map(lambda item: _commit(bench.results, *item), rows.items()))
+
+
+def _prepared(volume: Volume, organs: tuple[str, ...]) -> HardCase:
+    return hard_case(
+        volume.image,
+        volume.label,
+        spacing_mm=volume.geometry.spacing_mm,
+        organs=organs,
+        annotated=volume.annotated,
+    )
+
+
+def _moved_scores(volume: Volume, predicted: Label, organs: tuple[str, ...]) -> list[Score]:
+    """DSC of the label map moved to the patient's left."""
+    voxels = max(1, round(MOVED_MM / volume.geometry.spacing_mm[2]))
+    moved = np.zeros_like(predicted)
+    moved[..., voxels:] = predicted[..., :-voxels]
+    scores = []
+    for k, organ in enumerate(organs):
+        truth = volume.label == k + 1
+        if organ in volume.annotated and truth.any():
+            scores.append(
+                Score(
+                    organ=organ,
+                    state="overlap" if (moved == k + 1).any() else "missed",
+                    metric="dsc",
+                    value=dice_percent(truth, moved == k + 1),
+                    unit="percent",
+                    n_voxels_true=int(truth.sum()),
+                )
+            )
+    return scores
+
+
+def _truth_rows(dataset: DataSet) -> list[ResultRow]:
+    key, rows = truth_pair(dataset)[0], []
+    for case in dataset.cases:
+        label = dataset.label(case.name)
+        found = score_case(
+            label,
+            label,
+            spacing_mm=case.geometry.spacing_mm,
+            organs=dataset.organs,
+            annotated=case.annotated,
+        )
+        rows += _rows(found, key, case.name, 0, 0)
+    return rows
+
+
+def _rows(found: Iterable[Score], key: str, case: str, fold: int, seed: int) -> list[ResultRow]:
+    return [
+        ResultRow(
+            key=key,
+            seed=seed,
+            fold=fold,
+            case=case,
+            organ=score.organ,
+            state=score.state,
+            metric=score.metric,
+            value=score.value,
+            unit=score.unit,
+            n_voxels_true=score.n_voxels_true,
+            code=source_fingerprint(),
+        )
+        for score in found
+    ]
+
+
+def _commit(results: Results, pair: Pair, rows: list[ResultRow]) -> None:
+    with results.lock(*pair):
+        if not results.whole(*pair):
+            results.commit(*pair, rows, {})

@@ -1,0 +1,235 @@
+"""The whole report of a suite: what it says, and the folder that it is written to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from benchmark.errors import BadInput
+from benchmark.plan.analysis import AnalysisPlan, Contrast
+from benchmark.plan.nodes import Row
+from benchmark.plan.presets import PRESETS
+from benchmark.plan.suite import SuitePlan
+from benchmark.reporting.chapter import Chapter, chapter_of
+from benchmark.reporting.figures.all import pictures_of
+from benchmark.reporting.figures.style import Picture
+from benchmark.reporting.reading.groups import groups_of
+from benchmark.reporting.sheets.cost import cost_sheet
+from benchmark.reporting.sheets.diagnostics import diagnostics_sheets
+from benchmark.reporting.sheets.judgement import claims_sheet, judgement_sheets
+from benchmark.reporting.sheets.provenance import provenance_sheets
+from benchmark.reporting.sheets.scores import score_sheets
+from benchmark.reporting.sheets.sheet import Sheet
+from benchmark.reporting.sheets.statistics import statistics_sheets
+from benchmark.reporting.tables import Missing
+from benchmark.running.bench import Bench
+from benchmark.running.standing import fill_command
+from benchmark.scoring.claims import mean_gain
+from benchmark.scoring.comparison import Comparison
+from benchmark.scoring.statistics.layout import Incomplete
+from benchmark.scoring.verdict import overall
+
+MOST_NAMED = 12  # missing cells that are named in a sentence; all are in the table
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """A chapter as it is shown: sentences, tables and figures by their plain names."""
+
+    chapter: Chapter
+    title: str
+    demonstration: str
+    incomplete: tuple[str, ...]
+    sheets: Mapping[str, Sheet]
+    pictures: Mapping[str, Picture]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """A suite's report. `overall` is the sentence over the plan's data sets, `gains` the claims
+    that need all of them."""
+
+    suite: str
+    plan: AnalysisPlan
+    parts: tuple[Part, ...]
+    overall: str
+    gains: Sheet
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """Every cell without rows."""
+        return tuple(cell for part in self.parts for cell in part.chapter.scores.missing)
+
+
+def make_report(
+    bench: Bench,
+    suite: str,
+    registry: Mapping[str, Row],
+    *,
+    planned: SuitePlan | None,
+    post_hoc: str,
+    measuring: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Return the report of a suite: a pure function of ledger, rows, records, label maps and data.
+
+    `planned` is the suite's plan, None where it has none; `post_hoc` is "" or says why its
+    analysis was not planned before its first result. Raises `BadInput` where there are no rows
+    yet, and for rows of mixed splits.
+    """
+    plan = planned.analysis if planned else AnalysisPlan()
+    everything = bench.ledger.entries()
+    entries = [entry for entry in everything if entry.suite == suite]
+    chapters = []
+    for group in groups_of(entries, registry, planned):
+        found = chapter_of(
+            group,
+            bench,
+            registry,
+            ledger=everything,
+            plan=plan,
+            timing=post_hoc,
+            measuring=measuring,
+            say=say,
+        )
+        if found is not None:
+            chapters.append(found)
+    if not chapters:
+        raise BadInput(f"no rows yet: no cell of the suite {suite!r} is done; bench status")
+    return Report(
+        suite=suite,
+        plan=plan,
+        parts=tuple(_part(chapter) for chapter in chapters),
+        overall=_overall(chapters, plan),
+        gains=_gains(chapters, plan),
+    )
+
+
+def _part(chapter: Chapter) -> Part:
+    group = chapter.group
+    preset = PRESETS.get(group.preset)
+    demonstration = ""
+    if preset is None or not preset.verdict:
+        demonstration = f"preset {group.preset}: {preset.about if preset else 'not known here'}"
+    elif group.changed:
+        demonstration = (
+            f"preset {group.preset}, changed by {_shared(group.common)}: demonstration, no verdict"
+        )
+    sheets = [
+        *score_sheets(chapter),
+        *statistics_sheets(chapter),
+        *judgement_sheets(chapter),
+        *diagnostics_sheets(chapter),
+        cost_sheet(chapter),
+        *provenance_sheets(chapter),
+        _missing_sheet(chapter),
+    ]
+    return Part(
+        chapter=chapter,
+        title=f"{group.dataset}, preset {group.preset}",
+        demonstration=demonstration,
+        incomplete=_incomplete(chapter),
+        sheets={sheet.name: sheet for sheet in sheets},
+        pictures=pictures_of(chapter),
+    )
+
+
+def _incomplete(chapter: Chapter) -> tuple[str, ...]:
+    """What is missing, by row, and the folds that no row was run in."""
+    lines = []
+    if chapter.scores.absent_folds:
+        folds = ", ".join(map(str, chapter.scores.absent_folds))
+        lines.append(f"No row was run in fold {folds}: their patients are in no number here.")
+    by_row: dict[str, list[Missing]] = {}
+    for cell in chapter.scores.missing:
+        by_row.setdefault(cell.row, []).append(cell)
+    for row, cells in list(by_row.items())[:MOST_NAMED]:
+        named = ", ".join(f"fold {c.fold} seed {c.seed} {c.state}" for c in cells[:MOST_NAMED])
+        more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
+        lines.append(f"{row}: {named}{more}.{_to_fill(row, cells, chapter)}")
+    if len(by_row) > MOST_NAMED:
+        lines.append(f"{len(by_row) - MOST_NAMED} more rows lack cells: see the table of them.")
+    if lines and chapter.group.plan:
+        lines.append(f"To fill it: {fill_command(chapter.group.suite, chapter.group.plan)}")
+    return tuple(lines)
+
+
+def _to_fill(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
+    """How to run a row's missing cells; a planned suite has one command for all of them."""
+    return "" if chapter.group.plan else f" To fill it: {_command(row, cells, chapter)}"
+
+
+def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
+    """The command that runs a row's missing cells."""
+    entry = chapter.group.cells[row][0]
+    folds = ",".join(map(str, sorted({cell.fold for cell in cells})))
+    seeds = ",".join(map(str, sorted({cell.seed for cell in cells})))
+    params = "".join(f" --set {n}={_plain(v)}" for n, v in sorted(entry.overrides.items()))
+    return (
+        f"bench run --method {entry.row.partition('@')[0]} --dataset {entry.dataset} --preset "
+        f"{entry.preset} --folds {folds} --seeds {seeds}{params}"
+    )
+
+
+def _shared(common: Mapping[str, object]) -> str:
+    return ", ".join(f"{n}={_plain(v)}" for n, v in common.items() if not n.startswith("ground."))
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _missing_sheet(chapter: Chapter) -> Sheet:
+    cells = chapter.scores.missing
+    hidden = (str(chapter.bench.root), *chapter.scores.numbers)
+    return Sheet(
+        name="missing",
+        title="Missing cells",
+        columns=("row", "fold", "seed", "state", "why"),
+        rows=tuple(
+            (c.row, str(c.fold), str(c.seed), c.state, _clean(c.error, hidden)) for c in cells
+        ),
+        about="Cells that other rows have, or that were started. With one of them missing a row "
+        "is in no statistic; its means are of what is there.",
+        notes=() if cells else ("None.",),
+        long=len(cells) > MOST_NAMED,
+    )
+
+
+def _clean(text: str, hidden: Sequence[str]) -> str:
+    """The text without the workspace's place and the names of cases."""
+    for name in sorted(hidden, key=len, reverse=True):
+        text = text.replace(name, "...")
+    return text
+
+
+def _overall(chapters: Sequence[Chapter], plan: AnalysisPlan) -> str:
+    """The claim needs every set of the plan, with a preset that may give a verdict."""
+    chosen = {}
+    for chapter in chapters:
+        if chapter.group.dataset not in chosen or chapter.group.preset in plan.presets:
+            chosen[chapter.group.dataset] = chapter.analysis.verdict
+    return overall(chosen, _paper(plan))[1]
+
+
+def _paper(plan: AnalysisPlan) -> AnalysisPlan:
+    """The plan with both of the paper's sets, whichever of them the suite has."""
+    return replace(plan, datasets=AnalysisPlan().datasets)
+
+
+def _gains(chapters: Sequence[Chapter], plan: AnalysisPlan) -> Sheet:
+    """The paper's mean gain over both sets, in each tested metric."""
+    by_preset = sorted({c.group.preset for c in chapters}, key=lambda p: p not in plan.presets)
+    lines = []
+    for metric in plan.metrics:
+        contrast = Contrast(row=plan.subject, reference=plan.baseline, metric=metric.name)
+        compared: dict[str, Comparison | Incomplete] = {
+            chapter.group.dataset: found
+            for chapter in chapters
+            if chapter.group.preset == by_preset[0]
+            and not chapter.scores.absent_folds
+            and (found := chapter.analysis.compared.get(contrast)) is not None
+        }
+        lines.append(mean_gain(compared, metric=metric, preset=by_preset[0], plan=_paper(plan)))
+    return claims_sheet("mean-gain", "Claims over both sets", tuple(lines))

@@ -1,0 +1,145 @@
+"""Tables of scores: the paper's Table 1 with its own numbers beside ours, and organ by organ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.columns import MEAN3, organ_groups
+from benchmark.reporting.sheets.sheet import NOTHING, Sheet, digits_of, number, range_of, spread
+from benchmark.reporting.tables import Line
+from benchmark.scoring.cases import METRIC_UNITS
+from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
+
+PAPER = {IRCADB: "3D-IRCADb", MULTI_ORGAN: "Multi-Organ"}
+SYMBOLS = {"percent": "%", "mm": "mm", "ml": "ml"}
+MEANS = (
+    "Means over patients of the mean over seeds, then over organs; ± is the sd over patients. "
+    "Headline: liver and left kidney. A missed organ counts as DSC 0 and has no ASSD."
+)
+
+
+def score_sheets(chapter: Chapter) -> list[Sheet]:
+    """Return Table 1, the rows that the paper does not have, and a table for each organ."""
+    others = chapter.group.of_kind("beyond", "other")
+    sheets = [_table1(chapter)]
+    if others:
+        sheets.append(_beyond(others, chapter))
+    return [*sheets, *(_organ(organ, chapter) for organ in organ_groups(chapter.scores.organs))]
+
+
+def _table1(chapter: Chapter) -> Sheet:
+    dataset = chapter.group.dataset
+    sets = [dataset] if dataset in PAPER else list(PAPER)
+    body = [
+        (*_scored(row, chapter), *(_printed(row, each) for each in sets))
+        for row in chapter.group.of_kind("paper")
+    ]
+    notes = [_endpoint(chapter)]
+    notes.append(
+        "The paper's columns are what it prints of its own runs on its own data; they are no "
+        "input of any number of ours."
+        + ("" if dataset in PAPER else f" {dataset} is none of its sets.")
+    )
+    notes += [f"{'(*)' if mark == '*' else mark}: {about}." for mark, about in MARKS.items()]
+    return Sheet(
+        name="table1",
+        title="Table 1",
+        columns=(*_columns(chapter), *(f"paper, {PAPER[s]}: DSC / ASSD" for s in sets)),
+        rows=tuple(body),
+        about=f"The paper's rows in its own layout. {MEANS}",
+        notes=tuple(notes),
+    )
+
+
+def _beyond(rows: Sequence[str], chapter: Chapter) -> Sheet:
+    return Sheet(
+        name="beyond",
+        title="Rows beyond the paper",
+        columns=_columns(chapter),
+        rows=tuple(_scored(row, chapter) for row in rows),
+        about=f"Rows that the paper's table does not have. {MEANS}",
+        notes=(_endpoint(chapter),),
+        long=len(rows) > 30,
+    )
+
+
+def _endpoint(chapter: Chapter) -> str:
+    return f"The gain is in the test endpoint: {', '.join(chapter.analysis.organs)}."
+
+
+def _columns(chapter: Chapter) -> tuple[str, ...]:
+    gain = f"DSC gain over {chapter.plan.baseline} (95 %)"
+    scored = ("row", "in the paper", "DSC %", "ASSD mm", "n", "missed", "n ASSD")
+    return (*scored, "right kidney DSC %", "mean3 DSC %", gain)
+
+
+def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
+    index, plan = chapter.index, chapter.plan
+    found = chapter.analysis.comparison(row, plan.baseline, plan.metrics[0].name)
+    return (
+        row,
+        _title(row, chapter),
+        *headline(row, chapter),
+        *(value(index.get((row, "dsc", organ))) for organ in ("right_kidney", MEAN3)),
+        range_of(found.primary) if found else NOTHING,
+    )
+
+
+def headline(row: str, chapter: Chapter) -> tuple[str, str, str, str, str]:
+    """Return a row's DSC and ASSD of the headline organs, n, missed, and n of the ASSD."""
+    dsc, assd = (chapter.index.get((row, metric, "headline")) for metric in ("dsc", "assd"))
+    counts = (str(dsc.n), str(dsc.n_missed)) if dsc else (NOTHING, NOTHING)
+    return value(dsc), value(assd), *counts, str(assd.n) if assd else NOTHING
+
+
+def _organ(organ: str, chapter: Chapter) -> Sheet:
+    """Every metric of one organ, or of a mean over organs, for all rows."""
+    metrics = [metric for metric in METRIC_UNITS if metric != "assd_penalised"]
+    titles = [f"{metric} {SYMBOLS[METRIC_UNITS[metric]]}" for metric in metrics]
+    body = []
+    for row in chapter.group.rows:
+        found = [chapter.index.get((row, metric, organ)) for metric in metrics]
+        dsc, assd = (chapter.index.get((row, metric, organ)) for metric in ("dsc", "assd"))
+        counts = (str(dsc.n), str(dsc.n_missed)) if dsc else (NOTHING, NOTHING)
+        body.append((row, *map(value, found), *counts, str(assd.n) if assd else NOTHING))
+    return Sheet(
+        name=f"organ-{organ.replace('_', '-')}",
+        title=f"Organ: {organ.replace('_', ' ')}",
+        columns=("row", *titles, "n", "missed", "n ASSD"),
+        rows=tuple(body),
+        about="Mean ± sd over patients; ASSD and HD95 drop missed organs, DSC and NSD do not.",
+        long=True,
+    )
+
+
+def value(line: Line | None) -> str:
+    """Return a line's "mean ± sd"."""
+    return NOTHING if line is None else spread(line.mean, line.sd, digits_of(line.metric))
+
+
+def _printed(row: str, dataset: str) -> str:
+    """The paper's pair in its own layout; "(*)" once where both are so marked."""
+    both = [printed_text(row, dataset, metric) for metric in ("dsc", "assd")]
+    return both[0] if len(set(both)) == 1 else " / ".join(both)
+
+
+def printed_text(row: str, dataset: str, metric: str) -> str:
+    """Return what the paper prints of a row, with its mark; "-" where it prints nothing."""
+    found = printed(row, dataset, metric)
+    if found is None:
+        return NOTHING
+    if found.mean is None:
+        return "(*)"
+    cut = found.mark == "?"
+    text = number(found.mean, digits_of(metric))
+    if found.sd is not None:
+        text += f" ± {found.sd:.{1 if cut else digits_of(metric)}f}"
+    return text + ("?" if cut else f" ({found.mark})" if found.mark else "")
+
+
+def _title(row: str, chapter: Chapter) -> str:
+    name, _, stage = row.partition("@")
+    found = chapter.registry.get(name.partition("[")[0])
+    title = (found.table1 or found.title) if found else NOTHING
+    return f"{title}, before stage 3" if stage == "stage2" else title

@@ -1,0 +1,162 @@
+"""Tables of paired differences: the ablation, the controls, every comparison, ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.plan.analysis import Contrast
+from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.sheets.scores import headline
+from benchmark.reporting.sheets.sheet import NOTHING, Sheet, number, range_of, small
+from benchmark.scoring.comparison import Comparison, word_in_family
+from benchmark.scoring.statistics.paired import THESE_NETWORKS
+
+WITHOUT_FSM = "bottleneck-supervised"  # "FSM without FSM" (METHODS.md section 3)
+
+
+def statistics_sheets(chapter: Chapter) -> list[Sheet]:
+    """Return the tables; an ablation or control that was not run is named in a note."""
+    return [_ablation(chapter), _controls(chapter), _comparisons(chapter), _ranks(chapter)]
+
+
+def _ablation(chapter: Chapter) -> Sheet:
+    plan = chapter.plan
+    rows = (plan.baseline, *plan.ablations, WITHOUT_FSM)
+    notes = ("Holm p: the family of the subject against its ablations.",)
+    return _against("ablation", "Ablation", rows, notes, chapter)
+
+
+def _controls(chapter: Chapter) -> Sheet:
+    plan = chapter.plan
+    rows = tuple(dict.fromkeys((*plan.controls, *chapter.group.of_kind("controls"))))
+    notes = (
+        f"The verdict reads {', '.join(plan.controls)}; every one must hold, so they are in no "
+        "Holm family.",
+    )
+    return _against("controls", "Controls", rows, notes, chapter)
+
+
+def _against(
+    name: str, title: str, rows: Sequence[str], notes: tuple[str, ...], chapter: Chapter
+) -> Sheet:
+    """The subject against rows of one kind, in every tested metric."""
+    us, there = chapter.plan.subject, set(chapter.group.rows)
+    gains = [f"{us} over it: {m.name}, {m.unit} (95 %)" for m in chapter.plan.metrics]
+    absent = [row for row in rows if row not in there]
+    chosen = [row for row in dict.fromkeys((us, *rows)) if row in there]
+    return Sheet(
+        name=name,
+        title=title,
+        columns=("row", "what it is", *SCORED, *gains, "word", "Holm p"),
+        rows=tuple(_against_row(row, chapter) for row in chosen),
+        about=f"Paired gain of {us} over each row (positive: {us} is better, for distances too) in "
+        "the test endpoint, with the primary interval. DSC and ASSD: headline organs.",
+        notes=(*([f"Not run: {', '.join(absent)}."] if absent else []), *notes),
+    )
+
+
+SCORED = ("DSC %", "ASSD mm", "n", "missed", "n ASSD")
+
+
+def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
+    plan, name = chapter.plan, row.partition("@")[0]
+    about = chapter.registry[name].about if name in chapter.registry else NOTHING
+    found = [chapter.analysis.comparison(plan.subject, row, m.name) for m in plan.metrics]
+    gains = [range_of(each.primary) if each else NOTHING for each in found]
+    contrast = Contrast(row=plan.subject, reference=row, metric=plan.metrics[0].name)
+    p = small(chapter.analysis.holm(contrast))
+    return (row, about, *headline(row, chapter), *gains, word_of(contrast, chapter), p)
+
+
+def word_of(contrast: Contrast, chapter: Chapter) -> str:
+    """Return a comparison's word, corrected where it is in a family; "-" without one."""
+    analysis = chapter.analysis
+    found = analysis.comparison(contrast.row, contrast.reference, contrast.metric)
+    if found is None:
+        return NOTHING
+    if any(contrast in family.p for family in analysis.adjusted):
+        return word_in_family(found, analysis.holm(contrast), alpha=chapter.plan.alpha)
+    return found.word
+
+
+COMPARISON = (
+    "row against reference", "metric", "gain (95 %)", "word", "p", "Holm p", "Nadeau-Bengio",
+    "P(better)", "false claim", "detectable", "equivalence p", "sign-flip p", "Wilcoxon p",
+    "TOST p", "patients", "seeds",
+)  # fmt: skip
+
+
+def _comparisons(chapter: Chapter) -> Sheet:
+    analysis, body = chapter.analysis, []
+    for contrast, found in analysis.compared.items():
+        if isinstance(found, Comparison):
+            word = word_of(contrast, chapter)
+            body.append(_comparison(found, word, analysis.holm(contrast)))
+    notes = [
+        f"{contrast.row} against {contrast.reference}, {contrast.metric}: {why}."
+        for contrast, why in analysis.why_not.items()
+    ]
+    return Sheet(
+        name="comparisons",
+        title="Every comparison",
+        columns=COMPARISON,
+        rows=tuple(body),
+        about="The gain's interval is the primary one (patient and run as crossed random effects). "
+        "Sign-flip, Wilcoxon and TOST over patients hold for "
+        f"{THESE_NETWORKS}; Nadeau-Bengio is a sensitivity figure.",
+        notes=tuple(notes),
+        long=True,
+    )
+
+
+def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, ...]:
+    gain = range_of(found.primary) if found.primary else f"{found.mean:+z.2f}"
+    better = found.better
+    return (
+        f"{found.row} against {found.reference}",
+        found.metric.name,
+        gain,
+        word,
+        small(found.p),
+        small(holm),
+        range_of(found.nadeau_bengio),
+        NOTHING if better is None else f"{better[0]:.2f} ({better[1]:.2f} to {better[2]:.2f})",
+        small(found.false_claim),
+        number(found.smallest_detectable, 2),
+        small(found.equivalence.p if found.equivalence else None),
+        small(found.these_networks.sign_flip_p),
+        small(found.these_networks.wilcoxon_p),
+        small(found.these_networks.ttost_p),
+        str(found.patients),
+        str(found.seeds),
+    )
+
+
+def _ranks(chapter: Chapter) -> Sheet:
+    analysis, plan = chapter.analysis, chapter.plan
+    ranks = analysis.ranks.ranks if analysis.ranks else ()
+    notes = []
+    if analysis.ranks is None:
+        notes.append("A ranking needs two complete rows.")
+    else:
+        tau = analysis.ranks.kendall_tau
+        notes.append(f"Kendall's tau of the draws with the ranking: {tau:.2f}.")
+    if analysis.fitness is not None:
+        low = analysis.fitness < 1
+        notes.append(
+            f"sd between rows over sd within a row: {analysis.fitness:.2f}"
+            + ("; below 1: this data set cannot rank these rows." if low else ".")
+        )
+    body = [
+        (r.row, f"{r.rank:g}", f"{r.low:g} to {r.high:g}", f"{100 * r.first:.0f} %")
+        for r in sorted(ranks, key=lambda r: (r.rank, r.row))
+    ]
+    return Sheet(
+        name="ranks",
+        title="Ranks",
+        columns=("row", "rank", "95 % of bootstrap draws", "first in"),
+        rows=tuple(body),
+        about=f"Mean {plan.metrics[0].name} of the endpoint, then rank; {plan.draws_rank} draws of "
+        "patients and seeds.",
+        notes=tuple(notes),
+    )

@@ -1,0 +1,233 @@
+"""Two rows of a suite, or two cells by key, paired patient by patient."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from benchmark.errors import BadInput
+from benchmark.plan.analysis import AnalysisPlan, Metric
+from benchmark.reporting.tables import Missing
+from benchmark.running.bench import Bench
+from benchmark.running.standing import NOT_RUN, Standing, short
+from benchmark.scoring.comparison import Comparison, compare
+from benchmark.scoring.statistics.layout import (
+    Incomplete,
+    Patient,
+    RowValues,
+    endpoint_organs,
+    gain,
+    gather,
+)
+from benchmark.store.ledger import Entry
+from benchmark.store.results import ResultRow
+
+KEY = re.compile(r"[0-9a-f]{6,20}")
+Place = tuple[int, int]  # fold, seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a person named: the cells of one row with a result, and those without. Of a key, its
+    one cell."""
+
+    name: str
+    label: str
+    entries: tuple[Entry, ...]
+    missing: tuple[Missing, ...]
+    by_key: bool
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets with a cell, each once."""
+        found = [*(e.dataset for e in self.entries), *(m.dataset for m in self.missing)]
+        return list(dict.fromkeys(found))
+
+    def on(self, dataset: str) -> dict[Place, Entry]:
+        """Return the results on one data set by fold and seed."""
+        return {(e.fold, e.seed): e for e in self.entries if e.dataset == dataset}
+
+    def lacking_on(self, dataset: str) -> dict[Place, Missing]:
+        """Return what is planned on one data set and has no result."""
+        return {(m.fold, m.seed): m for m in self.missing if m.dataset == dataset}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """Two rows on one data set: a comparison a metric, or what is missing for it. `gains` are the
+    patients' mean gains by metric; `organs` those of the endpoint."""
+
+    dataset: str
+    preset: str
+    organs: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    gains: Mapping[str, Mapping[str, float]] | None = None
+    missing: tuple[Missing, ...] = ()
+
+
+def named(
+    suite: Standing, name: str, *, dataset: str | None = None, preset: str | None = None
+) -> Named:
+    """Return the cells of a label (`fsm[xi=1]`), of a row, or of a key's first 6 or more digits.
+
+    Raises `BadInput` where nothing or more than one thing has that name.
+    """
+    done = [e for e in suite.done if dataset in (None, e.dataset) and preset in (None, e.preset)]
+    lost = [m for m in suite.missing if dataset in (None, m.dataset)]
+    labels = list(dict.fromkeys([*(e.label for e in done), *(m.row for m in lost)]))
+    chosen = [x for x in labels if x == name] or [x for x in labels if short(x) == name]
+    by_key = not chosen and bool(KEY.fullmatch(name))
+    if by_key:
+        done = [entry for entry in done if entry.key.startswith(name)][:1]
+        chosen = [entry.label for entry in done]
+    if len(chosen) != 1:
+        raise _no_one(suite, name, chosen, labels)
+    found = [entry for entry in done if entry.label == chosen[0]]
+    if len(presets := sorted({entry.preset for entry in found})) > 1:
+        raise BadInput(f"{name} was run with presets {', '.join(presets)}: choose with --preset")
+    missing = () if by_key else tuple(m for m in lost if m.row == chosen[0])
+    return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
+
+
+def _no_one(suite: Standing, name: str, chosen: list[str], labels: list[str]) -> BadInput:
+    if chosen:
+        return BadInput(f"{name!r} may be {' or '.join(chosen)}: write one of them in full")
+    there = ", ".join(dict.fromkeys(map(short, labels))) or "nothing"
+    return BadInput(f"no row or key {name!r} in suite {suite.name}: it holds {there}")
+
+
+def paired(
+    bench: Bench, first: Named, second: Named, *, plan: AnalysisPlan, metrics: Iterable[Metric]
+) -> list[Paired]:
+    """Return the comparison of two rows on every data set that both were planned for.
+
+    Raises `BadInput` where they share none, and for cells of other patients.
+    """
+    ours, theirs = first.datasets, second.datasets
+    shared = [dataset for dataset in ours if dataset in theirs]
+    if not shared:
+        raise BadInput(f"{first.name} and {second.name} share no data set")
+    return [_on(bench, first, second, dataset, plan, list(metrics)) for dataset in shared]
+
+
+def _on(
+    bench: Bench,
+    first: Named,
+    second: Named,
+    dataset: str,
+    plan: AnalysisPlan,
+    metrics: list[Metric],
+) -> Paired:
+    ours, theirs = first.on(dataset), second.on(dataset)
+    if first.by_key and second.by_key:
+        _check_same_fold(first, second)
+        ours, theirs = ({(fold, 0): e for (fold, _), e in x.items()} for x in (ours, theirs))
+    places = _places(first, second, dataset, ours, theirs)
+    entries = [*ours.values(), *theirs.values()]
+    preset = entries[0].preset if entries else ""
+    if len({entry.preset for entry in entries}) > 1:
+        raise BadInput(f"{first.name} and {second.name} differ in their presets: use --preset")
+    missing = [
+        *_lacking(first, dataset, ours, places),
+        *_lacking(second, dataset, theirs, places),
+    ]
+    if missing:
+        return Paired(dataset=dataset, preset=preset, missing=tuple(missing))
+    rows = [_rows(bench, found, places) for found in (ours, theirs)]
+    patients = _patients([row for found in rows for _, row in found])
+    organs = endpoint_organs(patients, anchor=plan.anchor_organ, share=plan.organ_share)
+    comparisons, gains = [], {}
+    for metric in metrics:
+        a, b = (
+            _values(named.name, found, patients, organs, places, metric)
+            for named, found in zip((first, second), rows, strict=True)
+        )
+        found = compare(a, b, metric=metric, plan=plan)
+        if isinstance(found, Incomplete) or isinstance(a, Incomplete) or isinstance(b, Incomplete):
+            raise BadInput(f"{found.sentence}: `bench store verify` looks for damage")
+        comparisons.append(found)
+        mean_n = gain(a, b, higher_is_better=metric.higher_is_better).mean(axis=1)
+        gains[metric.name] = dict(zip(a.cases, map(float, mean_n), strict=True))
+    return Paired(
+        dataset=dataset,
+        preset=preset,
+        organs=organs,
+        comparisons=tuple(comparisons),
+        gains=gains,
+    )
+
+
+def _check_same_fold(first: Named, second: Named) -> None:
+    (ours,), (theirs,) = first.entries, second.entries
+    if ours.fold != theirs.fold:
+        raise BadInput(
+            f"{first.name} and {second.name} were tested on other patients "
+            f"(fold {ours.fold} and fold {theirs.fold}): they cannot be paired"
+        )
+
+
+def _places(
+    first: Named, second: Named, dataset: str, ours: Iterable[Place], theirs: Iterable[Place]
+) -> list[Place]:
+    """The folds and seeds to compare on: a key's own, else all that either row has or should."""
+    keyed = [x for named, found in ((first, ours), (second, theirs)) if named.by_key for x in found]
+    everything = [*ours, *theirs, *first.lacking_on(dataset), *second.lacking_on(dataset)]
+    return sorted({*(keyed or everything)})
+
+
+def _lacking(
+    named: Named, dataset: str, found: Mapping[Place, Entry], places: list[Place]
+) -> list[Missing]:
+    known = named.lacking_on(dataset)
+    return [
+        known.get((fold, seed))
+        or Missing(dataset=dataset, row=named.label, fold=fold, seed=seed, state=NOT_RUN, error="")
+        for fold, seed in places
+        if (fold, seed) not in found
+    ]
+
+
+def _rows(
+    bench: Bench, found: Mapping[Place, Entry], places: list[Place]
+) -> list[tuple[int, ResultRow]]:
+    """The stored rows with their seed, of the places that are compared."""
+    return [
+        (seed, row)
+        for fold, seed in places
+        for row in bench.results.rows(found[fold, seed].key, found[fold, seed].evaluation)
+    ]
+
+
+def _patients(rows: Iterable[ResultRow]) -> list[Patient]:
+    """Every tested patient with its fold and the organs that its truth holds."""
+    folds: dict[str, int] = {}
+    organs: dict[str, set[str]] = {}
+    for row in rows:
+        folds[row.case] = row.fold
+        organs.setdefault(row.case, set()).update({row.organ} if row.n_voxels_true else ())
+    return [
+        Patient(case=case, fold=folds[case], organs=tuple(sorted(organs[case])))
+        for case in sorted(folds)
+    ]
+
+
+def _values(
+    name: str,
+    rows: list[tuple[int, ResultRow]],
+    patients: list[Patient],
+    organs: tuple[str, ...],
+    places: list[Place],
+    metric: Metric,
+) -> RowValues | Incomplete:
+    chosen = [(seed, row) for seed, row in rows if row.metric == metric.name]
+    return gather(
+        name,
+        patients=patients,
+        organs=organs,
+        seeds=sorted({seed for _, seed in places}),
+        case_k=[row.case for _, row in chosen],
+        organ_k=[row.organ for _, row in chosen],
+        seed_k=[seed for seed, _ in chosen],
+        value_k=[row.value for _, row in chosen],
+    )

@@ -1,0 +1,145 @@
+"""How far a suite is: a pure pass over its plan, the ledger and the results."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from benchmark.errors import BadInput
+from benchmark.plan.suite import Planned, SuitePlan
+from benchmark.reporting.tables import Missing
+from benchmark.running.bench import Bench
+from benchmark.running.cells import Cell
+from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.store.plans import Plans, post_hoc
+
+MAIN = "main"  # the suite that `bench suite` fills without --name
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far a suite is: its planned cells with a result, those without, and "" or "post hoc".
+
+    `plan` is None for a suite that was never planned (what `bench run` filled): then all its
+    cells count as planned.
+    """
+
+    name: str
+    plan: SuitePlan | None
+    done: tuple[Entry, ...]
+    missing: tuple[Missing, ...]
+    post_hoc: str
+
+    def complete(self) -> list[Entry]:
+        """Return the results of the labels and data sets that lack none: what a table may show.
+        A label with a missing cell has no line, never a smaller n."""
+        lacking = {(cell.dataset, cell.row) for cell in self.missing}
+        return [entry for entry in self.done if (entry.dataset, entry.label) not in lacking]
+
+
+def standing(bench: Bench, name: str) -> Standing:
+    """Return how far a suite is. A pure pass over ledger and results.
+
+    Raises `BadInput` where its cells of one data set come from more than one split.
+    """
+    plans = Plans(bench.ledger.folder)
+    versions = plans.versions(name)
+    plan = versions[-1].plan if versions else None
+    entries = [entry for entry in bench.ledger.entries(name) if entry.part == "test"]
+    if plan is None:
+        check_one_split(entries, name)
+        wanted: dict[Planned, Entry | None] = {_place(entry): entry for entry in entries}
+    else:
+        there = {_place(entry): entry for entry in entries if entry.preset == plan.preset}
+        check_one_split(there.values(), name, plan.splits)
+        wanted = {cell: there.get(cell) for cell in plan.cells()}
+    done = {cell: entry for cell, entry in wanted.items() if entry and _has_result(bench, entry)}
+    return Standing(
+        name=name,
+        plan=plan,
+        done=tuple(replace(entry, state="done") for entry in done.values()),
+        missing=tuple(_missing(c, e) for c, e in wanted.items() if c not in done),
+        post_hoc=post_hoc(versions),
+    )
+
+
+def count_results(bench: Bench, cells: list[Cell], plan: SuitePlan, name: str) -> int:
+    """Return how many cells of a plan have a result: those of `cells` in any suite, the others
+    in the suite's ledger."""
+    found = {_place(entry): entry for entry in bench.ledger.entries(name) if entry.part == "test"}
+    found |= {_place(entry): entry for entry in (cell.entry(name) for cell in cells)}
+    planned = set(plan.cells())
+    return sum(
+        bench.results.has(entry.key, entry.evaluation)
+        for cell, entry in found.items()
+        if cell in planned
+    )
+
+
+def check_one_split(
+    entries: Iterable[Entry], suite: str, splits: Mapping[str, str] | None = None
+) -> None:
+    """Raise `BadInput` where the entries of a data set come from more than one split, or from
+    another one than planned: their patients were not tested in the same folds."""
+    known = dict(splits or {})
+    for entry in entries:
+        if known.setdefault(entry.dataset, entry.split) != entry.split:
+            raise BadInput(
+                f"suite {suite} mixes splits of data set {entry.dataset} ({entry.label} fold "
+                f"{entry.fold} was tested on other patients): run the rows again under a new --name"
+            )
+
+
+def chosen_suite(bench: Bench, name: str | None) -> str:
+    """Return the suite that a reader means: the one named, else `main` where it was planned, else
+    what `bench run` filled. Raises `BadInput` for a name without cells and plan."""
+    planned = Plans(bench.ledger.folder).suites()
+    if name is None:
+        return MAIN if MAIN in planned else DEFAULT_SUITE
+    known = sorted({*planned, *(entry.suite for entry in bench.ledger.entries())})
+    if name not in known:
+        raise BadInput(f"no suite {name!r}: there is {', '.join(known) or 'none yet'}")
+    return name
+
+
+def fill_command(name: str, plan: SuitePlan) -> str:
+    """Return the command that runs what a suite lacks; what is stored it reuses."""
+    words = ["bench", "suite", "--name", name, "--rows", ",".join(plan.rows)]
+    words += ["--datasets", ",".join(plan.splits), "--preset", plan.preset]
+    words += ["--folds", _numbers(plan.folds), "--seeds", _numbers(plan.seeds)]
+    for field_name, value in plan.overrides.items():
+        words += ["--set", f"{field_name}={json.dumps(value)}"]
+    return shlex.join(words)
+
+
+def short(label: str) -> str:
+    """Return a label without its overrides: `fsm[xi=1]@stage2` is `fsm@stage2`."""
+    return re.sub(r"\[.*\]", "", label)
+
+
+def _numbers(values: tuple[int, ...]) -> str:
+    return ",".join(map(str, values))
+
+
+def _place(entry: Entry) -> Planned:
+    return Planned(dataset=entry.dataset, label=entry.label, fold=entry.fold, seed=entry.seed)
+
+
+def _has_result(bench: Bench, entry: Entry) -> bool:
+    return entry.state != "failed" and bench.results.intact(entry.key, entry.evaluation)
+
+
+def _missing(cell: Planned, entry: Entry | None) -> Missing:
+    state = NOT_RUN if entry is None else entry.state
+    return Missing(
+        dataset=cell.dataset,
+        row=cell.label,
+        fold=cell.fold,
+        seed=cell.seed,
+        state="lost" if state == "done" else state,
+        error=entry.error if entry else "",
+    )

@@ -1,0 +1,115 @@
+"""A suite: rows x data sets x folds x seeds under one name, planned before its first result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from benchmark.data.library import DataSet
+from benchmark.errors import BadInput
+from benchmark.plan.analysis import AnalysisPlan
+from benchmark.plan.nodes import stages_of
+from benchmark.plan.suite import SuitePlan
+from benchmark.running.cells import Cell, plan_cells
+from benchmark.running.registry import Registry
+from benchmark.running.resolve import GROUND, Setting, resolve
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def check_suite_name(name: str) -> str:
+    """Return a suite's name; raises `BadInput` for one that is no folder's name everywhere."""
+    if not NAME.fullmatch(name):
+        raise BadInput(
+            f"--name {name!r}: a suite's name has lower-case letters, digits, '.', '_', '-'"
+        )
+    return name
+
+
+def rows_named(registry: Registry, text: str) -> list[str]:
+    """Return the rows of `table1`, `controls`, `all`, or of names with commas, each once.
+
+    `controls` brings the rows that the verdict compares, the subject too. Raises `BadInput`.
+    """
+    chosen: list[str] = []
+    for part in text.split(","):
+        chosen += _rows_of(registry, part.strip())
+    return list(dict.fromkeys(chosen))
+
+
+def _rows_of(registry: Registry, name: str) -> list[str]:
+    rows, plan = registry.rows, AnalysisPlan()
+    if name == "all":
+        return list(rows)
+    if name == "table1":
+        return [row for row in rows if rows[row].table1]
+    if name == "controls":
+        compared = (plan.subject, *plan.controls)
+        return [row for row in rows if row in compared or rows[row].group == "controls"]
+    if not name:
+        raise BadInput("--rows: no rows; give table1, controls, all, or names with commas")
+    registry.row(name)
+    return [name]
+
+
+def settings_of(
+    registry: Registry, rows: Iterable[str], preset: str, overrides: Mapping[str, Any]
+) -> list[Setting]:
+    """Return the rows' settings; each row takes the overrides of the fields that it has.
+
+    Raises `BadInput` for a field that no row has, and for a value that does not hold.
+    """
+    known = {row: _fields(registry, row) for row in rows}
+    for name in overrides:
+        if not any(_has(names, name) for names in known.values()):
+            raise BadInput(f"--set {name}: none of the rows {', '.join(known)} has such a field")
+    return [
+        resolve(registry, row, preset, {n: v for n, v in overrides.items() if _has(names, n)})
+        for row, names in known.items()
+    ]
+
+
+def _fields(registry: Registry, row: str) -> set[str]:
+    method = registry.row(row).method
+    return {item.name for item in fields(method)} if is_dataclass(method) else set()
+
+
+def _has(names: set[str], name: str) -> bool:
+    return f"{name}.".startswith(GROUND) or name.partition(".")[0] in names
+
+
+def suite_cells(
+    settings: Iterable[Setting], datasets: Iterable[DataSet], folds: list[int], seeds: list[int]
+) -> list[Cell]:
+    """Return all cells, those of earlier stages too; raises `BadInput` as `plan_cells` does."""
+    return [
+        cell
+        for dataset in datasets
+        for setting in settings
+        for cell in plan_cells(setting, dataset, folds=folds, seeds=seeds)
+    ]
+
+
+def suite_plan(
+    settings: list[Setting], cells: list[Cell], preset: str, overrides: Mapping[str, Any]
+) -> SuitePlan:
+    """Return what is to be written down before the cells are run."""
+    splits = {cell.data.dataset.name: cell.split for cell in cells}
+    seeds = tuple(dict.fromkeys(cell.seed for cell in cells))
+    labels = [
+        setting.label + at
+        for setting in settings
+        for at in ("", *(f"@{stage}" for stage in stages_of(setting.method)))
+    ]
+    return SuitePlan(
+        rows=tuple(setting.row for setting in settings),
+        labels=tuple(labels),
+        splits=splits,
+        folds=tuple(sorted({cell.data.fold.index for cell in cells})),
+        seeds=seeds,
+        preset=preset,
+        overrides=dict(overrides),
+        analysis=AnalysisPlan(seeds=seeds, datasets=tuple(splits)),
+    )

@@ -1,0 +1,236 @@
+"""A worker process of a suite: runs the tasks that come through its pipe, until it is told to stop
+or the process that started it is gone."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+
+import torch
+
+from benchmark.data.library import DataSet, open_dataset
+from benchmark.errors import Stopped
+from benchmark.plan.folds import Fold
+from benchmark.plan.keys import Context, key
+from benchmark.plan.nodes import Train, in_order, probes_of
+from benchmark.running.bench import Bench, Tally, open_bench
+from benchmark.running.cells import Cell, run_cells
+from benchmark.running.execute import execute
+from benchmark.running.executors import (
+    STOPPED,
+    Ended,
+    EpochEnded,
+    Message,
+    Progress,
+    Training,
+    Warned,
+)
+from benchmark.running.folds import FoldData, GridCache, folds_of
+from benchmark.running.stop import Stop
+from benchmark.running.tasks import CellName, Task
+from benchmark.training.meter import Epoch
+from benchmark.training.precision import hardware
+
+ORPHAN_SECONDS = 10.0  # how long a worker whose parent is gone may take to save
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all tasks of a worker share."""
+
+    root: Path
+    suite: str
+    device: str
+    precision: str
+    threads: int
+    checkpoint_seconds: float
+    log: Path
+
+
+@dataclass(kw_only=True)
+class AskedOnce(Stop):
+    """A stop that takes the second request for the first: who asks twice may be the parent and the
+    system, and the parent kills a worker that does not listen."""
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self.requested:
+            super()._handle(number, frame)
+
+
+class Telling:
+    """A watcher that sends what it is told through the pipe."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def send(self, message: Message) -> None:
+        """Send a message; a parent that is gone ends the worker."""
+        try:
+            self._pipe.send(message)
+        except OSError:
+            raise KeyboardInterrupt from None
+
+    def cell(self, label: str, fold: int, seed: int, number: int, total: int) -> None:
+        """Nothing: the parent gave the cell."""
+
+    def node(
+        self, title: str, key: str, number: int, total: int, steps: int, resumed: int | None
+    ) -> None:
+        """Send it."""
+        self.send(Training(title=title, key=key, steps=steps, resumed=resumed))
+
+    def progress(self, step: int, steps: int, terms: Mapping[str, float]) -> None:
+        """Send it."""
+        self.send(Progress(step=step, steps=steps))
+
+    def epoch(self, title: str, epoch: Epoch) -> None:
+        """Send it."""
+        self.send(EpochEnded(title=title, epoch=epoch))
+
+    def warn(self, text: str) -> None:
+        """Send it."""
+        self.send(Warned(text=text))
+
+
+@dataclass(kw_only=True)
+class Cells:
+    """Cells from their names; a data set's cases are put on the training grid once a worker."""
+
+    root: Path
+    _folds: dict[str, tuple[DataSet, tuple[Fold, ...], str]] = field(default_factory=dict)
+    _grids: dict[tuple[str, int | None], GridCache] = field(default_factory=dict)
+
+    def cell(self, name: CellName) -> Cell:
+        """Return the cell of a name; raises `BadInput` for a set that is not there."""
+        if name.dataset not in self._folds:
+            dataset = open_dataset(self.root, name.dataset)
+            self._folds[name.dataset] = (dataset, *folds_of(dataset))
+        dataset, folds, split = self._folds[name.dataset]
+        size = name.setting.ground.size
+        grid = self._grids.setdefault((name.dataset, size), GridCache(dataset=dataset, size=size))
+        data = FoldData(
+            fold=folds[name.fold], dataset=dataset, ground=name.setting.ground, cache=grid
+        )
+        return Cell(
+            setting=name.setting, data=data, seed=name.seed, part="test", split=split,
+            stage=name.stage,
+        )  # fmt: skip
+
+
+def work(pipe: Connection, settings: Settings) -> None:
+    """Run tasks until the pipe says None or ends. Output goes to the worker's log file."""
+    _log_to(settings.log)
+    telling = Telling(pipe)
+    stop = AskedOnce()
+    tasks: SimpleQueue[Task | None] = SimpleQueue()
+    with stop.listening():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it asks by pipe
+        threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
+        try:
+            bench = _bench(settings, telling, stop)
+            cells = Cells(root=settings.root)
+            while (task := tasks.get()) is not None:
+                ended = _run(task, cells, bench, settings.suite)
+                telling.send(ended)
+                if ended.stopped:
+                    return
+        except KeyboardInterrupt:
+            return
+
+
+def _log_to(path: Path) -> None:
+    """Point both streams, also those of libraries and of a crash, to the log."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    for number in (1, 2):
+        os.dup2(handle, number)
+    os.close(handle)
+
+
+def _receive(pipe: Connection, tasks: SimpleQueue[Task | None]) -> None:
+    """In a thread: pass tasks on. None, or the parent's death, ends the worker: a training saves
+    itself, everything else ends at once."""
+    try:
+        while (task := pipe.recv()) is not None:
+            tasks.put(task)
+    except (EOFError, OSError):
+        killer = threading.Timer(ORPHAN_SECONDS, os._exit, args=(1,))
+        killer.daemon = True
+        killer.start()
+    tasks.put(None)
+    _thread.interrupt_main(signal.SIGTERM)
+
+
+def _bench(settings: Settings, telling: Telling, stop: Stop) -> Bench:
+    torch.set_num_threads(settings.threads)
+    bench = open_bench(
+        settings.root,
+        hardware(settings.device, settings.precision),
+        telling,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
+    return replace(bench, stop=stop)
+
+
+def _run(task: Task, cells: Cells, bench: Bench, suite: str) -> Ended:
+    """Run one task. Whatever it raises fails it alone, with one line here and the rest in the
+    log; only a request to stop ends the worker."""
+    bench = replace(bench, tally=Tally())
+    entry, error, stopped = None, "", ""
+    try:
+        cell = cells.cell(task.cell)
+        if task.scores:
+            (entry,) = run_cells([cell], bench, suite=suite)
+            error = entry.error
+        else:
+            execute(_training(task.name, cell), cell.data, cell.seed, bench)
+    except Stopped as reason:
+        stopped = str(reason)
+    except KeyboardInterrupt:
+        stopped = STOPPED
+    except Exception as reason:
+        traceback.print_exc()
+        sys.stderr.flush()
+        error = _one_line(reason)
+    return Ended(
+        error=error,
+        stopped=stopped,
+        trained=(*bench.tally.trained, *bench.tally.fitted),
+        resumed=tuple(bench.tally.resumed),
+        entry=entry,
+    )
+
+
+def _training(node_key: str, cell: Cell) -> Train:
+    """The training of a key among those of a cell and of its probes."""
+    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
+    finals = [cell.final.node, *(probe.node for probe in probes_of(cell.setting.method))]
+    for final in finals:
+        for node in in_order(final):
+            if key(node, context) == node_key:
+                return node
+    raise LookupError(
+        f"training {node_key} is not part of {cell.setting.label}: the worker runs other code or "
+        "reads other data than the process that planned it"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return (
+        text
+        if type(error).__name__ in ("Diverged", "BadInput")
+        else (f"{type(error).__name__}: {text}")
+    )

@@ -1,0 +1,171 @@
+"""`bench compare`: what few patients allow, what a missing or mixed cell refuses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bench_process import Ran, bench
+
+from benchmark.plan.analysis import AnalysisPlan
+from benchmark.plan.keys import digest
+from benchmark.plan.suite import SuitePlan
+from benchmark.store.ledger import Entry, Ledger
+from benchmark.store.plans import Plans
+from benchmark.store.results import ResultRow, Results
+from benchmark.store.workspace import open_workspace
+
+METRICS = {"dsc": "percent", "assd_penalised": "mm"}
+
+
+def key(row: str, fold: int, seed: int) -> str:
+    return digest([row, fold, seed])
+
+
+def planted(
+    root: Path, *, patients: int, seeds: int = 3, preset: str = "paper", gain: float = 2.0
+) -> Path:
+    """A suite of unet and fsm, which is better by `gain` points and `gain` / 10 mm."""
+    open_workspace(root)
+    seed_numbers = tuple(range(seeds))
+    plan = SuitePlan(
+        rows=("unet", "fsm"), labels=("unet", "fsm"), splits={"planted": "s"},
+        folds=tuple(range(5)), seeds=seed_numbers, preset=preset,
+        analysis=AnalysisPlan(seeds=seed_numbers, datasets=("planted",)),
+    )  # fmt: skip
+    Plans(root / "ledger").record("main", plan, lambda whole: 0)
+    for row, shift in (("unet", 0.0), ("fsm", gain)):
+        for seed in seed_numbers:
+            for fold in range(5):
+                cell(root, row, fold, seed, range(fold, patients, 5), shift, preset)
+    return root
+
+
+def cell(
+    root: Path, row: str, fold: int, seed: int, cases: Any, shift: float, preset: str
+) -> Entry:
+    entry = Entry(
+        dataset="planted", row=row, label=row, preset=preset, overrides={}, fold=fold, seed=seed,
+        part="test", key=key(row, fold, seed), evaluation="e",
+        split="s", nodes=(), suite="main", state="done",
+    )  # fmt: skip
+    found = []
+    for case in cases:
+        noise = np.random.default_rng([case, seed, len(row)]).normal(0, 0.3)
+        level = 80 + np.random.default_rng(case).normal(0, 4)
+        for metric, value in (("dsc", level + shift + noise),
+                              ("assd_penalised", 3 - shift / 10 - noise / 10)):  # fmt: skip
+            found.append(
+                ResultRow(
+                    key=entry.key, seed=seed, fold=fold, case=f"p{case:02d}", organ="liver",
+                    state="overlap", metric=metric, value=float(value), unit=METRICS[metric],
+                    n_voxels_true=9, code="c",
+                )
+            )  # fmt: skip
+    results = Results(root / "results", print)
+    results.commit(entry.key, entry.evaluation, found, {})
+    Ledger(root / "ledger").write(entry)
+    return entry
+
+
+@pytest.fixture
+def compare(tmp_path: Path) -> Callable[..., Ran]:
+    def run(*argv: str, **how: Any) -> Ran:
+        root = tmp_path / "workspace"
+        if how:
+            planted(root, **how)
+        return bench("compare", *(argv or ("fsm", "unet")), "--root", str(root))
+
+    return run
+
+
+def test_twenty_patients_get_a_word_and_a_p(compare: Callable[..., Ran]) -> None:
+    ran = compare("fsm", "unet", "--json", patients=20)
+    assert ran.code == 0, ran.err
+    dsc, assd = ran.json["comparisons"]
+    assert (dsc["word"], dsc["metric"], dsc["patients"], dsc["seeds"]) == ("better", "dsc", 20, 3)
+    assert dsc["primary"]["low"] < 2.0 < dsc["primary"]["high"] and dsc["p"] < 0.001
+    assert dsc["these_networks"]["sign_flip_p"] < 0.001 and dsc["nadeau_bengio"]
+    assert assd["metric"] == "assd_penalised" and assd["mean"] == pytest.approx(0.2, abs=0.05)
+    text = compare("fsm", "unet").out
+    for part in ("better: gain +2", "95% interval", "these trained networks only: sign-flip p",
+                 "Nadeau-Bengio", "20 patients, 3 seeds, 5 folds", "not corrected"):  # fmt: skip
+        assert part in text, text
+    back = compare("unet", "fsm", "--metric", "dsc", "--json").json["comparisons"]
+    assert [each["word"] for each in back] == ["worse"]
+    assert back[0]["mean"] == pytest.approx(-dsc["mean"])
+
+
+def test_six_patients_get_an_interval_and_no_p(compare: Callable[..., Ran]) -> None:
+    dsc = compare("fsm", "unet", "--json", patients=6).json["comparisons"][0]
+    assert dsc["primary"] and dsc["p"] is None
+    assert dsc["these_networks"] == dict.fromkeys(("sign_flip_p", "wilcoxon_p", "ttost_p"))
+    assert " p 0" not in compare().out
+
+
+def test_fewer_than_six_get_values_only(compare: Callable[..., Ran]) -> None:
+    """A fold of a set of 20 has four patients: two cells by key."""
+    assert compare(patients=20).code == 0
+    first, second = (key("fsm", 0, 0), key("unet", 0, 0))
+    dsc = compare(first, second, "--json", "--metric", "dsc").json["comparisons"][0]
+    assert (dsc["word"], dsc["patients"], dsc["primary"], dsc["p"]) == (
+        "values only",
+        4,
+        None,
+        None,
+    )
+    assert len(dsc["gains"]) == 4
+    text = compare(first[:12], second).out
+    assert "values only: mean gain +" in text and "interval +" not in text and " p 0" not in text
+
+
+def test_demonstration_has_no_word(compare: Callable[..., Ran]) -> None:
+    dsc = compare("fsm", "unet", "--json", patients=20, preset="quick").json["comparisons"][0]
+    assert dsc["word"] == "demonstration"
+    text = compare().out
+    assert "demonstration: gain +2" in text and "no verdict" in text and "better:" not in text
+
+
+def test_missing_cell_is_never_a_smaller_n(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    assert compare(patients=20).code == 0
+    shutil.rmtree(tmp_path / "workspace" / "results" / key("unet", 3, 1))
+    ran = compare()
+    assert ran.code == 1 and "gain" not in ran.out
+    assert "INCOMPLETE: no result of unet on planted fold 3 seed 1 (lost)" in ran.out
+    assert "bench suite --name main --rows unet,fsm --datasets planted --preset paper" in ran.out
+    value = compare("fsm", "unet", "--json").json
+    assert value["comparisons"] == [] and len(value["incomplete"]) == 1
+
+
+def test_bad_names(compare: Callable[..., Ran]) -> None:
+    assert compare(patients=20).code == 0
+    bad = {
+        ("fsm", "nope"): "it holds unet, fsm",
+        ("fsm", "abcdef123456"): "no row or key",
+        ("fsm", "unet", "--metric", "hd"): "hd is not a tested metric",
+        ("fsm", "unet", "--suite", "other"): "no suite 'other': there is main",
+        ("fsm", "unet", "--dataset", "x"): "no row or key 'fsm'",
+        (key("fsm", 0, 0), key("unet", 1, 0)): "tested on other patients",
+    }
+    for argv, said in bad.items():
+        ran = compare(*argv)
+        assert (ran.code, ran.out) == (2, "") and said in ran.err, ran
+        assert len(ran.err.splitlines()) == 1
+
+
+def test_mixed_splits_are_refused(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    """In a planned suite, and among what `bench run` left."""
+    assert compare(patients=20).code == 0
+    ledger = Ledger(tmp_path / "workspace" / "ledger")
+    other = replace(ledger.entries("main")[0], split="t")
+    ledger.write(other)
+    for suite in ("main", "loose"):
+        ran = compare("fsm", "unet", "--suite", suite)
+        assert (ran.code, ran.out) == (2, "") and "mixes splits of data set planted" in ran.err
+        for entry in ledger.entries("main"):
+            ledger.write(replace(entry, suite="loose"))
