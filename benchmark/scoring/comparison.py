@@ -19,6 +19,7 @@ from benchmark.scoring.statistics.components import (
     p_two_sided,
     rough_components,
 )
+from benchmark.scoring.statistics.folds import fold_excess_p
 from benchmark.scoring.statistics.layout import Floats, Incomplete, Integers, RowValues, gain
 from benchmark.scoring.statistics.paired import (
     Equivalence,
@@ -52,7 +53,8 @@ class Comparison:
 
     `primary` and all that rests on it are None under 6 patients; `p` and `false_claim` also under
     12, `p` also under 3 seeds. `better` is P(row > reference) with its limits. `nadeau_bengio` is a
-    sensitivity figure, None where a fold is empty.
+    sensitivity figure, None where a fold is empty. `fold_excess_p` tests whether folds
+    differ by more than runs explain; then a note warns that the primary interval is short.
     """
 
     row: str
@@ -71,6 +73,7 @@ class Comparison:
     better: tuple[float, float, float] | None
     false_claim: float | None
     smallest_detectable: float | None
+    fold_excess_p: float | None
     word: Word
     notes: tuple[str, ...]
 
@@ -131,6 +134,7 @@ def compare_gain(
     n, n_seeds = gain_nS.shape
     n_folds = len(np.unique(fold_n))
     primary = interval(gain_nS, fold_n, level=plan.level)
+    excess = fold_excess_p(gain_nS, fold_n) if primary else None
     return Comparison(
         row=row,
         reference=reference,
@@ -150,8 +154,9 @@ def compare_gain(
             false_claim_probability(gain_nS, primary) if primary and n >= PATIENTS_P else None
         ),
         smallest_detectable=smallest_detectable(primary, power=plan.power) if primary else None,
+        fold_excess_p=excess,
         word=_word(gain_nS, primary, metric, plan),
-        notes=_notes(n, n_seeds, n_folds, missed, plan),
+        notes=_notes(n, n_seeds, n_folds, missed, excess, plan),
     )
 
 
@@ -206,7 +211,9 @@ def _patients_only(gain_n: Floats, metric: Metric, plan: AnalysisPlan) -> Patien
     )
 
 
-def _notes(n: int, n_seeds: int, n_folds: int, missed: bool, plan: AnalysisPlan) -> tuple[str, ...]:
+def _notes(
+    n: int, n_seeds: int, n_folds: int, missed: bool, excess: float | None, plan: AnalysisPlan
+) -> tuple[str, ...]:
     notes = []
     if n < PATIENTS_INTERVAL:
         notes.append(f"{n} patients: values only, no interval under {PATIENTS_INTERVAL}")
@@ -220,4 +227,8 @@ def _notes(n: int, n_seeds: int, n_folds: int, missed: bool, plan: AnalysisPlan)
         notes.append(f"{n_seeds} seeds: a look, no p under {SEEDS_P}")
     if n_folds < plan.folds:
         notes.append(f"{n_folds} of {plan.folds} folds hold patients")
+    if excess is not None and excess <= plan.alpha:
+        notes.append(
+            f"folds differ by more than their runs explain (p {excess:.2g}): the interval is short"
+        )
     return tuple(notes)

@@ -111,6 +111,18 @@ def test_notes_tell_of_misses_and_empty_folds():
     assert found.nadeau_bengio is None
 
 
+def test_a_note_tells_of_an_effect_of_folds():
+    fsm = row("fsm", patients=60)
+    assert not any(
+        "folds differ" in n
+        for n in compare(fsm, row("unet", patients=60), metric=DSC, plan=PLAN).notes
+    )
+    fsm.value_nS[:] += 3.0 * np.array([1, -1, 0.5, -0.5, 0])[fsm.fold_n][:, None]
+    found = compare(fsm, row("unet", patients=60), metric=DSC, plan=PLAN)
+    assert found.fold_excess_p < 0.001
+    assert "folds differ by more than their runs explain" in found.notes[-1]
+
+
 def test_levels():
     levels = [level_of(seeds, 5) for seeds in (1, 2, 3, 4, 5, 9)]
     assert levels == ["look", "look", "screen", "screen", "claim", "claim"]

@@ -14,7 +14,7 @@ DRAWS = 600
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("statistics_docs", DOCS / "statistics.py")
+    spec = importlib.util.spec_from_file_location("calibration_docs", DOCS / "calibration.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -52,7 +52,7 @@ def test_coverage_on_values_like_dsc(patients):
 
 def test_the_page_was_made_by_this_code(script):
     page = (DOCS / "statistics.md").read_text(encoding="utf-8")
-    assert f"`{script.source()}`" in page, "run `python docs/statistics.py`"
+    assert f"`{script.source()}`" in page, "run `python docs/calibration.py`"
     for design in (script.MAIN[1], script.FLAT[3], script.SINGLE[0]):
         assert script.line(design, script.DRAWS) in page
 

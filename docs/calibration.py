@@ -1,7 +1,7 @@
 """Write docs/statistics.md: how often the statistics err, by simulation.
 
-python docs/statistics.py              # 2000 draws a cell, seed 20200403, about a minute
-python docs/statistics.py --draws 200  # a quick look on standard output, writes nothing
+python docs/calibration.py              # 2000 draws a cell, seed 20200403, about a minute
+python docs/calibration.py --draws 200  # a quick look on standard output, writes nothing
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SOURCES = (
     "benchmark/scoring/statistics/components.py",
     "benchmark/scoring/statistics/families.py",
     "benchmark/scoring/statistics/calibration.py",
-    "docs/statistics.py",
+    "docs/calibration.py",
 )
 
 MAIN = [
@@ -41,7 +41,7 @@ MIXTURE = [
 
 TEXT = """# How often the statistics err
 
-Written by `python docs/statistics.py` ({draws} draws a cell, seed {seed}); do not edit by hand.
+Written by `python docs/calibration.py` ({draws} draws a cell, seed {seed}); do not edit by hand.
 Source: `{source}` (the first digits of the hash of {files}; a test compares it).
 
 With {draws} draws a true 5 % is measured as 4.0 to 6.0 %, and a true 95 % as 94.0 to 96.0 %, 19
