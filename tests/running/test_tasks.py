@@ -137,6 +137,7 @@ def test_a_plan_only_grows_and_survives_the_disk(tmp_path: Path) -> None:
     plans.record("main", plan(seeds=(0, 1)), lambda whole: 0)
     whole = plans.record("main", plan(rows=("fsm",), labels=("fsm",), folds=(1,)), lambda _: 0)
     assert len(list(whole.cells())) == 2 * 2 * 2
+    assert whole.rows == ("unet", "fsm"), "else the command that fills a table would lose a row"
     assert whole.analysis.seeds == (0, 1) and whole.analysis.datasets == ("d",)
     latest = plans.latest("main")
     assert latest and latest.fingerprint == whole.fingerprint
