@@ -14,7 +14,7 @@ from types import ModuleType
 from benchmark.cli.options import Parser
 from benchmark.errors import BadInput
 
-OURS = ("run", "plan", "status", "methods", "data", "store", "sync", "ui", "doctor")
+OURS = ("run", "plan", "status", "methods", "data", "predict", "store", "sync", "ui", "doctor")
 GROUP = "beyond_loss.commands"
 
 

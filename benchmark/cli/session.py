@@ -26,16 +26,11 @@ def open_session(
     args: argparse.Namespace, watcher: Watcher, setting: Setting
 ) -> tuple[Bench, DataSet]:
     """Return the bench and the data set of a command's options; raises `BadInput`."""
-    import torch
-
     from benchmark.data.library import open_dataset
     from benchmark.running.bench import open_bench
     from benchmark.training.precision import hardware
 
-    threads = _threads(setting.ground.size) if args.threads is None else args.threads
-    if threads < 1:
-        raise BadInput(f"--threads {threads}: give at least 1")
-    torch.set_num_threads(threads)
+    use_threads(args.threads, setting.ground.size)
     chosen = hardware(args.device, args.precision)
     bench = open_bench(
         args.root,
@@ -56,6 +51,16 @@ def reading_bench(args: argparse.Namespace) -> Bench:
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
     return open_bench(args.root, hardware("cpu"), Silent())
+
+
+def use_threads(asked: int | None, size: int | None) -> None:
+    """Set the threads of torch: those asked for, else what suits a grid; raises `BadInput`."""
+    import torch
+
+    threads = _threads(size) if asked is None else asked
+    if threads < 1:
+        raise BadInput(f"--threads {threads}: give at least 1")
+    torch.set_num_threads(threads)
 
 
 def _threads(size: int | None) -> int:
