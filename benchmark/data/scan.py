@@ -97,7 +97,8 @@ def _nifti(path: Path) -> Scan:
         raise BadInput(
             f"{path.name} has no geometry: neither sform nor qform says how it lies in the patient"
         )
-    _refuse(path.name, "is not a CT", check_finite(found.array), check_storable(found.array))
+    _refuse(path.name, "is not a CT", check_finite(found.array))
+    _refuse(path.name, "is not a CT", check_storable(found.array))
     return _scan(path.name, found.array, found.affine, header, found.warnings)
 
 
