@@ -163,7 +163,8 @@ class TermGradients:
                 (gradient,) = torch.autograd.grad(
                     term, caught[0], retain_graph=True, allow_unused=True
                 )
-                found[name] = torch.zeros_like(caught[0]) if gradient is None else gradient
+                if gradient is not None:  # N_GT's own loss in a joint training
+                    found[name] = gradient
         return found
 
 

@@ -15,7 +15,7 @@ from benchmark.parts.anchoring import weight_distance
 from benchmark.parts.batch import Patient
 from benchmark.parts.bottoms import BottomUse, patient_dice
 from benchmark.parts.networks import Network, UNet
-from benchmark.parts.objectives import Matched
+from benchmark.parts.objectives import Joint, Matched
 from benchmark.parts.probes import FsmState, GtGap, TermGradients, linear_cka
 from benchmark.parts.similarity import NORMS, Similarity, dissimilarity
 from benchmark.plan.ground import Ground
@@ -124,6 +124,13 @@ def test_a_dead_fsm_is_flagged_and_pulls_at_nothing() -> None:
     found = pull(nets, patient)
     assert found["m_gradient_ratio"] < 1e-3
     assert any(flag.startswith("term_negligible: m") for flag in pull.flags(found))
+
+
+def test_gradients_of_terms_that_do_not_touch_the_student_are_left_out() -> None:
+    nets, (patient, *_) = built(), some_patients()
+    found = TermGradients(objective=Joint(matched=Matched()))(nets, patient)
+    assert set(found) == {"m_gradient_ratio", "m_gradient_cosine"}
+    assert found["m_gradient_ratio"] > 0 and -1 <= found["m_gradient_cosine"] <= 1
 
 
 def test_dead_spatial_and_channel_statistics_are_seen() -> None:

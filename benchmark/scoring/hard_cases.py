@@ -1,0 +1,195 @@
+"""Hard cases, the paper's motive, measured from CT and ground truth alone.
+
+Ambiguous borders: the error within 5 mm of the organ's border, split by terciles of the CT's
+gradient along that border. Similar intensities: falsely positive volume in voxels that look like
+the organ but are not. Case difficulty: the median gradient of the border.
+
+| metric                | unit    | what                                                        |
+|-----------------------|---------|-------------------------------------------------------------|
+| `border_error_low`    | percent | wrong voxels of the band next to the faintest third          |
+| `border_error_middle` | percent | ... the middle third                                         |
+| `border_error_high`   | percent | ... the sharpest third                                       |
+| `similar_false_ml`    | ml      | predicted, not the organ, HU within its 5th to 95th percentile |
+| `border_gradient`     | HU/mm   | median over the border; says nothing about a prediction      |
+
+All are nan where the truth does not hold the organ, so every method has the same n. A missed organ
+is wrong in every band voxel that belongs to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, stats
+
+from benchmark.errors import BadInput
+from benchmark.scoring.cases import Box, Label, Score
+from benchmark.scoring.overlap import Mask, state_of
+from benchmark.scoring.statistics.components import PATIENTS_P
+from benchmark.scoring.statistics.layout import Floats
+from benchmark.scoring.surface import border
+
+BAND_MM = 5.0
+SMOOTHING_MM = 1.0  # sd of the Gaussian under the gradient: noise of single voxels is no edge
+HU_PERCENTILES = (5.0, 95.0)
+TERCILES = ("low", "middle", "high")
+
+HARD_CASE_UNITS: Mapping[str, str] = MappingProxyType(
+    {
+        **{f"border_error_{name}": "percent" for name in TERCILES},
+        "similar_false_ml": "ml",
+        "border_gradient": "HU/mm",
+    }
+)
+"""Every metric that `score_hard_cases` gives, in its order, with the unit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Association:
+    """How a gain goes with case difficulty over patients.
+
+    `slope` is Theil and Sen's, gain per unit of difficulty, with its 95 % limits; `rho` is
+    Spearman's. nan where either does not vary. For description: runs are not accounted for."""
+
+    patients: int
+    rho: float
+    slope: float
+    slope_low: float
+    slope_high: float
+
+
+def score_hard_cases(
+    image_hu_ZYX: NDArray[Any],
+    truth_ZYX: Label,
+    predicted_ZYX: Label,
+    *,
+    spacing_mm: tuple[float, float, float],
+    organs: Sequence[str],
+    annotated: Collection[str],
+    box: Box | None = None,
+) -> list[Score]:
+    """Return a Score per annotated organ and metric of the table above, as `cases.score_case`.
+
+    With a crop `box` all three arrays are cut to it first, and its faces are no border. Raises
+    ValueError when the shapes differ.
+    """
+    if not image_hu_ZYX.shape == truth_ZYX.shape == predicted_ZYX.shape:
+        raise ValueError(
+            f"image {image_hu_ZYX.shape}, truth {truth_ZYX.shape} and predicted "
+            f"{predicted_ZYX.shape} must have one shape"
+        )
+    cut = box or (slice(None),) * 3
+    image, truth, predicted = image_hu_ZYX[cut], truth_ZYX[cut], predicted_ZYX[cut]
+    scores: list[Score] = []
+    for k, organ in enumerate(organs):
+        if organ not in annotated:
+            continue
+        masks = truth == k + 1, predicted == k + 1
+        n_true, n_predicted = (int(np.count_nonzero(mask)) for mask in masks)
+        values = {}
+        if n_true:
+            values = _organ_values(image, *masks, spacing_mm, edge_is_border=box is None)
+        scores += [
+            Score(
+                organ=organ,
+                state=state_of(n_true, n_predicted),
+                metric=metric,
+                value=values.get(metric, math.nan),
+                unit=unit,
+                n_voxels_true=n_true,
+            )
+            for metric, unit in HARD_CASE_UNITS.items()
+        ]
+    return scores
+
+
+def against_difficulty(gain_n: Floats, difficulty_n: Floats) -> Association:
+    """Return how the gain of a patient (mean over seeds) goes with its difficulty.
+
+    Raises `BadInput` for arrays of unequal length or fewer than 12 patients."""
+    if gain_n.shape != difficulty_n.shape or len(gain_n) < PATIENTS_P:
+        raise BadInput(f"gain against difficulty needs {PATIENTS_P} patients or more, paired")
+    if np.ptp(gain_n) == 0 or np.ptp(difficulty_n) == 0:
+        nothing = math.nan
+        return Association(
+            patients=len(gain_n), rho=nothing, slope=nothing, slope_low=nothing, slope_high=nothing
+        )
+    line = stats.theilslopes(gain_n, difficulty_n, alpha=0.95)
+    return Association(
+        patients=len(gain_n),
+        rho=float(stats.spearmanr(gain_n, difficulty_n).statistic),
+        slope=float(line.slope),
+        slope_low=float(line.low_slope),
+        slope_high=float(line.high_slope),
+    )
+
+
+def gradient_hu_mm(image_hu: NDArray[Any], spacing_mm: Sequence[float]) -> Floats:
+    """Return the magnitude of the CT's gradient, in HU/mm, after a Gaussian of 1 mm sd.
+
+    An axis with a single voxel has no gradient."""
+    sigma = [SMOOTHING_MM / step for step in spacing_mm]
+    smooth = ndimage.gaussian_filter(image_hu.astype(np.float64), sigma, mode="nearest")
+    parts = [
+        np.gradient(smooth, step, axis=axis) if smooth.shape[axis] > 1 else np.zeros(smooth.shape)
+        for axis, step in enumerate(spacing_mm)
+    ]
+    return np.asarray(np.sqrt(sum((part**2 for part in parts), np.zeros(smooth.shape))))
+
+
+def _organ_values(
+    image: NDArray[Any],
+    truth: Mask,
+    predicted: Mask,
+    spacing_mm: tuple[float, float, float],
+    *,
+    edge_is_border: bool,
+) -> dict[str, float]:
+    low_hu, high_hu = np.percentile(image[truth], HU_PERCENTILES)
+    false = predicted & ~truth & (image >= low_hu) & (image <= high_hu)
+    values = {"similar_false_ml": float(np.count_nonzero(false)) * math.prod(spacing_mm) / 1000.0}
+    surface = border(truth, edge_is_border=edge_is_border)
+    if not surface.any():  # the organ fills the crop box
+        return values
+    window = _window(surface, spacing_mm)
+    gradient = gradient_hu_mm(image[window], spacing_mm)
+    surface, wrong = surface[window], (truth ^ predicted)[window]
+    third = _thirds(gradient, surface)
+    values["border_gradient"] = float(np.median(gradient[surface]))
+    distance_mm, nearest = ndimage.distance_transform_edt(
+        ~surface, sampling=spacing_mm, return_indices=True
+    )
+    band = distance_mm <= BAND_MM
+    third_of_band = third[tuple(nearest)][band]
+    for t, name in enumerate(TERCILES):
+        part = wrong[band][third_of_band == t]
+        values[f"border_error_{name}"] = 100.0 * float(part.mean()) if part.size else math.nan
+    return values
+
+
+def _thirds(gradient: Floats, surface: Mask) -> NDArray[np.int8]:
+    """0, 1, 2 for border voxels by the tercile of their gradient; -1 elsewhere.
+
+    By rank, so that the three are of equal size whatever the ties."""
+    order = np.argsort(gradient[surface], kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    third = np.full(surface.shape, -1, dtype=np.int8)
+    third[surface] = rank * 3 // len(order)
+    return third
+
+
+def _window(surface: Mask, spacing_mm: tuple[float, ...]) -> tuple[slice, ...]:
+    """The border's bounding box with room for the band and the Gaussian's tail."""
+    (box,) = ndimage.find_objects(surface.astype(np.int8))
+    window = []
+    for cut, step, length in zip(box, spacing_mm, surface.shape, strict=True):
+        room = math.ceil((BAND_MM + 4 * SMOOTHING_MM) / step) + 1
+        window.append(slice(max(cut.start - room, 0), min(cut.stop + room, length)))
+    return tuple(window)

@@ -1,0 +1,146 @@
+"""What stands beside the primary interval, and equivalence.
+
+`sign_flip_p`, `wilcoxon_p` and `ttost_p` see patients alone. They hold for "these trained networks
+only": the luck of a training is shared by a fold's patients, and they take it for a difference of
+the methods (type I error of 18 to 37 % at 90 patients, METHODS.md section 7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from benchmark.errors import BadInput
+from benchmark.scoring.statistics.components import PATIENTS_P, Interval, as_interval
+from benchmark.scoring.statistics.layout import Floats, Integers
+from benchmark.scoring.statistics.resampling import run_weights
+
+THESE_NETWORKS = "these trained networks only"
+EXACT_PATIENTS = 20
+FLIPS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equivalence:
+    """Two one-sided tests against +-`margin` with the primary interval's error and degrees.
+
+    `p` is the larger of the two one-sided p. `holds` is stricter than p <= 0.05: the whole 95 %
+    interval, the one the verdict reads, lies inside the margin."""
+
+    margin: float
+    p: float
+    holds: bool
+
+
+def sign_flip_p(gain_n: Floats, *, seed: int = 0) -> float:
+    """Return the two-sided sign-flip permutation p of "the mean gain is 0", one value a patient.
+
+    Exact over all 2^n flips for n <= 20, else from 10,000 random flips, the observed one counted
+    too. Raises `BadInput` for fewer than 12 values, so never five fold means.
+    """
+    _check_patients(gain_n)
+    n = len(gain_n)
+    limit = abs(gain_n.sum()) - 1e-12 * np.abs(gain_n).sum()  # equal sums differ by rounding
+    if n <= EXACT_PATIENTS:
+        halves = (_signed_sums(gain_n[: n // 2]), _signed_sums(gain_n[n // 2 :]))
+        return float(np.mean(np.abs(np.add.outer(*halves)) >= limit))
+    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(FLIPS, n))
+    return float((1 + np.count_nonzero(np.abs(signs @ gain_n) >= limit)) / (1 + FLIPS))
+
+
+def wilcoxon_p(gain_n: Floats) -> float:
+    """Return the two-sided p of Wilcoxon's signed-rank test (scipy), one value a patient.
+
+    1 where all are 0. Raises `BadInput` for fewer than 12 values."""
+    _check_patients(gain_n)
+    return float(stats.wilcoxon(gain_n).pvalue) if np.any(gain_n) else 1.0
+
+
+def ttost_p(gain_n: Floats, margin: float) -> float:
+    """Return the p of patient-wise equivalence within +-`margin` (statsmodels' ttost_paired).
+
+    Raises `BadInput` for fewer than 12 values."""
+    _check_patients(gain_n)
+    if np.ptp(gain_n) == 0:
+        return 0.0 if abs(float(gain_n[0])) < margin else 1.0
+    from statsmodels.stats.weightstats import ttost_paired  # takes a second to import
+
+    return float(ttost_paired(gain_n, np.zeros_like(gain_n), -margin, margin)[0])
+
+
+def equivalence(found: Interval, margin: float) -> Equivalence:
+    """Return whether a mean lies within +-`margin`, by two one-sided t tests (Schuirmann 1987)."""
+    holds = -margin < found.low and found.high < margin
+    if found.error == 0:
+        return Equivalence(margin=margin, p=0.0 if holds else 1.0, holds=holds)
+    above = stats.t.sf((found.estimate + margin) / found.error, found.degrees)
+    below = stats.t.cdf((found.estimate - margin) / found.error, found.degrees)
+    return Equivalence(margin=margin, p=float(max(above, below)), holds=holds)
+
+
+def nadeau_bengio(
+    gain_nS: Floats, fold_n: Integers, *, folds: int, level: float = 0.95
+) -> Interval | None:
+    """Return the interval from the J = folds * seeds means of runs, variance times
+    (1/J + n_test / n_train), t with J - 1 degrees (Nadeau & Bengio, Machine Learning 52, 2003).
+
+    A sensitivity figure: no p is made of it. None where one of the `folds` folds is empty.
+    """
+    members = [np.flatnonzero(fold_n == fold) for fold in np.unique(fold_n)]
+    if len(members) != folds or folds < 2:
+        return None
+    means = np.concatenate([gain_nS[each].mean(axis=0) for each in members])
+    factor = 1 / len(means) + 1 / (folds - 1)
+    error = float(np.sqrt(factor * means.var(ddof=1)))
+    return as_interval(float(means.mean()), error, len(means) - 1, level=level)
+
+
+def probability_better(
+    gain_nS: Floats, fold_n: Integers, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Return P(row > reference) with the limits of its bootstrap interval, each in [0, 1].
+
+    The share of (patient, seed) pairs with a gain, half of the ties added; patients are drawn, and
+    seeds within folds (Bouthillier et al., MLSys 2021, eq. 7 and appendix C).
+    """
+    won_nS = (gain_nS > 0) + 0.5 * (gain_nS == 0)
+    rng = np.random.default_rng(seed)
+    drawn = run_weights(fold_n, gain_nS.shape[1], draws=draws, rng=rng).means(won_nS)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(won_nS.mean()), float(low), float(high)
+
+
+def false_claim_probability(gain_nS: Floats, found: Interval) -> float:
+    """Return the probability that "the row outperforms" is false although it looks so.
+
+    Christodoulou et al. 2025 (arXiv 2505.04720): t_{n-1}(-sqrt(n) mean / sd) of the patients' mean
+    gains. That formula does not know the luck of a training, so the larger of it and of the
+    same with the primary interval's error and degrees is returned.
+    """
+    gain_n = gain_nS.mean(axis=1)
+    published = _left_of_zero(found.estimate, stats.sem(gain_n), len(gain_n) - 1)
+    return max(published, _left_of_zero(found.estimate, found.error, found.degrees))
+
+
+def _left_of_zero(estimate: float, error: float, degrees: float) -> float:
+    if error == 0:
+        return 0.5 if estimate == 0 else float(estimate < 0)
+    return float(stats.t.cdf(-estimate / error, degrees))
+
+
+def _signed_sums(value_n: Floats) -> Floats:
+    """All 2^n sums of +-value."""
+    sums = np.zeros(1)
+    for value in value_n:
+        sums = np.concatenate([sums - value, sums + value])
+    return sums
+
+
+def _check_patients(gain_n: Floats) -> None:
+    if gain_n.ndim != 1 or len(gain_n) < PATIENTS_P:
+        raise BadInput(
+            f"a test needs at least {PATIENTS_P} patients, not {gain_n.shape}: fewer give no p, "
+            "and five fold means never do (their least signed-rank p is 0.0625)"
+        )
