@@ -8,8 +8,8 @@ from benchmark.cli.options import add_common
 
 HELP = "open the MLflow UI on this workspace"
 COLUMNS = (
-    "cv/dsc/mean", "cv/dsc_minus_unet/mean", "cv/dsc_minus_unet_low/mean",
-    "cv/dsc_minus_unet_high/mean", "cv/assd/mean", "cv/assd_minus_unet/mean",
+    "cv/dsc/mean", "cv/dsc_minus_unet/mean", "cv/low_dsc_minus_unet/mean",
+    "cv/high_dsc_minus_unet/mean", "cv/assd/mean", "cv/assd_minus_unet/mean",
 )  # fmt: skip
 
 

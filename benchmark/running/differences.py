@@ -55,7 +55,7 @@ def _of(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
 def minus_plain(ours: Sequence[ResultRow], theirs: Sequence[ResultRow]) -> dict[str, float]:
     """Return the mean paired differences, named `cv/METRIC_minus_unet/ORGAN`.
 
-    Beside each stand the ends of its primary interval (`..._low/`, `..._high/`) where there are
+    Beside each stand the ends of its primary interval (`cv/low_...`, `cv/high_...`) where there are
     enough patients and every patient has every seed. `mean` is the mean over all organs, where
     each has a difference; its interval needs all organs in all patients.
     """
@@ -101,10 +101,11 @@ def _over_organs(gains: list[Values]) -> Values:
 
 
 def _named(metric: str, organ: str, mean: float, gain: Values) -> dict[str, float]:
-    name = f"cv/{metric}_minus_{BASELINE}"
+    # MLflow's table cuts names off at a dozen letters: the ends differ in the first
+    name = f"{metric}_minus_{BASELINE}/{organ}"
     low, high = _ends(gain) or (None, None)
-    ends = {f"{name}_low/{organ}": low, f"{name}_high/{organ}": high}
-    return {f"{name}/{organ}": mean} | {n: v for n, v in ends.items() if v is not None}
+    ends = {f"cv/low_{name}": low, f"cv/high_{name}": high}
+    return {f"cv/{name}": mean} | {n: v for n, v in ends.items() if v is not None}
 
 
 def _ends(gain: Values) -> tuple[float, float] | None:

@@ -65,24 +65,24 @@ def test_differences_are_paired_and_have_the_ends_of_the_primary_interval() -> N
     assert metrics["cv/dsc_minus_unet/liver"] == pytest.approx(gain.mean())
     expected = interval(gain, np.arange(12) % 3)
     assert expected is not None
-    ends = [metrics[f"cv/dsc_minus_unet_{end}/liver"] for end in ("low", "high")]
+    ends = [metrics[f"cv/{end}_dsc_minus_unet/liver"] for end in ("low", "high")]
     assert ends == pytest.approx([expected.low, expected.high])
     assert metrics["cv/dsc_minus_unet/mean"] == metrics["cv/dsc_minus_unet/liver"]
 
 
 def test_too_little_gives_no_interval_and_no_mean() -> None:
     def names(ours: list[ResultRow], theirs: list[ResultRow]) -> set[str]:
-        return {n.removeprefix("cv/dsc_minus_unet") for n in minus_plain(ours, theirs)}
+        return {n[3:].replace("dsc_minus_unet/", "") for n in minus_plain(ours, theirs)}
 
     whole = [result(c, "liver", 80.0 + c) for c in range(9)]
     assert names(whole, whole) == {
-        f"{end}/{organ}" for end in ("", "_low", "_high") for organ in ("liver", "mean")
+        f"{end}{organ}" for end in ("", "low_", "high_") for organ in ("liver", "mean")
     }
-    assert names(whole[:5], whole[:5]) == {"/liver", "/mean"}  # under 6 patients
+    assert names(whole[:5], whole[:5]) == {"liver", "mean"}  # under 6 patients
     doubled = [*whole, result(0, "liver", 1.0, seed=1)]  # a seed in one patient only
-    assert names(doubled, doubled) == {"/liver", "/mean"}
+    assert names(doubled, doubled) == {"liver", "mean"}
     undefined = [*whole, *(result(c, "spleen", float("nan")) for c in range(9))]
-    assert names(undefined, whole) == {"/liver", "_low/liver", "_high/liver"}
+    assert names(undefined, whole) == {"liver", "low_liver", "high_liver"}
     some = [*whole, *(result(c, "spleen", 50.0) for c in range(4))]
-    assert names(some, some) == {"/liver", "_low/liver", "_high/liver", "/spleen", "/mean"}
+    assert names(some, some) == {"liver", "low_liver", "high_liver", "spleen", "mean"}
     assert minus_plain(whole, [result(c, "liver", 1.0, seed=5) for c in range(9)]) == {}
