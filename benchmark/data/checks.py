@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.volume import Volume
+from benchmark.data.volume import Label, Volume
 from benchmark.errors import BadInput
-from benchmark.files.atomic import sha256_file, write_json
 
+Windows = list[tuple[slice, slice, slice] | None]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a set: a folder on every system
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -28,8 +27,10 @@ LOW_HU, LOW_SHARE = -50, 0.001
 TISSUE_HU, TISSUE_SHARE = (-200, 300), 0.01
 HIGH_HU, HIGH_SHARE = 1500, 0.1
 SOFT_ORGANS = ("liver", "kidney", "spleen", "pancreas")
-SOFT_ORGAN_HU = (-50, 350)
+SOFT_ORGAN_HU, LIVER_HU = (-50, 350), (40, 180)
+FORCIBLE = ("hu_", "air_", "fat_", "side_", "above_", "volume_", "repeated", "crop_box", "overlap")
 SPACING_MM = (0.05, 30.0)
+LARGE = 2**23
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,8 @@ class Check:
 
     @property
     def forcible(self) -> bool:
-        """Whether a person may override it: only the plausibility of HU, never a mismatch."""
-        return self.name.startswith("hu_")
+        """Whether a person may override it: only what is judged plausible, never a mismatch."""
+        return self.name.startswith(FORCIBLE)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; the sentence only where the check failed."""
@@ -60,8 +61,13 @@ class Check:
         return values if not self.ok else {k: values[k] for k in ("name", "ok", "value", "limit")}
 
 
-def check_volume(volume: Volume, organs: tuple[str, ...]) -> tuple[Check, ...]:
-    """Returns the results of all checks of a volume in memory; `organs` are its set's."""
+def check_volume(
+    volume: Volume, organs: tuple[str, ...], windows: Windows | None = None
+) -> tuple[Check, ...]:
+    """Returns the results of all checks of a volume in memory; `organs` are its set's.
+
+    `windows` are what `label_windows` gives, for whoever has them already.
+    """
     shapes = check_shapes(volume.image.shape, volume.label.shape)
     if not shapes.ok:
         return (shapes,)
@@ -70,7 +76,7 @@ def check_volume(volume: Volume, organs: tuple[str, ...]) -> tuple[Check, ...]:
         check_spacing(volume.geometry.spacing_mm),
         _label_values(volume.label, organs),
         _label_not_empty(volume.label),
-        *check_hu(volume, organs),
+        *check_hu(volume, organs, windows),
     )
 
 
@@ -121,6 +127,27 @@ def check_spacing(spacing_mm: tuple[float, float, float]) -> Check:
     return Check(name="spacing", ok=ok, value=float(worst), limit=limit, message=message)
 
 
+def label_windows(label: Label, organs: int) -> Windows:
+    """Returns the bounding box of each of the organs, None for one without a voxel."""
+    from scipy import ndimage  # slow to import
+
+    held = (label.any(axis=(1, 2)), label.any(axis=(0, 2)), label.any(axis=(0, 1)))
+    z, y, x = (np.flatnonzero(axis) for axis in held)
+    if not len(z):
+        return [None] * organs
+    box = tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in (z, y, x))
+    found = ndimage.find_objects(label[box], organs)  # slow, and most of a scan is background
+    return [None if window is None else _moved(window, box) for window in found]
+
+
+def _moved(window: tuple[slice, ...], box: tuple[slice, ...]) -> tuple[slice, slice, slice]:
+    z, y, x = (
+        slice(part.start + whole.start, part.stop + whole.start)
+        for part, whole in zip(window, box, strict=True)
+    )
+    return z, y, x
+
+
 def _label_values(label: NDArray[Any], organs: tuple[str, ...]) -> Check:
     highest = int(label.max()) if label.size else 0
     message = f"the label holds {highest}, the set has organs 1..{len(organs)}"
@@ -135,7 +162,9 @@ def _label_not_empty(label: NDArray[Any]) -> Check:
     return Check(name="not_empty", ok=count > 0, value=count, limit=">= 1", message=message)
 
 
-def check_hu(volume: Volume, organs: tuple[str, ...]) -> tuple[Check, ...]:
+def check_hu(
+    volume: Volume, organs: tuple[str, ...], windows: Windows | None = None
+) -> tuple[Check, ...]:
     """Returns whether the intensities look like HU: four figures, each loose on purpose.
 
     They must pass a CT cropped to the abdomen, with or without contrast, padded or windowed:
@@ -143,10 +172,12 @@ def check_hu(volume: Volume, organs: tuple[str, ...]) -> tuple[Check, ...]:
       standardised image or a CT stored without its intercept has nothing under -50.
     - `hu_tissue`: some of it is fat or soft tissue; an empty or constant scan has none.
     - `hu_high`: bone and metal are rare; raw detector units lie far above.
-    - `hu_ORGAN`: liver, kidney, spleen and pancreas have medians within -50..350 HU. This
-      finds a shifted intercept behind padding, and labels that lie elsewhere.
+    - `hu_ORGAN`: kidney, spleen and pancreas have medians within -50..350 HU, the liver within
+      40..180. This finds a shifted intercept behind padding, and labels that lie elsewhere.
     """
     image = volume.image
+    if image.size > LARGE:  # a sixteenth of a large scan has the same shares
+        image = np.ascontiguousarray(image[:, ::4, ::4])
     low, high = TISSUE_HU
     return (
         _share("hu_low", image < LOW_HU, f"under {LOW_HU} HU (fat, lung, air)", least=LOW_SHARE),
@@ -157,7 +188,7 @@ def check_hu(volume: Volume, organs: tuple[str, ...]) -> tuple[Check, ...]:
             least=TISSUE_SHARE,
         ),
         _share("hu_high", image > HIGH_HU, f"above {HIGH_HU} HU", most=HIGH_SHARE),
-        *_organ_medians(volume, organs),
+        *_organ_medians(volume, organs, windows),
     )
 
 
@@ -172,114 +203,19 @@ def _share(
     return Check(name=name, ok=ok, value=round(share, 6), limit=limit, message=message)
 
 
-def _organ_medians(volume: Volume, organs: tuple[str, ...]) -> Iterable[Check]:
-    low, high = SOFT_ORGAN_HU
-    for number, organ in enumerate(organs, start=1):
-        mask = volume.label == number
-        if not any(soft in organ for soft in SOFT_ORGANS) or not mask.any():
+def _organ_medians(
+    volume: Volume, organs: tuple[str, ...], windows: Windows | None
+) -> Iterable[Check]:
+    windows = windows or label_windows(volume.label, len(organs))
+    for number, (organ, window) in enumerate(zip(organs, windows, strict=True), start=1):
+        if not any(soft in organ for soft in SOFT_ORGANS) or window is None:
             continue
-        median = float(np.median(volume.image[mask]))
+        low, high = LIVER_HU if organ == "liver" else SOFT_ORGAN_HU
+        median = float(np.median(volume.image[window][volume.label[window] == number]))
         message = f"{organ} has a median of {median:.0f} HU; it should be {low}..{high}"
         ok = low <= median <= high
         limit = f"{low}..{high} HU"
         yield Check(name=f"hu_{organ}", ok=ok, value=median, limit=limit, message=message)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """A case as a reader found it: no volume where one of the reader's own checks failed.
-
-    `warnings` are single lines to show and keep, for what is odd but not wrong.
-    """
-
-    case: str
-    volume: Volume | None
-    checks: tuple[Check, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-class Source(Protocol):
-    """What a set can be made from: an embedded set such as the phantom, or a reader.
-
-    `fingerprint` is a hash of everything that `volumes` depends on. A source may also have
-    `readings() -> Iterator[Reading]` (a reader that reports bad cases instead of raising at the
-    first), `origin` (plain values to store with the set, no path) and `warnings` (tuple[str]).
-    """
-
-    @property
-    def organs(self) -> tuple[str, ...]: ...  # noqa: D102 - described above
-    @property
-    def fingerprint(self) -> str: ...  # noqa: D102
-    def volumes(self) -> Iterator[Volume]: ...  # noqa: D102
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examined:
-    """A reading after all checks: `forced` names those that a person overrode.
-
-    `bad` is the sentence for the others that failed, "" for a good case.
-    """
-
-    reading: Reading
-    checks: tuple[Check, ...]
-    forced: tuple[str, ...]
-    bad: str
-
-
-def examine(source: Source, force: frozenset[str]) -> Iterator[Examined]:
-    """Yields every case of a source, checked; `force` names cases whose HU a person vouches for."""
-    readings = getattr(source, "readings", None)
-    plain = (Reading(case=volume.case, volume=volume) for volume in source.volumes())
-    for reading in readings() if readings else plain:
-        checks = reading.checks
-        if reading.volume is not None:
-            checks = (*checks, *check_volume(reading.volume, source.organs))
-        failed = [check for check in checks if not check.ok]
-        forced = [check for check in failed if check.forcible and reading.case in force]
-        bad = "; ".join(check.message for check in failed if check not in forced)
-        names = tuple(check.name for check in forced)
-        yield Examined(reading=reading, checks=checks, forced=names, bad=bad)
-
-
-def refusal(bad: Mapping[str, str], total: int) -> str:
-    """Returns the message for the bad cases (name -> what is wrong) among `total`."""
-    if not total:
-        return "nothing was added: the source holds no case"
-    lines = [f"case {case}: {why}" for case, why in bad.items()]
-    head = lines[0] if len(lines) == 1 else f"{len(lines)} of {total} cases are bad"
-    rest = [] if len(lines) == 1 else [f"  {line}" for line in lines]
-    advice = "repair it or use --skip-bad" if len(bad) < total else "repair it"
-    hint = "; if it is CT all the same: --force CASE" if "HU" in "".join(lines) else ""
-    return "\n".join([head, *rest, f"nothing was added: {advice}{hint}"])
-
-
-def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tuple[str, str]:
-    """Write a good case; return the checksums of its `case.json` and `image.npy`.
-
-    The case's `sha256` is that of its source's bytes (of its arrays where a source has none) and
-    of the annotated organs.
-    """
-    volume = examined.reading.volume
-    assert volume is not None  # the caller skips the others
-    folder.mkdir(parents=True)
-    np.save(folder / "image.npy", np.ascontiguousarray(volume.image), allow_pickle=False)
-    np.save(folder / "label.npy", np.ascontiguousarray(volume.label), allow_pickle=False)
-    files = {name: sha256_file(folder / name) for name in ("image.npy", "label.npy")}
-    annotated = [organ for organ in organs if organ in volume.annotated]
-    content = volume.source_sha256 or files
-    record = {
-        "annotated": annotated,
-        "source": volume.source,
-        "source_sha256": volume.source_sha256,
-        "sha256": content_hash([content, sorted(annotated)]),
-        "geometry": asdict(volume.geometry),
-        "shape": list(volume.image.shape),
-        "files": files,
-        "checks": [check.to_dict() for check in examined.checks],
-        "forced": list(examined.forced),
-    }
-    write_json(folder / "case.json", record)
-    return sha256_file(folder / "case.json"), files["image.npy"]
 
 
 def check_name(name: str) -> None:

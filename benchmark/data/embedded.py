@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
 
-from benchmark.data.checks import Source
+from benchmark.data.source import Source
 from benchmark.errors import BadInput
 
 GROUP = "beyond_loss.datasets"

@@ -17,11 +17,7 @@ from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.data.checks import Check
@@ -111,6 +107,19 @@ def from_canonical(array_ZYX: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
     return np.ascontiguousarray(np.transpose(array_ZYX[_flip(flips)], np.argsort(axes)))
 
 
+def canonical_affine(geometry: Geometry) -> Affine:
+    """Returns the affine (4 x 4) from indices (z, y, x) of the canonical array to RAS+ mm."""
+    affine = np.asarray(geometry.affine, dtype=np.float64)
+    axes, flips = _nearest_axes(affine)
+    to_disk = np.zeros((4, 4))
+    to_disk[3, 3] = 1
+    for row, (axis, flip) in enumerate(zip(axes, flips, strict=True)):
+        to_disk[axis, row] = -1 if flip else 1
+        to_disk[axis, 3] = geometry.shape[axis] - 1 if flip else 0
+    result: Affine = affine @ to_disk
+    return result
+
+
 def _flip(flips: tuple[bool, bool, bool]) -> tuple[slice, slice, slice]:
     z, y, x = (slice(None, None, -1 if flip else 1) for flip in flips)
     return z, y, x
@@ -173,14 +182,26 @@ def read_nifti(path: Path) -> Nifti:
         if path.stat().st_size > MAX_BYTES:
             raise BadFile("size", path.stat().st_size, "<= 4 GiB", f"{path.name} is over 4 GiB")
         packed = path.read_bytes()
-        content, kind = _unpack(path.name, packed)
+    except OSError as error:
+        raise _unreadable(path.name, error) from None
+    return nifti_of(path.name, packed)
+
+
+def nifti_of(name: str, packed: bytes) -> Nifti:
+    """Returns the same from a file's bytes; `name` is for messages."""
+    from nibabel.filebasedimages import ImageFileError  # slow to import
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    try:
+        content, kind = _unpack(name, packed)
         image = kind.from_bytes(content)
         array = np.asanyarray(image.dataobj)
     except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
-        raise _unreadable(path.name, error) from None
+        raise _unreadable(name, error) from None
     except (HeaderDataError, ImageFileError, WrapStructError) as error:
-        raise _unreadable(path.name, error) from None
-    warnings = _check_affine(path.name, image, array.shape)
+        raise _unreadable(name, error) from None
+    warnings = _check_affine(name, image, array.shape)
     digest = sha256(packed).hexdigest()
     return Nifti(array=array, affine=image.affine, sha256=digest, warnings=warnings)
 
@@ -192,6 +213,8 @@ def _unreadable(name: str, error: Exception) -> BadFile:
 
 def _unpack(name: str, packed: bytes) -> tuple[bytes, Any]:
     """Returns the bytes that the header asks for and nibabel's class for them."""
+    import nibabel as nib
+
     zipped = packed[:2] == b"\x1f\x8b"
     stream = gzip.GzipFile(fileobj=BytesIO(packed)) if zipped else BytesIO(packed)
     head = stream.read(nib.Nifti2Header.sizeof_hdr)

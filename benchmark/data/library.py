@@ -7,8 +7,8 @@ holds the checksum of every `case.json`, which holds those of its two arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -16,15 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.checks import CASE, NAME, check_name, content_hash, examine, refusal, write_case
-from benchmark.data.checks import Source as Source  # a part of this module's interface
+from benchmark.data.checks import NAME, check_name, content_hash
 from benchmark.data.embedded import embedded as embedded
 from benchmark.data.embedded import load_embedded as load_embedded
 from benchmark.data.geometry import geometry_from_dict
-from benchmark.data.volume import Geometry, Label, Volume
+from benchmark.data.intake import take_in
+from benchmark.data.source import Source as Source  # a part of this module's interface
+from benchmark.data.source import refusal
+from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
-from benchmark.files.locks import lock
+from benchmark.files.locks import brief_lock
 
 FORMAT = 1
 
@@ -33,8 +35,8 @@ FORMAT = 1
 class Case:
     """What is known of a case without opening its arrays; `shape` is canonical (Z, Y, X).
 
-    `sha256` is the hash of the source's bytes and of the annotated organs, so a changed label or
-    a changed list of annotated organs is another case.
+    `sha256` is the hash of the source's bytes, the annotated organs and the crop box, so a changed
+    label, list or box is another case. Nothing outside `box` is trained on or scored.
     """
 
     name: str
@@ -43,6 +45,12 @@ class Case:
     sha256: str
     geometry: Geometry
     shape: tuple[int, int, int]
+    box: Box | None = None
+
+    @property
+    def shape_inside(self) -> tuple[int, ...]:
+        """The shape of what is trained on and scored: the box, else all."""
+        return tuple(b - a for a, b in self.box) if self.box else self.shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +99,13 @@ class DataSet:
             geometry=known.geometry,
             source=known.source,
             source_sha256=record["source_sha256"],
+            box=known.box,
         )
 
     def label(self, case: str) -> Label:
-        """Returns the label map alone. Raises BadInput like `load`."""
+        """Returns the label map alone, cut to its crop box. Raises BadInput like `load`."""
         array: Label = self._array(case, "label.npy", self.record(case))
-        return array
+        return array[slices_of(self.case(case).box)]
 
     def _array(self, case: str, name: str, record: Mapping[str, Any]) -> Any:
         path = self.folder / "cases" / case / name
@@ -116,23 +125,25 @@ def add(
     skip_bad: bool = False,
     force: Collection[str] = (),
     command: str = "",
+    workers: int = 1,
     say: Callable[[str], None] = lambda _: None,
 ) -> DataSet:
     """Store a source under a name and return the set; `say` gets warnings as single lines.
 
     A set of that name from the same source is returned as it is. Bad cases are all listed in one
     BadInput and nothing is added; `skip_bad` leaves them out instead; for the cases in `force`
-    an implausible HU is recorded, not refused. `command` is what adds the set again, for the
-    message when it is found damaged. Raises BadInput too for another set under the same name, an
-    unknown case in `force`, and a workspace that cannot be written.
+    what a person judged is recorded, not refused. `command` is what adds the set again, for the
+    message when it is found damaged. `workers` processes read a reader's cases. Raises BadInput
+    too for another set under the same name, an unknown case in `force`, and a workspace that
+    cannot be written.
     """
     check_name(name)
     final = root / "data" / name
     try:
-        with _locked(final):
+        with brief_lock(final):
             if not final.exists():
                 with commit_folder(final) as folder:
-                    _write(folder, source, skip_bad, frozenset(force), command, say)
+                    _write(folder, source, skip_bad, frozenset(force), command, workers, say)
                 return _open(final)
     except OSError as error:
         if not final.is_dir():  # else another process was faster
@@ -191,34 +202,21 @@ def _write(
     skip_bad: bool,
     force: frozenset[str],
     command: str,
+    workers: int,
     say: Callable[[str], None],
 ) -> None:
     """Fill `folder` with all good cases of the source; raises BadInput as `add` says."""
-    cases: dict[str, str] = {}  # name -> checksum of case.json
-    bad: dict[str, str] = {}
-    images: dict[str, str] = {}  # checksum of image.npy -> first case
-    warnings = list(getattr(source, "warnings", ()))
-    for examined in examine(source, force):
-        case = examined.reading.case
-        if not CASE.fullmatch(case) or case in {*cases, *bad}:
-            raise BadInput(f"{case!r} cannot name a case: it comes twice, or is no plain name")
-        warnings += [f"case {case}: {warning}" for warning in examined.reading.warnings]
-        if examined.bad or examined.reading.volume is None:
-            bad[case] = examined.bad
-            continue
-        cases[case], image = write_case(folder / "cases" / case, examined, source.organs)
-        if (twin := images.setdefault(image, case)) != case:
-            warnings.append(f"case {case}: its image is the same as that of {twin}")
-    if unknown := sorted(force - {*cases, *bad}):
-        raise BadInput(f"--force names no case of this source: {', '.join(unknown)}")
-    if (bad and not skip_bad) or not cases:
-        raise BadInput(refusal(bad, len(cases) + len(bad)))
-    for line in [*warnings, *(f"left out case {case}: {why}" for case, why in bad.items())]:
+    stamp = getattr(source, "stamp", "")  # before: what changes meanwhile is noticed next time
+    found = take_in(folder, source, force, workers)
+    if (found.bad and not skip_bad) or not found.cases:
+        raise BadInput(refusal(found.bad, len(found.cases) + len(found.bad), found.forcible))
+    left_out = [f"left out case {case}: {why}" for case, why in found.bad.items()]
+    for line in [*found.warnings, *left_out]:
         say(line)
-    origin = dict(getattr(source, "origin", {}), command=command, skipped=bad)
-    origin |= {"fingerprint": source.fingerprint, "warnings": warnings}
-    values = {"format": FORMAT, "organs": list(source.organs), "cases": cases, "origin": origin}
-    write_json(folder / "dataset.json", values)
+    origin = dict(getattr(source, "origin", {}), command=command, skipped=found.bad)
+    origin |= {"fingerprint": source.fingerprint, "stamp": stamp, "warnings": found.warnings}
+    values = {"format": FORMAT, "organs": list(source.organs), "cases": found.cases}
+    write_json(folder / "dataset.json", values | {"origin": origin})
 
 
 def _open(folder: Path) -> DataSet:
@@ -250,19 +248,33 @@ def _case(name: str, record: Mapping[str, Any]) -> Case:
         sha256=record["sha256"],
         geometry=geometry_from_dict(record["geometry"]),
         shape=(z, y, x),
+        box=_box(record.get("box")),
     )
+
+
+def _box(ends: Any) -> Box | None:
+    if ends is None:
+        return None
+    (a, b), (c, d), (e, f) = ends
+    return (a, b), (c, d), (e, f)
 
 
 def _same(final: Path, source: Source, force: frozenset[str]) -> DataSet:
     """Return the stored set when it came from this source; else raise BadInput."""
     stored = _open(final)
-    if stored.origin["fingerprint"] != source.fingerprint:
+    if not _untouched(stored, source) and stored.origin["fingerprint"] != source.fingerprint:
         what = "exists and holds another source (or the files changed since)"
     elif left_out := sorted(force & set(stored.origin["skipped"])):
         what = f"exists and was added without {', '.join(left_out)}"
     else:
         return stored
     raise BadInput(f"data set {final.name!r} {what}: choose another --name, or remove {final}")
+
+
+def _untouched(stored: DataSet, source: Source) -> bool:
+    """Whether sizes and times of all files are as they were: then nothing need be read."""
+    stamp = getattr(source, "stamp", "")
+    return bool(stamp) and stamp == stored.origin.get("stamp")
 
 
 def _damaged(folder: Path, path: Path, error: Exception, origin: Mapping[str, Any]) -> BadInput:
@@ -275,19 +287,3 @@ def _damaged(folder: Path, path: Path, error: Exception, origin: Mapping[str, An
 def _stored_names(root: Path) -> list[str]:
     found = (root / "data").glob("*/dataset.json")
     return sorted(path.parent.name for path in found if NAME.fullmatch(path.parent.name))
-
-
-@contextmanager
-def _locked(final: Path) -> Iterator[None]:
-    """Let one process at a time write `final`; the lock lies beside it and is removed.
-
-    Whoever waited on the removed file may then run beside a newcomer; the rename of
-    `commit_folder` decides between them, so the set stays whole.
-    """
-    path = final.parent / f"{final.name}.lock"
-    with lock(path):
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows keeps an open file
-                path.unlink()

@@ -6,6 +6,7 @@ depend on workers, on resumption, or on names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 from benchmark.data.augment import augment, moved_alike
 from benchmark.data.fills import fill
-from benchmark.data.volume import Label, Volume
+from benchmark.data.volume import Label, Volume, inside
 from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import draw_seed
@@ -59,17 +60,18 @@ class CaseSlices:
 def on_training_grid(
     volume: Volume, organs: tuple[str, ...], size: int | None, sha256: str = ""
 ) -> CaseSlices:
-    """Return a volume resampled in plane so that its longest side has `size` pixels.
+    """Return a volume, cut to its crop box, resampled so that its longest side has `size` pixels.
 
     HU are interpolated with antialiasing; a label pixel is the class with the largest area in it.
     """
+    volume = inside(volume)
     label = np.ascontiguousarray(volume.label)
     hu = torch.from_numpy(np.ascontiguousarray(volume.image))
     labels = torch.from_numpy(label)
     height, width = grid(volume.image.shape[1:], size)
     if (height, width) != tuple(volume.image.shape[1:]):
         hu = _resampled_hu(hu, height, width)
-        labels = _resampled_labels(labels, len(organs), height, width)
+        labels = _resampled_labels(labels, height, width)
     known = torch.tensor([organ in volume.annotated for organ in organs])
     return CaseSlices(
         name=volume.case,
@@ -294,11 +296,37 @@ def _resampled_hu(hu_ZYX: Tensor, height: int, width: int) -> Tensor:
     return resampled[:, 0].round().to(torch.int16)
 
 
-def _resampled_labels(label_ZYX: Tensor, organs: int, height: int, width: int) -> Tensor:
-    """Slice by slice, since the one-hot volume of a large CT does not fit in memory."""
-    slices = []
-    for label_YX in label_ZYX:
-        onehot = F.one_hot(label_YX.long(), organs + 1).permute(2, 0, 1)[None].float()
-        area = F.interpolate(onehot, size=(height, width), mode="bilinear", antialias=True)
-        slices.append(area.argmax(dim=1)[0].to(torch.uint8))
-    return torch.stack(slices)
+def _resampled_labels(label_ZYX: Tensor, height: int, width: int) -> Tensor:
+    """Slice by slice, since the one-hot volume of a large CT does not fit in memory.
+
+    Only the classes of a slice are spread out, and only where there are any: a class that is not
+    there has no area.
+    """
+    resampled = torch.zeros(len(label_ZYX), height, width, dtype=torch.uint8)
+    sizes = tuple(zip(label_ZYX.shape[1:], (height, width), strict=True))
+    for z, label_YX in enumerate(label_ZYX):
+        classes = torch.bincount(label_YX.flatten()).nonzero()[:, 0].to(torch.uint8)
+        if classes.tolist() == [0]:
+            continue
+        held = ((label_YX != 0).any(dim=1 - axis).nonzero() for axis in (0, 1))
+        (y, to_y), (x, to_x) = (_cut(h, *size) for h, size in zip(held, sizes, strict=True))
+        onehot = (label_YX[y, x] == classes[:, None, None])[None].float()
+        size = (to_y.stop - to_y.start, to_x.stop - to_x.start)
+        area = F.interpolate(onehot, size=size, mode="bilinear", antialias=True)
+        resampled[z, to_y, to_x] = classes[area.argmax(dim=1)[0]]
+    return resampled
+
+
+def _cut(held: Tensor, native: int, grid: int) -> tuple[slice, slice]:
+    """The part of an axis that resampling can touch, on the native grid and on the other.
+
+    Both start and end where pixels of the two grids have a common edge, so that the part is
+    resampled as within the whole; around it lie two pixels of the coarser grid.
+    """
+    common = math.gcd(native, grid)
+    step = native // common
+    margin = 2 * math.ceil(max(1, native / grid))
+    first = max(int(held.min()) - margin, 0) // step
+    behind = -(-min(int(held.max()) + 1 + margin, native) // step)
+    fine = grid // common
+    return slice(first * step, behind * step), slice(first * fine, behind * fine)

@@ -8,13 +8,14 @@ back onto the grid of its image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.int16]
 Label = NDArray[np.uint8]
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 CANONICAL = "SPL"  # where Z, Y and X point to: Superior, Posterior, Left
 
 
@@ -41,7 +42,8 @@ class Volume:
     of shape (Z, Y, X). `annotated` names the organs that a person looked for in this case: an
     organ that is not in it is *unknown* here, never background. `source` names where the case
     comes from within a set of several sources. `source_sha256` is the hash of the bytes that the
-    case was read from.
+    case was read from. `box` bounds what was annotated, as (first, behind the last) voxel of Z, Y
+    and X: nothing outside it is trained on or scored. None is the whole volume.
     """
 
     case: str
@@ -51,3 +53,20 @@ class Volume:
     geometry: Geometry
     source: str = ""
     source_sha256: str = ""
+    box: Box | None = None
+
+
+def slices_of(box: Box | None) -> tuple[slice, slice, slice]:
+    """Returns a box as slices of a (Z, Y, X) array; None is all of it."""
+    if box is None:
+        return slice(None), slice(None), slice(None)
+    z, y, x = (slice(first, behind) for first, behind in box)
+    return z, y, x
+
+
+def inside(volume: Volume) -> Volume:
+    """Returns the volume cut to its box; its geometry stays that of the whole."""
+    if volume.box is None:
+        return volume
+    box = slices_of(volume.box)
+    return replace(volume, image=volume.image[box], label=volume.label[box], box=None)

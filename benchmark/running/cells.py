@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.library import DataSet
 from benchmark.data.slices import scaled
-from benchmark.data.volume import Volume
+from benchmark.data.volume import Volume, slices_of
 from benchmark.errors import BadInput, Diverged
 from benchmark.files.source import source_fingerprint
 from benchmark.plan.folds import Fold
@@ -155,15 +155,18 @@ def _predictions(
     for name in cell.data.fold.test:
         volume = cell.data.dataset.load(name)
         slices = cell.data.cache.case(name)
+        whole = np.zeros(volume.label.shape, np.uint8)
+        box = slices_of(volume.box)
         predicted = predict_labels(
             network,
             slices.hu_ZHW,
             scaled=lambda hu: scaled(hu, ground),
-            native_hw=(volume.image.shape[1], volume.image.shape[2]),
+            native_hw=whole[box].shape[1:],
             batch=ground.batch,
             hardware=bench.hardware,
         )
-        yield volume, predicted
+        whole[box] = predicted  # nothing is known outside of the crop box
+        yield volume, whole
 
 
 def _score(
@@ -175,6 +178,7 @@ def _score(
         spacing_mm=volume.geometry.spacing_mm,
         organs=cell.data.dataset.organs,
         annotated=volume.annotated,
+        box=slices_of(volume.box) if volume.box else None,
     )
     return [
         ResultRow(

@@ -132,7 +132,9 @@ def _steps_in_one_pass(cell: Cell, counted: dict[str, tuple[int, int]]) -> float
 def operations(node: Train, cell: Cell) -> float:
     """Return the floating-point operations of one training step, forward and backward."""
     data = cell.data
-    native = max((case.shape[1:] for case in data.dataset.cases), key=lambda hw: hw[0] * hw[1])
+    native = max(
+        (case.shape_inside[1:] for case in data.dataset.cases), key=lambda hw: hw[0] * hw[1]
+    )
     height, width = grid(native, data.ground.size)
     with torch.device("meta"):
         nets = build(node, organs=data.dataset.organs, size=data.ground.size, seed=0)

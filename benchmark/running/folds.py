@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices, on_training_grid
+from benchmark.data.slice_cache import open_several, open_slices
+from benchmark.data.slices import CaseSlices
 from benchmark.plan.folds import Fold, Subject, fold_fingerprint, split, split_fingerprint
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import digest
@@ -14,7 +16,7 @@ from benchmark.scoring.cases import SCORING_VERSION
 
 @dataclass(kw_only=True)
 class GridCache:
-    """Cases on one training grid, made when first asked for and kept for the other folds."""
+    """Cases on one training grid, opened when first asked for and kept for the other folds."""
 
     dataset: DataSet
     size: int | None
@@ -23,11 +25,16 @@ class GridCache:
     def case(self, name: str) -> CaseSlices:
         """Return one case on the training grid."""
         if name not in self._made:
-            volume = self.dataset.load(name)
-            sha256 = self.dataset.case(name).sha256
-            made = on_training_grid(volume, self.dataset.organs, self.size, sha256)
-            self._made[name] = made
+            self._made[name] = open_slices(self.dataset, name, self.size)
         return self._made[name]
+
+    def cases(self, names: Iterable[str]) -> list[CaseSlices]:
+        """Return several cases; those that are not there yet are made at the same time."""
+        wanted = list(names)
+        missing = [name for name in wanted if name not in self._made]
+        made = open_several(self.dataset, missing, self.size)
+        self._made |= dict(zip(missing, made, strict=True))
+        return [self._made[name] for name in wanted]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +60,7 @@ class FoldData:
 
     def training(self) -> list[CaseSlices]:
         """Return the training cases on the training grid."""
-        return [self.cache.case(name) for name in self.fold.train]
+        return self.cache.cases(self.fold.train)
 
     def evaluation(self, net: str) -> str:
         """Return the identity of scoring network `net` on this fold's test cases."""

@@ -13,7 +13,7 @@ import pytest
 from benchmark.cli import data
 from benchmark.errors import BadInput
 
-AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])  # 0.02 ml a voxel
+AFFINE = np.diag([-18.0, -18.0, 20.0, 1.0])  # 6.48 ml a voxel
 SHAPE = (12, 14, 8)
 
 
@@ -53,10 +53,14 @@ def test_add_list_audit(tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture
     assert listed["tiny"] == wanted
     assert bench(tmp_path, "audit", "tiny", "--json") == 0
     whole, part = json.loads(capsys.readouterr().out)
-    assert (whole["case"], whole["shape"], whole["spacing_mm"]) == ("c0", [8, 14, 12], [5, 2, 2])
+    assert (whole["case"], whole["shape"], whole["spacing_mm"]) == ("c0", [8, 14, 12], [20, 18, 18])
     assert whole["orientation"] == "LPS"
-    assert whole["organs"]["liver"] == {"ml": 1.6, "hu_median": 100.0}
-    assert whole["organs"]["left_kidney"] == {"ml": 0.0, "hu_median": None}  # looked for, absent
+    assert whole["organs"]["liver"] == {"ml": 518.4, "hu_median": 100.0, "hu_mean": 100.0}
+    assert whole["organs"]["left_kidney"] == {
+        "ml": 0.0,
+        "hu_median": None,
+        "hu_mean": None,
+    }  # looked for, absent
     assert whole["not_annotated"] == []
     assert list(part["organs"]) == ["liver"]
     assert part["not_annotated"] == ["left_kidney"]
@@ -73,8 +77,8 @@ def test_tables(tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]) -
     bench(tmp_path, "audit", "other")
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == [
-        *["c0", "8", "x", "14", "x", "12", "5", "x", "2", "x", "2", "LPS"],
-        *["liver", "1.6", "100", "ok"],
+        *["c0", "8", "x", "14", "x", "12", "20", "x", "18", "x", "18", "LPS"],
+        *["liver", "518.4", "100", "ok"],
     ]
     assert lines[-1].split() == ["left_kidney", "-", "-", "not", "annotated"]
 

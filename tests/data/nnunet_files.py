@@ -15,7 +15,7 @@ from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.errors import BadInput
 
 SHAPE = (12, 14, 8)
-AFFINE = np.diag([-0.8, -0.8, 2.5, 1.0])
+AFFINE = np.diag([-18.0, -18.0, 20.0, 1.0])  # so that the organs have a patient's volumes
 LABELS = {"background": 0, "liver": 1, "Left Kidney": 2}
 
 
@@ -25,7 +25,7 @@ def arrays(number: int) -> tuple[np.ndarray, np.ndarray]:
     image[:, :3] = -1000
     label = np.zeros(SHAPE, np.uint8)
     label[3:8, 5:9, 2:6] = 1
-    label[3:5, 10:12, 2:6] = 2
+    label[8:10, 10:12, 2:6] = 2
     return image, label
 
 

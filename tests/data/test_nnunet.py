@@ -24,7 +24,7 @@ def test_reads_a_plain_set(tmp_path: Path) -> None:
     assert volume.geometry.orientation == "LPS"
     np.testing.assert_array_equal(volume.image, image.T)  # LPS on disk: only transposed
     np.testing.assert_array_equal(volume.label, label.T)
-    assert volume.geometry.spacing_mm == pytest.approx((2.5, 0.8, 0.8))
+    assert volume.geometry.spacing_mm == pytest.approx((20, 18, 18))
     assert found.origin["warnings"] == []
     assert found.origin["folder"] == "raw"
 
@@ -70,14 +70,14 @@ def test_every_orientation_on_disk_gives_the_same_volume(tmp_path: Path) -> None
 
 
 def test_old_description_ids_with_gaps_and_decathlon_names(tmp_path: Path) -> None:
-    labels = {"0": "background", "7": "rightKidney", "3": "liver"}
+    labels = {"0": "background", "7": "leftKidney", "3": "liver"}
     folder = make(tmp_path / "raw", 1, labels=labels, modality={"0": "CT"})
     (folder / "imagesTr" / "c0_0000.nii.gz").rename(folder / "imagesTr" / "c0.nii.gz")
     (folder / "imagesTr" / "._c0.nii.gz").write_text("a Mac's leftover")
     label = arrays(0)[1]
     save(folder / "labelsTr" / "c0.nii.gz", np.choose(label, [0, 3, 7]).astype(np.int16))
     found = add(tmp_path, folder)
-    assert found.organs == ("right_kidney", "liver")  # the order of the file
+    assert found.organs == ("left_kidney", "liver")  # the order of the file
     np.testing.assert_array_equal(found.load("c0").label, np.choose(label, [0, 2, 1]).T)
 
 
@@ -148,7 +148,7 @@ def test_small_shifts_are_silent_or_warned_of(tmp_path: Path) -> None:
     folder = make(tmp_path / "raw", 1)
     for shift_voxels, said in ((0.0005, 0), (0.2, 1)):
         moved = AFFINE.copy()
-        moved[0, 3] = 0.8 * shift_voxels
+        moved[0, 3] = 18 * shift_voxels
         save(folder / "labelsTr" / "c0.nii.gz", arrays(0)[1], moved)
         warnings = add(tmp_path / str(said), folder).origin["warnings"]
         assert len(warnings) == said
@@ -168,14 +168,13 @@ def test_sform_goes_before_qform_and_no_orientation_is_said(tmp_path: Path) -> N
             ("imagesTr/c0_0000.nii.gz", "labelsTr/c0.nii.gz"), arrays(0), strict=True
         ):
             image = nib.Nifti1Image(array, None)
-            image.header["pixdim"][1:4] = 0.8, 0.8, 2.5
+            image.header["pixdim"][1:4] = 18, 18, 20
             image.set_qform(flipped if qform_code else None, qform_code)
             image.set_sform(AFFINE if sform_code else None, sform_code)
             image.to_filename(folder / path)
-        found = add(tmp_path / f"{sform_code}{qform_code}", folder)
-        assert found.cases[0].geometry.orientation == letters
-        warnings = found.origin["warnings"]
-        assert (part in warnings[0]) if part else warnings == []
+        (found,) = NnUNetRaw(folder).readings()
+        assert found.volume is not None and found.volume.geometry.orientation == letters
+        assert (part in found.warnings[0]) if part else found.warnings == ()
 
 
 def test_ignore_label(tmp_path: Path) -> None:

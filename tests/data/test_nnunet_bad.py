@@ -53,10 +53,10 @@ def bend(folder: Path, fault: str) -> None:
     image_path, label_path = folder / "imagesTr/c1_0000.nii.gz", folder / "labelsTr/c1.nii.gz"
     image, label = arrays(1)
     moved, twice = AFFINE.copy(), np.eye(4)
-    moved[0, 3] = 0.8  # one voxel
+    moved[0, 3] = 18  # one voxel
     twice[:3, 1] = twice[:3, 0]
     skewed = AFFINE.copy()
-    skewed[0, 1] = 0.1
+    skewed[0, 1] = 2
     image_f = image.astype(np.float32)
     image_f[0, 0, :3] = np.nan
     if fault in ("no label", "no image"):

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 
 from benchmark.data.checks import (
     Check,
-    Reading,
     check_affines,
     check_finite,
     check_shapes,
@@ -34,6 +32,8 @@ from benchmark.data.geometry import (
     read_nifti,
     to_canonical,
 )
+from benchmark.data.readers.base import Reader, integers
+from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.files.atomic import sha256_file
@@ -58,14 +58,20 @@ def organ_name(text: str) -> str:
     return name
 
 
-class NnUNetRaw:
+class NnUNetRaw(Reader):
     """A source (see `benchmark.data.library`) over a folder in nnU-Net's raw layout.
 
     The constructor reads the descriptions and lists the files; it raises BadInput for what is
     wrong with the folder as a whole. What is wrong with a case is in its `Reading`.
     """
 
+    organs: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+    origin: dict[str, Any] = {}  # noqa: RUF012 - set below
+    warnings: tuple[str, ...] = ()
+
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self._folder = folder
         described = _description(folder)
         self._ids, self._ignore = _label_ids(described.get("labels"))
@@ -83,29 +89,13 @@ class NnUNetRaw:
         self.origin = {"reader": "nnunet", "folder": folder.resolve().name}
         self._sha256: dict[Path, str] = {}
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """The hash of all files, the label ids and the annotated organs; reads what was not."""
-        cases = [(c, self._source_sha256(c), self._annotated.get(c)) for c in self.cases]
+        cases = [(c, self.digest(c), self._annotated.get(c)) for c in self.cases]
         return content_hash([list(self.organs), cases])
 
-    def volumes(self) -> Iterator[Volume]:
-        """Yields all cases; raises BadInput at the first bad one."""
-        for reading in self.readings():
-            if reading.volume is None:
-                why = "; ".join(check.message for check in reading.checks if not check.ok)
-                raise BadInput(f"case {reading.case}: {why}")
-            yield reading.volume
-
-    def readings(self) -> Iterator[Reading]:
-        """Yields every case in the order of names, good or bad."""
-        for case in self.cases:
-            try:
-                yield self._read(case)
-            except BadFile as error:
-                yield Reading(case=case, volume=None, checks=(error.check,))
-
-    def _read(self, case: str) -> Reading:
+    def read(self, case: str) -> Reading:
         """Returns the case; raises BadFile when one of its files is missing or unreadable."""
         for kind, files in (("imagesTr", self._images), ("labelsTr", self._labels)):
             if case not in files:
@@ -118,7 +108,7 @@ class NnUNetRaw:
         annotated = self._annotated.get(case, self.organs)
         if not all(check.ok for check in checks):
             return Reading(case=case, volume=None, checks=checks, warnings=tuple(warnings))
-        label_ijk = self._own_ids(_integers(label.array), annotated, warnings)
+        label_ijk = self._own_ids(integers(label.array), annotated, warnings)
         volume = self._volume(case, annotated, image, label_ijk)
         return Reading(case=case, volume=volume, checks=checks, warnings=tuple(warnings))
 
@@ -126,7 +116,7 @@ class NnUNetRaw:
         self, case: str, annotated: tuple[str, ...], image: Nifti, label_ijk: NDArray[np.uint8]
     ) -> Volume:
         image_ZYX, geometry = to_canonical(np.rint(image.array).astype(np.int16), image.affine)
-        label_ZYX, sha256 = to_canonical(label_ijk, image.affine)[0], self._source_sha256(case)
+        label_ZYX, sha256 = to_canonical(label_ijk, image.affine)[0], self.digest(case)
         return Volume(
             case=case,
             image=image_ZYX,
@@ -161,7 +151,10 @@ class NnUNetRaw:
                 warnings.append(f"{counts[number]} voxels of {organ} dropped: not annotated here")
         return result
 
-    def _source_sha256(self, case: str) -> str:
+    def digest(self, case: str) -> str:
+        """Return the hash of the case's files and of the label ids."""
+        if case in self._known:
+            return self._known[case]
         paths = [files.get(case) for files in (self._images, self._labels)]
         for path in paths:
             if path is not None and path not in self._sha256:
@@ -181,21 +174,6 @@ def _pair_checks(image: Nifti, label: Nifti, warnings: list[str]) -> tuple[Check
     if affines.ok and moved > 1e-3:
         warnings.append(affines.message)
     return (affines, finite, *((check_storable(image.array),) if finite.ok else ()))
-
-
-def _integers(label: NDArray[Any]) -> NDArray[Any]:
-    """Returns the label as integers; float files hold 2.9999999 for 3. Raises BadFile else."""
-    if label.dtype.kind in "iu":
-        return label
-    sane = np.abs(label) < 2**31  # neither NaN nor infinite, too
-    bad = int(np.count_nonzero(~sane))
-    off = 0.0 if bad else float(np.max(np.abs(label - np.rint(label))))
-    if bad or off >= 1e-3:
-        what = f"{bad} voxels are not finite" if bad else f"some are off by {off:.3g}"
-        message = f"the label does not hold whole numbers: {what}"
-        raise BadFile("label_integers", off, "< 0.001", message)
-    whole: NDArray[np.int64] = np.rint(label).astype(np.int64)
-    return whole
 
 
 def _description(folder: Path) -> Mapping[str, Any]:

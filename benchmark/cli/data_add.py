@@ -1,0 +1,148 @@
+"""`bench data add`: one subcommand a layout on disk."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.cli.options import add_common
+from benchmark.errors import BadInput
+
+if TYPE_CHECKING:
+    from benchmark.data.library import DataSet
+    from benchmark.data.readers.base import Reader
+
+Adder = Callable[[argparse.Namespace], int]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add a subcommand for each layout."""
+    kinds = parser.add_subparsers(required=True, metavar="ircadb|multi-organ|folder|pair")
+    ircadb = _kind(kinds, "ircadb", "3D-IRCADb-01 as it is downloaded", _ircadb)
+    ircadb.add_argument("path", type=Path, metavar="PATH", help="folder or zip of the patients")
+    ircadb.add_argument(
+        "--split-kidneys", action="store_true",
+        help="part a mask of both kidneys in the body's middle",
+    )  # fmt: skip
+    multi = _kind(kinds, "multi-organ", "the Multi-Organ labels with their images", _multi_organ)
+    multi.add_argument("path", type=Path, metavar="LABELS", help="the folder with label archives")
+    multi.add_argument(
+        "--images", action="append", required=True, metavar="tcia=PATH|btcv=PATH",
+        help="the images of a source; once for each",
+    )  # fmt: skip
+    folder = _kind(kinds, "folder", "nnU-Net's raw layout, or DICOM slices with PNG masks", _folder)
+    folder.add_argument("path", type=Path, metavar="PATH")
+    pair = _kind(kinds, "pair", "a NIfTI image and its label map, or two folders of them", _pair)
+    pair.add_argument("path", type=Path, metavar="IMAGE")
+    pair.add_argument("label", type=Path, metavar="LABEL")
+    pair.add_argument(
+        "--map", required=True, metavar="liver=5,left_kidney=3,...",
+        help="which number in the label is which organ",
+    )  # fmt: skip
+
+
+def _kind(
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, add: Adder
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = kinds.add_parser(name, help=about, description=about)
+    parser.set_defaults(action=add, kind=name)
+    parser.add_argument("--name", help="of the data set")
+    parser.add_argument("--skip-bad", action="store_true", help="leave bad cases out")
+    parser.add_argument(
+        "--force", nargs="+", action="extend", default=[], metavar="CASE",
+        help="cases to add although a check of plausibility fails: you have looked",
+    )  # fmt: skip
+    if name != "pair":
+        parser.add_argument(
+            "--organ", action="append", default=[], metavar="ORGAN",
+            help="an organ to take, once for each (default: liver, left_kidney, right_kidney);"
+            " what PNG masks show",
+        )  # fmt: skip
+    add_common(parser, json=False)
+    return parser
+
+
+def _folder(args: argparse.Namespace) -> int:
+    from benchmark.data.readers.nnunet import NnUNetRaw, default_name
+    from benchmark.data.readers.stacks import Stacks, is_stack
+
+    name = args.name or default_name(args.path)
+    stacked = args.path.is_dir() and not (args.path / "dataset.json").exists()
+    if stacked and is_stack(args.path):
+        if len(args.organ) != 1:
+            raise BadInput("say which organ the PNG masks show: --organ liver")
+        return _add(args, name, lambda: Stacks(args.path, _organs(args)[0]))
+    if args.organ:
+        raise BadInput("--organ is for PNG masks; dataset.json names the organs here")
+    return _add(args, name, lambda: NnUNetRaw(args.path))
+
+
+def _pair(args: argparse.Namespace) -> int:
+    from benchmark.data.readers.pairs import Pairs, case_name, parse_map
+
+    ids = parse_map(args.map)
+    name = args.name or case_name(args.path).lower().replace(".", "_")
+    return _add(args, name, lambda: Pairs(args.path, args.label, ids))
+
+
+def _ircadb(args: argparse.Namespace) -> int:
+    from benchmark.data.readers.ircadb import Ircadb
+
+    organs = _organs(args)
+    name = args.name or "ircadb"
+    return _add(args, name, lambda: Ircadb(args.path, organs, split_kidneys=args.split_kidneys))
+
+
+def _multi_organ(args: argparse.Namespace) -> int:
+    from benchmark.data.readers.multi_organ import MultiOrgan, parse_images
+
+    organs, images = _organs(args), parse_images(args.images)
+    return _add(args, args.name or "multi-organ", lambda: MultiOrgan(args.path, images, organs))
+
+
+def _organs(args: argparse.Namespace) -> tuple[str, ...]:
+    from benchmark.data.readers.base import TARGETS
+    from benchmark.data.readers.nnunet import organ_name
+
+    return tuple(dict.fromkeys(organ_name(organ) for organ in args.organ)) or TARGETS
+
+
+def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> int:
+    from benchmark.data import library
+    from benchmark.data.checks import check_name
+    from benchmark.data.intake import cpus
+
+    check_name(name)  # before a long read
+    added = library.add(
+        args.root,
+        name,
+        reader(),
+        skip_bad=args.skip_bad,
+        force=args.force,
+        command=_command(args, name),
+        workers=cpus(),
+        say=lambda line: print(line, file=sys.stderr),
+    )
+    report(added)
+    return 0
+
+
+def _command(args: argparse.Namespace, name: str) -> str:
+    """Return the command that adds the set again, with PATH for paths."""
+    words = ["bench data add", args.kind, "IMAGE LABEL" if args.kind == "pair" else "PATH"]
+    words += [f"--images {text.partition('=')[0]}=PATH" for text in getattr(args, "images", [])]
+    words += [f"--map {args.map}"] if hasattr(args, "map") else []
+    words += [f"--organ {organ}" for organ in getattr(args, "organ", [])]
+    words += ["--split-kidneys"] if getattr(args, "split_kidneys", False) else []
+    words += [f"--name {name}", *(["--skip-bad"] if args.skip_bad else [])]
+    return " ".join([*words, *(f"--force {case}" for case in args.force)])
+
+
+def report(added: DataSet) -> None:
+    """Print one line about a set."""
+    organs = ", ".join(added.organs)
+    count = len(added.cases)
+    print(f"data set {added.name}: {count} case{'s' * (count != 1)}, {organs}")

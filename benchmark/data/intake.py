@@ -1,0 +1,116 @@
+"""Taking the cases of a source into the folder of a set: read, examined, written, in parallel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+from benchmark.data.checks import CASE
+from benchmark.data.readers.base import Reader
+from benchmark.data.source import Examined, Source, examine, judged, write_case
+from benchmark.errors import BadInput
+
+PARALLEL_FROM = 4  # cases: a process takes a second to start
+MAX_WORKERS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """One case: written (`record` and `image` are checksums), or `bad`."""
+
+    case: str
+    record: str = ""
+    image: str = ""
+    bad: str = ""
+    forcible: bool = False
+    warnings: tuple[str, ...] = ()
+    source_sha256: str = ""
+
+
+@dataclass(kw_only=True)
+class Intake:
+    """All cases: checksums of `case.json` by name, what is wrong with the bad, and warnings."""
+
+    cases: dict[str, str] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
+    forcible: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+def take_in(folder: Path, source: Source, force: frozenset[str], workers: int) -> Intake:
+    """Write all good cases of a source below `folder`; raises BadInput for an unusable name."""
+    result, images = Intake(warnings=[*getattr(source, "warnings", ())]), dict[str, str]()
+    for taken in _all(folder, source, force, workers):
+        if not CASE.fullmatch(taken.case) or taken.case in {*result.cases, *result.bad}:
+            raise BadInput(
+                f"{taken.case!r} cannot name a case: it comes twice, or is no plain name"
+            )
+        result.warnings += [f"case {taken.case}: {warning}" for warning in taken.warnings]
+        if taken.bad:
+            result.bad[taken.case] = taken.bad
+            result.forcible |= taken.forcible
+            continue
+        result.cases[taken.case] = taken.record
+        if (twin := images.setdefault(taken.image, taken.case)) != taken.case:
+            result.warnings.append(f"case {taken.case}: its image is the same as that of {twin}")
+    if unknown := sorted(force - {*result.cases, *result.bad}):
+        raise BadInput(f"--force names no case of this source: {', '.join(unknown)}")
+    return result
+
+
+def cpus() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _all(folder: Path, source: Source, force: frozenset[str], workers: int) -> Iterator[Taken]:
+    """Every case, in the source's order."""
+    if not isinstance(source, Reader):
+        yield from (_write(folder, one, source.organs) for one in examine(source, force))
+        return
+    workers = min(workers, len(source.cases), MAX_WORKERS)
+    if workers < 2 or len(source.cases) < PARALLEL_FROM:
+        yield from (_take(folder, source, case, force) for case in source.cases)
+        return
+    organs = source.organs  # found once, before the reader is copied
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            futures = [pool.submit(_take, folder, source, case, force) for case in source.cases]
+            assert organs is not None
+            for future in futures:
+                taken = future.result()
+                if taken.source_sha256:
+                    source.note(taken.case, taken.source_sha256)
+                yield taken
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _take(folder: Path, reader: Reader, case: str, force: frozenset[str]) -> Taken:
+    examined = judged(reader.reading(case), reader.organs, force, anatomy=True)
+    return _write(folder, examined, reader.organs)
+
+
+def _write(folder: Path, examined: Examined, organs: tuple[str, ...]) -> Taken:
+    reading = examined.reading
+    if examined.bad or reading.volume is None or not CASE.fullmatch(reading.case):
+        return Taken(
+            case=reading.case,
+            bad=examined.bad,
+            forcible=examined.forcible,
+            warnings=reading.warnings,
+            source_sha256=reading.volume.source_sha256 if reading.volume else "",
+        )
+    record, image = write_case(folder / "cases" / reading.case, examined, organs)
+    return Taken(
+        case=reading.case,
+        record=record,
+        image=image,
+        warnings=reading.warnings,
+        source_sha256=reading.volume.source_sha256,
+    )

@@ -1,0 +1,155 @@
+"""What all readers share: cases read one at a time, each good or bad, and their hashes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.checks import Check, check_affines, check_shapes, content_hash
+from benchmark.data.geometry import Affine, BadFile, corner_displacement_voxels
+from benchmark.data.readers.files import stamp
+from benchmark.data.source import Reading
+from benchmark.data.volume import Volume
+from benchmark.errors import BadInput
+
+MAX_OVERLAP = 0.01  # of an organ's voxels that another organ claims too
+TARGETS = ("liver", "left_kidney", "right_kidney")  # the paper's organs
+
+
+class Reader(ABC):
+    """A source (see `benchmark.data.source`) over files that a user gave.
+
+    `roots` are the folders and files that the user gave, `options` what was asked of the reader;
+    they are known at once. What needs a look into the files is found when first asked for.
+    """
+
+    def __init__(self, *roots: Path, options: Any = None) -> None:
+        self.roots = roots
+        self.options = options
+        self._known: dict[str, str] = {}  # case -> hash of its source's bytes
+
+    @property
+    @abstractmethod
+    def organs(self) -> tuple[str, ...]:
+        """The organs of the set, in the order of their labels."""
+
+    @property
+    @abstractmethod
+    def cases(self) -> tuple[str, ...]:
+        """The names of all cases, sorted."""
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Plain values to store with the set."""
+        return {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the whole."""
+        return ()
+
+    @abstractmethod
+    def read(self, case: str) -> Reading:
+        """Return a case; raises BadFile where it cannot be made at all."""
+
+    @abstractmethod
+    def digest(self, case: str) -> str:
+        """Return the hash of a case's source without making a volume of it."""
+
+    def reading(self, case: str) -> Reading:
+        """Return a case, good or bad."""
+        try:
+            found = self.read(case)
+        except BadFile as error:
+            return Reading(case=case, volume=None, checks=(error.check,))
+        if found.volume is not None:
+            self._known[case] = found.volume.source_sha256
+        return found
+
+    def readings(self) -> Iterator[Reading]:
+        """Yield every case in the order of names, good or bad."""
+        for case in self.cases:
+            yield self.reading(case)
+
+    def volumes(self) -> Iterator[Volume]:
+        """Yield all cases; raises BadInput at the first bad one."""
+        for found in self.readings():
+            if found.volume is None or not all(check.ok for check in found.checks):
+                why = "; ".join(check.message for check in found.checks if not check.ok)
+                raise BadInput(f"case {found.case}: {why}")
+            yield found.volume
+
+    def note(self, case: str, sha256: str) -> None:
+        """Learn a case's hash from whoever read it in another process."""
+        self._known[case] = sha256
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of the organs and of every case's source; reads what was not read yet."""
+        for case in self.cases:
+            if case not in self._known:
+                self._known[case] = self.digest(case)
+        return content_hash([list(self.organs), [[c, self._known[c]] for c in self.cases]])
+
+    @property
+    def stamp(self) -> str:
+        """The hash of sizes and times of the files and of the options: equal means untouched."""
+        return content_hash([stamp(self.roots), type(self).__name__, self.options])
+
+
+def place_checks(
+    image: tuple[tuple[int, ...], Affine], label: tuple[tuple[int, ...], Affine], say: list[str]
+) -> tuple[Check, ...]:
+    """Return the checks that image and label (shape and affine each) lie on one grid.
+
+    A displacement that is small but not nothing is said as a warning.
+    """
+    shapes = check_shapes(image[0], label[0])
+    if not shapes.ok:
+        return (shapes,)
+    moved = corner_displacement_voxels(image[1], label[1], image[0])
+    affines = check_affines(moved)
+    if affines.ok and moved > 1e-3:
+        say.append(affines.message)
+    return (shapes, affines)
+
+
+def merged(
+    masks: Mapping[str, NDArray[np.bool_]], organs: Sequence[str]
+) -> tuple[NDArray[np.uint8], Check]:
+    """Return one label map of masks of equal shape, and the check of their overlap.
+
+    Where two organs claim a voxel the smaller organ has it: a slip of a large organ's outline
+    costs it little.
+    """
+    sizes = {organ: int(np.count_nonzero(mask)) for organ, mask in masks.items()}
+    label = np.zeros(next(iter(masks.values())).shape, np.uint8)
+    claimed = 0
+    for organ in sorted(masks, key=lambda organ: -sizes[organ]):
+        claimed = max(claimed, int(np.count_nonzero(label[masks[organ]])))
+        label[masks[organ]] = organs.index(organ) + 1
+    share = claimed / max(min((n for n in sizes.values() if n), default=1), 1)
+    message = f"{100 * share:.3g} % of an organ's voxels are claimed by another organ"
+    ok = share <= MAX_OVERLAP
+    limit = f"<= {MAX_OVERLAP:g}"
+    return label, Check(name="overlap", ok=ok, value=round(share, 6), limit=limit, message=message)
+
+
+def integers(label: NDArray[Any]) -> NDArray[Any]:
+    """Return the label as integers; float files hold 2.9999999 for 3. Raises BadFile else."""
+    if label.dtype.kind in "iu":
+        return label
+    sane = np.abs(label) < 2**31  # neither NaN nor infinite, too
+    bad = int(np.count_nonzero(~sane))
+    off = 0.0 if bad else float(np.max(np.abs(label - np.rint(label))))
+    if bad or off >= 1e-3:
+        what = f"{bad} voxels are not finite" if bad else f"some are off by {off:.3g}"
+        message = f"the label does not hold whole numbers: {what}"
+        raise BadFile("label_integers", off, "< 0.001", message)
+    whole: NDArray[np.int64] = np.rint(label).astype(np.int64)
+    return whole

@@ -1,0 +1,134 @@
+"""NIfTI pairs: an image and its label map, or two folders of them with equal file names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.data.checks import check_finite, check_storable, content_hash
+from benchmark.data.geometry import BadFile, Nifti, read_nifti, to_canonical
+from benchmark.data.readers.base import Reader, integers, place_checks
+from benchmark.data.source import Reading
+from benchmark.data.volume import Volume
+from benchmark.errors import BadInput
+from benchmark.files.atomic import sha256_file
+
+ENDINGS = (".nii.gz", ".nii")
+
+
+class Pairs(Reader):
+    """A source over an image and a label map, or over a folder of images and one of label maps.
+
+    `ids` says which number in the label is which organ; all other numbers are background.
+    """
+
+    def __init__(self, image: Path, label: Path, ids: Mapping[str, int]) -> None:
+        super().__init__(image, label, options=dict(ids))
+        self._ids = dict(ids)
+
+    @cached_property
+    def _pairs(self) -> dict[str, tuple[Path, Path]]:
+        image, label = self.roots
+        for path in self.roots:
+            if not path.exists():
+                raise BadInput(f"there is no {path}: give a NIfTI file, or a folder of them")
+        if image.is_dir() != label.is_dir():
+            raise BadInput(f"{image} and {label} must be two files, or two folders")
+        if not image.is_dir():
+            return {case_name(image): (image, label)}
+        images, labels = _files(image), _files(label)
+        if not images or images.keys() != labels.keys():
+            alone = sorted(images.keys() ^ labels.keys())
+            what = f"these have no partner: {', '.join(alone[:5])}" if alone else "no .nii.gz file"
+            raise BadInput(f"{image} and {label} are paired by file name; {what}")
+        return {case: (images[case], labels[case]) for case in sorted(images)}
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """The organs of the map, in its order."""
+        return tuple(self._ids)
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The images' file names without ending."""
+        return tuple(self._pairs)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The reader and the ids; no path."""
+        return {"reader": "pairs", "ids": self._ids}
+
+    def digest(self, case: str) -> str:
+        """Return the hash of both files and the ids."""
+        return self._hash(*(sha256_file(path) for path in self._pairs[case]))
+
+    def _hash(self, image: str, label: str) -> str:
+        return content_hash(["pair", image, label, list(self._ids.items())])
+
+    def read(self, case: str) -> Reading:
+        """Return a pair; raises BadFile for a file that cannot be used."""
+        image, label = (read_nifti(path) for path in self._pairs[case])
+        said = [*image.warnings]
+        placed = place_checks(
+            (image.array.shape, image.affine), (label.array.shape, label.affine), said
+        )
+        checks = [*placed, check_finite(image.array)]
+        if checks[-1].ok:
+            checks.append(check_storable(image.array))
+        volume = None
+        if all(check.ok for check in checks):
+            volume = self._volume(case, image, label, said)
+        return Reading(case=case, volume=volume, checks=tuple(checks), warnings=tuple(said))
+
+    def _volume(self, case: str, image: Nifti, label: Nifti, said: list[str]) -> Volume:
+        numbers = integers(label.array)
+        own = np.zeros(numbers.shape, np.uint8)
+        for position, (organ, number) in enumerate(self._ids.items(), start=1):
+            mask = numbers == number
+            own[mask] = position
+            if not mask.any():
+                said.append(f"no voxel has {number}: {organ} counts as looked for and not there")
+        if not own.any():
+            there = ", ".join(str(n) for n in np.unique(numbers)[:20])
+            message = f"no number of --map is in the label, which holds {there}"
+            raise BadFile("labels", there, str(list(self._ids.values())), message)
+        array, geometry = to_canonical(np.rint(image.array).astype(np.int16), image.affine)
+        return Volume(
+            case=case,
+            image=array,
+            label=to_canonical(own, image.affine)[0],
+            annotated=self.organs,
+            geometry=geometry,
+            source_sha256=self._hash(image.sha256, label.sha256),
+        )
+
+
+def parse_map(text: str) -> dict[str, int]:
+    """Return `liver=5,left_kidney=3` as a mapping; raises BadInput for anything else."""
+    ids: dict[str, int] = {}
+    for part in text.split(","):
+        organ, equals, number = (word.strip() for word in part.partition("="))
+        if not equals or not number.isdecimal() or not re.fullmatch(r"[a-z][a-z0-9_]*", organ):
+            raise BadInput(f"--map {text!r}: write organs and their numbers, liver=5,left_kidney=3")
+        if organ in ids or int(number) in ids.values() or int(number) == 0:
+            raise BadInput(f"--map {text!r}: every organ and number once, and 0 is the background")
+        ids[organ] = int(number)
+    return ids
+
+
+def case_name(path: Path) -> str:
+    """Return a file's name without its NIfTI ending, as a case may be called."""
+    name = path.name
+    for ending in ENDINGS:
+        name = name.removesuffix(ending)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-") or "case"
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    paths = sorted(path for path in folder.iterdir() if path.name.endswith(ENDINGS))
+    return {case_name(path).removesuffix("_0000"): path for path in paths if path.name[0] != "."}

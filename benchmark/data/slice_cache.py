@@ -1,0 +1,86 @@
+"""Cases on a training grid, kept on disk: `data/NAME/slices/KEY/`.
+
+The key is made of the case's stored arrays and of everything that preprocessing depends on, so a
+case that was added anew, another grid or another version of the resampling is another entry. An
+entry appears whole, by one rename, is made once whoever asks, and is verified whenever it is
+opened: a damaged one is made again. A grid that is the scan's own is not kept a second time.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmark.data.checks import content_hash
+from benchmark.data.intake import cpus
+from benchmark.data.library import DataSet
+from benchmark.data.slices import CaseSlices, grid, on_training_grid
+from benchmark.files.atomic import commit_folder, damage, read_json, write_json
+from benchmark.files.locks import brief_lock
+
+SLICES_VERSION = 2
+"""Part of every key: raise it with any change of what `on_training_grid` returns."""
+
+
+def open_slices(dataset: DataSet, name: str, size: int | None) -> CaseSlices:
+    """Return a case on the grid of `size`, from disk where it lies, else made and kept.
+
+    Raises BadInput when the stored case is missing or damaged.
+    """
+    case = dataset.case(name)
+    native = case.shape_inside[1:]
+    if grid(native, size) == tuple(native):
+        return on_training_grid(dataset.load(name), dataset.organs, size, case.sha256)
+    folder = dataset.folder / "slices" / key(dataset, name, size)
+    try:
+        with brief_lock(folder):
+            if folder.exists() and damage(folder):
+                shutil.rmtree(folder)
+            if not folder.exists():
+                _store(folder, on_training_grid(dataset.load(name), dataset.organs, size))
+            return _load(folder, dataset, name)
+    except OSError:  # a workspace that is full or cannot be written serves all the same
+        return on_training_grid(dataset.load(name), dataset.organs, size, case.sha256)
+
+
+def open_several(dataset: DataSet, names: Sequence[str], size: int | None) -> list[CaseSlices]:
+    """Return several cases in the order of `names`, made in parallel where they are not there."""
+    with ThreadPoolExecutor(max_workers=max(1, min(cpus(), len(names)))) as pool:
+        return list(pool.map(lambda name: open_slices(dataset, name, size), names))
+
+
+def key(dataset: DataSet, name: str, size: int | None) -> str:
+    """Return the key of a case on a grid: 40 hexadecimal digits."""
+    case = dataset.case(name)
+    made_from = [case.sha256, case.box, dataset.record(name)["files"], list(dataset.organs)]
+    made_by = {"size": size, "version": SLICES_VERSION, "torch": torch.__version__}
+    return content_hash([made_from, made_by])[:40]
+
+
+def _store(folder: Path, made: CaseSlices) -> None:
+    with commit_folder(folder, checksums=True) as temporary:
+        np.save(temporary / "hu.npy", made.hu_ZHW.numpy(), allow_pickle=False)
+        np.save(temporary / "label.npy", made.label_ZHW.numpy(), allow_pickle=False)
+        write_json(temporary / "slices.json", {"range": made.range_Z, "ends": made.ends_Z})
+
+
+def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
+    case = dataset.case(name)
+    known = read_json(folder / "slices.json")
+    (first, last), (low, high) = known["range"], known["ends"]
+    hu, label = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("hu", "label"))
+    return CaseSlices(
+        name=name,
+        sha256=case.sha256,
+        hu_ZHW=torch.from_numpy(hu),
+        label_ZHW=torch.from_numpy(label),
+        annotated_K=torch.tensor([organ in case.annotated for organ in dataset.organs]),
+        range_Z=(first, last),
+        ends_Z=(low, high),
+        source=case.source,
+    )

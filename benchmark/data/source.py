@@ -1,0 +1,170 @@
+"""What a data set is made from, and how its cases are examined and written.
+
+A source yields volumes; a reader yields readings, which also tell what is wrong with a case, and
+are verified in full (`anatomy.py`). Whoever computes volumes in memory vouches for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.anatomy import verify
+from benchmark.data.checks import Check, check_volume, content_hash, label_windows
+from benchmark.data.volume import Label, Volume
+from benchmark.files.atomic import sha256_file, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A case as a reader found it: no volume where one of the reader's own checks failed.
+
+    `warnings` are single lines to show and keep, for what is odd but not wrong.
+    """
+
+    case: str
+    volume: Volume | None
+    checks: tuple[Check, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """What a set can be made from: an embedded set such as the phantom, or a reader.
+
+    `fingerprint` is a hash of everything that `volumes` depends on. A source may also have
+    `readings() -> Iterator[Reading]` (a reader that reports bad cases instead of raising at the
+    first), `origin` (plain values to store with the set, no path) and `warnings` (tuple[str]).
+    """
+
+    @property
+    def organs(self) -> tuple[str, ...]: ...  # noqa: D102 - described above
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+    def volumes(self) -> Iterator[Volume]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """A reading after all checks: `forced` names those that a person overrode.
+
+    `bad` is the sentence for the others that failed, "" for a good case; `forcible` says whether
+    a person could override them.
+    """
+
+    reading: Reading
+    checks: tuple[Check, ...]
+    forced: tuple[str, ...]
+    bad: str
+    forcible: bool
+
+
+def examine(source: Source, force: frozenset[str]) -> Iterator[Examined]:
+    """Yields every case of a source, checked; `force` names cases that a person vouches for."""
+    readings = getattr(source, "readings", None)
+    plain = (Reading(case=volume.case, volume=volume) for volume in source.volumes())
+    for reading in readings() if readings else plain:
+        yield judged(reading, source.organs, force, anatomy=readings is not None)
+
+
+def judged(
+    reading: Reading, organs: tuple[str, ...], force: frozenset[str], *, anatomy: bool
+) -> Examined:
+    """Return a reading after all checks; `anatomy` makes those of `anatomy.py`, too."""
+    checks = reading.checks
+    if reading.volume is not None:
+        windows = label_windows(reading.volume.label, len(organs))
+        checks = (*checks, *check_volume(reading.volume, organs, windows))
+        if anatomy and all(check.ok or check.forcible for check in checks):
+            more, said = verify(reading.volume, organs, windows)
+            checks = (*checks, *more)
+            reading = replace(reading, warnings=(*reading.warnings, *said))
+    failed = [check for check in checks if not check.ok]
+    forced = [check for check in failed if check.forcible and reading.case in force]
+    left = [check for check in failed if check not in forced]
+    return Examined(
+        reading=reading,
+        checks=checks,
+        forced=tuple(check.name for check in forced),
+        bad="; ".join(check.message for check in left),
+        forcible=bool(left) and all(check.forcible for check in left),
+    )
+
+
+def refusal(bad: Mapping[str, str], total: int, forcible: bool) -> str:
+    """Returns the message for the bad cases (name -> what is wrong) among `total`.
+
+    `forcible`: at least one of them may be forced by a person.
+    """
+    if not total:
+        return "nothing was added: the source holds no case"
+    lines = [f"case {case}: {why}" for case, why in bad.items()]
+    head = lines[0] if len(lines) == 1 else f"{len(lines)} of {total} cases are bad"
+    rest = [] if len(lines) == 1 else [f"  {line}" for line in lines]
+    advice = "repair it or use --skip-bad" if len(bad) < total else "repair it"
+    hint = "; if a person has looked and it is right: --force CASE" if forcible else ""
+    return "\n".join([head, *rest, f"nothing was added: {advice}{hint}"])
+
+
+def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tuple[str, str]:
+    """Write a good case; return the checksums of its `case.json` and `image.npy`.
+
+    Voxels of an organ that is not annotated in the case are stored as 0: what is labelled there
+    may be incomplete, and must not steer even the order of slices.
+
+    The case's `sha256` is that of its source's bytes (of its arrays where a source has none), of
+    the annotated organs and of the crop box, if any.
+    """
+    volume = examined.reading.volume
+    assert volume is not None  # the caller skips the others
+    folder.mkdir(parents=True)
+    arrays: dict[str, NDArray[Any]] = {
+        "image.npy": volume.image,
+        "label.npy": _known_only(volume, organs),
+    }
+    files = {name: _save(folder / name, array) for name, array in arrays.items()}
+    annotated = [organ for organ in organs if organ in volume.annotated]
+    content = volume.source_sha256 or files
+    identity = [content, sorted(annotated), *([volume.box] if volume.box else [])]
+    record = {
+        "annotated": annotated,
+        "source": volume.source,
+        "source_sha256": volume.source_sha256,
+        "sha256": content_hash(identity),
+        "geometry": asdict(volume.geometry),
+        "shape": list(volume.image.shape),
+        "box": volume.box,
+        "files": files,
+        "checks": [check.to_dict() for check in examined.checks],
+        "forced": list(examined.forced),
+    }
+    write_json(folder / "case.json", record)
+    return sha256_file(folder / "case.json"), files["image.npy"]
+
+
+def _known_only(volume: Volume, organs: tuple[str, ...]) -> Label:
+    label = volume.label
+    for number, organ in enumerate(organs, start=1):
+        if organ not in volume.annotated and (mask := label == number).any():
+            label = np.where(mask, np.uint8(0), label)
+    return label
+
+
+def _save(path: Path, array: NDArray[Any]) -> str:
+    """Write a `.npy` file and return its checksum, without reading it again."""
+    whole = np.ascontiguousarray(array)
+    head = BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(whole))
+    parts = (head.getvalue(), whole.reshape(-1).view(np.uint8).data)
+    total = sha256()
+    with path.open("wb") as file:
+        for part in parts:
+            total.update(part)
+            file.write(part)
+    return total.hexdigest()

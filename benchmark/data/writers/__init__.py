@@ -1,0 +1,1 @@
+"""Writers of the layouts that `readers` reads: to try before a download, and for tests."""
