@@ -24,7 +24,12 @@ NO_PICTURE = "none"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="a CT as NIfTI, .nii or .nii.gz")
+    parser.add_argument(
+        "image",
+        type=Path,
+        metavar="IMAGE",
+        help="a CT: a NIfTI file, or a folder of one DICOM series",
+    )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="FILE",
         help="the label map: .nii.gz or .nii, on the image's own grid",

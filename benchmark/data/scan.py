@@ -18,10 +18,12 @@ from benchmark.data.checks import (
     check_storable,
 )
 from benchmark.data.geometry import BadFile, from_canonical, read_nifti, to_canonical
+from benchmark.data.readers.dicom import read_slices
+from benchmark.data.readers.files import find_files
+from benchmark.data.readers.series import assemble
 from benchmark.data.volume import Geometry, Image, Label, Volume
 from benchmark.errors import BadInput
 
-NIFTI = (".nii.gz", ".nii")
 MILLIMETRES = 2  # NIfTI's code of the unit
 SCANNER = 1  # NIfTI's code of coordinates in the scanner
 # All that says where a voxel lies. The texts of a header stay behind: they may name a person.
@@ -50,7 +52,7 @@ class Scan:
 
 
 def read_scan(path: Path) -> Scan:
-    """Return the CT in a NIfTI file.
+    """Return the CT in a NIfTI file, or in a folder with the slices of one DICOM series.
 
     Raises `BadInput` where there is none, where its header does not say how it lies in the
     patient, and where its values are not those of a CT.
@@ -58,7 +60,7 @@ def read_scan(path: Path) -> Scan:
     if not path.exists():
         raise BadInput(f"there is no {path}: give a NIfTI file or a folder of DICOM slices")
     try:
-        scan = _nifti(path)
+        scan = _series(path) if path.is_dir() else _nifti(path)
     except BadFile as error:
         raise BadInput(str(error)) from None
     nothing: Label = np.broadcast_to(np.uint8(0), scan.image.shape)
@@ -90,8 +92,6 @@ def label_bytes(label_ZYX: Label, scan: Scan, *, packed: bool, note: str = "") -
 
 
 def _nifti(path: Path) -> Scan:
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder: give a NIfTI file")
     found, header = read_nifti(path), _header(path)
     if not header["qform_code"] and not header["sform_code"]:
         raise BadInput(
@@ -100,6 +100,28 @@ def _nifti(path: Path) -> Scan:
     _refuse(path.name, "is not a CT", check_finite(found.array))
     _refuse(path.name, "is not a CT", check_storable(found.array))
     return _scan(path.name, found.array, found.affine, header, found.warnings)
+
+
+def _series(folder: Path) -> Scan:
+    read = read_slices(find_files(folder))
+    series = len({one.series for one in read.slices})
+    if series != 1:
+        raise BadInput(f"{folder} holds {series or 'no'} DICOM series: give a folder of one")
+    found = assemble(read.slices, drop_equal=True)
+    header = _new_header(found.affine)
+    array, warnings = found.values_kji.T, (*read.warnings, *found.warnings)
+    return _scan(folder.resolve().name, array, found.affine, header, warnings)
+
+
+def _new_header(affine: Any) -> Any:
+    """The header of a grid that no NIfTI file has described yet."""
+    import nibabel as nib
+
+    header = nib.Nifti1Header()
+    header.set_sform(affine, SCANNER)
+    header.set_qform(affine, SCANNER)
+    header["xyzt_units"] = MILLIMETRES
+    return header
 
 
 def _scan(

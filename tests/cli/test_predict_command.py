@@ -17,6 +17,9 @@ from conftest import ORGANS, tiny_volume
 from benchmark.data.geometry import from_canonical, to_canonical
 from benchmark.data.library import open_dataset
 from benchmark.data.slices import on_training_grid, scaled
+from benchmark.data.writers.dicom import Header, dicom_files
+from benchmark.data.writers.layout import on_disk as on_disk_of
+from benchmark.data.writers.layout import save
 from benchmark.plan.ground import Ground
 from benchmark.running.bench import Bench, Silent, open_bench
 from benchmark.running.cells import plan_cells
@@ -177,6 +180,18 @@ def test_an_earlier_training_of_a_row_predicts_too(
     assert predict(root, image, out, "--key", n_ct).code == 0
     ran = predict(root, image, tmp_path / "no.nii.gz", "--key", n_gt)
     assert ran.code == 2 and "reads masks" in ran.err
+
+
+def test_a_dicom_series_gives_what_its_nifti_file_gives(root: Path, tmp_path: Path) -> None:
+    disk = on_disk_of(tiny_volume(1), (False, True, True))
+    save(tmp_path / "ct", dicom_files(disk.image_ijk, disk.affine, header=Header()))
+    argv = [*ONLY, "--fold", "0"]
+    assert predict(root, on_disk(tmp_path, "p01"), tmp_path / "nifti.nii.gz", *argv).code == 0
+    ran = predict(root, tmp_path / "ct", tmp_path / "dicom.nii.gz", *argv)
+    assert ran.code == 0, ran.err
+    found = canonical(tmp_path / "dicom.nii.gz")
+    assert len(np.unique(found)) > 1
+    np.testing.assert_array_equal(found, canonical(tmp_path / "nifti.nii.gz"))
 
 
 def test_what_people_see(root: Path, tmp_path: Path) -> None:

@@ -124,7 +124,6 @@ BAD: dict[str, tuple[Any, str]] = {
     "huge": (lambda path: save(path, DISK.astype(np.float32) * 1e5), "cannot be HU"),
     "nan": (lambda path: save(path, DISK / np.where(DISK > 200, 0.0, 1.0)), "NaN or infinite"),
     "metres": (lambda path: save(path, DISK, np.diag([1e-3, 1e-3, 2e-3, 1])), "millimetres"),
-    "folder": (lambda path: path.mkdir(), "folder"),
 }
 
 
