@@ -23,7 +23,7 @@ class ShapeRegularised:
     early_epochs: float = reading(10.0, "C", "when the U-Net's early predictions are taken")
     discs: int = reading(3, "C", "discs added or removed in the other inputs")
     ct: Arch = reading(UNet, "S", "architecture of N_CT")
-    shape: Arch = reading(lambda: UNet(reads="masks", skips=False), "R", "of the shape model")
+    shape: Arch = reading(stages.shape_network, "R", "of the shape model")
     schedule: Schedule = reading(Schedule, "S", "of each training")
 
     def __post_init__(self) -> None:

@@ -17,7 +17,8 @@ from benchmark.plan.nodes import Arch, Net, Probe, Row, Schedule, Train, Weights
 class Acnn:
     """A mask auto-encoder with a short code; N_CT on L + l1 * distance of codes."""
 
-    l1: float = reading(0.01, "R", "weight of the distance of codes")
+    l1: float = reading(0.01, "R", "weight of the distance of codes; grid 0.01..10")
+    relative: bool = reading(True, "D", "distance over the mean square of f(y); false: the source")
     ct: Arch = reading(UNet, "C", "architecture of N_CT")
     shape: Arch = reading(MaskCoder, "R", "the auto-encoder; its code has 64 numbers")
     schedule: Schedule = reading(Schedule, "C", "of each training")
@@ -28,8 +29,7 @@ class Acnn:
 
     def probes(self) -> tuple[Probe, ...]:
         """Return whether the code's gradient weighs anything at the output."""
-        student = self._student()
-        pull = TermGradients(objective=student.objective, at="output")
+        pull = TermGradients(objective=(student := self._student()).objective, at="output")
         return (Probe(name="gradients", node=student, measure=pull),)
 
     def _student(self) -> Train:
@@ -37,7 +37,7 @@ class Acnn:
         return Train(
             title="N_CT with codes",
             nets={"ct": Net(arch=self.ct), "shape": stages.frozen(coder)},
-            objective=Coded(l1=self.l1),
+            objective=Coded(l1=self.l1, relative=self.relative),
             schedule=self.schedule,
         )
 
@@ -48,14 +48,14 @@ class PostDae:
 
     discs: int = reading(3, "C", "discs added or removed in the auto-encoder's inputs")
     ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    shape: Arch = reading(lambda: UNet(reads="masks", skips=False), "R", "the auto-encoder")
+    shape: Arch = reading(stages.shape_network, "R", "the auto-encoder")
     schedule: Schedule = reading(Schedule, "C", "of each training")
 
     def plan(self) -> Weights:
         """Return both networks as one; putting them together trains nothing."""
         unet, model = stages.plain(self.ct, self.schedule)["ct"], self._model()["shape"]
-        both = Net(arch=Stack(first=self.ct, second=self.shape), trainable=(),
-                   init=(unet.only("", "first"), model.only("", "second")))  # fmt: skip
+        start = (unet.only("", "first"), model.only("", "second"))
+        both = Net(arch=Stack(first=self.ct, second=self.shape), init=start, trainable=())
         return replace(unet.node, title="N_CT, then the auto-encoder", nets={"ct": both},
                        schedule=replace(self.schedule, epochs=0.0))["ct"]  # fmt: skip
 

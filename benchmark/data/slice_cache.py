@@ -23,7 +23,7 @@ from benchmark.data.slices import CaseSlices, grid, on_training_grid
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
 from benchmark.files.locks import brief_lock
 
-SLICES_VERSION = 2
+SLICES_VERSION = 1
 """Part of every key: raise it with any change of what `on_training_grid` returns."""
 
 
@@ -66,13 +66,13 @@ def _store(folder: Path, made: CaseSlices) -> None:
     with commit_folder(folder, checksums=True) as temporary:
         np.save(temporary / "hu.npy", made.hu_ZHW.numpy(), allow_pickle=False)
         np.save(temporary / "label.npy", made.label_ZHW.numpy(), allow_pickle=False)
-        write_json(temporary / "slices.json", {"range": made.range_Z, "ends": made.ends_Z})
+        ends = {"range": list(made.range_Z), "ends": list(made.ends_Z)}
+        write_json(temporary / "slices.json", ends)
 
 
 def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
     case = dataset.case(name)
-    known = read_json(folder / "slices.json")
-    (first, last), (low, high) = known["range"], known["ends"]
+    kept = read_json(folder / "slices.json")
     hu, label = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("hu", "label"))
     return CaseSlices(
         name=name,
@@ -80,7 +80,7 @@ def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
         hu_ZHW=torch.from_numpy(hu),
         label_ZHW=torch.from_numpy(label),
         annotated_K=torch.tensor([organ in case.annotated for organ in dataset.organs]),
-        range_Z=(first, last),
-        ends_Z=(low, high),
+        range_Z=tuple(kept["range"]),
+        ends_Z=tuple(kept["ends"]),
         source=case.source,
     )

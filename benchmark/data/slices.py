@@ -1,32 +1,19 @@
-"""Slices on the training grid, and the draw that turns a step into a batch.
-
-Everything random is a function of (seed, stream, step or epoch), so the order of batches does not
-depend on workers, on resumption, or on names.
-"""
+"""Cases on the training grid: cut to their crop box, resampled in plane, nothing random."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.data.augment import augment, moved_alike
-from benchmark.data.fills import fill
-from benchmark.data.resampling import grid as grid
-from benchmark.data.resampling import resampled_hu, resampled_labels
 from benchmark.data.volume import Label, Volume, inside
-from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Ground
-from benchmark.plan.keys import draw_seed
-from benchmark.plan.nodes import Source
 
 REFERENCE = "liver"  # annotated in every patient of both sets
-RESIDENT_SHARE = 0.5  # of the device's free memory that slices may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +58,8 @@ def on_training_grid(
     labels = torch.from_numpy(label)
     height, width = grid(volume.image.shape[1:], size)
     if (height, width) != tuple(volume.image.shape[1:]):
-        hu = resampled_hu(hu, height, width)
-        labels = resampled_labels(labels, height, width)
+        hu = _resampled_hu(hu, height, width)
+        labels = _resampled_labels(labels, height, width)
     known = torch.tensor([organ in volume.annotated for organ in organs])
     return CaseSlices(
         name=volume.case,
@@ -80,10 +67,27 @@ def on_training_grid(
         hu_ZHW=hu,
         label_ZHW=labels,
         annotated_K=known,
-        range_Z=_organ_range(label),
-        ends_Z=_organ_range(_reference(label, organs)),
+        range_Z=organ_range(label),
+        ends_Z=organ_range(_reference(label, organs)),
         source=volume.source,
     )
+
+
+def grid(native_hw: tuple[int, ...], size: int | None) -> tuple[int, int]:
+    """Return height and width of the training grid of a slice."""
+    height, width = native_hw
+    if size is None:
+        return height, width
+    factor = size / max(height, width)
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def hu_on_grid(hu_ZYX: Tensor, size: int | None) -> Tensor:
+    """Return slices resampled as `on_training_grid` resamples them, each on its own."""
+    height, width = grid(tuple(hu_ZYX.shape[1:]), size)
+    if (height, width) == tuple(hu_ZYX.shape[1:]):
+        return hu_ZYX
+    return _resampled_hu(hu_ZYX, height, width)
 
 
 def scaled(hu: Tensor, ground: Ground) -> Tensor:
@@ -92,182 +96,56 @@ def scaled(hu: Tensor, ground: Ground) -> Tensor:
     return ((hu.float() - ground.hu_low) / window).clamp(0, 1)
 
 
-class SliceDraw:
-    """The batches of one training: `draw(step)` is a pure function of the step.
-
-    Slices lie on the device where they fit, else in pinned host memory. An epoch is every slice
-    in the organs' z-range widened by the margin plus a share of the others, once. Slices with
-    the same organs are spread evenly over an epoch, so that most batches hold every organ.
-    """
-
-    def __init__(
-        self,
-        cases: Iterable[CaseSlices],
-        ground: Ground,
-        *,
-        seed: int,
-        stream: str,
-        stride: int,
-        device: torch.device,
-        sources: Mapping[str, Source] | None = None,
-    ) -> None:
-        # by content, not by name: two sets that differ in names only are one training
-        ordered = sorted(cases, key=lambda case: case.sha256)
-        self.case_names = tuple(case.name for case in ordered)
-        self._ground, self._device = ground, device
-        self._random = (seed, stream)
-        self._index = _Index(ordered, ground)
-        self._annotated_CK = torch.stack([case.annotated_K for case in ordered]).to(device)
-        hu, label, valid = stacked(ordered, stride)
-        self._fills = {name: fill(what, ordered, label) for name, what in (sources or {}).items()}
-        self._hu_NHW, self._label_NHW, self._valid_NHW = _placed((hu, label, valid), device)
-        self.steps_in_one_pass = self._index.per_epoch / ground.batch
-
-    def __call__(self, step: int) -> Batch:
-        """Return the batch of a step, augmented, on the device."""
-        size = self._ground.batch
-        chosen = [self._nth(position) for position in range(step * size, (step + 1) * size)]
-        picked = torch.tensor(chosen, device=self._hu_NHW.device)
-        hu, label, valid = (
-            part[picked].to(self._device, non_blocking=True)
-            for part in (self._hu_NHW, self._label_NHW, self._valid_NHW)
-        )
-        rows = torch.tensor(chosen)
-        case_B = self._index.case_N[rows].to(self._device)
-        how, seed = self._ground.augmentation, draw_seed(*self._random, step)
-        hu_BHW, label_BHW, valid_BHW = augment(hu.float(), label, valid, how, seed)
-        known_BK = self._annotated_CK[case_B]
-        entries = {
-            name: with_planes(moved_alike(fill(rows, self._device), how, seed, fill.mode), known_BK)
-            for name, fill in self._fills.items()
-        }
-        image = (scaled(hu_BHW, self._ground) * valid_BHW)[:, None]
-        return Batch(
-            image_B1HW=image.contiguous(memory_format=torch.channels_last),
-            label_BHW=label_BHW.long(),
-            annotated_BK=known_BK,
-            valid_BHW=valid_BHW,
-            case_B=case_B,
-            position_B=self._index.position_N[rows].to(self._device),
-            reading=self._ground.loss,
-            entries=entries,
-        )
-
-    def _nth(self, position: int) -> int:
-        """The slice at a place of the endless sequence of epochs."""
-        epoch, place = divmod(position, self._index.per_epoch)
-        return self._index.order(epoch, draw_seed(*self._random, "epoch", epoch))[place]
-
-
-class _Index:
-    """Which slices an epoch takes, and in which order."""
-
-    def __init__(self, cases: list[CaseSlices], ground: Ground) -> None:
-        inside: list[int] = []
-        outside: list[int] = []
-        strata: list[tuple[int, ...]] = []
-        case_N: list[int] = []
-        position_N: list[float] = []
-        for number, case in enumerate(cases):
-            near_Z = near_organs(len(case.label_ZHW), case.range_Z, ground)
-            for z in range(len(case.label_ZHW)):
-                (inside if near_Z[z] else outside).append(len(case_N))
-                strata.append(tuple(np.unique(case.label_ZHW[z].numpy()).tolist()))
-                case_N.append(number)
-                position_N.append(case.height(z))
-        self.case_N, self.position_N = torch.tensor(case_N), torch.tensor(position_N)
-        self._inside, self._outside, self._strata = inside, outside, strata
-        self._others = _others(len(inside), len(outside), ground)
-        self.per_epoch = len(inside) + self._others
-        self._cache: tuple[int, list[int]] = (-1, [])
-
-    def order(self, epoch: int, seed: int) -> list[int]:
-        """Return the slices of one epoch in order: a random member of each stratum in turn."""
-        if self._cache[0] != epoch:
-            self._cache = (epoch, self._drawn(np.random.default_rng(seed)))
-        return self._cache[1]
-
-    def _drawn(self, rng: np.random.Generator) -> list[int]:
-        others = rng.permutation(np.array(self._outside, dtype=int))[: self._others].tolist()
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for member in [*self._inside, *others]:
-            groups.setdefault(self._strata[member], []).append(member)
-        placed: list[tuple[float, int]] = []
-        for _, members in sorted(groups.items()):
-            shuffled = rng.permutation(members).tolist()
-            offset = rng.random()
-            placed += [((i + offset) / len(shuffled), m) for i, m in enumerate(shuffled)]
-        return [member for _, member in sorted(placed)]
-
-
-def near_and_far(label_ZYX: Label, ground: Ground) -> tuple[int, int]:
-    """Return how many slices of a case an epoch takes all of, and how many are the others."""
-    near = int(near_organs(len(label_ZYX), _organ_range(label_ZYX), ground).sum())
-    return near, len(label_ZYX) - near
-
-
-def epoch_length(counts: Iterable[tuple[int, int]], ground: Ground) -> int:
-    """Return how many slices make one epoch of cases with these counts."""
-    known = list(counts)
-    near = sum(count for count, _ in known)
-    return near + _others(near, sum(count for _, count in known), ground)
-
-
-def near_organs(slices: int, range_Z: tuple[int, int], ground: Ground) -> NDArray[np.bool_]:
-    """Return which slices lie within the organs' z-range widened by the margin (Z)."""
-    low, high = range_Z
-    reach = ground.margin * (high - low + 1)
-    z = np.arange(slices)
-    near: NDArray[np.bool_] = (z >= low - reach) & (z <= high + reach)
-    return near
-
-
-def _others(inside: int, outside: int, ground: Ground) -> int:
-    return min(outside, round(ground.others * inside))
-
-
 def _reference(label_ZYX: Label, organs: tuple[str, ...]) -> Label:
     """The liver alone, or all organs where there is none."""
     chosen = label_ZYX == (organs.index(REFERENCE) + 1 if REFERENCE in organs else 0)
     return chosen.astype(np.uint8) if REFERENCE in organs and chosen.any() else label_ZYX
 
 
-def _organ_range(label_ZYX: Label) -> tuple[int, int]:
-    """First and last slice with any organ; all slices where there is none."""
+def organ_range(label_ZYX: Label) -> tuple[int, int]:
+    """Return the first and last slice with any organ; all slices where there is none."""
     held = np.flatnonzero(label_ZYX.any(axis=(1, 2)))
     return (int(held[0]), int(held[-1])) if len(held) else (0, len(label_ZYX) - 1)
 
 
-def stacked(cases: list[CaseSlices], stride: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return HU, labels and validity (N, H, W) of all slices in one frame.
+def _resampled_hu(hu_ZYX: Tensor, height: int, width: int) -> Tensor:
+    resampled = F.interpolate(
+        hu_ZYX[:, None].float(), size=(height, width), mode="bilinear", antialias=True
+    )
+    return resampled[:, 0].round().to(torch.int16)
 
-    It is padded to the largest slice and to the networks' stride.
 
-    HU go on as at the edge, so that interpolation at the last valid pixel meets no foreign value.
+def _resampled_labels(label_ZYX: Tensor, height: int, width: int) -> Tensor:
+    """Slice by slice, since the one-hot volume of a large CT does not fit in memory.
+
+    Only the classes of a slice are spread out, and only where there are any: a class that is not
+    there has no area.
     """
-    height = max(case.hu_ZHW.shape[1] for case in cases)
-    width = max(case.hu_ZHW.shape[2] for case in cases)
-    height, width = height + -height % stride, width + -width % stride
-
-    def padded(part: Tensor) -> Tensor:
-        return F.pad(part, (0, width - part.shape[2], 0, height - part.shape[1]))
-
-    def continued(part: Tensor) -> Tensor:
-        reach = ((0, 0), (0, height - part.shape[1]), (0, width - part.shape[2]))
-        return torch.from_numpy(np.pad(part.numpy(), reach, mode="edge"))
-
-    hu = torch.cat([continued(case.hu_ZHW) for case in cases])
-    label = torch.cat([padded(case.label_ZHW) for case in cases])
-    valid = torch.cat([padded(torch.ones_like(case.label_ZHW)) for case in cases]).bool()
-    return hu, label, valid
+    resampled = torch.zeros(len(label_ZYX), height, width, dtype=torch.uint8)
+    sizes = tuple(zip(label_ZYX.shape[1:], (height, width), strict=True))
+    for z, label_YX in enumerate(label_ZYX):
+        classes = torch.bincount(label_YX.flatten()).nonzero()[:, 0].to(torch.uint8)
+        if classes.tolist() == [0]:
+            continue
+        held = ((label_YX != 0).any(dim=1 - axis).nonzero() for axis in (0, 1))
+        (y, to_y), (x, to_x) = (_cut(h, *size) for h, size in zip(held, sizes, strict=True))
+        onehot = (label_YX[y, x] == classes[:, None, None])[None].float()
+        size = (to_y.stop - to_y.start, to_x.stop - to_x.start)
+        area = F.interpolate(onehot, size=size, mode="bilinear", antialias=True)
+        resampled[z, to_y, to_x] = classes[area.argmax(dim=1)[0]]
+    return resampled
 
 
-def _placed(parts: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
-    """On the device where they fit, else pinned in host memory."""
-    if device.type != "cuda":
-        return parts
-    needed = sum(part.numel() * part.element_size() for part in parts)
-    free, _ = torch.cuda.mem_get_info(device)
-    if needed <= RESIDENT_SHARE * free:
-        return tuple(part.to(device) for part in parts)
-    return tuple(part.pin_memory() for part in parts)
+def _cut(held: Tensor, native: int, grid: int) -> tuple[slice, slice]:
+    """The part of an axis that resampling can touch, on the native grid and on the other.
+
+    Both start and end where pixels of the two grids have a common edge, so that the part is
+    resampled as within the whole; around it lie two pixels of the coarser grid.
+    """
+    common = math.gcd(native, grid)
+    step = native // common
+    margin = 2 * math.ceil(max(1, native / grid))
+    first = max(int(held.min()) - margin, 0) // step
+    behind = -(-min(int(held.max()) + 1 + margin, native) // step)
+    fine = grid // common
+    return slice(first * step, behind * step), slice(first * fine, behind * fine)

@@ -179,10 +179,15 @@ class ShapeLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class Coded:
-    """L + l1 * mean((f(s) - f(y))^2), f the code of a frozen mask auto-encoder (ACNN, eq. 3)."""
+    """L + l1 * |f(s) - f(y)|^2, f the code of a frozen mask auto-encoder (ACNN, eq. 3).
+
+    `relative` divides the mean square of the difference by that of f(y): an auto-encoder chooses
+    the scale of its code freely, and l1 would weigh that scale.
+    """
 
     kind: ClassVar[str] = "coded"
     l1: float = 0.01
+    relative: bool = True
 
     def __post_init__(self) -> None:
         check_range("l1", self.l1, low=0, high=1e6)
@@ -193,7 +198,8 @@ class Coded:
         logits = nets["ct"](batch.image_B1HW)
         given = (foreground(logits, batch), true_foreground(batch))
         of_s, of_y = (coder.encoder(with_planes(x, batch.annotated_BK))[-1] for x in given)
-        distance = F.mse_loss(of_s.float(), of_y.float())
+        both = (of_s.float(), of_y.float())
+        distance = code_distance(*both) if self.relative else F.mse_loss(*both)
         return {**segmentation_terms(logits, batch), "code": self.l1 * distance}
 
 

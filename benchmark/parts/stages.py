@@ -118,6 +118,12 @@ def _seen(sees: str, teacher: Net) -> tuple[str, dict[str, Source]]:
     return (sees, {sees: source}) if source else ("masks", {})
 
 
+def shape_network() -> UNet:
+    """Return the usual shape model: a U-Net over masks without skips; nor dropout, which would
+    take half of all that gets through its bottom."""
+    return UNet(reads="masks", skips=False, dropout=0.0)
+
+
 def shape_model(
     shape: Arch, schedule: Schedule, view: CorruptShapes | None, early: Weights | None
 ) -> Train:

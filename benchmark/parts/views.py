@@ -97,7 +97,7 @@ class CorruptShapes:
 
     kind: ClassVar[str] = "corrupt-shapes"
     discs: int = 3
-    radius: float = 0.1
+    radius: float = 0.05
     early: float = 0.0
 
     def __post_init__(self) -> None:

@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.data.slices import epoch_length, grid, near_and_far
+from benchmark.data.draw import epoch_length, near_and_far
+from benchmark.data.slices import grid
 from benchmark.parts.batch import Batch
 from benchmark.parts.views import CORRUPTED, EARLY, LEFT
 from benchmark.plan.keys import Context, canonical, key, spec

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.slices import SliceDraw
+from benchmark.data.draw import SliceDraw
 from benchmark.errors import BadInput, Stopped
 from benchmark.files.source import source_fingerprint
 from benchmark.plan.keys import Context, canonical, key, spec

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.data.library import DataSet, open_dataset
-from benchmark.data.resampling import hu_on_grid
 from benchmark.data.scan import Scan
-from benchmark.data.slices import scaled
+from benchmark.data.slices import hu_on_grid, scaled
 from benchmark.data.volume import Label
 from benchmark.errors import BadInput
 from benchmark.files.atomic import damage

@@ -133,8 +133,10 @@ class MethodConformance:
 
     def test_probes_measure(self, name: str, method: Method, trainer: MemoryTrainer) -> None:
         """Each gives finite values of a patient by name, and flags that are texts."""
+        done: dict[Train, dict[str, nn.Module]] = {}
         for probe in probes_of(method):
-            nets = trainer.train(_any_weights(probe.node))[probe.node]
+            done = trainer.train(_any_weights(probe.node), before=done)
+            nets = done[probe.node]
             for module in nets.values():
                 module.eval().requires_grad_(False)
             stride = max(int(getattr(module, "stride", 1)) for module in nets.values())

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmark.data.slices import SliceDraw, on_training_grid
+from benchmark.data.draw import SliceDraw
+from benchmark.data.slices import on_training_grid
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.testing.tiny import ORGANS, tiny_volume
@@ -64,11 +65,19 @@ class MemoryTrainer:
         draw = self.draw(node, nets, seed)
         return fit(node, nets, draw, seed=seed, hardware=self.hardware, control=Control())
 
-    def train(self, final: Weights, seed: int = 0) -> dict[Train, dict[str, nn.Module]]:
-        """Train all that is behind `final`, in order; return the networks as they are after."""
-        done: dict[Train, dict[str, nn.Module]] = {}
+    def train(
+        self,
+        final: Weights,
+        seed: int = 0,
+        before: Mapping[Train, dict[str, nn.Module]] | None = None,
+    ) -> dict[Train, dict[str, nn.Module]]:
+        """Train all that is behind `final`, in order; return the networks as they are after. What
+        is trained in `before` is used again."""
+        done: dict[Train, dict[str, nn.Module]] = dict(before or {})
         self.histories = {}
         for node in in_order(final.node):
+            if node in done:
+                continue
             nets = self.ready(node, done, seed)
             self.histories[node] = self.fit(node, nets, seed)
             done[node] = nets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,12 @@ class WatchedCache(GridCache):
         """Note the case and return it."""
         self.asked.add(name)
         return super().case(name)
+
+    def cases(self, names: Iterable[str]) -> list[CaseSlices]:
+        """Note the cases and return them."""
+        wanted = list(names)
+        self.asked.update(wanted)
+        return super().cases(wanted)
 
 
 def cases_seen_by(method: Method, dataset: DataSet, root: Path) -> tuple[set[str], Fold]:

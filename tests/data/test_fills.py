@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from benchmark.data.augment import augment
+from benchmark.data.draw import SliceDraw, stacked
 from benchmark.data.fills import beside, mean_masks, onehot, partners
 from benchmark.data.patients import patients
-from benchmark.data.slices import CaseSlices, SliceDraw, on_training_grid, stacked
+from benchmark.data.slices import CaseSlices, on_training_grid
 from benchmark.errors import BadInput
 from benchmark.plan.ground import Augmentation, Ground
 from benchmark.plan.sources import MeanMask, OtherCase

@@ -14,7 +14,8 @@ from bench_process import bench, run_argv, weights
 from tiny import ORGANS, TinySource, Trainer, tiny_volume
 
 from benchmark.data import library
-from benchmark.data.slices import SliceDraw, on_training_grid
+from benchmark.data.draw import SliceDraw
+from benchmark.data.slices import on_training_grid
 from benchmark.data.volume import Volume
 from benchmark.parts.batch import Batch
 from benchmark.plan.ground import Ground
