@@ -76,7 +76,7 @@ class Mirrored:
 
     def row_done(self, entries: list[Entry]) -> None:
         """Mirror the row over all its cells in the ledger, not only those of this run."""
-        from benchmark.running.reports import row_report, same_row
+        from benchmark.running.reports import row_report, same_row, suite_reports
 
         first = {entry.label: entry for entry in reversed(entries) if entry.state == "done"}
         for entry in first.values():
@@ -84,6 +84,10 @@ class Mirrored:
                 everything = self.bench.ledger.entries(entry.suite)
                 members = same_row(self.bench, everything, entry)
                 self._mirror.row(row_report(self.bench, members))
+        for suite in dict.fromkeys(entry.suite for entry in entries):
+            if self._mirror and self.bench:
+                for report in suite_reports(self.bench, self.bench.ledger.entries(suite)):
+                    self._mirror.suite(report)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ OURS = (
     "status",
     "methods",
     "data",
+    "predict",
     "store",
     "sync",
     "ui",

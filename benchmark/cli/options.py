@@ -38,19 +38,24 @@ def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
 def add_setting(parser: argparse.ArgumentParser) -> None:
     """Add what names a row and its values, the data set, folds and seeds."""
     parser.add_argument("--method", required=True, metavar="NAME", help="see bench methods")
-    parser.add_argument("--dataset", default="phantom", metavar="NAME", help="see bench data list")
-    parser.add_argument("--preset", default="quick", metavar="quick|lite|paper")
+    add_values(parser)
     parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
     parser.add_argument("--seeds", type=numbers, default=[0], metavar="0,1,...")
+    parser.add_argument(
+        "--inner", action="store_true",
+        help="for tuning: train without the inner validation patients and score them",
+    )  # fmt: skip
+
+
+def add_values(parser: argparse.ArgumentParser) -> None:
+    """Add the data set and the values of a row."""
+    parser.add_argument("--dataset", default="phantom", metavar="NAME", help="see bench data list")
+    parser.add_argument("--preset", default="quick", metavar="quick|lite|paper")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="a hyper-parameter (bench methods show NAME) or ground.NAME; may be repeated",
     )  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="FILE", help="the same, as JSON or TOML")
-    parser.add_argument(
-        "--inner", action="store_true",
-        help="for tuning: train without the inner validation patients and score them",
-    )  # fmt: skip
 
 
 def add_hardware(parser: argparse.ArgumentParser) -> None:

@@ -26,16 +26,11 @@ def open_session(
     args: argparse.Namespace, watcher: Watcher, setting: Setting
 ) -> tuple[Bench, DataSet]:
     """Return the bench and the data set of a command's options; raises `BadInput`."""
-    import torch
-
     from benchmark.data.library import open_dataset
     from benchmark.running.bench import open_bench
     from benchmark.training.precision import hardware
 
-    threads = threads_for(setting.ground.size) if args.threads is None else args.threads
-    if threads < 1:
-        raise BadInput(f"--threads {threads}: give at least 1")
-    torch.set_num_threads(threads)
+    use_threads(args.threads, setting.ground.size)
     chosen = hardware(args.device, args.precision)
     bench = open_bench(
         args.root,
@@ -63,6 +58,16 @@ def threads_for(size: int | None, workers: int = 1) -> int:
     there a second one gains little on an idle machine and loses a lot beside other work
     (docs/decisions/0005)."""
     return 1 if size is not None and size <= SMALL_GRID else max(1, cores() // workers)
+
+
+def use_threads(asked: int | None, size: int | None) -> None:
+    """Set the threads of torch: those asked for, else what suits a grid; raises `BadInput`."""
+    import torch
+
+    threads = threads_for(size) if asked is None else asked
+    if threads < 1:
+        raise BadInput(f"--threads {threads}: give at least 1")
+    torch.set_num_threads(threads)
 
 
 def cores() -> int:

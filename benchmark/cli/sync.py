@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send every row and cell that is missing there. Raises `BadInput` where nobody answers."""
     from benchmark.cli.session import reading_bench
-    from benchmark.running.reports import row_reports
+    from benchmark.running.reports import row_reports, suite_reports
     from benchmark.tracking.mirror import default_uri
     from benchmark.tracking.sync import sync
 
@@ -26,9 +26,17 @@ def run(args: argparse.Namespace) -> int:
     uri = args.mlflow or default_uri(args.root)
     entries = bench.ledger.entries()
     running = {e.key for e in entries if any(bench.objects.is_training(k) for k in e.nodes)}
-    synced = sync(uri, args.root / "mlartifacts", row_reports(bench, entries), training=running)
+    synced = sync(
+        uri,
+        args.root / "mlartifacts",
+        row_reports(bench, entries),
+        suites=suite_reports(bench, entries),
+        training=running,
+    )
+    suites = f" of {synced.suites} suites" if synced.suites else ""
     print(
-        f"{synced.rows} rows and {synced.cells} cells are in MLflow; sent now: {synced.runs} runs, "
+        f"{synced.rows} rows and {synced.cells} cells{suites} are in MLflow; "
+        f"sent now: {synced.runs} runs, "
         f"{synced.points} points, {synced.files} files; removed {synced.removed}, "
         f"ended {synced.ended}"
     )

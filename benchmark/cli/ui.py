@@ -8,8 +8,8 @@ from benchmark.cli.options import add_common
 
 HELP = "open the MLflow UI on this workspace"
 COLUMNS = (
-    "cv/dsc/mean", "cv/assd/mean", "cv/dsc_minus_unet/liver", "cv/dsc/liver", "cv/assd/liver",
-    "cv/dsc/left_kidney", "cv/dsc/right_kidney",
+    "cv/dsc/mean", "cv/dsc_minus_unet/mean", "cv/low_dsc_minus_unet/mean",
+    "cv/high_dsc_minus_unet/mean", "cv/assd/mean", "cv/assd_minus_unet/mean",
 )  # fmt: skip
 
 

@@ -82,6 +82,14 @@ def grid(native_hw: tuple[int, ...], size: int | None) -> tuple[int, int]:
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
+def hu_on_grid(hu_ZYX: Tensor, size: int | None) -> Tensor:
+    """Return slices resampled as `on_training_grid` resamples them, each on its own."""
+    height, width = grid(tuple(hu_ZYX.shape[1:]), size)
+    if (height, width) == tuple(hu_ZYX.shape[1:]):
+        return hu_ZYX
+    return _resampled_hu(hu_ZYX, height, width)
+
+
 def scaled(hu: Tensor, ground: Ground) -> Tensor:
     """Return HU clipped to the window and scaled to [0, 1]."""
     window = ground.hu_high - ground.hu_low

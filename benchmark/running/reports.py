@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
+from benchmark.reporting.flags import flags_of
 from benchmark.reporting.tables import MEAN, per_patient, table
 from benchmark.running.bench import Bench
+from benchmark.running.differences import BASELINE, minus_plain, plain_row
 from benchmark.running.probing import means
-from benchmark.store.ledger import Entry
+from benchmark.store.ledger import DEFAULT_SUITE, Entry
 from benchmark.store.results import ResultRow
-from benchmark.tracking.report import CellReport, Point, RowReport
+from benchmark.tracking.mirror import Mirror
+from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
 
-BASELINE = "unet"
+REPORTS = "reports"  # ROOT/reports/SUITE: the page, tables and figures of a suite
 SHORT = 250  # characters of a hyper-parameter that MLflow's tables can show
 
 
@@ -33,18 +37,42 @@ def row_reports(
 
 def row_report(bench: Bench, entries: list[Entry]) -> RowReport:
     """Return the parent run of one row: its means over all its cells, named `cv/...`."""
-    first = entries[0]
     lines, _ = table(entries, lambda entry: _rows(bench, entry))
     metrics = {f"cv/{x.metric}/{x.organ}": x.mean for x in lines if x.mean is not None}
-    return RowReport(
-        dataset=first.dataset,
-        suite=_suite(first),
-        label=first.label,
-        method=first.row,
-        preset=first.preset,
-        params=_params(first),
+    return replace(
+        _bare_row(entries[0]),
         metrics={**metrics, **_difference(bench, entries)},
+        flags=tuple(flag.line() for flag in flags_of(entries)),
     )
+
+
+def suite_reports(bench: Bench, entries: Iterable[Entry]) -> Iterator[SuiteReport]:
+    """Yield the named suites, once for each of their data sets, with the report on disk."""
+    done = [entry for entry in with_rows(bench, entries) if entry.suite != DEFAULT_SUITE]
+    for (dataset, suite), group in groupby(sorted(done, key=_suite_key), key=_suite_key):
+        members = list(group)
+        folder = bench.root / REPORTS / members[0].suite
+        there = folder.is_dir() and members[0].part == "test"
+        yield SuiteReport(
+            dataset=dataset,
+            suite=suite,
+            metrics={
+                "suite/rows": float(len({_row_key(entry) for entry in members})),
+                "suite/cells": float(len(members)),
+            },
+            folders={"report": folder} if there else {},
+        )
+
+
+def attach_report(bench: Bench, suite: str, uri: str, say: Callable[[str], None]) -> bool:
+    """Attach ROOT/reports/SUITE to the suite's run in each data set of the MLflow at `uri`.
+
+    For whoever has written a report. Returns whether MLflow took it; `say` gets one line if not.
+    """
+    with Mirror(uri, artifacts=bench.root / "mlartifacts", warn=say) as mirror:
+        for report in suite_reports(bench, bench.ledger.entries(suite)):
+            mirror.suite(report)
+        return mirror.close()
 
 
 def with_rows(bench: Bench, entries: Iterable[Entry]) -> list[Entry]:
@@ -67,7 +95,7 @@ def cell_report(bench: Bench, entry: Entry, row: RowReport | None = None) -> Cel
     records = [bench.objects.record(key) for key in entry.nodes if bench.objects.has(key)]
     points: list[Point] = []
     times: dict[str, float] = {}
-    for record in records:
+    for record in [*records, *_probe_records(bench, entry)]:
         points += list(_points(record["title"], record["epochs"]))
         times[f"time/{_slug(record['title'])}_seconds"] = record["seconds"]
     finished = entry.state == "done"
@@ -118,6 +146,23 @@ def _cell_metrics(rows: list[ResultRow]) -> dict[str, float]:
     return metrics
 
 
+def _probe_records(bench: Bench, entry: Entry) -> list[dict[str, Any]]:
+    """The records of the trainings that only the probes needed, parents first: live logging shows
+    their curves too."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def visit(key: str) -> None:
+        if key not in found and key not in entry.nodes and bench.objects.has(key):
+            record = bench.objects.record(key)
+            for parent in record["parents"]:
+                visit(parent)
+            found[key] = record
+
+    for _, node_key, _ in entry.probes:
+        visit(node_key)
+    return list(found.values())
+
+
 def _probe_metrics(bench: Bench, entry: Entry) -> dict[str, float]:
     """The means over patients of what the probes measured."""
     metrics: dict[str, float] = {}
@@ -129,38 +174,20 @@ def _probe_metrics(bench: Bench, entry: Entry) -> dict[str, float]:
 
 
 def _difference(bench: Bench, entries: list[Entry]) -> dict[str, float]:
-    """Mean paired difference to the plain row, on the cases, folds and seeds that both have."""
-    first = entries[0]
-    ground = {n: v for n, v in first.overrides.items() if n.startswith("ground.")}
-    cells = {(entry.fold, entry.seed) for entry in entries}
-    plain = [
-        entry
-        for entry in with_rows(bench, bench.ledger.entries(first.suite))
-        if (entry.row, entry.part) == (BASELINE, first.part)
-        and (entry.dataset, entry.preset, entry.split) == (first.dataset, first.preset, first.split)
-        and dict(entry.overrides) == ground
-        and (entry.fold, entry.seed) in cells
-    ]
-    if first.row == BASELINE or len(plain) != len(entries):
+    """The paired difference to the plain row, where that has the very same cells."""
+    if entries[0].row == BASELINE:
         return {}
-    metrics: dict[str, float] = {}
-    for metric in ("dsc", "assd"):
-        ours, theirs = (_values(bench, group, metric) for group in (entries, plain))
-        for organ in ours:
-            both = ours[organ].keys() & theirs.get(organ, {}).keys()
-            if both:
-                gain = statistics.fmean(ours[organ][c] - theirs[organ][c] for c in sorted(both))
-                metrics[f"cv/{metric}_minus_{BASELINE}/{organ}"] = gain
-    return metrics
-
-
-def _values(bench: Bench, entries: list[Entry], metric: str) -> dict[str, dict[str, float]]:
-    rows = [row for entry in entries for row in _rows(bench, entry) if row.metric == metric]
-    return per_patient(rows)
+    plain = plain_row(entries, with_rows(bench, bench.ledger.entries(entries[0].suite)))
+    ours, theirs = ([row for e in group for row in _rows(bench, e)] for group in (entries, plain))
+    return minus_plain(ours, theirs) if plain else {}
 
 
 def _rows(bench: Bench, entry: Entry) -> list[ResultRow]:
     return bench.results.rows(entry.key, entry.evaluation)
+
+
+def _suite_key(entry: Entry) -> tuple[str, str]:
+    return entry.dataset, _suite(entry)
 
 
 def _row_key(entry: Entry) -> tuple[str, ...]:
@@ -175,6 +202,7 @@ def _bare_row(entry: Entry) -> RowReport:
         method=entry.row,
         preset=entry.preset,
         params=_params(entry),
+        in_suite=entry.suite != DEFAULT_SUITE,
     )
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from types import TracebackType
 
 from benchmark.tracking import naming
-from benchmark.tracking.report import CellReport, Point, RowReport
+from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
 from benchmark.tracking.server import connect, default_uri, one_line
 from benchmark.tracking.writer import Writer
 
 __all__ = ["Mirror", "default_uri"]
 
-MOST_REPORTS = 10_000  # cells and rows waiting; what comes after is left to `sync`
+AnyReport = CellReport | RowReport | SuiteReport
+MOST_REPORTS = 10_000  # cells, rows and suites waiting; what comes after is left to `sync`
 MOST_POINTS = 500_000  # points kept in memory
 LONGEST_PAUSE = 30.0  # seconds between two attempts
 
@@ -37,7 +38,7 @@ class Mirror:
         self, uri: str, *, artifacts: Path, warn: Callable[[str], None], seconds: float = 3.0
     ) -> None:
         self._uri, self._artifacts, self._warn, self._seconds = uri, artifacts, warn, seconds
-        self._waiting: dict[str, CellReport | RowReport] = {}
+        self._waiting: dict[str, AnyReport] = {}
         self._points: dict[str, dict[Point, None]] = {}  # of cells not done, all so far
         self._change = threading.Condition()
         self._closing = False
@@ -62,7 +63,7 @@ class Mirror:
 
     @property
     def waiting(self) -> int:
-        """How many cells and rows were told and have not arrived."""
+        """How many cells, rows and suites were told and have not arrived."""
         with self._change:
             return len(self._waiting) + self._busy
 
@@ -82,6 +83,11 @@ class Mirror:
         """Take a report of a row and return at once."""
         with self._change:
             self._take(naming.row_identity(report), report)
+
+    def suite(self, report: SuiteReport) -> None:
+        """Take a report of a suite and return at once."""
+        with self._change:
+            self._take(naming.suite_identity(report), report)
 
     def close(self, seconds: float = 20.0) -> bool:
         """Wait until everything arrived, at most `seconds`; return whether it did.
@@ -106,7 +112,7 @@ class Mirror:
             )
         return whole
 
-    def _take(self, identity: str, report: CellReport | RowReport) -> None:
+    def _take(self, identity: str, report: AnyReport) -> None:
         if self._closing or (identity not in self._waiting and len(self._waiting) >= MOST_REPORTS):
             self._problem = "too many reports wait for it"
             return
@@ -130,7 +136,7 @@ class Mirror:
                     return
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _next(self) -> tuple[str, CellReport | RowReport] | None:
+    def _next(self) -> tuple[str, AnyReport] | None:
         """Wait for a report; None when the mirror is closed and nothing (or no time) is left."""
         with self._change:
             self._busy = False
@@ -148,7 +154,7 @@ class Mirror:
                     self._points.pop(identity, None)
             return identity, report
 
-    def _write(self, report: CellReport | RowReport) -> None:
+    def _write(self, report: AnyReport) -> None:
         writer = self._writer
         if writer is None or self._failed:
             # Opened anew after a failure: a database that was deleted is made again.
@@ -158,9 +164,7 @@ class Mirror:
         if not writer.write(report):
             self._problem = writer.refusals[-1]
 
-    def _put_back(
-        self, identity: str, report: CellReport | RowReport, why: str, pause: float
-    ) -> bool:
+    def _put_back(self, identity: str, report: AnyReport, why: str, pause: float) -> bool:
         """Keep a report that did not arrive, and pause; false when there is no time to retry."""
         self._failed = True
         with self._change:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.tracking.report import CellReport, Point, RowReport
+from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
 
 LONGEST = 500  # characters of a parameter or tag; older servers refuse more
 LONGEST_NAME = 250
@@ -24,6 +24,11 @@ PARENT = "mlflow.parentRunId"
 def _hash(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def suite_identity(suite: SuiteReport) -> str:
+    """Return what makes a suite one run: data set and name."""
+    return _hash(["suite", suite.dataset, suite.suite])
 
 
 def row_identity(row: RowReport) -> str:
@@ -58,8 +63,29 @@ def short(value: object) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
+def suite_tags(suite: SuiteReport) -> dict[str, str]:
+    """Return the tags of a suite's run."""
+    tags = {
+        "level": "suite",
+        "dataset": suite.dataset,
+        "suite": suite.suite,
+        IDENTITY: suite_identity(suite),
+        "mlflow.source.name": "bench",
+    }
+    return {name: short(value) for name, value in tags.items()}
+
+
+def flag_tags(flags: Iterable[str]) -> dict[str, str]:
+    """Return a tag with all flags, and one for each (`flag.no_gt_gap`) to filter by."""
+    known = list(flags)
+    if not known:
+        return {}
+    each = {clean_name(f"flag.{flag.partition(':')[0]}"): short(flag) for flag in known}
+    return {"flags": short("; ".join(known)), **each}
+
+
 def row_tags(row: RowReport) -> dict[str, str]:
-    """Return the tags of a parent run."""
+    """Return the tags of a parent run, but for the suite above it and its flags."""
     tags = {
         "level": "row",
         "method": row.method,
@@ -82,7 +108,7 @@ def cell_tags(cell: CellReport, parent: str) -> dict[str, str]:
         "key": short(cell.key),
         IDENTITY: cell_identity(cell),
         PARENT: parent,
-        **({"flags": short("; ".join(cell.flags))} if cell.flags else {}),
+        **flag_tags(cell.flags),
     }
 
 
@@ -123,4 +149,17 @@ def cell_digest(cell: CellReport) -> str:
 def row_digest(row: RowReport) -> str:
     """Return a digest of all that a row's run shall hold."""
     files = [file_state(path) for path in row.artifacts]
-    return _hash([dict(row.params), dict(row.metrics), files])
+    return _hash([dict(row.params), dict(row.metrics), list(row.flags), row.in_suite, files])
+
+
+def suite_digest(suite: SuiteReport) -> str:
+    """Return a digest of all that a suite's run shall hold."""
+    files = {
+        name: [
+            (path.relative_to(folder).as_posix(), *file_state(path))
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        ]
+        for name, folder in suite.folders.items()
+    }
+    return _hash([dict(suite.metrics), files])

@@ -1,4 +1,4 @@
-"""What the mirror is told: plain values about one cell (row x fold x seed) or about one row."""
+"""What the mirror is told: plain values about one cell (row x fold x seed), row, or suite."""
 
 from __future__ import annotations
 
@@ -20,10 +20,22 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SuiteReport:
+    """A suite on one data set: the run above its rows. `metrics` are named `suite/...`;
+    `folders` are attached whole, each under its key (`report`)."""
+
+    dataset: str
+    suite: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    folders: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowReport:
     """A row of a comparison: the parent run. `label` is its name there (`fsm`, `fsm[xi=1]`).
 
-    `metrics` are over all its folds and seeds, named `cv/...`; `artifacts` are files to attach.
+    `metrics` are over all its folds and seeds, named `cv/...`; `artifacts` are files to attach;
+    `flags` are what a reader must know of it. With `in_suite` its run lies below its suite's.
     """
 
     dataset: str
@@ -33,7 +45,14 @@ class RowReport:
     preset: str
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
     artifacts: tuple[Path, ...] = ()
+    in_suite: bool = False
+
+    @property
+    def above(self) -> SuiteReport | None:
+        """The suite above the row, with nothing but its name; None where there is none."""
+        return SuiteReport(dataset=self.dataset, suite=self.suite) if self.in_suite else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmark.tracking import naming
-from benchmark.tracking.report import CellReport, Point, RowReport
+from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
 from benchmark.tracking.server import Store
 
 if TYPE_CHECKING:
@@ -68,10 +68,22 @@ class Runs:
         self.known: dict[str, Known] = {}
         self.made = 0
 
+    def suite(self, suite: SuiteReport, start_ms: int | None = None) -> Known:
+        """Return the run of a suite, made where there is none."""
+        name, tags = suite.suite[: naming.LONGEST_NAME], naming.suite_tags(suite)
+        return self._open(self.store.experiment(suite.dataset), name, tags, start_ms)
+
     def row(self, row: RowReport, start_ms: int | None = None) -> Known:
-        """Return the parent run of a row, made where there is none."""
+        """Return the parent run of a row, made where there is none, below that of its suite."""
         name, tags = row.label[: naming.LONGEST_NAME], naming.row_tags(row)
-        return self._open(self.store.experiment(row.dataset), name, tags, start_ms)
+        above = row.above and self.suite(row.above, start_ms)
+        if above:
+            tags[naming.PARENT] = above.run_id
+        run = self._open(self.store.experiment(row.dataset), name, tags, start_ms)
+        if above and run.tags.get(naming.PARENT) != above.run_id:  # its suite's run was made anew
+            self.store.client.set_tag(run.run_id, naming.PARENT, above.run_id)
+            run.tags[naming.PARENT] = above.run_id
+        return run
 
     def cell(self, cell: CellReport, parent: Known) -> Known:
         """Return the child run of a cell, made where there is none."""
@@ -97,7 +109,7 @@ class Runs:
         return True
 
     def settle(self, row: Known) -> None:
-        """Give a parent run its status: running as long as one of its children is."""
+        """Give a run with others below it its status: running as long as one of them is."""
         running = f"tags.`{naming.PARENT}` = '{row.run_id}' and attributes.status = 'RUNNING'"
         busy = self.store.client.search_runs([row.experiment], running, max_results=1)
         self.status(row, "RUNNING" if busy else "FINISHED")

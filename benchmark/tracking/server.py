@@ -125,8 +125,8 @@ class Store:
         tags = {
             # Else the page asks every visitor what kind of experiment this is.
             "mlflow.experimentKind": "custom_model_development",
-            "mlflow.note.content": "One run a row of the comparison, its folds below it. "
-            "Rows only: search `tags.level = 'row'`.",
+            "mlflow.note.content": "One run a row of the comparison, its folds below it, "
+            "its suite above it. Rows only: search `tags.level = 'row'`.",
             **({HOME: home} if home else {}),
         }
         return str(self.client.create_experiment(dataset, artifact_location=home, tags=tags))

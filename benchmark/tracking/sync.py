@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.errors import BadInput
 from benchmark.tracking import naming
-from benchmark.tracking.report import CellReport, RowReport
+from benchmark.tracking.report import CellReport, RowReport, SuiteReport
 from benchmark.tracking.runs import Known, age, known_from
 from benchmark.tracking.server import connect, one_line
 from benchmark.tracking.writer import Writer
@@ -38,6 +38,7 @@ class Synced:
     removed: int
     ended: int
     refused: tuple[str, ...] = ()
+    suites: int = 0
 
 
 def sync(
@@ -45,10 +46,11 @@ def sync(
     artifacts: Path,
     rows: Iterable[tuple[RowReport, Iterable[CellReport]]],
     *,
+    suites: Iterable[SuiteReport] = (),
     training: Collection[str] = (),
     seconds: float = 3.0,
 ) -> Synced:
-    """Make the MLflow at `uri` show `rows`, with whole curves; return what was changed.
+    """Make the MLflow at `uri` show `rows` with whole curves, and `suites`; return the changes.
 
     Idempotent. `training` holds the keys of cells that a living process trains now: other runs
     that are still marked as running and not done become KILLED.
@@ -57,7 +59,7 @@ def sync(
         BadInput: the store does not answer, or is made by another version of MLflow.
     """
     try:
-        return _Sync(Writer(connect(uri, artifacts, seconds)), training).all(rows)
+        return _Sync(Writer(connect(uri, artifacts, seconds)), training).all(rows, suites)
     except BadInput:
         raise
     except Exception as error:  # whatever MLflow, SQLite or the network raise
@@ -75,12 +77,19 @@ class _Sync:
         self.removed = 0
         self.ended = 0
 
-    def all(self, rows: Iterable[tuple[RowReport, Iterable[CellReport]]]) -> Synced:
-        n_rows = n_cells = 0
+    def all(
+        self, rows: Iterable[tuple[RowReport, Iterable[CellReport]]], suites: Iterable[SuiteReport]
+    ) -> Synced:
+        n_suites = n_rows = n_cells = 0
         for row, cells in rows:
             n_rows += 1
             n_cells += self._row(row, cells)
+        for suite in suites:
+            n_suites += 1
+            self._merge(self._experiment(suite.dataset), naming.suite_identity(suite))
+            self.writer.write(suite)
         return Synced(
+            suites=n_suites,
             rows=n_rows,
             cells=n_cells,
             runs=self.writer.runs.made,
@@ -94,6 +103,8 @@ class _Sync:
     def _row(self, row: RowReport, cells: Iterable[CellReport]) -> int:
         """Write a row and its cells; return how many cells it has."""
         runs = self._experiment(row.dataset)
+        if row.above:
+            self._merge(runs, naming.suite_identity(row.above))
         self._merge(runs, naming.row_identity(row))
         reported: set[str] = set()
         for cell in cells:

@@ -25,16 +25,27 @@ if TYPE_CHECKING:
 START_SECONDS = 60.0  # the server imports for seconds, on a slow disk for many
 STOP_SECONDS = 5.0
 HOST = "127.0.0.1"
-ROWS = "tags.level = 'row'"
-VIEW = "bench-rows"  # the name of our shared view: MLflow keeps such views as experiment tags
+ROWS, FOLDS = (f"tags.level = '{level}'" for level in ("row", "fold"))
+VIEW = "bench-rows"  # the names of our shared views: MLflow keeps such views as experiment tags
+CHARTS = "bench-folds"
+FIRST_CHARTS = "test/dsc"  # what the charts are searched for until a person searches otherwise
 MOST_COLUMNS = 8  # as many as are read at a glance
 
 
 def start_link(base: str, experiment: str) -> str:
     """Return the address of an experiment's table that shows the rows, not their folds."""
+    return _link(base, experiment, VIEW)
+
+
+def charts_link(base: str, experiment: str) -> str:
+    """Return the address of an experiment's charts: metrics of folds, grouped by method."""
+    return _link(base, experiment, CHARTS) + "&compareRunsMode=CHART"
+
+
+def _link(base: str, experiment: str, view: str) -> str:
     # The view holds the filter as well; a filter in the address would switch the view off.
-    view = f"viewStateShareKey={VIEW}&workflowType=machine_learning"
-    return f"{base}/#/experiments/{experiment}/runs?{view}"
+    chosen = f"viewStateShareKey={view}&workflowType=machine_learning"
+    return f"{base}/#/experiments/{experiment}/runs?{chosen}"
 
 
 def serve(
@@ -88,7 +99,8 @@ def _experiments(uri: str, artifacts: Path, columns: Sequence[str]) -> list[tupl
         every = client.search_experiments(order_by=["last_update_time DESC"])
         found = [one for one in every if one.experiment_id != "0"]
         for one in found:
-            _make_view(client, one.experiment_id, columns)
+            _make_rows_view(client, one.experiment_id, columns)
+            _make_charts_view(client, one.experiment_id)
     except Exception as error:  # whatever MLflow, SQLite or the network raise
         raise BadInput(
             f"MLflow at {uri} cannot be opened: {error}".splitlines()[0]
@@ -97,24 +109,51 @@ def _experiments(uri: str, artifacts: Path, columns: Sequence[str]) -> list[tupl
     return [(one.name, one.experiment_id) for one in found]
 
 
-def _make_view(client: MlflowClient, experiment: str, columns: Sequence[str]) -> None:
-    """Store which columns the table of rows shows; without this it shows no metric at all."""
+def _make_rows_view(client: MlflowClient, experiment: str, columns: Sequence[str]) -> None:
+    """Store which columns the table of rows shows; without this it shows no metric at all.
+
+    Sorted by date, the page would hang rows below their suite and fold them in: it is sorted by the
+    first metric, the best row first.
+    """
     rows = client.search_runs([experiment], ROWS, max_results=100)
     # Of the spreads only what fits: a mean says more than a spread without its mean.
     known = {name for run in rows for name in run.data.metrics}
     names = columns or sorted(known, key=lambda name: (name.endswith("/sd"), name))
     shown = [f"metrics.`{name}`" for name in names[:MOST_COLUMNS]]
     shown += ["params.`method`", "tags.`suite`", "tags.`preset`"]
-    view = json.dumps({"searchFilter": ROWS, "selectedColumns": shown})
-    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{VIEW}", view)
+    state = {"searchFilter": ROWS, "selectedColumns": shown, **_sorted_by(shown[0])}
+    _share(client, experiment, VIEW, state)
+
+
+def _make_charts_view(client: MlflowClient, experiment: str) -> None:
+    """Store a page of charts of the folds, one group a method: its mean, not single folds."""
+    method = {"mode": "param", "groupByData": "method"}
+    state = {
+        "searchFilter": FOLDS,
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [method]},
+        "useGroupedValuesInCharts": True,
+        "chartsSearchFilter": FIRST_CHARTS,
+        **_sorted_by(f"metrics.`{FIRST_CHARTS}/mean`"),
+    }
+    _share(client, experiment, CHARTS, state)
+
+
+def _sorted_by(column: str) -> dict[str, Any]:
+    return {"orderByKey": column, "orderByAsc": False}
+
+
+def _share(client: MlflowClient, experiment: str, name: str, state: dict[str, Any]) -> None:
+    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{name}", json.dumps(state))
 
 
 def _say_links(base: str, experiments: list[tuple[str, str]], say: Callable[[str], None]) -> str:
     """Say where to look; return the first link."""
-    links = [(name, start_link(base, experiment)) for name, experiment in experiments]
-    for name, link in links or [("MLflow", base)]:
-        say(f"{name}: {link}")
-    return links[0][1] if links else base
+    for name, experiment in experiments:
+        say(f"{name}: {start_link(base, experiment)}")
+        say(f"{name}, charts of the folds: {charts_link(base, experiment)}")
+    if not experiments:
+        say(f"MLflow: {base}")
+    return start_link(base, experiments[0][1]) if experiments else base
 
 
 def _free_port(port: int) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.tracking import naming
 from benchmark.tracking.batches import Batches, Gone
-from benchmark.tracking.report import CellReport, Point, RowReport
+from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
 from benchmark.tracking.runs import Known, Runs, started_ms
 from benchmark.tracking.server import Store, is_refusal, one_line
 
@@ -40,9 +40,11 @@ class Writer:
         """What the store did not accept so far, one line each."""
         return self.batches.refusals
 
-    def write(self, report: CellReport | RowReport, *, living: bool = True) -> bool:
-        """Write a cell or a row; return whether all of it was accepted. A cell that is not done
+    def write(self, report: CellReport | RowReport | SuiteReport, *, living: bool = True) -> bool:
+        """Write a cell, row or suite; return whether all was accepted. A cell that is not done
         is shown as running when it is `living`, else as killed. Raises when the store is down."""
+        if isinstance(report, SuiteReport):
+            return self._twice(partial(self._suite, report))
         if isinstance(report, RowReport):
             return self._twice(partial(self._row, report))
         return self._twice(partial(self._cell, report, living))
@@ -60,21 +62,41 @@ class Writer:
             write()
         return len(self.refusals) == before
 
+    def _suite(self, report: SuiteReport) -> None:
+        before = len(self.refusals)
+        run = self.runs.suite(report)
+        digest = naming.suite_digest(report)
+        if run.tags.get(naming.WHOLE) != digest:
+            self._fill(run, {}, report.metrics)
+            self._attach_folders(run, report.folders)
+            if len(self.refusals) == before:
+                self.batches.log(run, tags={naming.WHOLE: digest})
+        self.runs.settle(run)
+
     def _row(self, report: RowReport) -> None:
         before = len(self.refusals)
         run = self.runs.row(report)
         digest = naming.row_digest(report)
         if run.tags.get(naming.WHOLE) != digest:
-            self._fill(run, report, report.metrics, report.params)
+            flags = naming.flag_tags(report.flags)
+            self._fill(run, _params(report, report.params), report.metrics, tags=flags)
+            self._drop_flags(run, flags)
             self._attach(run, report.artifacts)
             if len(self.refusals) == before:
                 self.batches.log(run, tags={naming.WHOLE: digest})
+        self._settle(run, report)
+
+    def _settle(self, run: Known, row: RowReport) -> None:
         self.runs.settle(run)
+        if row.above:
+            above = self.runs.suite(row.above)
+            above.end_ms = max(above.end_ms, run.end_ms)
+            self.runs.settle(above)
 
     def _cell(self, report: CellReport, living: bool) -> None:
         before = len(self.refusals)
         row = self.runs.row(report.row, started_ms(report))
-        self._fill(row, report.row, {}, report.row.params)
+        self._fill(row, _params(report.row, report.row.params), {})
         self._input(row, report)
         run = self.runs.cell(report, row)
         run.end_ms = max((point.at_ms for point in report.points), default=0)
@@ -83,16 +105,27 @@ class Writer:
         if living and not report.done:
             self.runs.status(run, "RUNNING")
             self.runs.status(row, "RUNNING")
+            if report.row.above:
+                self.runs.status(self.runs.suite(report.row.above), "RUNNING")
         if run.tags.get(naming.WHOLE) != digest:
             tags = naming.cell_tags(report, row.run_id)
-            self._fill(run, report.row, report.metrics, report.params, report.points, tags)
+            params = _params(report.row, report.params)
+            self._fill(run, params, report.metrics, report.points, tags)
+            self._drop_flags(run, tags)
             self._input(run, report)
             if report.done or not living:
                 self._attach(run, report.artifacts, report.spec)
                 self._mark(run, digest if len(self.refusals) == before else "")
         ended = "FINISHED" if report.done else "KILLED"
         if (report.done or not living) and self.runs.status(run, ended):
-            self.runs.settle(row)
+            self._settle(row, report.row)
+
+    def _drop_flags(self, run: Known, wanted: Mapping[str, str]) -> None:
+        """Take away the flags that hold no more."""
+        old = [name for name in run.tags if name == "flags" or name.startswith("flag.")]
+        for name in set(old) - wanted.keys():
+            self.client.delete_tag(run.run_id, name)
+            del run.tags[name]
 
     def _mark(self, run: Known, digest: str) -> None:
         """Mark a run as whole. A run that was found, not made, by this process may hold points of
@@ -105,17 +138,14 @@ class Writer:
     def _fill(
         self,
         run: Known,
-        row: RowReport,
+        wanted: Mapping[str, str],
         metrics: Mapping[str, float],
-        params: Mapping[str, str],
         points: Iterable[Point] = (),
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Send parameters, curves, single values and tags, as far as the run lacks them."""
         from mlflow.entities import Metric
 
-        wanted = {naming.clean_name(n): naming.short(v) for n, v in params.items()}
-        wanted.setdefault("method", naming.short(row.method))
         new = [p for p in dict.fromkeys(points) if p not in run.points]
         values = [
             Metric(naming.clean_name(p.name), p.value, p.at_ms, p.epoch)
@@ -173,6 +203,22 @@ class Writer:
                 self.files += 1
         except Exception as error:  # artifact stores raise whatever their libraries raise
             self.refusals.append(f"{path}: {one_line(error)}")
+
+    def _attach_folders(self, run: Known, folders: Mapping[str, Path]) -> None:
+        """Attach folders whole, each under its name."""
+        for name, folder in folders.items():
+            try:
+                self.client.log_artifacts(run.run_id, str(folder), name)
+                self.files += sum(1 for path in folder.rglob("*") if path.is_file())
+            except Exception as error:
+                self.refusals.append(f"{name}: {one_line(error)}")
+
+
+def _params(row: RowReport, params: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters of a run as MLflow takes them; every run of a row has its method."""
+    wanted = {naming.clean_name(n): naming.short(v) for n, v in params.items()}
+    wanted.setdefault("method", naming.short(row.method))
+    return wanted
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:

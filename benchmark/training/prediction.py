@@ -1,8 +1,8 @@
-"""From a trained network to a label map on the native grid."""
+"""From trained networks to a label map on the native grid, a few slices at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from benchmark.training.precision import Hardware
 
 
-@torch.inference_mode()
 def predict_labels(
     network: nn.Module,
     slices_ZHW: Tensor,
@@ -29,19 +28,52 @@ def predict_labels(
     are padded to the network's stride and cropped again, class probabilities are interpolated
     to the native grid, and the most probable class wins. No post-processing.
     """
+    return predict_together(
+        [network],
+        torch.split(slices_ZHW, batch),
+        scaled=scaled,
+        shape_ZYX=(len(slices_ZHW), *native_hw),
+        hardware=hardware,
+    )
+
+
+@torch.inference_mode()
+def predict_together(
+    networks: Sequence[nn.Module],
+    chunks: Iterable[Tensor],
+    *,
+    scaled: Callable[[Tensor], Tensor],
+    shape_ZYX: tuple[int, int, int],
+    hardware: Hardware,
+) -> NDArray[np.uint8]:
+    """Return the label map of shape `shape_ZYX` by the mean of the networks' probabilities.
+
+    `chunks` are batches of slices in order, (B, H, W) in HU on the training grid that all networks
+    share. The mean is taken there, interpolated to the native grid, and the most probable class
+    wins. Only one batch of probabilities is ever in memory, however many slices and classes.
+    """
+    labels = np.zeros(shape_ZYX, dtype=np.uint8)
+    native_hw = shape_ZYX[1:]
+    first = 0
+    for chunk in chunks:
+        image_BHW = scaled(chunk.to(hardware.device))
+        probs = _probabilities(networks[0], image_BHW, hardware)
+        for network in networks[1:]:
+            probs += _probabilities(network, image_BHW, hardware)
+        if probs.shape[2:] != native_hw:
+            probs = F.interpolate(probs, size=native_hw, mode="bilinear", align_corners=False)
+        found = probs.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        labels[first : first + len(found)] = found
+        first += len(found)
+    return labels
+
+
+def _probabilities(network: nn.Module, image_BHW: Tensor, hardware: Hardware) -> Tensor:
     network.eval()
     stride = int(getattr(network, "stride", 1))
-    height, width = slices_ZHW.shape[1:]
-    pad = (0, -width % stride, 0, -height % stride)
-    parts = []
-    for chunk in torch.split(slices_ZHW, batch):
-        x_B1HW = F.pad(scaled(chunk.to(hardware.device))[:, None], pad)
-        x_B1HW = x_B1HW.contiguous(memory_format=torch.channels_last)
-        with hardware.autocast():
-            logits = network(x_B1HW)
-        probs = torch.softmax(logits.float(), dim=1)[:, :, :height, :width]
-        if (height, width) != native_hw:
-            probs = F.interpolate(probs, size=native_hw, mode="bilinear", align_corners=False)
-        parts.append(probs.argmax(dim=1).to(torch.uint8).cpu())
-    labels: NDArray[np.uint8] = torch.cat(parts).numpy()
-    return labels
+    height, width = image_BHW.shape[1:]
+    x_B1HW = F.pad(image_BHW[:, None], (0, -width % stride, 0, -height % stride))
+    x_B1HW = x_B1HW.contiguous(memory_format=torch.channels_last)
+    with hardware.autocast():
+        logits = network(x_B1HW)
+    return torch.softmax(logits.float(), dim=1)[:, :, :height, :width]

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,15 @@ def quiet() -> None:
     prepare_environment(1.0)
 
 
+def files_of(client: Any, run_id: str, folder: str | None = None) -> Iterator[str]:
+    """All artifacts of a run, those in folders too."""
+    for one in client.list_artifacts(run_id, folder):
+        if one.is_dir:
+            yield from files_of(client, run_id, one.path)
+        else:
+            yield one.path
+
+
 Dump = dict[str, dict[str, object]]
 
 
@@ -178,7 +188,7 @@ def dump_experiment(uri: str, dataset: str = "phantom") -> Dump:
                 ]
                 for metric in sorted(run.data.metrics)
             },
-            "files": sorted(one.path for one in client.list_artifacts(run.info.run_id)),
+            "files": sorted(files_of(client, run.info.run_id)),
             "inputs": [(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs],
         }
     return seen

@@ -1,0 +1,207 @@
+"""`bench predict`: a trained row, or one training by its key, on a CT of your own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.options import add_common, add_hardware, add_values, numbers, setting_of
+from benchmark.errors import BadInput
+
+if TYPE_CHECKING:
+    from benchmark.data.scan import Scan
+    from benchmark.data.volume import Label
+    from benchmark.running.bench import Bench
+    from benchmark.running.predicting import Trained
+
+HELP = "segment a CT with what was trained: bench predict --method fsm CT.nii.gz -o OUT.nii.gz"
+NO_PICTURE = "none"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "image",
+        type=Path,
+        metavar="IMAGE",
+        help="a CT: a NIfTI file, or a folder of one DICOM series",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FILE",
+        help="the label map: .nii.gz or .nii, on the image's own grid",
+    )  # fmt: skip
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--method", metavar="NAME", help="a row, or ROW@STAGE; see bench status")
+    chosen.add_argument("--key", metavar="KEY", help="one training by its key, see bench plan")
+    add_values(parser)
+    parser.add_argument(
+        "--fold", type=numbers, metavar="N",
+        help="networks of one fold (or of several: 0,1); default: the ensemble of all five",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--overlay", metavar="FILE", help="the picture (default: the label map's name as .png), "
+        f"or {NO_PICTURE}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch", type=int, metavar="N",
+        help="slices in work at a time (default: as in training); fewer need less memory",
+    )  # fmt: skip
+    add_hardware(parser)
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write label map and picture, both or none, and print the volumes. Raises `BadInput`."""
+    out, picture = _outputs(args)
+    bench, trained = _open(args)
+    from benchmark.data.scan import read_scan
+    from benchmark.running.predicting import predict, seen_in_training
+
+    scan = read_scan(args.image)
+    for line in (*scan.warnings, seen_in_training(trained, scan, bench)):
+        if line:
+            print(f"bench: warning: {line}", file=sys.stderr)
+    label = predict(trained, scan, bench, args.batch)
+    value = _value(trained, scan, label, out, picture)
+    _write(label, scan, value, out, picture)
+    if args.json:
+        print(json.dumps(value, indent=1))
+    else:
+        _show(value)
+    return 0
+
+
+def _outputs(args: argparse.Namespace) -> tuple[Path, Path | None]:
+    """Where to write, known to be possible before any work is done."""
+    out: Path = args.out
+    ending = next((e for e in (".nii.gz", ".nii") if out.name.endswith(e)), "")
+    if not ending or out.name == ending:
+        raise BadInput(f"{out}: the label map is a NIfTI file: let its name end in .nii.gz")
+    named = args.overlay or str(out.with_name(out.name.removesuffix(ending) + ".png"))
+    picture = None if named == NO_PICTURE else Path(named)
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise BadInput(f"{picture}: the picture is a PNG: let its name end in .png")
+    for path in (out, picture):
+        if path is not None:
+            _check_writable(path, args.image)
+    if args.batch is not None and args.batch < 1:
+        raise BadInput(f"--batch {args.batch}: give at least 1")
+    return out, picture
+
+
+def _check_writable(path: Path, image: Path) -> None:
+    import tempfile
+
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder: give the name of a file")
+    if path.resolve() == image.resolve():
+        raise BadInput(f"{path} is the image itself: choose another name")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
+    """The workspace and what was trained there; nothing is trained or added."""
+    from benchmark.cli.session import use_threads
+    from benchmark.running.predicting import all_folds, trained_key, trained_row
+    from benchmark.running.registry import load_registry
+
+    bench = _bench(args)
+    if args.key is not None:
+        if args.fold is not None or args.overrides or args.config:
+            raise BadInput("--key names one training: it goes with neither --fold nor values")
+        found = trained_key(bench, load_registry(), args.key)
+    else:
+        args.method, _, stage = args.method.partition("@")
+        folds = args.fold if args.fold is not None else all_folds()
+        found = trained_row(
+            bench, setting_of(args), dataset=args.dataset, folds=folds, seed=args.seed, stage=stage
+        )
+    use_threads(args.threads, found.setting.ground.size)
+    return bench, found
+
+
+def _bench(args: argparse.Namespace) -> Bench:
+    from benchmark.running.bench import Silent, open_bench
+    from benchmark.training.precision import hardware
+
+    if not (args.root / "format").exists():
+        raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
+    return open_bench(args.root, hardware(args.device, args.precision), Silent())
+
+
+def _value(
+    trained: Trained, scan: Scan, label: Label, out: Path, picture: Path | None
+) -> dict[str, Any]:
+    import numpy as np
+
+    counts = np.bincount(label.ravel(), minlength=len(trained.organs) + 1)
+    first = trained.entries[0]
+    return {
+        "out": str(out),
+        "overlay": str(picture) if picture else None,
+        "row": first.label,
+        "dataset": first.dataset,
+        "preset": first.preset,
+        "seed": first.seed,
+        "folds": [entry.fold for entry in trained.entries],
+        "keys": list(trained.keys),
+        "organs": {
+            organ: {
+                "label": number,
+                "voxels": int(counts[number]),
+                "ml": round(float(counts[number]) * scan.voxel_ml, 3),
+            }
+            for number, organ in enumerate(trained.organs, start=1)
+        },
+    }
+
+
+def _write(
+    label: Label, scan: Scan, value: dict[str, Any], out: Path, picture: Path | None
+) -> None:
+    from benchmark.data.scan import label_bytes
+    from benchmark.files.atomic import commit_file
+    from benchmark.reporting.overlay import draw_overlay
+
+    more = f" and {len(value['keys']) - 1} more" if len(value["keys"]) > 1 else ""
+    note = f"bench {value['keys'][0]}{more}"
+    content = label_bytes(label, scan, packed=out.name.endswith(".gz"), note=note)
+    try:
+        with ExitStack() as stack:  # both files get their names at the end, or neither
+            stack.enter_context(commit_file(out)).write_bytes(content)
+            if picture is not None:
+                draw_overlay(
+                    stack.enter_context(commit_file(picture)),
+                    scan.image,
+                    label,
+                    spacing_mm=scan.geometry.spacing_mm,
+                    volumes_ml={o: found["ml"] for o, found in value["organs"].items()},
+                    title=f"{value['row']} on {scan.name}: {_who(value)}",
+                )
+    except OSError as error:
+        raise BadInput(f"cannot write {out}: {error.strerror or error}") from None
+
+
+def _who(value: dict[str, Any]) -> str:
+    folds = value["folds"]
+    if len(folds) == 1:
+        return f"network of fold {folds[0]}, {value['keys'][0]}"
+    return f"mean of {len(folds)} networks, folds {', '.join(map(str, folds))}"
+
+
+def _show(value: dict[str, Any]) -> None:
+    print(f"{value['row']} trained on {value['dataset']}, preset {value['preset']}: {_who(value)}")
+    for organ, found in value["organs"].items():
+        print(f"{found['label']:3d}  {organ:20s} {found['ml']:10.1f} ml")
+    print(f"label map: {value['out']}")
+    if value["overlay"]:
+        print(f"picture: {value['overlay']}")

@@ -1,0 +1,153 @@
+"""A CT that no data set holds: read to be predicted on, and label maps written onto its grid."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.checks import (
+    Check,
+    check_finite,
+    check_hu,
+    check_spacing,
+    check_storable,
+)
+from benchmark.data.geometry import BadFile, from_canonical, read_nifti, to_canonical
+from benchmark.data.readers.dicom import read_slices
+from benchmark.data.readers.files import find_files
+from benchmark.data.readers.series import assemble
+from benchmark.data.volume import Geometry, Image, Label, Volume
+from benchmark.errors import BadInput
+
+MILLIMETRES = 2  # NIfTI's code of the unit
+SCANNER = 1  # NIfTI's code of coordinates in the scanner
+# All that says where a voxel lies. The texts of a header stay behind: they may name a person.
+PLACE = (
+    "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
+    "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """A CT in memory. `image` holds HU as int16, canonical (Z, Y, X), `geometry` how it lay on
+    disk, `header` the NIfTI header of that grid. `warnings` are single lines for a person."""
+
+    name: str
+    image: Image
+    geometry: Geometry
+    header: Any
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def voxel_ml(self) -> float:
+        """The volume of a voxel in millilitres."""
+        affine = np.asarray(self.geometry.affine)
+        return float(abs(np.linalg.det(affine[:3, :3]))) / 1000
+
+
+def read_scan(path: Path) -> Scan:
+    """Return the CT in a NIfTI file, or in a folder with the slices of one DICOM series.
+
+    Raises `BadInput` where there is none, where its header does not say how it lies in the
+    patient, and where its values are not those of a CT.
+    """
+    if not path.exists():
+        raise BadInput(f"there is no {path}: give a NIfTI file or a folder of DICOM slices")
+    try:
+        scan = _series(path) if path.is_dir() else _nifti(path)
+    except BadFile as error:
+        raise BadInput(str(error)) from None
+    nothing: Label = np.broadcast_to(np.uint8(0), scan.image.shape)
+    volume = Volume(
+        case=scan.name, image=scan.image, label=nothing, annotated=(), geometry=scan.geometry
+    )
+    _refuse(scan.name, "is not a CT", *check_hu(volume, ()))
+    _refuse(scan.name, "is not in millimetres", check_spacing(scan.geometry.spacing_mm))
+    return scan
+
+
+def label_bytes(label_ZYX: Label, scan: Scan, *, packed: bool, note: str = "") -> bytes:
+    """Return a label map as a NIfTI file on the scan's own grid: uint8, slope 1.
+
+    The same map gives the same bytes. `note` goes into the header's description (80 characters).
+    """
+    import nibabel as nib
+
+    second = isinstance(scan.header, nib.Nifti2Header)
+    kind = nib.Nifti2Image if second else nib.Nifti1Image
+    header = kind.header_class()
+    for name in PLACE:
+        header[name] = scan.header[name]
+    header["descrip"] = note.encode("ascii", "replace")[:79]
+    header.set_data_dtype(np.uint8)
+    array = from_canonical(label_ZYX, scan.geometry)
+    content: bytes = kind(array, header.get_best_affine(), header).to_bytes()
+    return gzip.compress(content, compresslevel=6, mtime=0) if packed else content
+
+
+def _nifti(path: Path) -> Scan:
+    found, header = read_nifti(path), _header(path)
+    if not header["qform_code"] and not header["sform_code"]:
+        raise BadInput(
+            f"{path.name} has no geometry: neither sform nor qform says how it lies in the patient"
+        )
+    _refuse(path.name, "is not a CT", check_finite(found.array))
+    _refuse(path.name, "is not a CT", check_storable(found.array))
+    return _scan(path.name, found.array, found.affine, header, found.warnings)
+
+
+def _series(folder: Path) -> Scan:
+    read = read_slices(find_files(folder))
+    series = len({one.series for one in read.slices})
+    if series != 1:
+        raise BadInput(f"{folder} holds {series or 'no'} DICOM series: give a folder of one")
+    found = assemble(read.slices, drop_equal=True)
+    header = _new_header(found.affine)
+    array, warnings = found.values_kji.T, (*read.warnings, *found.warnings)
+    return _scan(folder.resolve().name, array, found.affine, header, warnings)
+
+
+def _new_header(affine: Any) -> Any:
+    """The header of a grid that no NIfTI file has described yet."""
+    import nibabel as nib
+
+    header = nib.Nifti1Header()
+    header.set_sform(affine, SCANNER)
+    header.set_qform(affine, SCANNER)
+    header["xyzt_units"] = MILLIMETRES
+    return header
+
+
+def _scan(
+    name: str, array: NDArray[Any], affine: Any, header: Any, warnings: tuple[str, ...]
+) -> Scan:
+    if array.dtype.kind == "f":
+        array = np.rint(array, out=array) if array.flags.writeable else np.rint(array)
+    image, geometry = to_canonical(array.astype(np.int16), affine)
+    return Scan(name=name, image=image, geometry=geometry, header=header, warnings=warnings)
+
+
+def _header(path: Path) -> Any:
+    """The header of a file that `read_nifti` has accepted."""
+    import nibabel as nib
+
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if zipped else path.open("rb") as stream:
+        head = stream.read(nib.Nifti2Header.sizeof_hdr)
+    second = head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # 540 in either order
+    kind = nib.Nifti2Header if second else nib.Nifti1Header
+    return kind(head[: kind.sizeof_hdr], check=False)
+
+
+def _refuse(name: str, what: str, *checks: Check) -> None:
+    """Raise `BadInput` with the measured figure of the first check that failed."""
+    for check in checks:
+        if not check.ok:
+            raise BadInput(f"{name} {what}: {check.message}")

@@ -1,0 +1,50 @@
+"""A large CT with many classes is predicted in bounded memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+resource = pytest.importorskip("resource", reason="this system does not tell its peak memory")
+
+# 27 classes on 48 slices of 384 x 384 are 730 MiB of probabilities, and as much again per copy.
+CHILD = """
+import json, resource
+import numpy as np, torch
+from torch import nn
+from benchmark.training.precision import hardware
+from benchmark.training.prediction import predict_together
+
+class Many(nn.Module):
+    def forward(self, x):
+        return x * torch.arange(27.0)[None, :, None, None]
+
+def peak_mib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+image = np.zeros((48, 384, 384), np.int16)
+image[:, 100:200] = 300
+def scaled(hu):
+    return hu.float() / 300
+
+def predict(slices):
+    chunks = torch.split(torch.from_numpy(image[:slices]), 2)
+    return predict_together([Many()], chunks, scaled=scaled,
+                            shape_ZYX=(slices, 384, 384), hardware=hardware("cpu", "fp32"))
+
+predict(4)
+before = peak_mib()
+label = predict(48)
+print(json.dumps([before, peak_mib(), int(label.max()), int((label == 26).sum())]))
+"""
+
+
+def test_memory_grows_by_the_label_map_alone() -> None:
+    code = f"import torch; torch.set_num_threads(1)\n{CHILD}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    before, after, highest, found = json.loads(done.stdout)
+    assert (highest, found) == (26, 48 * 100 * 384)
+    assert after - before < 100, (before, after)  # MiB: a label map of 7, and allocator slack
