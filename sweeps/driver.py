@@ -20,7 +20,7 @@ from sweeps.workers import Outcome, Pool
 
 POLL_SECONDS = 1.0
 
-Told = Callable[[Study], None]
+Told = Callable[[Study, int], None]
 
 
 @dataclass(kw_only=True)
@@ -34,7 +34,7 @@ class Drive:
     heartbeat_seconds: int
     pool: Pool
     say: Callable[[str], None]
-    told: Told = lambda study: None
+    told: Told = lambda study, number: None
     _next_beat: float = 0.0
 
     def run(self) -> None:
@@ -81,10 +81,12 @@ class Drive:
 
     def _finish(self, ours: dict[int, Trial], outcome: Outcome) -> None:
         trial = next(trial for trial in ours.values() if _name(trial) == outcome.name)
-        if not studies.finish(self.study, trial, outcome.evaluation.record()):
-            self.say(f"{outcome.name} was taken up by another driver: its value counts there")
+        told = studies.finish(self.study, trial, outcome.evaluation.record())
         del ours[trial.number]
-        self.told(self.study)
+        if told:
+            self.told(self.study, trial.number)
+        else:
+            self.say(f"{outcome.name} was taken up by another driver: its value counts there")
 
     def _job(self, overrides: Mapping[str, Any], seeds: tuple[int, ...] | None = None) -> Job:
         return Job(

@@ -25,6 +25,7 @@ from sweeps.summary import Point, Summary
 
 BLUE, ORANGE, GREY = "#1f5fa8", "#d9730d", "#9a9a9a"
 WIDE = (6.4, 4.2)  # inches
+MARGIN = 0.03  # of a space, on both sides
 LEAST_TRIALS = 4  # for an importance to mean anything
 
 
@@ -85,8 +86,7 @@ def response_figure(summary: Summary, name: str, distribution: Any) -> Figure:
         axes.plot(x, [p.value for p in points], "o", color=BLUE, ms=5, label="trials")
     _mark_diverged(axes, summary, name)
     _mark_best_and_default(axes, summary, name, distribution)
-    if distribution.log:
-        axes.set_xscale("log")
+    _scale(axes, distribution)
     axes.set_xlabel(f"{name} (log scale)" if distribution.log else name)
     axes.set_ylabel("DSC of inner validation patients (%)")
     _finish(figure, axes, summary)
@@ -172,11 +172,26 @@ def _mark_diverged(axes: Any, summary: Summary, name: str) -> None:
 
 def _mark_best_and_default(axes: Any, summary: Summary, name: str, distribution: Any) -> None:
     if summary.best and name in summary.best.params:
-        place = [summary.best.params[name]], [summary.best.value]
-        axes.plot(*place, "o", mfc="none", mec=BLUE, ms=12, label="best")
+        at = [summary.best.params[name]], [summary.best.value]
+        axes.plot(*at, "o", mfc="none", mec=BLUE, ms=12, label="best")
     if summary.default is not None:
         label = f"default setting ({summary.default:.1f} %)"
-        axes.axhline(summary.default, color=ORANGE, lw=1.2, ls="--", label=label)
+        place = summary.default_values.get(name)
+        if isinstance(place, int | float) and distribution.low <= place <= distribution.high:
+            axes.plot([place], [summary.default], "D", color=ORANGE, ms=7, zorder=4, label=label)
+        else:
+            axes.axhline(summary.default, color=ORANGE, lw=1.2, ls="--", label=label)
+
+
+def _scale(axes: Any, distribution: Any) -> None:
+    """The whole space, so that a reader sees what was not tried; a little more, for the edges."""
+    low, high = float(distribution.low), float(distribution.high)
+    if distribution.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
+        axes.set_xlim(low / (high / low) ** MARGIN, high * (high / low) ** MARGIN)
+    else:
+        axes.set_xlim(low - MARGIN * (high - low), high + MARGIN * (high - low))
 
 
 def _finish(figure: Figure, axes: Any, summary: Summary) -> None:
@@ -184,8 +199,5 @@ def _finish(figure: Figure, axes: Any, summary: Summary) -> None:
     axes.set_axisbelow(True)
     axes.set_title(summary.study, fontsize=9)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    figure.supxlabel(_wrapped(summary.response.sentence), fontsize=7.5, color="#444444")
-
-
-def _wrapped(text: str, width: int = 105) -> str:
-    return "\n".join(textwrap.wrap(text, width))
+    text = "\n".join(textwrap.wrap(summary.response.sentence, 105))
+    figure.suptitle(text, fontsize=7.5, color="#444444")

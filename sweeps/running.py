@@ -13,6 +13,7 @@ from types import FrameType
 
 from optuna.study import Study
 
+from benchmark.running.resolve import GROUND, leaves
 from sweeps.checking import at_the_edge
 from sweeps.driver import Drive
 from sweeps.figures import write_figures
@@ -22,7 +23,7 @@ from sweeps.samplers import make_sampler
 from sweeps.showing import print_json, print_summary
 from sweeps.storage import default_url, open_storage
 from sweeps.studies import open_study
-from sweeps.summary import EDGES, Summary, fresh_seeds, summarise
+from sweeps.summary import DEFAULT, EDGES, SAME, Summary, fresh_seeds, summarise
 from sweeps.workers import Pool, WorkerFailed
 
 
@@ -60,14 +61,9 @@ def run_sweep(args: argparse.Namespace) -> int:
 
 
 def _drive(args: argparse.Namespace, plan: Plan, study: Study, pool: Pool, mirror: Mirror) -> None:
-    told = 0
-
-    def tell(study: Study) -> None:
-        nonlocal told
+    def tell(study: Study, number: int) -> None:
         summary = summarise(study)
-        if len(summary.points) > told:
-            told = len(summary.points)
-            _say_progress(summary, plan)
+        _say_progress(summary, plan, number)
         mirror.take(study, summary)
 
     drive = Drive(
@@ -75,24 +71,35 @@ def _drive(args: argparse.Namespace, plan: Plan, study: Study, pool: Pool, mirro
         heartbeat_seconds=args.heartbeat_seconds, told=tell,
     )  # fmt: skip
     drive.run()
-    best = summarise(study).best
-    assert best is not None  # there is at least one trial
-    same = plan.to(best.overrides).method == plan.to({}).method
-    study.set_user_attr("best is default", same)
-    study.set_user_attr(EDGES, at_the_edge(plan.sweep, best.params, plan.distributions, plan.to))
+    same = _note_best(plan, study)
     fresh = fresh_seeds(plan.about.seeds, args.repeats)
     if fresh:
-        settings = [{}] if same else [best.overrides, {}]
+        best = summarise(study).best
+        assert best is not None
         say(f"{study.study_name}: the best and the default again with seeds {list(fresh)}")
-        drive.repeat(settings, fresh)
+        drive.repeat([{}] if same else [best.overrides, {}], fresh)
         drive.repeat([{}], plan.about.seeds)
     summary = summarise(study)
     files = write_figures(study, summary, args.root / "reports" / "sweeps")
     mirror.take(study, summary, tuple(path for path in files if path.suffix == ".png"))
 
 
-def _say_progress(summary: Summary, plan: Plan) -> None:
-    last = max(summary.points, key=lambda point: point.number)
+def _note_best(plan: Plan, study: Study) -> bool:
+    """Note what only the space and the row know about the best setting; return whether it is the
+    default."""
+    best = summarise(study).best
+    assert best is not None  # there is at least one trial
+    chosen, default = plan.to(best.overrides), plan.to({})
+    same = (chosen.method, chosen.ground) == (default.method, default.ground)
+    values = {**leaves(default.method), **leaves(default.ground, GROUND)}
+    study.set_user_attr(SAME, same)
+    study.set_user_attr(DEFAULT, {name: values.get(name) for name in best.overrides})
+    study.set_user_attr(EDGES, at_the_edge(plan.sweep, best.params, plan.distributions, plan.to))
+    return same
+
+
+def _say_progress(summary: Summary, plan: Plan, number: int) -> None:
+    last = next(point for point in summary.points if point.number == number)
     values = ", ".join(f"{name}={value}" for name, value in last.overrides.items())
     folds = ", ".join(f"{value:.1f}" for value in last.folds.values())
     found = last.diverged or f"DSC {last.value:.2f} % (folds {folds})"

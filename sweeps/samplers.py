@@ -7,10 +7,12 @@ killed and resumed asks for the same settings as one that was left alone.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -32,11 +34,7 @@ def make_sampler(
         if name == "grid":
             return GridSampler(points, seed=seed)
         if name == "qmc":
-            independent = RandomSampler(seed=own)
-            return QMCSampler(
-                qmc_type="sobol", scramble=True, seed=seed, independent_sampler=independent,
-                warn_independent_sampling=False, warn_asynchronous_seeding=False,
-            )  # fmt: skip
+            return _qmc(seed, own)
         if name == "random":
             return RandomSampler(seed=own)
         return TPESampler(
@@ -45,6 +43,20 @@ def make_sampler(
         )  # fmt: skip
 
     return _ByPlace(one)
+
+
+def _qmc(seed: int, own: int) -> BaseSampler:
+    """A scrambled Sobol sequence, the same for all trials; its first trial is random."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # said since Optuna 3.0
+        return QMCSampler(
+            qmc_type="sobol",
+            scramble=True,
+            seed=seed,
+            independent_sampler=RandomSampler(seed=own),
+            warn_independent_sampling=False,
+            warn_asynchronous_seeding=False,
+        )
 
 
 def grid(distributions: Mapping[str, BaseDistribution], trials: int) -> dict[str, list[Any]]:

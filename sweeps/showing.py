@@ -67,6 +67,11 @@ def best(args: argparse.Namespace) -> int:
             f"{summary.study}: {text}: DSC {summary.best.value:.2f} %, {len(summary.points)} trials"
         )
         print(f"train it on all training patients: {retrain(summary, path)}")
+    if ALL_FOLDS in tunings:
+        print(
+            "one setting for all folds: a fold's test patients may be inner patients of another; "
+            "for a table that nobody can object to, tune with --per-fold"
+        )
     return 0
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -79,7 +79,6 @@ def open_study(storage: RDBStorage, name: str, wanted: About) -> Study:
         study = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
-        study.set_metric_names(["mean DSC of inner validation patients, %"])
         study.set_user_attr(ABOUT, asdict(wanted))
         return study
     study = optuna.load_study(study_name=name, storage=storage)
@@ -149,8 +148,9 @@ def release(study: Study, trial: FrozenTrial) -> None:
         ours = storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
     except optuna.exceptions.UpdateFinishedTrialError:
         return
-    if ours:
-        RetryHeartbeatStaleTrialCallback()(study, copy.deepcopy(stored(study, trial)))
+    retry = storage.get_heartbeat_stale_trial_callback()  # type: ignore[attr-defined]
+    if ours and retry is not None:
+        retry(study, copy.deepcopy(stored(study, trial)))
 
 
 def reclaim(study: Study, heartbeat_seconds: int) -> None:

@@ -13,6 +13,8 @@ from sweeps import studies
 from sweeps.noise import Response, judge
 
 EDGES = "edges"
+DEFAULT = "default values"
+SAME = "best is default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,7 @@ class Summary:
     edges: tuple[str, ...]
     sharing: Sharing
     default: float | None  # what the default setting is worth with the tuning seeds
+    default_values: Mapping[str, Any]  # what it has where trials vary
     response: Response
 
     @property
@@ -85,6 +88,7 @@ def summarise(study: Study) -> Summary:
         edges=tuple(study.user_attrs.get(EDGES, ())) if best else (),
         sharing=_sharing(study),
         default=_default(study, about),
+        default_values=study.user_attrs.get(DEFAULT, {}),
         response=_response(study, about, points, best),
     )
 
@@ -141,7 +145,7 @@ def _response(
         for chosen in (overrides, {})
     ]
     distinct = {studies.repeat_name(p.overrides, 0): p.value for p in points if not p.diverged}
-    same = bool(study.user_attrs.get("best is default", False))
+    same = bool(study.user_attrs.get(SAME, False))
     return judge(
         distinct.values(), groups[1] if same else groups[0], groups[1],
         seeds_per_trial=len(about.seeds), same=same,
