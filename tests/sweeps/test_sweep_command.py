@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
+import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_process import Ran, bench, package, tiny_workspace, tree
+from bench_process import Ran, bench, finish, package, spawn, tiny_workspace, tree
 from sweep_process import VALUES, objects, sweep_argv, workspace
 
 FOLDS, TRIALS = 2, 3
@@ -40,14 +44,19 @@ def test_trials_share_trainings(root: Path, swept: Ran) -> None:
     assert "not known" in study["response"]["sentence"]
 
 
-def test_without_stage_three(root: Path, swept: Ran) -> None:
-    """The same settings: everything is there already."""
-    before = objects(root)
+@pytest.fixture(scope="module")
+def plain(root: Path, swept: Ran) -> Ran:
+    """The same settings without stage 3, one after the other."""
     more = ["--set", "refine=false", "--study", "plain", "--repeats", "0", "--json"]
-    ran = bench(*sweep_argv(root, "xi", "--trials", f"{TRIALS}", *more))
-    (study,) = ran.json["studies"]
+    return bench(*sweep_argv(root, "xi", "--trials", f"{TRIALS}", *more))
+
+
+def test_without_stage_three(root: Path, swept: Ran, plain: Ran) -> None:
+    """Settings that both tried are there already."""
+    (study,) = plain.json["studies"]
     assert study["sharing"]["needed"] == FOLDS + TRIALS * FOLDS == 8
-    assert objects(root) == before and settings(ran).keys() == settings(swept).keys()
+    new = settings(plain).keys() - settings(swept).keys()
+    assert len(objects(root)) == 14 + FOLDS * len(new) and len(new) < TRIALS
 
 
 def test_the_same_command_goes_on_and_repeats_fill_in(root: Path, swept: Ran) -> None:
@@ -60,7 +69,7 @@ def test_the_same_command_goes_on_and_repeats_fill_in(root: Path, swept: Ran) ->
     assert study["trials"] == swept.json["studies"][0]["trials"]
     assert study["response"]["exceeds"] in (True, False) and study["default"] > 0
     assert study["default_values"] == {"xi": 0.3}
-    files = sorted(path.name for path in (root / "reports" / "sweeps").iterdir())
+    files = sorted(path.name for path in (root / "reports" / "sweeps").glob("xi-*"))
     assert files == [f"xi-fsm-tiny-quick-response-xi.{kind}" for kind in ("png", "svg")]
     check_mlflow(uri)
 
@@ -98,14 +107,13 @@ def test_sync_makes_no_rows_of_trials(root: Path, swept: Ran) -> None:
 
 def test_two_sequential_sweeps_are_identical(root: Path, swept: Ran, tmp_path: Path) -> None:
     """In another workspace and in this one; every value is that of two workers."""
-    more = ["--trials", f"{TRIALS}", "--repeats", "0", "--json"]
+    more = ["--trials", "2", "--repeats", "0", "--json"]
     first = bench(*sweep_argv(workspace(tmp_path), "xi", *more))
     second = bench(*sweep_argv(root, "xi", *more, "--study", "again"))
     runs = [ran.json["studies"][0]["trials"] for ran in (first, second)]
-    assert runs[0] == runs[1]
-    known = settings(swept)
-    assert known.items() >= {k: v for k, v in settings(first).items() if k in known}.items()
-    assert settings(first).keys() & known.keys()
+    assert runs[0] == runs[1] and len(runs[0]) == 2
+    both = settings(first).keys() & settings(swept).keys()
+    assert both and all(settings(first)[k] == settings(swept)[k] for k in both)
 
 
 def test_best_is_what_bench_run_takes(root: Path, swept: Ran, tmp_path: Path) -> None:
@@ -126,10 +134,9 @@ def test_best_is_what_bench_run_takes(root: Path, swept: Ran, tmp_path: Path) ->
     assert len(nodes[()]) == 6 and not any(node["cached"] for node in nodes[()])
 
 
-def test_best_of_several_studies_is_asked_for(root: Path, swept: Ran) -> None:
-    bench(*sweep_argv(root, "xi", "--trials", "1", "--repeats", "0", "--study", "other"))
+def test_best_of_several_studies_is_asked_for(root: Path, swept: Ran, plain: Ran) -> None:
     ran = bench("sweep", "best", "xi", "--root", str(root))
-    assert ran.code == 2 and "other" in ran.err and "name one" in ran.err
+    assert ran.code == 2 and "plain" in ran.err and "name one" in ran.err
     text = bench("sweep", "best", "xi-fsm-tiny-quick", "--root", str(root)).out
     assert "bench run --method fsm --dataset tiny --preset quick --folds 0,1 --config" in text
 
@@ -144,7 +151,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "code": (["{fails}"], ["ZeroDivisionError"]),
     "levels": (["taps", "--set", "ct.levels=2"], ["reaches taps.ct = -3"]),
     "row": (["xi", "--method", "fsn"], ["no method 'fsn'", "fsm"]),
-    "field": (["xi", "--rows", "fsm,unet"], ["xi"]),
+    "field": (["xi", "--rows", "fsm,refine-gt"], ["no field 'xi'"]),
     "fixed": (["xi", "--set", "xi=1"], ["xi is set"]),
     "sampler": (["xi", "--sampler", "best"], ["tpe, grid, random, qmc"]),
     "trials": (["xi", "--trials", "0"], ["--trials 0"]),
@@ -233,3 +240,32 @@ def test_rows_get_equal_trials_and_folds_studies_of_their_own(
     assert [(p.name, p.about.folds, p.trials) for p in found] == [
         ("mine-fsm", (0, 1), 5), ("mine-fsm-shuffled", (0, 1), 5),
     ]  # fmt: skip
+
+
+def test_the_dashboard_shows_the_studies(root: Path, swept: Ran) -> None:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = spawn("sweep", "ui", "--root", str(root), "--port", str(port))
+    try:
+        assert process.stdout is not None
+        assert f"http://127.0.0.1:{port}/" in process.stdout.readline()
+        names = {study["study_name"] for study in ask(f"http://127.0.0.1:{port}/api/studies")}
+        assert "xi-fsm-tiny-quick" in names
+        taken = bench("sweep", "ui", "--root", str(root), "--port", str(port))
+        assert taken.code == 2 and f"port {port}" in taken.err
+    finally:
+        process.terminate()
+        finish(process)
+
+
+def ask(url: str) -> list[dict[str, Any]]:
+    """What the dashboard answers, once it does."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return list(json.load(answer)["study_summaries"])
+        except OSError:
+            assert time.monotonic() < until, "no answer"
+            time.sleep(0.2)
