@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 import time
 from argparse import Namespace
 from collections import defaultdict
@@ -60,6 +61,14 @@ class Evaluation:
         return asdict(self)
 
 
+class Warnings(Silent):
+    """Prints warnings alone: several workers share the screen."""
+
+    def warn(self, text: str) -> None:
+        """Print it."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
 class Evaluator:
     """Evaluates settings in this process. Cases stay in memory from one setting to the next."""
 
@@ -97,7 +106,7 @@ class Evaluator:
         from benchmark.cli.session import open_session
 
         if self._bench is None:
-            self._bench, dataset = open_session(self._options, Silent(), setting)
+            self._bench, dataset = open_session(self._options, Warnings(), setting)
             folds = inner_folds(dataset, self._options.folds)
             self._folds = {fold.index: fold for fold in folds}
         return self._bench
