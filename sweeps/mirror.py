@@ -103,7 +103,7 @@ class Mirror:
 
     def _view(self, study: Study, summary: Summary, files: tuple[Path, ...]) -> View:
         about = summary.about
-        trials = tuple(self._trial(study, t) for t in studies.counted(study))
+        trials = tuple(self._trial(study, about, t) for t in studies.counted(study))
         params = {
             "method": about.method, "sweep": about.sweep, "preset": about.preset,
             "sampler": f"{about.sampler} (seed {about.sampler_seed})",
@@ -125,13 +125,15 @@ class Mirror:
         )  # fmt: skip
         return View(dataset=about.dataset, top=top, files=files)
 
-    def _trial(self, study: Study, trial: Any) -> Child:
+    def _trial(self, study: Study, about: studies.About, trial: Any) -> Child:
         measured = studies.evaluation(trial)
         overrides = trial.user_attrs[studies.OVERRIDES]
         at_ms = int(trial.datetime_complete.timestamp() * 1000)
         values = ", ".join(f"{name}={value}" for name, value in overrides.items())
         folds = {f"trial/dsc_fold{fold}": value for fold, value in measured["folds"].items()}
-        cells = cell_metrics(self._root, study.study_name, overrides) if self._cells else {}
+        cells: dict[str, dict[str, float]] = {}
+        if self._cells:
+            cells = cell_metrics(self._root, study.study_name, overrides, about.seeds)
         return Child(
             name=f"trial {trial.number}: {values}",
             level="trial",
