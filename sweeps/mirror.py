@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 OFF = "none"
 SECONDS = 3.0
-CLOSE_SECONDS = 20.0
+CLOSE_SECONDS = 60.0  # a sweep took far longer
 
 
 @dataclass(frozen=True, kw_only=True)

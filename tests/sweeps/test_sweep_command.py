@@ -63,8 +63,11 @@ def test_the_same_command_goes_on_and_repeats_fill_in(root: Path, swept: Ran) ->
     uri = f"sqlite:///{root / 'mlflow.db'}"
     argv = sweep_argv(root, "xi", "--trials", f"{TRIALS}", "--workers", "2", "--json")
     argv[argv.index("none")] = uri
-    ran = bench(*argv, "--repeats", "2", "--mlflow-cells")
-    assert ran.code == 0, ran.err
+    for _ in range(3):  # a slow machine may need another call to fill MLflow, as it is told then
+        ran = bench(*argv, "--repeats", "2", "--mlflow-cells")
+        assert ran.code == 0, ran.err
+        if "did not take the sweep" not in ran.err:
+            break
     (study,) = ran.json["studies"]
     assert study["trials"] == swept.json["studies"][0]["trials"]
     assert study["response"]["exceeds"] in (True, False) and study["default"] > 0
