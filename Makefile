@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test rows check
+.PHONY: run test rows long check
 
 run: $(READY)
 	$(BIN)/bench run --method fsm
@@ -17,6 +17,10 @@ test: $(READY)
 # every row once, really trained on the phantom
 rows: $(READY)
 	$(BIN)/pytest -m rows -s tests/test_rows_train.py
+
+# many kills of suites and sweeps, also on a PostgreSQL of its own where there is one
+long: $(READY)
+	$(BIN)/pytest -m long
 
 check: $(READY)
 	$(BIN)/ruff format --check .

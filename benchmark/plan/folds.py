@@ -61,7 +61,9 @@ def split(subjects: list[Subject], folds: int = FOLDS) -> tuple[Fold, ...]:
     for index, test in enumerate(dealt):
         inner = [name for name in _names(dealt) if name not in test]
         rest = [subject for subject in subjects if subject.name in inner]
-        validation = _deal([subject.name for subject in _shuffled(rest)], folds)[0]
+        ordered = [subject.name for subject in _shuffled(rest)]
+        # each fold starts one patient later: else most folds would be tuned on the same patients
+        validation = _deal(ordered[index:] + ordered[:index], folds)[0]
         result.append(
             Fold(
                 index=index,

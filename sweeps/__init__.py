@@ -1,0 +1,1 @@
+"""Sweeps: hyper-parameters tuned by Optuna on inner validation patients alone."""

@@ -1,0 +1,30 @@
+"""What the disk knows of the cells behind a trial, for MLflow's grandchildren."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmark.running.bench import Silent, open_bench
+from benchmark.running.reports import cell_report, with_rows
+from benchmark.training.precision import hardware
+from sweeps.driver import suite
+
+
+def cell_metrics(
+    root: Path, study_name: str, overrides: Mapping[str, Any], seeds: Collection[int]
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of each cell of a setting by `fold0/seed0`; none for cells that another
+    machine trained. They are named `inner/...`: no test patient is in them."""
+    bench = open_bench(root, hardware("cpu"), Silent())
+    entries = bench.ledger.entries(suite(study_name))
+    mine = [e for e in entries if overrides.items() <= dict(e.overrides).items()]
+    chosen = [e for e in mine if e.seed in seeds]  # without the repeats
+    return {
+        f"fold{entry.fold}/seed{entry.seed}": {
+            name.replace("test/", "inner/", 1): value
+            for name, value in cell_report(bench, entry).metrics.items()
+        }
+        for entry in with_rows(bench, chosen)
+    }
