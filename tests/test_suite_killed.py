@@ -13,6 +13,7 @@ import pytest
 from bench_process import Ran, bench, finish, spawn, tiny_workspace, weights
 from suite_process import family, progress, rows, suite_argv, wait_for, workers
 
+pytestmark = pytest.mark.long
 RUNS = 4
 WORKERS_KILLED = 4  # in each run, and then its parent: 20 kills in all
 STEPS = 40  # of each training
@@ -43,7 +44,6 @@ def same_result(root: Path, ran: Ran, undisturbed: tuple[Path, Ran]) -> None:
     assert not list((root / "objects").glob("*.partial"))
 
 
-@pytest.mark.slow
 def test_killed_twenty_times(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
     root = tiny_workspace(tmp_path)
     chance = random.Random(5)

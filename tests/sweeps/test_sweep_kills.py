@@ -22,6 +22,7 @@ from sweeps import studies
 from sweeps.objective import Evaluator, Job
 from sweeps.storage import open_storage
 
+pytestmark = pytest.mark.long
 KILLS = 10
 TRIALS = 4
 SLOW = {"schedule__steps_per_epoch": 12}
