@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from bench_process import Ran, bench, run_argv, tiny_workspace, tree
-from conftest import ORGANS, tiny_volume
 
 from benchmark.data.geometry import from_canonical, to_canonical
 from benchmark.data.library import open_dataset
@@ -27,6 +26,7 @@ from benchmark.running.execute import load_networks
 from benchmark.running.registry import load_registry
 from benchmark.running.resolve import resolve
 from benchmark.store.ledger import Entry
+from benchmark.testing import ORGANS, tiny_volume
 from benchmark.training.precision import hardware
 
 VALUES = {

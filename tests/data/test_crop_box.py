@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from bench_process import bench, run_argv, weights
-from tiny import ORGANS, TinySource, tiny_volume
 
 from benchmark.data import library
 from benchmark.data.draw import SliceDraw
 from benchmark.data.slices import on_training_grid
 from benchmark.data.volume import Volume, inside, slices_of
 from benchmark.plan.ground import Ground
+from benchmark.testing import ORGANS, TinySource, tiny_volume
 
 BOX = ((1, 5), (3, 23), (1, 19))
 

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 from bench_process import bench, run_argv, weights
-from tiny import ORGANS, TinySource, Trainer, tiny_volume
 
 from benchmark.data import library
 from benchmark.data.draw import SliceDraw
@@ -23,6 +22,7 @@ from benchmark.plan.nodes import in_order
 from benchmark.running.registry import load_registry
 from benchmark.running.resolve import resolve
 from benchmark.scoring.cases import score_case
+from benchmark.testing import ORGANS, MemoryTrainer, TinySource, tiny_volume
 from benchmark.training.precision import hardware
 from benchmark.training.trainer import Control, fit
 
@@ -56,6 +56,9 @@ def test_a_whole_run_never_counts_a_kidney_that_nobody_looked_for(tmp_path: Path
         tables = [pq.read_table(path).drop_columns(["code"]).to_pylist() for path in files]
         rows = [row for table in tables for row in table]
         annotated = {case.name: case.annotated for case in stored.cases}
+        probes = [row for row in rows if row["state"] == "probe"]
+        rows = [row for row in rows if row["state"] != "probe"]
+        assert probes and {row["organ"] for row in probes} == {"all"}
         assert rows and all(row["organ"] in annotated[row["case"]] for row in rows)
         assert {row["case"] for row in rows if row["organ"] == "liver"} > {
             row["case"] for row in rows if row["organ"] == "left_kidney"
@@ -86,7 +89,7 @@ class Planted:
 def test_planted_voxels_in_a_batch_move_no_weight(tmp_path: Path) -> None:
     """Past every reader: the labels of a batch itself are wrong where they are unknown."""
     ground = Ground(batch=4)
-    trainer = Trainer(ground, hardware("cpu", "fp32"))
+    trainer = MemoryTrainer(ground, hardware("cpu", "fp32"))
     trainer.cases = [
         on_training_grid(mixed(number, False), ORGANS, None, sha256=f"{number}")
         for number in range(4)

@@ -10,11 +10,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import tiny_volume
 
 from benchmark.data.geometry import from_canonical, to_canonical
 from benchmark.data.scan import PLACE, label_bytes, read_scan
 from benchmark.errors import BadInput
+from benchmark.testing import tiny_volume
 
 VOLUME = tiny_volume(0)
 DISK = from_canonical(VOLUME.image, VOLUME.geometry)

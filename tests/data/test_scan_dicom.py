@@ -9,13 +9,13 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import tiny_volume
 
 from benchmark.data.geometry import to_canonical
 from benchmark.data.scan import label_bytes, read_scan
 from benchmark.data.writers.dicom import Header, dicom_files
 from benchmark.data.writers.layout import on_disk, save
 from benchmark.errors import BadInput
+from benchmark.testing import tiny_volume
 
 VOLUME = tiny_volume(0)
 

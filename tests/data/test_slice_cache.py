@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from bench_process import flip
-from tiny import TinySource
 
 from benchmark.data import library, slice_cache
 from benchmark.data.library import DataSet
 from benchmark.data.slice_cache import key, open_several, open_slices
 from benchmark.data.slices import CaseSlices, on_training_grid
 from benchmark.data.volume import Volume
+from benchmark.testing import TinySource
 
 
 def made_anew(dataset: DataSet, name: str, size: int | None) -> CaseSlices:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ORGANS, tiny_volume
 from matplotlib.image import imread
 
 from benchmark.reporting.overlay import COLOURS, draw_overlay, views
+from benchmark.testing import ORGANS, tiny_volume
 
 VOLUME = tiny_volume(0)
 SPACING_MM = (2.0, 1.0, 1.0)
