@@ -77,17 +77,17 @@ def test_a_whole_run_does_not_depend_on_what_lies_outside(tmp_path: Path) -> Non
         assert stored.cases[0].box == BOX and stored.cases[0].shape_inside == (4, 20, 18)
         ran = bench(*run_argv(root, "fsm", "--folds", "0", ground__size=16))
         assert ran.code == 0, ran.err
-        (rows,) = (root / "results").glob("*/*/rows.parquet")
-        table = pq.read_table(rows).drop_columns(["code"]).to_pylist()
-        (labels,) = (root / "results").glob("*/*/labels.npz")
-        outcomes.append((weights(root), str(table)))
-        with np.load(labels) as predicted:
-            for case in predicted.files:
-                whole = predicted[case]
-                if whole.ndim == 3:
-                    outside = np.ones(whole.shape, bool)
+        files = sorted((root / "results").glob("*/*/rows.parquet"))
+        tables = [pq.read_table(path).drop_columns(["code"]).to_pylist() for path in files]
+        outcomes.append((weights(root), str(tables)))
+        maps = list((root / "results").glob("*/*/labels.npz"))
+        assert len(maps) == 2, "of fsm and of fsm@stage2"
+        for path in maps:
+            with np.load(path) as predicted:
+                for case in predicted.files:
+                    outside = np.ones(predicted[case].shape, bool)
                     outside[slices_of(BOX)] = False
-                    assert not whole[outside].any()
+                    assert not predicted[case][outside].any()
     assert outcomes[0][0] == outcomes[1][0]
     assert outcomes[0][1] == outcomes[1][1]
 
