@@ -38,12 +38,16 @@ CLOSE_SECONDS = 60.0  # a sweep took far longer
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """A run below another. `curve` holds (metric, value, step, Unix milliseconds)."""
+    """A run below another, from `began_ms` to `at_ms`. `curve` holds (metric, value, step, time).
+
+    Times are Unix milliseconds.
+    """
 
     name: str
     level: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    began_ms: int
     at_ms: int
     tags: Mapping[str, str] = field(default_factory=dict)
     children: tuple[Child, ...] = ()
@@ -115,6 +119,7 @@ class Mirror:
             level="sweep",
             params=params,
             metrics=_top_metrics(summary),
+            began_ms=min((trial.began_ms for trial in trials), default=0),
             at_ms=max((trial.at_ms for trial in trials), default=0),
             tags={
                 "method": about.method, "dataset": about.dataset, "preset": about.preset,
@@ -128,7 +133,10 @@ class Mirror:
     def _trial(self, study: Study, about: studies.About, trial: Any) -> Child:
         measured = studies.evaluation(trial)
         overrides = trial.user_attrs[studies.OVERRIDES]
-        at_ms = int(trial.datetime_complete.timestamp() * 1000)
+        began_ms, at_ms = (
+            int(moment.timestamp() * 1000)
+            for moment in (trial.datetime_start, trial.datetime_complete)
+        )
         values = ", ".join(f"{name}={value}" for name, value in overrides.items())
         folds = {f"trial/dsc_fold{fold}": value for fold, value in measured["folds"].items()}
         cells: dict[str, dict[str, float]] = {}
@@ -139,10 +147,18 @@ class Mirror:
             level="trial",
             params={name: str(value) for name, value in overrides.items()},
             metrics={"trial/dsc": trial.value, "time/seconds": measured["seconds"], **folds},
+            began_ms=began_ms,
             at_ms=at_ms,
             tags={"diverged": measured["diverged"]} if measured["diverged"] else {},
             children=tuple(
-                Child(name=name, level="cell", params={}, metrics=metrics, at_ms=at_ms)
+                Child(
+                    name=name,
+                    level="cell",
+                    params={},
+                    metrics=metrics,
+                    began_ms=began_ms,
+                    at_ms=at_ms,
+                )
                 for name, metrics in cells.items()
             ),
         )
@@ -238,6 +254,6 @@ class _Writer:
                 return known_from(found[0])
             name = child.name[: naming.LONGEST_NAME]
             made = client.create_run(
-                experiment, start_time=child.at_ms or None, tags=tags, run_name=name
+                experiment, start_time=child.began_ms or None, tags=tags, run_name=name
             )
             return known_from(client.get_run(made.info.run_id), trusted=True)
