@@ -214,4 +214,4 @@ def test_two_processes_share_the_trainings(tmp_path: Path, undisturbed: tuple[Pa
     assert first.json["reused"] + second.json["reused"] == 3
     same_result(root, first, undisturbed)
     same_result(root, second, undisturbed)
-    assert len(list((root / "results").glob("*/*/rows.parquet"))) == 1
+    assert len(list((root / "results").glob("*/*/labels.npz"))) == 2  # of fsm and fsm@stage2

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import report
 from many_cells import write_cells
+from reported_suite import report
 
 from benchmark.running.bench import Silent, open_bench
 from benchmark.store.results import Results

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from bench_process import bench, tree
-from conftest import Reported, report
+from reported_suite import Reported, report
 
 from benchmark.reporting.columns import lines_of
 from benchmark.reporting.reading.groups import groups_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench_process import Ran, bench, tiny_workspace, tree
-from conftest import Reported, report
+from reported_suite import Reported, report
 
 from benchmark.files import atomic
 from benchmark.store.workspace import open_workspace

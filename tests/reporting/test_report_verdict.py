@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from bench_process import tree
-from conftest import report
 from planted_suite import plant, workspace
+from reported_suite import report
 
 from benchmark.plan.analysis import CONTROLS
 from benchmark.running.bench import Bench

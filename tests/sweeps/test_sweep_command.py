@@ -14,6 +14,7 @@ import pytest
 from bench_process import Ran, bench, finish, package, spawn, tiny_workspace, tree
 from sweep_process import VALUES, objects, sweep_argv, workspace
 
+pytestmark = pytest.mark.long
 FOLDS, TRIALS = 2, 3
 
 
