@@ -18,10 +18,11 @@ from benchmark.parts.batch import Batch, Patient
 from benchmark.parts.bottoms import BOTTOM, own_input
 from benchmark.parts.networks import Network
 from benchmark.parts.objectives import Guide
-from benchmark.parts.similarity import TapModule, Taps, on_grid
+from benchmark.parts.similarity import TapModule, Taps, dissimilarity, on_grid
 
 NEGLIGIBLE = 0.01  # of the gradient of the segmentation loss
 GAP_PERCENT = 5.0  # METHODS.md section 6: what the verdict asks of the GT gap
+SATURATED = 0.99  # a relative distance from here on has next to no gradient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,26 +70,34 @@ class GtGap:
 
 @dataclass(frozen=True, kw_only=True)
 class FsmState:
-    """Whether FSM works at all: shares of dead outputs, and how much Ss and Sc vary."""
+    """Whether FSM works at all: the size of R beside T, shares of dead outputs, and how much Ss and
+    Sc vary."""
 
     kind: ClassVar[str] = "fsm-state"
+    version: ClassVar[int] = 2  # 2: m_relative
     taps: Taps = ((BOTTOM, BOTTOM),)
     reads: str = "masks"
 
     def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
-        """Return `dead_r`, `dead_spatial`, `dead_channel` (shares of samples or channels that are
-        zero), `spread_spatial` and `spread_channel` (sd over mean)."""
+        """Return `m_relative` (the relative distance of R and T, in [0, 1], whatever the norm of
+        the training), `dead_r`, `dead_spatial`, `dead_channel` (shares of samples or channels that
+        are zero), `spread_spatial` and `spread_channel` (sd over mean)."""
         module = cast(TapModule, cast(nn.ModuleList, nets["fsm"])[0])
-        r_all, spatial_all, channel_all = [], [], []
+        m_all, r_all, spatial_all, channel_all = [], [], [], []
         for batch in patient.batches:
             f_BCHW = _encoder(nets["ct"])(batch.image_B1HW)[self.taps[0][0]]
             g_BCHW = _encoder(nets["gt"])(own_input(batch, self.reads))[self.taps[0][1]]
             channel, spatial = module.statistics(g_BCHW.float())
-            r_all.append(module(f_BCHW, g_BCHW))
+            r_BCHW = module(f_BCHW, g_BCHW)
+            m_all.append(
+                _weighted(dissimilarity(r_BCHW, on_grid(f_BCHW, g_BCHW), "relative"), batch)
+            )
+            r_all.append(r_BCHW)
             spatial_all.append(spatial)
             channel_all.append(channel)
         r, spatial, channel = (torch.cat(part) for part in (r_all, spatial_all, channel_all))
         return {
+            "m_relative": _pooled(m_all),
             "dead_r": _share(r.abs().flatten(1).amax(dim=1) == 0),
             "dead_spatial": _share(spatial.flatten(1).amax(dim=1) == 0),
             "dead_channel": _share(channel.abs().amax(dim=(0, 2, 3)) == 0),
@@ -97,9 +106,14 @@ class FsmState:
         }
 
     def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
-        """Return `fsm_dead` where R is zero in half of the samples or more: xi is then 0."""
-        dead = means.get("dead_r", 0.0)
-        return (f"fsm_dead: R = 0 in {100 * dead:.0f} % of the slices",) if dead >= 0.5 else ()
+        """Return `fsm_dead` where R is zero in half of the samples or more, `fsm_saturated` where R
+        and T differ so much in size that their distance is at its end: xi is then all but 0."""
+        dead, distance = means.get("dead_r", 0.0), means.get("m_relative", 0.0)
+        if dead >= 0.5:
+            return (f"fsm_dead: R = 0 in {100 * dead:.0f} % of the slices",)
+        if distance >= SATURATED:
+            return (f"fsm_saturated: the relative distance of R and T is {distance:.4f}",)
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)

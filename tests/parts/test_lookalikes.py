@@ -126,6 +126,17 @@ def test_a_dead_fsm_is_flagged_and_pulls_at_nothing() -> None:
     assert any(flag.startswith("term_negligible: m") for flag in pull.flags(found))
 
 
+def test_an_r_that_is_alive_and_out_of_scale_is_flagged_as_saturated() -> None:
+    nets, state = built(), FsmState()
+    (patient, *_) = some_patients()
+    assert state(nets, patient)["m_relative"] < 0.99
+    module: Any = cast(nn.ModuleList, nets["fsm"])[0]
+    module.merge.weight.mul_(1e5)
+    found = state(nets, patient)
+    assert found["dead_r"] < 0.5 and 0.99 < found["m_relative"] <= 1
+    assert state.flags(found)[0].startswith("fsm_saturated")
+
+
 def test_gradients_of_terms_that_do_not_touch_the_student_are_left_out() -> None:
     nets, (patient, *_) = built(), some_patients()
     found = TermGradients(objective=Joint(matched=Matched()))(nets, patient)
