@@ -13,6 +13,7 @@ import psutil
 from optuna.study import Study
 from optuna.trial import Trial
 
+from benchmark.store.ledger import SWEEPS
 from sweeps import studies
 from sweeps.objective import Job
 from sweeps.spaces import Sweep
@@ -101,7 +102,7 @@ class Drive:
 
 def suite(study_name: str) -> str:
     """Return where the cells of a study stand in the ledger."""
-    return f"sweep-{study_name}"
+    return f"{SWEEPS}{study_name}"
 
 
 def _name(trial: Trial) -> str:

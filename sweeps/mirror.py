@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.study import Study
 
+from benchmark.cli.options import OFF
 from benchmark.plan.keys import digest
 from benchmark.tracking import naming
 from benchmark.tracking.batches import Batches
@@ -31,7 +32,6 @@ from sweeps.summary import Summary
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-OFF = "none"
 SECONDS = 3.0
 CLOSE_SECONDS = 60.0  # a sweep took far longer
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmark.cli.options import OFF
 from benchmark.training.meter import Epoch
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from benchmark.tracking.mirror import Mirror
     from benchmark.tracking.report import CellReport
 
-OFF = "none"
 QUIT_SECONDS = 2.0
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchmark.running.resolve import Setting
 
 DEFAULT_ROOT = "workspace"
+OFF = "none"  # of --mlflow
 LIMIT = 2**63  # a seed is stored as a 64-bit integer
 
 

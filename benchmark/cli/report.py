@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import add_common
+from benchmark.cli.options import OFF, add_common
 
 if TYPE_CHECKING:
     from benchmark.reporting.report import Report
+    from benchmark.running.bench import Bench
 
 HELP = "one page with tables, figures and the verdict of a suite"
 
@@ -28,6 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-hard-cases", action="store_true",
         help="measure nothing from images; what was measured before is shown",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mlflow", metavar="URI",
+        help="attach the report to the suite there, or none (default: local, where there is one)",
     )  # fmt: skip
     add_common(parser)
 
@@ -56,11 +61,26 @@ def run(args: argparse.Namespace) -> int:
         say=say,
     )
     write_report(report, out)
+    _attach(args, bench, suite)
     if args.json:
         print(json.dumps(_value(report), indent=1))
     else:
         _print(report, out)
     return 0
+
+
+def _attach(args: argparse.Namespace, bench: Bench, suite: str) -> None:
+    """Attach what lies in the workspace to the suite's run in MLflow."""
+    from benchmark.tracking.server import default_uri, sqlite_path
+
+    uri = args.mlflow or default_uri(args.root)
+    local = sqlite_path(uri)
+    if args.out or uri == OFF or (not args.mlflow and local and not local.exists()):
+        return
+    from benchmark.cli.session import say
+    from benchmark.running.reports import attach_report
+
+    attach_report(bench, suite, uri, say)
 
 
 def _value(report: Report) -> dict[str, Any]:

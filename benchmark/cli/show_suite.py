@@ -12,7 +12,8 @@ from benchmark.plan.presets import PRESETS
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures
 from benchmark.reporting.tables import MEAN, Line, Missing, table
-from benchmark.running.standing import fill_command, short
+from benchmark.running.resolve import without
+from benchmark.running.standing import fill_command
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -48,7 +49,7 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
         f"{len(set(tally.fitted))} more for probes alone"
     )
     for flag in flags_of(shown):
-        print(f"flag: {short(flag.row) if suite.plan else flag.row}: {flag.line()}")
+        print(f"flag: {_name(flag.row, suite)}: {flag.line()}")
     for text in _notes(suite):
         print(text)
 
@@ -81,7 +82,6 @@ def _print_tables(lines: list[Line], suite: Standing) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    name = short if suite.plan else escape  # in a planned suite all rows share the overrides
     missing = suite.missing
     datasets = dict.fromkeys([*(x.dataset for x in lines), *(x.dataset for x in missing)])
     for dataset in datasets:
@@ -92,11 +92,18 @@ def _print_tables(lines: list[Line], suite: Standing) -> None:
         for heading in (*organs, "ASSD mm (mean)", "patients", "missed"):
             shown.add_column(heading, justify="right")
         for row in dict.fromkeys(line.row for line in chosen):
-            shown.add_row(name(row), *_cells([x for x in chosen if x.row == row], organs))
+            shown.add_row(
+                escape(_name(row, suite)), *_cells([x for x in chosen if x.row == row], organs)
+            )
         for row in dict.fromkeys(x.row for x in missing if x.dataset == dataset):
-            shown.add_row(name(row), *["-"] * (len(organs) + 2), "INCOMPLETE")
+            shown.add_row(escape(_name(row, suite)), *["-"] * (len(organs) + 2), "INCOMPLETE")
         width = None if sys.stdout.isatty() else 140  # a pipe has no width: cut nothing off
         Console(width=width, highlight=False).print(shown)
+
+
+def _name(label: str, suite: Standing) -> str:
+    """The row in its suite, without the overrides that all its rows share."""
+    return without(label, suite.plan.overrides) if suite.plan else label
 
 
 def _cells(lines: list[Line], organs: list[str]) -> list[str]:

@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="main", metavar="NAME", help="the suite (default: main)")
     parser.add_argument(
         "--rows", default="table1", metavar="table1|controls|all|NAME,...",
-        help="see bench methods (default: table1)",
+        help="see bench methods; also NAME[FIELD=VALUE,...] (default: table1)",
     )  # fmt: skip
     parser.add_argument("--datasets", default="phantom", metavar="NAME,...")
     parser.add_argument("--preset", default="quick", metavar="quick|lite|paper")

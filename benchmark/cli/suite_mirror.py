@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmark.cli.live import OFF, QUIT_SECONDS
+from benchmark.cli.live import QUIT_SECONDS
+from benchmark.cli.options import OFF
 from benchmark.running.executors import EpochEnded, Event
 
 if TYPE_CHECKING:
@@ -68,12 +69,15 @@ class SuiteMirror:
         self._board.tick()
 
     def rows_done(self, suite: str) -> None:
-        """Mirror the rows over all their cells in the ledger, not only those of this run."""
-        from benchmark.running.reports import row_reports
+        """Mirror rows and suite over all their cells in the ledger, not only those of this run."""
+        from benchmark.running.reports import row_reports, suite_reports
 
         if self._mirror:
-            for row, _ in row_reports(self._bench, self._bench.ledger.entries(suite)):
+            entries = self._bench.ledger.entries(suite)
+            for row, _ in row_reports(self._bench, entries):
                 self._mirror.row(row)
+            for report in suite_reports(self._bench, entries):
+                self._mirror.suite(report)
 
 
 @contextmanager

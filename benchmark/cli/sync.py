@@ -6,7 +6,6 @@ import argparse
 
 from benchmark.cli.options import add_common
 
-TRIALS = "sweep-"  # start of the suites in which sweeps note their cells
 HELP = "fill MLflow from what is on disk"
 
 
@@ -25,8 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     bench = reading_bench(args)
     uri = args.mlflow or default_uri(args.root)
-    # trials of a sweep are no rows of a comparison; `bench sweep run` shows them in MLflow itself
-    entries = [e for e in bench.ledger.entries() if not e.suite.startswith(TRIALS)]
+    entries = bench.ledger.compared()  # `bench sweep run` shows its trials in MLflow itself
     running = {e.key for e in entries if any(bench.objects.is_training(k) for k in e.nodes)}
     synced = sync(
         uri,

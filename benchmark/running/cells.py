@@ -13,7 +13,6 @@ from benchmark.data.library import DataSet
 from benchmark.data.slices import scaled
 from benchmark.data.volume import Volume, slices_of
 from benchmark.errors import BadInput, Diverged
-from benchmark.files.source import source_fingerprint
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Weights, in_order, stages_of
@@ -24,7 +23,7 @@ from benchmark.running.probing import with_probes
 from benchmark.running.resolve import Setting
 from benchmark.scoring.cases import score_case
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
-from benchmark.store.results import ResultRow
+from benchmark.store.results import ResultRow, rows_of
 from benchmark.training.prediction import predict_labels
 
 PARTS = ("test", "inner")
@@ -180,22 +179,7 @@ def _score(
         annotated=volume.annotated,
         box=slices_of(volume.box) if volume.box else None,
     )
-    return [
-        ResultRow(
-            key=entry.key,
-            seed=entry.seed,
-            fold=entry.fold,
-            case=volume.case,
-            organ=score.organ,
-            state=score.state,
-            metric=score.metric,
-            value=score.value,
-            unit=score.unit,
-            n_voxels_true=score.n_voxels_true,
-            code=source_fingerprint(),
-        )
-        for score in scores
-    ]
+    return rows_of(scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=volume.case)
 
 
 def _fold(known: tuple[Fold, ...], index: int, part: str) -> Fold:

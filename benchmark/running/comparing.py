@@ -10,6 +10,7 @@ from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.reporting.tables import Missing
 from benchmark.running.bench import Bench
+from benchmark.running.resolve import without
 from benchmark.running.standing import NOT_RUN, Standing, short
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.layout import (
@@ -76,7 +77,9 @@ def named(
     done = [e for e in suite.done if dataset in (None, e.dataset) and preset in (None, e.preset)]
     lost = [m for m in suite.missing if dataset in (None, m.dataset)]
     labels = list(dict.fromkeys([*(e.label for e in done), *(m.row for m in lost)]))
-    chosen = [x for x in labels if x == name] or [x for x in labels if short(x) == name]
+    shared = suite.plan.overrides if suite.plan else {}
+    chosen = [x for x in labels if name in (x, without(x, shared))]
+    chosen = chosen or [x for x in labels if short(x) == name]
     by_key = not chosen and bool(KEY.fullmatch(name))
     if by_key:
         done = [entry for entry in done if entry.key.startswith(name)][:1]

@@ -32,6 +32,19 @@ def parse(texts: list[str]) -> dict[str, Any]:
     return values
 
 
+def pieces(text: str) -> list[str]:
+    """Return the parts of a text between its commas; one in brackets parts nothing:
+    `fsm[taps=[[-1,-1]],xi=1],unet` has two."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Return the overrides of a file (JSON or TOML): dotted names or nested tables."""
     try:

@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 from benchmark.data.patients import patients
-from benchmark.files.source import source_fingerprint
 from benchmark.parts.batch import Patient
 from benchmark.plan.keys import Context, canonical, digest, key
 from benchmark.plan.nodes import Probe, probes_of
 from benchmark.running.bench import Bench
 from benchmark.running.execute import execute, load_networks
+from benchmark.scoring.cases import Score
 from benchmark.store.ledger import Entry
-from benchmark.store.results import ResultRow
+from benchmark.store.results import ResultRow, rows_of
 
 if TYPE_CHECKING:
     from benchmark.running.cells import Cell
@@ -82,22 +82,17 @@ def _measured(probe: Probe, node_key: str, cell: Cell, bench: Bench) -> list[Res
         for patient in _patients(nets, cell, bench):
             values.append((patient.name, probe.measure(nets, patient)))
     return [
-        ResultRow(
-            key=node_key,
-            seed=cell.seed,
-            fold=cell.data.fold.index,
-            case=case,
-            organ=ALL,
-            state=STATE,
-            metric=metric,
-            value=value,
-            unit="",
-            n_voxels_true=0,
-            code=source_fingerprint(),
-        )
+        row
         for case, found in values
-        for metric, value in found.items()
-    ]
+        for row in rows_of(
+            [_score(metric, value) for metric, value in found.items()],
+            key=node_key, seed=cell.seed, fold=cell.data.fold.index, case=case,
+        )
+    ]  # fmt: skip
+
+
+def _score(metric: str, value: float) -> Score:
+    return Score(organ=ALL, state=STATE, metric=metric, value=value, unit="", n_voxels_true=0)
 
 
 def _patients(nets: Mapping[str, nn.Module], cell: Cell, bench: Bench) -> Iterable[Patient]:

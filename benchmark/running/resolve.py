@@ -6,6 +6,7 @@ Order of values: field default, preset, `--config`, `--set`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -70,6 +71,13 @@ def label(row: str, overrides: Mapping[str, Any]) -> str:
         return row
     inside = ",".join(f"{name}={_short(value)}" for name, value in sorted(overrides.items()))
     return f"{row}[{inside}]"
+
+
+def without(label: str, shared: Mapping[str, Any]) -> str:
+    """Return a label without the overrides `shared`, where it has them."""
+    for name, value in shared.items():
+        label = re.sub(rf"([\[,]){re.escape(f'{name}={_short(value)}')}(?=[\],])", r"\1", label)
+    return label.replace("[,", "[").replace(",]", "]").replace(",,", ",").replace("[]", "")
 
 
 def leaves(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -100,7 +100,7 @@ def chosen_suite(bench: Bench, name: str | None) -> str:
     planned = Plans(bench.ledger.folder).suites()
     if name is None:
         return MAIN if MAIN in planned else DEFAULT_SUITE
-    known = sorted({*planned, *(entry.suite for entry in bench.ledger.entries())})
+    known = sorted({*planned, *(entry.suite for entry in bench.ledger.compared())})
     if name not in known:
         raise BadInput(f"no suite {name!r}: there is {', '.join(known) or 'none yet'}")
     return name

@@ -13,8 +13,10 @@ from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.nodes import stages_of
 from benchmark.plan.suite import SuitePlan
 from benchmark.running.cells import Cell, plan_cells
+from benchmark.running.overrides import parse, pieces
 from benchmark.running.registry import Registry
-from benchmark.running.resolve import GROUND, Setting, resolve
+from benchmark.running.resolve import GROUND, Setting, label, resolve, without
+from benchmark.store.ledger import SWEEPS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -25,17 +27,20 @@ def check_suite_name(name: str) -> str:
         raise BadInput(
             f"--name {name!r}: a suite's name has lower-case letters, digits, '.', '_', '-'"
         )
+    if name.startswith(SWEEPS):
+        raise BadInput(f"--name {name!r}: names with {SWEEPS!r} are those of sweeps")
     return name
 
 
 def rows_named(registry: Registry, text: str) -> list[str]:
-    """Return the rows of `table1`, `controls`, `all`, or of names with commas, each once.
+    """Return the rows of `table1`, `controls`, `all`, or of names with commas, each once. A name
+    may bring overrides of its own: `fsm[gt=smp:unet/resnet18]`.
 
     `controls` brings the rows that the verdict compares, the subject too. Raises `BadInput`.
     """
     chosen: list[str] = []
-    for part in text.split(","):
-        chosen += _rows_of(registry, part.strip())
+    for part in pieces(text):
+        chosen += _rows_of(registry, part)
     return list(dict.fromkeys(chosen))
 
 
@@ -50,25 +55,37 @@ def _rows_of(registry: Registry, name: str) -> list[str]:
         return [row for row in rows if row in compared or rows[row].group == "controls"]
     if not name:
         raise BadInput("--rows: no rows; give table1, controls, all, or names with commas")
-    registry.row(name)
-    return [name]
+    row, own = _named(name)
+    registry.row(row)
+    return [label(row, own)]
+
+
+def _named(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the row and the overrides of its own that `NAME` or `NAME[FIELD=VALUE,...]` means."""
+    row, bracket, inside = text.partition("[")
+    if bracket and not inside.endswith("]"):
+        raise BadInput(f"--rows {text!r}: write NAME or NAME[FIELD=VALUE,...]")
+    return row, parse(pieces(inside[:-1])) if bracket else {}
 
 
 def settings_of(
     registry: Registry, rows: Iterable[str], preset: str, overrides: Mapping[str, Any]
 ) -> list[Setting]:
-    """Return the rows' settings; each row takes the overrides of the fields that it has.
+    """Return the rows' settings; each row takes the overrides of the fields that it has, its own
+    first.
 
     Raises `BadInput` for a field that no row has, and for a value that does not hold.
     """
-    known = {row: _fields(registry, row) for row in rows}
+    known = {text: _fields(registry, _named(text)[0]) for text in rows}
     for name in overrides:
         if not any(_has(names, name) for names in known.values()):
             raise BadInput(f"--set {name}: none of the rows {', '.join(known)} has such a field")
-    return [
-        resolve(registry, row, preset, {n: v for n, v in overrides.items() if _has(names, n)})
-        for row, names in known.items()
-    ]
+    settings = []
+    for text, names in known.items():
+        row, own = _named(text)
+        shared = {n: v for n, v in overrides.items() if _has(names, n)}
+        settings.append(resolve(registry, row, preset, {**shared, **own}))
+    return list({setting.label: setting for setting in settings}.values())
 
 
 def _fields(registry: Registry, row: str) -> set[str]:
@@ -104,7 +121,7 @@ def suite_plan(
         for at in ("", *(f"@{stage}" for stage in stages_of(setting.method)))
     ]
     return SuitePlan(
-        rows=tuple(setting.row for setting in settings),
+        rows=tuple(without(setting.label, overrides) for setting in settings),
         labels=tuple(labels),
         splits=splits,
         folds=tuple(sorted({cell.data.fold.index for cell in cells})),

@@ -15,6 +15,7 @@ from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.plan.keys import canonical, digest
 
 DEFAULT_SUITE = "default"
+SWEEPS = "sweep-"  # start of the suites in which sweeps note their trials: no rows of a comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,10 @@ class Ledger:
         """Write or replace an entry."""
         with commit_file(self.folder / entry.suite / f"{entry.name}.json") as temporary:
             write_json(temporary, asdict(entry))
+
+    def compared(self) -> list[Entry]:
+        """Return the entries of all suites that compare rows: the trials of sweeps are left out."""
+        return [entry for entry in self.entries() if not entry.suite.startswith(SWEEPS)]
 
     def entries(self, suite: str | None = None) -> list[Entry]:
         """Return the entries of one suite, or of all, in a fixed order. Raises `BadInput` for a

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from benchmark.files.atomic import commit_folder, damage
 from benchmark.files.locks import lock
+from benchmark.files.source import source_fingerprint
+from benchmark.scoring.cases import Score
 
 SCHEMA = pa.schema(
     [
@@ -55,6 +57,15 @@ class ResultRow:
     unit: str
     n_voxels_true: int
     code: str
+
+
+def rows_of(
+    scores: Iterable[Score], *, key: str, seed: int, fold: int, case: str
+) -> list[ResultRow]:
+    """Return the rows of what was measured now on one case."""
+    code = source_fingerprint()
+    place: dict[str, Any] = {"key": key, "seed": seed, "fold": fold, "case": case, "code": code}
+    return [ResultRow(**place, **asdict(score)) for score in scores]
 
 
 class Results:

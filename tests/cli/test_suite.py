@@ -291,3 +291,16 @@ def test_parent_alone_writes_to_mlflow(tmp_path: Path) -> None:
     assert sorted(levels) == ["fold", "fold", "row", "suite"]  # a suite, a row, its two folds
     assert {run.data.tags["suite"] for run in found} == {"main"}
     assert {run.info.status for run in found} == {"FINISHED"}
+    (whole,) = (run for run in found if run.data.tags["level"] == "suite")
+    assert whole.data.metrics == {"suite/rows": 1, "suite/cells": 2}
+    assert bench("report", "--root", str(root), "--suite", "main").code == 0
+    names = [item.path for item in client.list_artifacts(whole.info.run_id, "report")]
+    assert "report/index.html" in names
+
+
+def test_a_row_brings_overrides_of_its_own(tmp_path: Path) -> None:
+    root = tiny_workspace(tmp_path)
+    ran = bench(*suite_argv(root, "unet,unet[ct.levels=2]", "--folds", "0"))
+    assert ran.code == 0 and "unet[ct.levels=2]" in ran.out, ran.err
+    label = "unet[ct.levels=2]"
+    assert label in bench("compare", "unet", label, "--root", str(root)).out

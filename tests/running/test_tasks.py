@@ -14,10 +14,11 @@ from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.suite import SuitePlan
 from benchmark.running.local import settings_for
 from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
+from benchmark.running.resolve import resolve, without
 from benchmark.running.suites import rows_named, settings_of
 from benchmark.running.tasks import CellName, Graph, Task
 from benchmark.running.worker import Settings
+from benchmark.scoring.claims import OTHER_ARCHITECTURE
 from benchmark.store.plans import Plans, post_hoc
 
 REGISTRY = load_registry()
@@ -90,6 +91,20 @@ def test_a_value_goes_to_the_rows_that_have_the_field() -> None:
     assert (unet.label, fsm.label) == ("unet[ground.batch=4]", "fsm[ground.batch=4,xi=0.5]")
     with pytest.raises(BadInput, match="none of the rows unet"):
         settings_of(REGISTRY, ["unet"], "quick", {"xi": 0.5})
+
+
+def test_a_row_with_values_of_its_own() -> None:
+    named = rows_named(REGISTRY, "unet,fsm[taps=[[-1,-1]],xi=1]")
+    assert named == ["unet", "fsm[taps=[[-1,-1]],xi=1]"]
+    shared = {"xi": 0.5, "ground.batch": 4}
+    _, fsm = settings_of(REGISTRY, named, "quick", shared)
+    assert fsm.overrides["xi"] == 1 and fsm.overrides["taps"] == [[-1, -1]]
+    assert without(fsm.label + "@stage2", shared) == "fsm[taps=[[-1,-1]],xi=1]@stage2"
+    assert without("fsm[ground.batch=4]", shared) == "fsm"
+    assert OTHER_ARCHITECTURE in rows_named(REGISTRY, OTHER_ARCHITECTURE)
+    for wrong in ("fsm[xi=1", "fsm[xi]", "nobody[xi=1]"):
+        with pytest.raises(BadInput):
+            rows_named(REGISTRY, wrong)
 
 
 def plan(**changes: Any) -> SuitePlan:

@@ -12,9 +12,9 @@ from benchmark.errors import BadInput
 from benchmark.plan.nodes import Row
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.registry_page import grouped
-from benchmark.running.resolve import label
-from benchmark.running.standing import MAIN, short
-from benchmark.store.ledger import Entry, Ledger
+from benchmark.running.resolve import label, without
+from benchmark.running.standing import MAIN
+from benchmark.store.ledger import SWEEPS, Entry, Ledger
 
 SCALE = ("ground.", "ct.", "gt.", "shape.", "schedule.")
 """What a preset may change, hence what all rows of a comparison may share as an override."""
@@ -64,7 +64,8 @@ class Group:
     @cached_property
     def unstarted(self) -> tuple[str, ...]:
         """The planned rows without a single cell."""
-        named = [short(label) for label in self.plan.labels] if self.plan else []
+        shared = self.plan.overrides if self.plan else {}
+        named = [without(name, shared) for name in self.plan.labels] if self.plan else []
         return tuple(row for row in named if row not in self.cells)
 
     @property
@@ -85,6 +86,8 @@ def choose_suite(ledger: Ledger, name: str | None) -> str:
     newest: dict[str, float] = {}
     for path in files:
         suite = path.parent.name
+        if suite.startswith(SWEEPS):
+            continue
         newest[suite] = max(newest.get(suite, 0.0), path.stat().st_mtime)
     if not newest:
         raise BadInput(

@@ -10,7 +10,7 @@ any change of what it names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Volume
-from benchmark.files.source import source_fingerprint
 from benchmark.plan.keys import digest
 from benchmark.reporting.reading.bulk import Pair, read_rows
 from benchmark.reporting.reading.suite import Scores, joined
@@ -29,7 +28,7 @@ from benchmark.scoring.cases import SCORING_VERSION, Score, score_case
 from benchmark.scoring.hard_cases import HardCase, hard_case, score_prepared
 from benchmark.scoring.overlap import dice_percent
 from benchmark.store.ledger import Entry
-from benchmark.store.results import ResultRow, Results
+from benchmark.store.results import ResultRow, Results, rows_of
 
 HARD, MOVED, TRUTH = "hard1", "moved1", "truth1"
 MOVED_MM = 5.0
@@ -122,7 +121,9 @@ def _measure_fold(tasks: list[Task], scores: Scores, bench: Bench) -> None:
                 if task.kind == HARD
                 else _moved_scores(volume, predicted, scores.dataset.organs)
             )
-            rows[task.into] += _rows(found, task.into[0], case, task.fold, task.seed)
+            rows[task.into] += rows_of(
+                found, key=task.into[0], seed=task.seed, fold=task.fold, case=case
+            )
     with ThreadPoolExecutor(WRITERS) as pool:  # a commit waits for the disk, not for us
         list(pool.map(lambda item: _commit(bench.results, *item), rows.items()))
 
@@ -170,27 +171,8 @@ def _truth_rows(dataset: DataSet) -> list[ResultRow]:
             organs=dataset.organs,
             annotated=case.annotated,
         )
-        rows += _rows(found, key, case.name, 0, 0)
+        rows += rows_of(found, key=key, seed=0, fold=0, case=case.name)
     return rows
-
-
-def _rows(found: Iterable[Score], key: str, case: str, fold: int, seed: int) -> list[ResultRow]:
-    return [
-        ResultRow(
-            key=key,
-            seed=seed,
-            fold=fold,
-            case=case,
-            organ=score.organ,
-            state=score.state,
-            metric=score.metric,
-            value=score.value,
-            unit=score.unit,
-            n_voxels_true=score.n_voxels_true,
-            code=source_fingerprint(),
-        )
-        for score in found
-    ]
 
 
 def _commit(results: Results, pair: Pair, rows: list[ResultRow]) -> None:
