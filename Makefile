@@ -12,7 +12,7 @@ run: $(READY)
 	$(BIN)/bench run --method fsm
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # every row once, really trained on the phantom
 rows: $(READY)

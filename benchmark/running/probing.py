@@ -67,10 +67,11 @@ def _execute(probe: Probe, cell: Cell, entry: Entry, bench: Bench) -> None:
     """Train what only the probe needs; the tally keeps it apart from the row's own trainings."""
     before = set(bench.tally.trained), set(bench.tally.reused)
     execute(probe.node, cell.data, cell.seed, bench)
-    for place, names in enumerate((bench.tally.trained, bench.tally.reused)):
-        own = [name for name in names if name in before[place] or name in entry.nodes]
-        bench.tally.fitted += [name for name in names if name not in own]
-        names[:] = own
+    tally = bench.tally
+    for names, known in zip((tally.trained, tally.reused), before, strict=True):
+        extra = [name for name in names if name not in known and name not in entry.nodes]
+        tally.fitted += extra if names is tally.trained else []
+        names[:] = [name for name in names if name not in extra]
 
 
 def _measured(probe: Probe, node_key: str, cell: Cell, bench: Bench) -> list[ResultRow]:

@@ -160,6 +160,7 @@ def test_text_output_has_numbers_and_names_the_preset(done: Path) -> None:
     ran = bench(*run_argv(done, "fsm", "--folds", "0,1"))
     assert ran.code == 0
     assert "preset quick" in ran.out and "trainings: 0 done now, 6 reused" in ran.out
+    assert "for probes alone" not in ran.out, "nothing was trained"
     for organ in (*ORGANS, "mean", "headline"):
         assert organ in ran.out
 

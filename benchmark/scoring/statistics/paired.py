@@ -8,6 +8,7 @@ the methods (type I error of 18 to 37 % at 90 patients, METHODS.md section 7).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -15,7 +16,7 @@ from scipy import stats
 from benchmark.errors import BadInput
 from benchmark.scoring.statistics.components import PATIENTS_P, Interval, as_interval
 from benchmark.scoring.statistics.layout import Floats, Integers
-from benchmark.scoring.statistics.resampling import run_weights
+from benchmark.scoring.statistics.resampling import RunWeights, run_weights
 
 THESE_NETWORKS = "these trained networks only"
 EXACT_PATIENTS = 20
@@ -106,10 +107,16 @@ def probability_better(
     seeds within folds (Bouthillier et al., MLSys 2021, eq. 7 and appendix C).
     """
     won_nS = (gain_nS > 0) + 0.5 * (gain_nS == 0)
-    rng = np.random.default_rng(seed)
-    drawn = run_weights(fold_n, gain_nS.shape[1], draws=draws, rng=rng).means(won_nS)
+    weights = _seeded_weights(tuple(fold_n.tolist()), gain_nS.shape[1], draws, seed)
+    drawn = weights.means(won_nS)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(won_nS.mean()), float(low), float(high)
+
+
+@lru_cache(maxsize=1)  # the rows of a table share their patients, folds and seeds
+def _seeded_weights(folds: tuple[int, ...], n_seeds: int, draws: int, seed: int) -> RunWeights:
+    rng = np.random.default_rng(seed)
+    return run_weights(np.array(folds), n_seeds, draws=draws, rng=rng)
 
 
 def false_claim_probability(gain_nS: Floats, found: Interval) -> float:
