@@ -76,8 +76,9 @@ def label(row: str, overrides: Mapping[str, Any]) -> str:
 def without(label: str, shared: Mapping[str, Any]) -> str:
     """Return a label without the overrides `shared`, where it has them."""
     for name, value in shared.items():
-        label = re.sub(rf"([\[,]){re.escape(f'{name}={_short(value)}')}(?=[\],])", r"\1", label)
-    return label.replace("[,", "[").replace(",]", "]").replace(",,", ",").replace("[]", "")
+        text = re.escape(f"{name}={_short(value)}")
+        label = re.sub(rf"(?<=\[){text},|,{text}(?=[,\]])|\[{text}\]", "", label, count=1)
+    return label
 
 
 def leaves(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -101,6 +101,9 @@ def test_a_row_with_values_of_its_own() -> None:
     assert fsm.overrides["xi"] == 1 and fsm.overrides["taps"] == [[-1, -1]]
     assert without(fsm.label + "@stage2", shared) == "fsm[taps=[[-1,-1]],xi=1]@stage2"
     assert without("fsm[ground.batch=4]", shared) == "fsm"
+    many = {"a": 1, "b": [1, 2], "c": 2, "xi": 0.5}
+    assert without("fsm[a=1,b=[1,2],c=2,d=3]", many) == "fsm[d=3]"
+    assert without("fsm[a=1,b=[1,2],c=2,xi=0.5]@stage2", many) == "fsm@stage2"
     assert OTHER_ARCHITECTURE in rows_named(REGISTRY, OTHER_ARCHITECTURE)
     for wrong in ("fsm[xi=1", "fsm[xi]", "nobody[xi=1]"):
         with pytest.raises(BadInput):
