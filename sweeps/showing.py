@@ -82,6 +82,7 @@ def retrain(summary: Summary, path: Path) -> str:
     return (
         f"bench run --method {about.method} --dataset {about.dataset} --preset {about.preset} "
         f"--folds {folds} --config {path}"
+        + (f" --tuned {about.sweep}" if about.tuning != ALL_FOLDS else "")
     )
 
 

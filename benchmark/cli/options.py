@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -45,6 +47,10 @@ def add_setting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inner", action="store_true",
         help="for tuning: train without the inner validation patients and score them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tuned", default="", metavar="NAME",
+        help="the values were tuned for each fold: call the row METHOD[tuned=NAME] in every table",
     )  # fmt: skip
 
 
@@ -91,7 +97,15 @@ def setting_of(args: argparse.Namespace) -> Setting:
         if any(name.startswith(f"{other}.") for other in chosen):
             del overrides[name]
     overrides |= chosen
-    return resolve(load_registry(), args.method, args.preset, overrides)
+    setting = resolve(load_registry(), args.method, args.preset, overrides)
+    return replace(setting, tuned=check_tuned(getattr(args, "tuned", "")))
+
+
+def check_tuned(name: str) -> str:
+    """Return the name of a tuning; raises `BadInput` for one that a label cannot hold."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", name):
+        raise BadInput(f"--tuned {name!r}: write letters, digits, '.', '_', '-'")
+    return name
 
 
 def folds_of(args: argparse.Namespace) -> list[int]:

@@ -165,7 +165,9 @@ def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
     entry = chapter.group.cells[row][0]
     folds = ",".join(map(str, sorted({cell.fold for cell in cells})))
     seeds = ",".join(map(str, sorted({cell.seed for cell in cells})))
-    params = "".join(f" --set {n}={_plain(v)}" for n, v in sorted(entry.overrides.items()))
+    values = {} if entry.tuned else entry.overrides
+    params = "".join(f" --set {n}={_plain(v)}" for n, v in sorted(values.items()))
+    params += f" --config FILE --tuned {entry.tuned}" if entry.tuned else ""
     return (
         f"bench run --method {entry.row.partition('@')[0]} --dataset {entry.dataset} --preset "
         f"{entry.preset} --folds {folds} --seeds {seeds}{params}"

@@ -67,6 +67,7 @@ class Cell:
             nodes=keys,
             flags=self.setting.flags,
             params=self.setting.params(),
+            tuned=self.setting.tuned,
         )
 
 

@@ -18,22 +18,25 @@ from benchmark.running.overrides import override
 from benchmark.running.registry import Registry
 
 GROUND = "ground."
+TUNED = "tuned"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A row with every value resolved. `label` is its name in tables: `fsm`, `fsm[xi=1]`."""
+    """A row with every value resolved. `label` is its name in tables: `fsm`, `fsm[xi=1]`, or
+    `fsm[tuned=xi]` for values that a tuning chose for each fold."""
 
     row: str
     preset: str
     overrides: Mapping[str, Any]
     method: Method
     ground: Ground
+    tuned: str = ""
 
     @property
     def label(self) -> str:
-        """The row's name with its overrides."""
-        return label(self.row, self.overrides)
+        """The row's name with its overrides, or with what tuned them."""
+        return label(self.row, {TUNED: self.tuned} if self.tuned else self.overrides)
 
     @property
     def flags(self) -> tuple[str, ...]:

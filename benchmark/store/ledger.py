@@ -24,7 +24,8 @@ class Entry:
 
     `part` is "test", or "inner" for the inner validation patients that tuning sees. `state` is
     started, done or failed (with `error`). `nodes` are the keys of all its trainings in order,
-    `probes` the (name, key, evaluation) of what was measured afterwards.
+    `probes` the (name, key, evaluation) of what was measured afterwards. `tuned` names the tuning
+    that chose the overrides, for each fold its own: the cells are one row all the same.
     """
 
     dataset: str
@@ -46,12 +47,14 @@ class Entry:
     probes: tuple[tuple[str, str, str], ...] = ()
     params: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    tuned: str = ""
 
     @property
     def name(self) -> str:
         """The name of the cell's file: a hash of what a person would call it by; `xi=1` and
         `xi=1.0` are one."""
-        named = [self.dataset, self.label, self.preset, canonical(self.overrides)]
+        values = {} if self.tuned else canonical(self.overrides)
+        named = [self.dataset, self.label, self.preset, values]
         return digest([*named, self.fold, self.seed, self.part])
 
 

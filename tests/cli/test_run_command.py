@@ -286,3 +286,16 @@ def test_presets_never_share_a_line(done: Path) -> None:
     assert keys == {"quick": 1, "paper": 0}, "equal values are one training under two presets"
     kept = [entry.preset for entry in entries(done) if entry.row == "unet"]
     assert sorted(kept) == ["paper", "quick"]
+
+
+def test_folds_with_values_of_their_own_are_one_row(tmp_path: Path) -> None:
+    root = tiny_workspace(tmp_path)
+    for fold, levels in (("0", 2), ("1", 3), ("0", 3)):  # fold 0 is tuned anew
+        argv = run_argv(root, "unet", "--folds", fold, "--tuned", "levels", ct__levels=levels)
+        ran = bench(*argv)
+        assert ran.code == 0 and "unet[tuned=levels]" in ran.out, ran.err
+    table = bench("report", "--root", str(root), "--json").json["table"]
+    assert {line["row"] for line in table} == {"unet[tuned=levels]"}
+    assert {line["n"] for line in table if line["organ"] == "mean"} == {3}
+    refused = bench(*run_argv(root, "unet", "--tuned", "a b"))
+    assert refused.code == 2 and "--tuned" in refused.err

@@ -12,7 +12,7 @@ from benchmark.errors import BadInput
 from benchmark.plan.nodes import Row
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.registry_page import grouped
-from benchmark.running.resolve import label, without
+from benchmark.running.resolve import TUNED, label, without
 from benchmark.running.standing import MAIN
 from benchmark.store.ledger import SWEEPS, Entry, Ledger
 
@@ -162,6 +162,7 @@ def common_overrides(members: Sequence[Entry], shared: Mapping[str, Any]) -> dic
 
 def _name(entry: Entry, common: Mapping[str, Any]) -> str:
     own = {name: value for name, value in entry.overrides.items() if name not in common}
+    own = {TUNED: entry.tuned} if entry.tuned else own
     row, at, stage = entry.row.partition("@")
     return label(row, own) + at + stage
 
