@@ -36,7 +36,7 @@ PRESETS = {
     "quick": Preset(
         about="demonstration: minutes on two cores, no verdict",
         epochs=0.1,
-        lr=4e-3,
+        lr=8e-3,
         steps_per_epoch=20,
         width=8,
         norm="instance",
