@@ -21,12 +21,13 @@ LINE_EVERY_SECONDS = 20.0
 
 @dataclass(kw_only=True)
 class Forecast:
-    """Seconds left: what the open tasks were estimated at, corrected by the pace so far."""
+    """Seconds left: what the open tasks were estimated at, corrected by the pace so far, that of
+    trainings and that of scorings each."""
 
     workers: int
-    left: dict[str, float] = field(default_factory=dict)
-    estimated: float = 0.0
-    spent: float = 0.0
+    open: dict[str, Task] = field(default_factory=dict)
+    _estimated: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
+    _spent: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
     _began: dict[str, float] = field(default_factory=dict)
 
     def begin(self, task: Task) -> None:
@@ -35,22 +36,22 @@ class Forecast:
 
     def end(self, task: Task) -> None:
         """A task ended, one way or another."""
-        if task.name in self._began and task.name in self.left:
-            self.spent += time.monotonic() - self._began.pop(task.name)
-            self.estimated += self.left.pop(task.name)
+        if task.name in self._began and self.open.pop(task.name, None):
+            self._spent[task.scores] += time.monotonic() - self._began.pop(task.name)
+            self._estimated[task.scores] += task.seconds
 
     def keep(self, names: set[str]) -> None:
         """Forget what was given up."""
-        self.left = {name: seconds for name, seconds in self.left.items() if name in names}
+        self.open = {name: task for name, task in self.open.items() if name in names}
 
-    def seconds(self, progress: dict[str, float]) -> float | None:
-        """Return the seconds left; `progress` is the share done of running tasks. None before
-        anything was estimated."""
-        if not self.left:
-            return 0.0
-        open_ = sum(s * (1 - progress.get(name, 0.0)) for name, s in self.left.items())
-        pace = self.spent / self.estimated if self.estimated else 1.0
-        return open_ * pace / self.workers
+    def seconds(self, progress: dict[str, float]) -> float:
+        """Return the seconds left; `progress` is the share done of running tasks."""
+        left = 0.0
+        for name, task in self.open.items():
+            estimated, spent = self._estimated[task.scores], self._spent[task.scores]
+            pace = spent / estimated if estimated else 1.0
+            left += task.seconds * (1 - progress.get(name, 0.0)) * pace
+        return left / self.workers
 
 
 class Board:
@@ -69,8 +70,8 @@ class Board:
         """Tell what is to be done, by how many workers."""
         self._work = work
         self.cells, self.done = len(work.entries), len(work.cached)
-        left = {task.name: task.seconds for task in work.graph.left}
-        self.forecast = Forecast(workers=workers, left=left)
+        tasks = {task.name: task for task in work.graph.left}
+        self.forecast = Forecast(workers=workers, open=tasks)
 
     def begun(self, worker: int, task: Task) -> None:
         """A worker takes a task."""
