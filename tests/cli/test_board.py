@@ -13,8 +13,8 @@ from benchmark.running.tasks import Task
 
 def task(name: str, seconds: float, scores: bool = False) -> Task:
     return Task(
-        name=name, title="", scores=scores, cell=cast(Any, None), entry="e", group=0, needs=frozenset(),
-        seconds=seconds,
+        name=name, title="", scores=scores, cell=cast(Any, None), entry="e", group=0,
+        needs=frozenset(), seconds=seconds,
     )  # fmt: skip
 
 
