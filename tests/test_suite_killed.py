@@ -108,7 +108,7 @@ def test_stopped_by_a_signal(
 def test_two_parents_share_the_work(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
     root = tiny_workspace(tmp_path)
     processes = [spawn(*argv(root)) for _ in range(2)]
-    both = [finish(process) for process in processes]
+    both = [finish(process, 300) for process in processes]
     assert [ran.code for ran in both] == [0, 0], both
     trained = undisturbed[1].json["trained"]
     assert sum(ran.json["trained"] for ran in both) == trained

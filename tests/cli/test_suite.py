@@ -191,6 +191,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "data set": (["--datasets", "tiny,tinny"], ["tinny", "known: phantom", "tiny"]),
     "no data set": (["--datasets", ""], ["--datasets"]),
     "name": (["--name", "../x"], ["--name", "../x"]),
+    "name of a sweep": (["--name", "sweep-xi"], ["--name", "sweep-"]),
     "workers": (["--workers", "0"], ["--workers 0"]),
     "threads": (["--threads", "0"], ["--threads 0"]),
     "fold": (["--folds", "7"], ["7", "0 to 4"]),
