@@ -36,7 +36,8 @@ class Forecast:
 
     def end(self, task: Task) -> None:
         """A task ended, one way or another."""
-        if task.name in self._began and self.open.pop(task.name, None):
+        if task.name in self._began and task.name in self.open:
+            del self.open[task.name]
             self._spent[task.scores] += time.monotonic() - self._began.pop(task.name)
             self._estimated[task.scores] += task.seconds
 

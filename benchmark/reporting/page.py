@@ -96,6 +96,7 @@ def texts_of(report: Report) -> dict[str, str]:
         "tables/scores.csv": _scores(report),
         "tables/keys.csv": csv_text(KEYS, keys_of(part.chapter for part in report.parts)),
         "tables/mean-gain.csv": csv_text(report.gains.columns, report.gains.rows),
+        "tables/sets.csv": csv_text(report.sets.columns, report.sets.rows),
     }
     for part in report.parts:
         for sheet in part.sheets.values():

@@ -20,6 +20,7 @@ from benchmark.reporting.sheets.diagnostics import diagnostics_sheets
 from benchmark.reporting.sheets.judgement import claims_sheet, judgement_sheets
 from benchmark.reporting.sheets.provenance import provenance_sheets
 from benchmark.reporting.sheets.scores import score_sheets
+from benchmark.reporting.sheets.sets import sets_sheet
 from benchmark.reporting.sheets.sheet import Sheet
 from benchmark.reporting.sheets.statistics import statistics_sheets
 from benchmark.reporting.tables import Missing
@@ -48,13 +49,14 @@ class Part:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
     """A suite's report. `overall` is the sentence over the plan's data sets, `gains` the claims
-    that need all of them."""
+    that need all of them, `sets` the suite's sets side by side."""
 
     suite: str
     plan: AnalysisPlan
     parts: tuple[Part, ...]
     overall: str
     gains: Sheet
+    sets: Sheet
 
     @property
     def missing(self) -> tuple[Missing, ...]:
@@ -103,6 +105,7 @@ def make_report(
         parts=tuple(_part(chapter) for chapter in chapters),
         overall=_overall(chapters, plan),
         gains=_gains(chapters, plan),
+        sets=sets_sheet(chapters),
     )
 
 

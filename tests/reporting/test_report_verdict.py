@@ -32,6 +32,22 @@ def gap_is(bench: Bench, value: float) -> None:
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_two_sets_stand_side_by_side(tmp_path: Path) -> None:
+    bench = workspace(tmp_path / "workspace")
+    plant(bench, ERRORS, preset="paper", seeds=(0,), values={})
+    first_sentence(bench, tmp_path / "one")
+    assert "side by side" not in (tmp_path / "one/index.html").read_text()
+    plant(bench, ERRORS, preset="lite", seeds=(0,), values={})
+    first_sentence(bench, tmp_path / "two")
+    assert "The sets side by side" in (tmp_path / "two/index.html").read_text()
+    lines = (tmp_path / "two/tables/sets.csv").read_text().splitlines()
+    assert lines[0].count("fsm over it, points") == 2
+    assert {line.partition(",")[0] for line in lines} >= {"row", *ERRORS}
+    (unet,) = (line for line in lines if line.startswith("unet,"))
+    assert unet.count("+") == 2 * 3, "an estimate and two limits, over 0 in both"
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_it_flips_with_the_rows(tmp_path: Path) -> None:
     bench = workspace(tmp_path / "workspace")
     plant(bench, ERRORS, preset="paper", seeds=(0,), values={})

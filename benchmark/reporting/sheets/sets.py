@@ -1,0 +1,48 @@
+"""The data sets of a suite side by side: each row's DSC, and what the subject gains over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.columns import MEAN3
+from benchmark.reporting.sheets.scores import value
+from benchmark.reporting.sheets.sheet import NOTHING, Sheet, range_of
+from benchmark.reporting.tables import MEAN
+
+NOTES = {
+    "phantom-shapeless": "phantom-shapeless has the very images of phantom; its labels end where "
+    "shape does not tell."
+}
+
+
+def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
+    """Return one line a row and a pair of columns a data set (and preset); empty for one set."""
+    several = chapters if len(chapters) > 1 else ()
+    rows = dict.fromkeys(row for chapter in several for row in chapter.group.rows)
+    heads = [head for chapter in several for head in _heads(chapter)]
+    names = {chapter.group.dataset for chapter in several}
+    body = [(row, *(cell for chapter in several for cell in _cells(row, chapter))) for row in rows]
+    return Sheet(
+        name="sets",
+        title="The sets side by side",
+        columns=("row", *heads),
+        rows=tuple(body),
+        about="DSC: mean ± sd over patients, mean over organs. Gain: the subject's over the row, "
+        "paired, in the test endpoint, with the primary interval; a row that explains the "
+        "subject's scores without ground-truth features leaves nothing to gain over it.",
+        notes=tuple(note for name, note in NOTES.items() if name in names),
+    )
+
+
+def _heads(chapter: Chapter) -> tuple[str, str]:
+    where = f"{chapter.group.dataset}, {chapter.group.preset}"
+    return f"{where}: DSC %", f"{where}: {chapter.plan.subject} over it, points (95 %)"
+
+
+def _cells(row: str, chapter: Chapter) -> tuple[str, str]:
+    organ = MEAN3 if (row, "dsc", MEAN3) in chapter.index else MEAN
+    metric = chapter.plan.metrics[0].name
+    found = chapter.analysis.comparison(chapter.plan.subject, row, metric)
+    gain = range_of(found.primary) if found else NOTHING
+    return value(chapter.index.get((row, "dsc", organ))), gain
