@@ -48,8 +48,11 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
         f"{len(set(tally.reused) - set(tally.trained))} reused from the store; "
         f"{len(set(tally.fitted))} more for probes alone"
     )
-    for flag in flags_of(shown):
-        print(f"flag: {_name(flag.row, suite)}: {flag.line()}")
+    datasets = list(dict.fromkeys(entry.dataset for entry in shown))
+    for dataset in datasets:
+        where = f" on {dataset}" if len(datasets) > 1 else ""
+        for flag in flags_of(entry for entry in shown if entry.dataset == dataset):
+            print(f"flag: {_name(flag.row, suite)}{where}: {flag.line()}")
     for text in _notes(suite):
         print(text)
 
