@@ -1,7 +1,7 @@
 """Every row trains for real on the phantom: `make rows` (marked, so that `make test` stays short).
 
-Fold 0, preset quick at half its rate, scored on the inner validation patients: no row is looked at on test
-patients here, and no default was chosen by this score.
+Fold 0, preset quick at half its rate, scored on the inner validation patients: no row is looked at
+on test patients here, and no default was chosen by this score.
 """
 
 from __future__ import annotations

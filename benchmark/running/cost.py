@@ -151,7 +151,9 @@ def _count(node: Train, nets: Mapping[str, nn.Module], batch: Batch) -> float:
     counter = FlopCounterMode(display=False)
     with counter:
         terms = node.objective(nets, batch)
-        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        total = torch.stack(list(terms.values())).sum()
+        if total.requires_grad:  # a node of frozen networks alone is only put together
+            torch.autograd.backward(total)
     return float(counter.get_total_flops())
 
 

@@ -23,6 +23,8 @@ from bench_process import (
     tiny_workspace,
 )
 
+from benchmark.running.registry import load_registry
+
 HEAVY = {"torch", "mlflow", "numpy", "scipy", "pyarrow", "nibabel", "optuna", "rich"}
 THEIRS = """
 from dataclasses import dataclass
@@ -250,3 +252,16 @@ SET = module.TinySource()
     again = bench(*run, "--folds", "0")
     assert again.code == 0 and again.json["trained"] == 0
     assert "'lent' was made by another recipe" in again.err and "remove" in again.err
+
+
+@pytest.fixture(scope="module")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_workspace(tmp_path_factory.mktemp("planned"))
+
+
+@pytest.mark.parametrize("row", load_registry().rows)
+def test_every_row_has_a_plan_with_its_cost(tiny_root: Path, row: str) -> None:
+    ran = bench(
+        "plan", "--method", row, "--dataset", "tiny", "--folds", "0", "--root", str(tiny_root)
+    )
+    assert ran.code == 0 and "Traceback" not in ran.err, ran.err
