@@ -14,8 +14,6 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmark.data.checks import NAME, check_name, content_hash
 from benchmark.data.embedded import embedded as embedded
 from benchmark.data.embedded import load_embedded as load_embedded
@@ -25,6 +23,7 @@ from benchmark.data.source import Source as Source  # a part of this module's in
 from benchmark.data.source import refusal
 from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of
 from benchmark.errors import BadInput
+from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
 
@@ -112,7 +111,7 @@ class DataSet:
         try:
             if sha256_file(path) != record["files"][name]:
                 raise ValueError("its checksum differs")
-            return np.load(path, allow_pickle=False)
+            return load_array(path)
         except (OSError, ValueError, KeyError) as error:
             raise _damaged(self.folder, path, error, self.origin) from None
 

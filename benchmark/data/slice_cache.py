@@ -20,6 +20,7 @@ from benchmark.data.checks import content_hash
 from benchmark.data.intake import cpus
 from benchmark.data.library import DataSet
 from benchmark.data.slices import CaseSlices, grid, on_training_grid
+from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
 from benchmark.files.locks import brief_lock
 
@@ -73,7 +74,7 @@ def _store(folder: Path, made: CaseSlices) -> None:
 def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
     case = dataset.case(name)
     kept = read_json(folder / "slices.json")
-    hu, label = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("hu", "label"))
+    hu, label = (load_array(folder / f"{part}.npy") for part in ("hu", "label"))
     return CaseSlices(
         name=name,
         sha256=case.sha256,

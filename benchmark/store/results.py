@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from benchmark.files.arrays import load_member
 from benchmark.files.atomic import commit_folder, damage
 from benchmark.files.locks import lock
 from benchmark.files.source import source_fingerprint
@@ -140,8 +141,7 @@ class Results:
 
     def labels(self, key: str, evaluation: str, case: str) -> NDArray[np.uint8]:
         """Return the predicted label map (Z, Y, X) of a case on its native grid."""
-        with np.load(self.path(key, evaluation) / "labels.npz", allow_pickle=False) as file:
-            array: NDArray[np.uint8] = file[case]
+        array: NDArray[np.uint8] = load_member(self.path(key, evaluation) / "labels.npz", case)
         return array
 
     def faults(self) -> Iterator[tuple[str, str]]:
