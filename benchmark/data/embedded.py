@@ -6,13 +6,34 @@ from importlib.metadata import EntryPoint, entry_points
 
 from benchmark.data.source import Source
 from benchmark.errors import BadInput
+from benchmark.files.source import OURS
 
 GROUP = "beyond_loss.datasets"
 
 
 def embedded() -> dict[str, EntryPoint]:
-    """Return the entry points of installed packages that offer a data set, by name."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+    """Return the entry points of installed packages that offer a data set, by name: ours first,
+    then who claims a name first keeps it."""
+    found: dict[str, EntryPoint] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: not is_ours(point)):
+        found.setdefault(point.name, point)
+    return found
+
+
+def is_ours(point: EntryPoint) -> bool:
+    """Return whether an entry point is of this distribution."""
+    return point.module.partition(".")[0] in OURS
+
+
+def refused() -> dict[str, str]:
+    """Return a line for each name that a second package claims, by the name."""
+    kept = embedded()
+    return {
+        point.name: f"{point.value}: the data set {point.name!r} is left out: the name is "
+        f"that of {kept[point.name].value}"
+        for point in entry_points(group=GROUP)
+        if point.value != kept[point.name].value
+    }
 
 
 def load_embedded(point: EntryPoint) -> Source:

@@ -16,7 +16,9 @@ from typing import Any
 
 from benchmark.data.checks import NAME, check_name, content_hash
 from benchmark.data.embedded import embedded as embedded
+from benchmark.data.embedded import is_ours
 from benchmark.data.embedded import load_embedded as load_embedded
+from benchmark.data.embedded import refused as refused
 from benchmark.data.geometry import geometry_from_dict
 from benchmark.data.intake import take_in
 from benchmark.data.source import Source as Source  # a part of this module's interface
@@ -137,6 +139,9 @@ def add(
     cannot be written.
     """
     check_name(name)
+    point = embedded().get(name)
+    if command and point and is_ours(point):
+        raise BadInput(f"--name {name!r} is the name of a built-in data set: choose another --name")
     final = root / "data" / name
     try:
         with brief_lock(final):
@@ -159,6 +164,8 @@ def open_dataset(root: Path, name: str, *, say: Callable[[str], None] = lambda _
     unknown one, and for a set that is damaged.
     """
     point = embedded().get(name)
+    if name in refused():
+        say(f"warning: {refused()[name]}")
     if name in _stored_names(root):
         stored = _open(root / "data" / name)
         if point and not stored.origin["command"]:  # written from the entry point

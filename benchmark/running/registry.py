@@ -2,6 +2,7 @@
 
 Each entry point of the group `beyond_loss.methods` names a package (or module) whose modules
 define `METHODS: dict[str, Row]`. A package that fails to import is reported and breaks nothing.
+The names of our own rows, and the kinds of what they are made of, are reserved.
 """
 
 from __future__ import annotations
@@ -9,28 +10,37 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from types import ModuleType
 
 from benchmark.errors import BadInput
+from benchmark.files.source import OURS
 from benchmark.plan.nodes import Row
+from benchmark.running.kinds import built_in, kinds_of
 
 GROUP = "beyond_loss.methods"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """All rows by name, and one line for each package or row that could not be had."""
+    """All rows by name, one line for each package or row that could not be had, those lines that
+    are about a row by its name, the rows of other people's packages, and all classes by kind."""
 
     rows: dict[str, Row] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
+    theirs: set[str] = field(default_factory=set)
+    kinds: dict[str, type] = field(default_factory=dict)
 
     def row(self, name: str) -> Row:
-        """Return a row; raises `BadInput` with the nearest known names."""
+        """Return a row; raises `BadInput` with the nearest known names, or with why it was
+        refused."""
         if name in self.rows:
             return self.rows[name]
+        if name in self.refused:
+            raise BadInput(self.refused[name])
         near = get_close_matches(name, self.rows, n=3)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         lost = f" ({len(self.problems)} packages failed to import: bench doctor)"
@@ -41,16 +51,22 @@ class Registry:
 
 
 def load_registry() -> Registry:
-    """Return all rows that are installed. The first to claim a name keeps it."""
-    rows: dict[str, Row] = {}
+    """Return all rows that are installed: ours first, then who claims a name first keeps it."""
+    registry = Registry(kinds=dict(built_in()))
     problems: list[str] = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    entries = entry_points(group=GROUP)
+    for entry in sorted(entries, key=lambda e: (not _is_ours(e.value), e.name)):
         try:
             for module in _modules(entry.value):
-                _take(getattr(module, "METHODS", {}), module.__name__, rows, problems)
+                methods = getattr(module, "METHODS", {})
+                problems += _take(methods, module.__name__, registry, _is_ours(entry.value))
         except Exception as error:
             problems.append(f"{entry.value}: {type(error).__name__}: {error}")
-    return Registry(rows=rows, problems=tuple(problems))
+    return replace(registry, problems=tuple(problems))
+
+
+def _is_ours(value: str) -> bool:
+    return value.partition(":")[0].partition(".")[0] in OURS
 
 
 def _modules(package_name: str) -> Iterator[ModuleType]:
@@ -60,11 +76,31 @@ def _modules(package_name: str) -> Iterator[ModuleType]:
         yield importlib.import_module(f"{package_name}.{found.name}")
 
 
-def _take(methods: dict[str, Row], module: str, rows: dict[str, Row], problems: list[str]) -> None:
+def _take(methods: dict[str, Row], module: str, registry: Registry, ours: bool) -> Iterator[str]:
+    """Take a module's rows; yield a line for each that is refused."""
     for name, row in methods.items():
-        if not isinstance(row, Row):
-            problems.append(f"{module}: METHODS[{name!r}] is no Row")
-        elif name in rows and rows[name] is not row:
-            problems.append(f"{module}: the name {name!r} is taken already")
+        if registry.rows.get(name) is row:  # a package that shows its modules' rows
+            continue
+        why = _refusal(name, row, registry, ours)
+        if why:
+            registry.refused[name] = f"{module}: {why}"
+            yield registry.refused[name]
         else:
-            rows[name] = row
+            registry.rows[name] = row
+            registry.theirs.update(() if ours else {name})
+
+
+def _refusal(name: str, row: Row, registry: Registry, ours: bool) -> str:
+    if not isinstance(row, Row):
+        return f"METHODS[{name!r}] is no Row"
+    if name in registry.rows:
+        whose = "taken already" if name in registry.theirs else "that of a built-in row"
+        return f"the name {name!r} is {whose}: give the row another"
+    if not ours:
+        try:
+            registry.kinds.update(kinds_of(row.method, registry.kinds))
+        except BadInput as error:
+            return f"the row {name!r} is left out: {error}"
+        except Exception:  # of its plan: whoever runs the row is told
+            return ""
+    return ""

@@ -14,6 +14,7 @@ from typing import Any
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Method, flags_of
 from benchmark.plan.presets import preset_named, scale_ground, scale_method
+from benchmark.running.kinds import kinds_of
 from benchmark.running.overrides import override
 from benchmark.running.registry import Registry
 
@@ -59,11 +60,14 @@ def resolve(
     chosen = dict(overrides or {})
     shared = {n.removeprefix(GROUND): v for n, v in chosen.items() if n.startswith(GROUND)}
     own = {n: v for n, v in chosen.items() if not n.startswith(GROUND)}
+    method = override(method, own)
+    if row in registry.theirs:  # which values it is made of may depend on its fields
+        kinds_of(method, registry.kinds)
     return Setting(
         row=row,
         preset=preset,
         overrides=chosen,
-        method=override(method, own),
+        method=method,
         ground=override(ground, shared, root=GROUND),
     )
 
