@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmark.cli.options import add_common, add_hardware, numbers
+from benchmark.cli.options import add_common, add_hardware, add_reuse, numbers
 
 HELP = "tune with Optuna, on inner validation patients alone: xi, noise, taps, joint"
 ABOUT_NAME = "xi, noise, taps, joint, FILE.py:FUNCTION, or an installed sweep"
@@ -68,6 +68,7 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="FILE", help="the same, as JSON or TOML")
     add_hardware(parser)
+    add_reuse(parser)
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=30.0, metavar="N",
         help="a training saves itself every N seconds (default 30)",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
+    from benchmark.running.registry import Registry
     from benchmark.running.resolve import Setting
 
 DEFAULT_ROOT = "workspace"
@@ -65,6 +68,14 @@ def add_values(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="the same, as JSON or TOML")
 
 
+def add_reuse(parser: argparse.ArgumentParser) -> None:
+    """Add `--reuse`."""
+    parser.add_argument(
+        "--reuse", action="store_true",
+        help="keep what code of other packages made, though it changed since",
+    )  # fmt: skip
+
+
 def add_hardware(parser: argparse.ArgumentParser) -> None:
     """Add device, precision and threads."""
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:N")
@@ -97,7 +108,9 @@ def setting_of(args: argparse.Namespace) -> Setting:
         if any(name.startswith(f"{other}.") for other in chosen):
             del overrides[name]
     overrides |= chosen
-    setting = resolve(load_registry(), args.method, args.preset, overrides)
+    registry = load_registry()
+    say_refused(registry, [args.method])
+    setting = resolve(registry, args.method, args.preset, overrides)
     return replace(setting, tuned=check_tuned(getattr(args, "tuned", "")))
 
 
@@ -106,6 +119,13 @@ def check_tuned(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", name):
         raise BadInput(f"--tuned {name!r}: write letters, digits, '.', '_', '-'")
     return name
+
+
+def say_refused(registry: Registry, names: Iterable[str]) -> None:
+    """Print why another row of these names was left out."""
+    for name in names:
+        if name in registry.refused:
+            print(f"bench: warning: {registry.refused[name]}", file=sys.stderr)
 
 
 def folds_of(args: argparse.Namespace) -> list[int]:

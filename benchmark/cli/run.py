@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.cli.options import (
     add_common,
     add_hardware,
+    add_reuse,
     add_setting,
     folds_of,
     part_of,
@@ -27,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_setting(parser)
     add_hardware(parser)
     parser.add_argument("--fresh", action="store_true", help="train again what is stored")
+    add_reuse(parser)
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=30.0, metavar="N",
         help="a training saves itself every N seconds (default 30)",

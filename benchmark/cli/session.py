@@ -38,6 +38,7 @@ def open_session(
         watcher,
         checkpoint_seconds=args.checkpoint_seconds,
         fresh=args.fresh,
+        reuse=args.reuse,
     )
     bench.stop.say = say
     return bench, open_dataset(args.root, args.dataset, say=say)

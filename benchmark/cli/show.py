@@ -11,6 +11,7 @@ from benchmark.plan.presets import PRESETS
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures
 from benchmark.reporting.tables import Line, table
+from benchmark.running.code import old_line
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -23,7 +24,8 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
     """Print the table of a run's cells and what was trained, reused and resumed."""
     lines, missing = table(entries, lambda e: bench.results.rows(e.key, e.evaluation))
     keys = dict.fromkeys(key for entry in entries for key in entry.nodes)
-    for line in mixtures(bench.objects.record(key) for key in keys if bench.objects.has(key)):
+    records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
+    for line in filter(None, (*mixtures(records, bench.codes), old_line(bench.tally.old))):
         print(f"warning: {line}", file=sys.stderr)
     tally = bench.tally
     if as_json:

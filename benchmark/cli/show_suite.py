@@ -12,6 +12,7 @@ from benchmark.plan.presets import PRESETS
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures
 from benchmark.reporting.tables import MEAN, Line, Missing, table
+from benchmark.running.code import old_line
 from benchmark.running.resolve import without
 from benchmark.running.standing import fill_command
 
@@ -27,7 +28,8 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
     shown = suite.complete()
     lines, _ = table(shown, lambda entry: bench.results.rows(entry.key, entry.evaluation))
     keys = dict.fromkeys(key for entry in shown for key in entry.nodes)
-    for text in mixtures(bench.objects.record(key) for key in keys if bench.objects.has(key)):
+    records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
+    for text in filter(None, (*mixtures(records, bench.codes), old_line(bench.tally.old))):
         print(f"warning: {text}", file=sys.stderr)
     tally = bench.tally
     if as_json:

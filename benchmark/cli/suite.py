@@ -6,7 +6,14 @@ import argparse
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import add_common, add_hardware, numbers
+from benchmark.cli.options import (
+    add_common,
+    add_hardware,
+    add_reuse,
+    folds_of,
+    numbers,
+    say_refused,
+)
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -45,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="processes (default: one a GPU; on a CPU as many as cores allow, at most 8)",
     )  # fmt: skip
     add_hardware(parser)
+    add_reuse(parser)
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=30.0, metavar="N",
         help="a training saves itself every N seconds (default 30)",
@@ -59,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.show_suite import show_suite
     from benchmark.cli.suite_mirror import suite_mirror
     from benchmark.running.conduct import Conductor
+    from benchmark.running.renewal import look_over
     from benchmark.running.standing import standing
+    from benchmark.running.suites import suite_cells
 
     settings, overrides = _settings(args)
     with ExitStack() as stack:
@@ -67,12 +77,14 @@ def run(args: argparse.Namespace) -> int:
         bench, datasets = _open(args, view)
         executor = _executor(args, settings)
         stack.callback(executor.close)
-        work = _plan(args, bench, settings, datasets, overrides, executor)
+        cells = suite_cells(settings, datasets, folds_of(args), _seeds(args))
+        work = _plan(args, bench, settings, cells, overrides, executor)
         _say_plan(work, len(executor.settings), view)
         view.expect(work, len(executor.settings))
         audience = stack.enter_context(suite_mirror(args, bench, view))
         with bench.stop.listening():
             entries = Conductor(work=work, executor=executor, bench=bench, audience=audience).run()
+        look_over(cells, bench)
         audience.rows_done(args.name)
     bench.tally.reused += work.reused
     show_suite(bench, standing(bench, args.name), as_json=args.json)
@@ -92,6 +104,7 @@ def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
         raise BadInput(f"--checkpoint-seconds {args.checkpoint_seconds}: give 0 or more")
     registry, overrides = load_registry(), parse(args.overrides)
     rows = rows_named(registry, args.rows)
+    say_refused(registry, (row.partition("[")[0] for row in rows))
     return settings_of(registry, rows, args.preset, overrides), overrides
 
 
@@ -109,7 +122,9 @@ def _open(args: argparse.Namespace, view: Board) -> tuple[Bench, list[DataSet]]:
     if not all(names):
         raise BadInput("--datasets: no data set; give names with commas (bench data list)")
     chosen = hardware(args.device, args.precision)
-    bench = open_bench(args.root, chosen, Warns(), checkpoint_seconds=args.checkpoint_seconds)
+    bench = open_bench(
+        args.root, chosen, Warns(), checkpoint_seconds=args.checkpoint_seconds, reuse=args.reuse
+    )
     return bench, [open_dataset(args.root, name, say=say) for name in names]
 
 
@@ -135,6 +150,7 @@ def _executor(args: argparse.Namespace, settings: list[Setting]) -> Local:
         threads=threads,
         checkpoint_seconds=args.checkpoint_seconds,
         log=args.root / "logs" / f"suite-{args.name}",
+        reuse=args.reuse,
     )
     return Local(settings=settings_for(shared, workers, devices))
 
@@ -152,23 +168,23 @@ def _plan(
     args: argparse.Namespace,
     bench: Bench,
     settings: list[Setting],
-    datasets: list[DataSet],
+    cells: list[Cell],
     overrides: dict[str, Any],
     executor: Local,
 ) -> Work:
     """Write the suite's plan down, before its first result; then see what is to be done."""
-    from benchmark.cli.options import folds_of
+    from benchmark.running.renewal import renew
     from benchmark.running.standing import count_results
-    from benchmark.running.suites import suite_cells, suite_plan
+    from benchmark.running.suites import suite_plan
     from benchmark.running.tasks import work_of
     from benchmark.store.plans import Plans
 
-    cells: list[Cell] = suite_cells(settings, datasets, folds_of(args), _seeds(args))
     plan = suite_plan(settings, cells, args.preset, overrides)
     Plans(bench.ledger.folder).record(
         args.name, plan, lambda whole: count_results(bench, cells, whole, args.name)
     )
     executor.start()  # the workers load while the costs are counted
+    renew(cells, bench)
     return work_of(cells, bench, args.name, _seconds(cells, bench))
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from benchmark.files.equal import Difference
 from benchmark.running.stop import Stop
+from benchmark.store.codes import Codes
 from benchmark.store.ledger import Ledger
 from benchmark.store.objects import Objects
 from benchmark.store.results import Results
@@ -69,26 +71,30 @@ class Resumed:
 @dataclass(kw_only=True)
 class Tally:
     """What a command did: trainings done, found, and taken up again; `fitted` are those that only
-    a probe needed."""
+    a probe needed, `old` the results that other code made and that were used all the same."""
 
     trained: list[str] = field(default_factory=list)
     fitted: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
     resumed: list[Resumed] = field(default_factory=list)
+    old: dict[str, Difference] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Everything that a cell needs beside its plan and its data."""
+    """Everything that a cell needs beside its plan and its data. `reuse` keeps what other people's
+    code made before it changed."""
 
     root: Path
     objects: Objects
     results: Results
     ledger: Ledger
+    codes: Codes
     hardware: Hardware
     watcher: Watcher
     checkpoint_seconds: float = 30.0
     fresh: bool = False
+    reuse: bool = False
     tally: Tally = field(default_factory=Tally)
     stop: Stop = field(default_factory=Stop)
 
@@ -100,6 +106,7 @@ def open_bench(
     *,
     checkpoint_seconds: float = 30.0,
     fresh: bool = False,
+    reuse: bool = False,
 ) -> Bench:
     """Open the workspace at `root`; raises `BadInput` where it cannot be used."""
     open_workspace(root)
@@ -108,8 +115,10 @@ def open_bench(
         objects=Objects(root / "objects", watcher.warn),
         results=Results(root / "results", watcher.warn),
         ledger=Ledger(root / "ledger"),
+        codes=Codes(root / "code"),
         hardware=hardware,
         watcher=watcher,
         checkpoint_seconds=checkpoint_seconds,
         fresh=fresh,
+        reuse=reuse,
     )

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.library import DataSet
-from benchmark.data.slices import scaled
-from benchmark.data.volume import Volume, slices_of
 from benchmark.errors import BadInput, Diverged
+from benchmark.files.code import Code
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Weights, in_order, stages_of
+from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
+from benchmark.running.code import code_of, may_use_rows
 from benchmark.running.execute import check_networks, execute, load_networks
 from benchmark.running.folds import FoldData, GridCache, folds_of
+from benchmark.running.measure import measured
+from benchmark.running.prepare import networks
 from benchmark.running.probing import with_probes
 from benchmark.running.resolve import Setting
-from benchmark.scoring.cases import score_case
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
 from benchmark.store.results import ResultRow, rows_of
-from benchmark.training.prediction import predict_labels
 
 PARTS = ("test", "inner")
 
@@ -136,51 +137,26 @@ def run_cells(
 def _run(cell: Cell, entry: Entry, bench: Bench) -> None:
     final = cell.final
     execute(final.node, cell.data, cell.seed, bench)
+    code = scoring_code(final)
     with bench.results.lock(entry.key, entry.evaluation):
-        if bench.results.whole(entry.key, entry.evaluation):
+        place = entry.key, entry.evaluation
+        if bench.results.whole(*place) and may_use_rows(*place, code, bench):
             return
+        network = load_networks(final.node, entry.key, cell.data, bench)[final.net]
+        noted = bench.codes.note(code)
         rows: list[ResultRow] = []
         labels: dict[str, NDArray[np.uint8]] = {}
-        for volume, predicted in _predictions(final, cell, entry, bench):
-            rows += _score(volume, predicted, cell, entry)
-            labels[volume.case] = predicted
-        bench.results.commit(entry.key, entry.evaluation, rows, labels)
+        for case, predicted, scores in measured(network, cell.data, bench.hardware):
+            labels[case] = predicted
+            rows += rows_of(
+                scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=case, code=noted
+            )
+        bench.results.commit(*place, rows, labels)
 
 
-def _predictions(
-    final: Weights, cell: Cell, entry: Entry, bench: Bench
-) -> Iterator[tuple[Volume, NDArray[np.uint8]]]:
-    network = load_networks(final.node, entry.key, cell.data, bench)[final.net]
-    ground = cell.data.ground
-    for name in cell.data.fold.test:
-        volume = cell.data.dataset.load(name)
-        slices = cell.data.cache.case(name)
-        whole = np.zeros(volume.label.shape, np.uint8)
-        box = slices_of(volume.box)
-        predicted = predict_labels(
-            network,
-            slices.hu_ZHW,
-            scaled=lambda hu: scaled(hu, ground),
-            native_hw=whole[box].shape[1:],
-            batch=ground.batch,
-            hardware=bench.hardware,
-        )
-        whole[box] = predicted  # nothing is known outside of the crop box
-        yield volume, whole
-
-
-def _score(
-    volume: Volume, predicted: NDArray[np.uint8], cell: Cell, entry: Entry
-) -> list[ResultRow]:
-    scores = score_case(
-        volume.label,
-        predicted,
-        spacing_mm=volume.geometry.spacing_mm,
-        organs=cell.data.dataset.organs,
-        annotated=volume.annotated,
-        box=slices_of(volume.box) if volume.box else None,
-    )
-    return rows_of(scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=volume.case)
+def scoring_code(final: Weights) -> Code:
+    """Return the code behind the rows of a cell, but for its trainings: they have their own."""
+    return code_of(values_in(final.node.nets), (networks, measured))
 
 
 def _fold(known: tuple[Fold, ...], index: int, part: str) -> Fold:

@@ -112,6 +112,7 @@ class Conductor:
     def _ended(self, task: Task, ended: Ended) -> None:
         tally = self.bench.tally
         tally.resumed += ended.resumed
+        tally.old |= ended.old
         for key in ended.trained:
             (tally.fitted if key in self.work.probes_only else tally.trained).append(key)
         if ended.stopped:  # by somebody else than us: a worker alone was told to end

@@ -25,6 +25,9 @@ from benchmark.plan.keys import Context, canonical, key, spec
 from benchmark.plan.nodes import Train, in_order, probes_of
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
+from benchmark.running.code import is_outdated
+from benchmark.running.execute import training_code
+from benchmark.running.probing import is_probed
 from benchmark.training.nets import build, freeze, place
 
 PROBE = (8, 32, 64, 64)  # a convolution of middling size: batch, channels, height, width
@@ -50,7 +53,7 @@ def planned(cells: list[Cell], bench: Bench) -> tuple[list[Planned], list[Planne
     probes need."""
     known = _Known(bench)
     rows = [node for cell in cells for node in known.of(cell, cell.final.node)]
-    tested = [cell for cell in cells if cell.part == "test" and not cell.stage]
+    tested = [cell for cell in cells if is_probed(cell)]
     probes = [
         node
         for cell in tested
@@ -81,7 +84,9 @@ class _Known:
         self, cell: Cell, node: Train, node_key: str, context: Context, *, final: bool
     ) -> Planned:
         steps = node.schedule.steps(_steps_in_one_pass(cell, self._counted))
-        cached = self._bench.objects.has(node_key)
+        cached = self._bench.objects.has(node_key) and not is_outdated(
+            node_key, training_code(node), self._bench
+        )
         seconds = None if cached else steps * self._paces.seconds_per_step(node, cell)
         return Planned(
             key=node_key,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,16 +12,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.draw import SliceDraw
 from benchmark.errors import BadInput, Stopped
-from benchmark.files.source import source_fingerprint
+from benchmark.files.code import Code
 from benchmark.plan.keys import Context, canonical, key, spec
 from benchmark.plan.nodes import Train, Weights, in_order
+from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench, Resumed
+from benchmark.running.code import code_of, may_resume, may_use
 from benchmark.running.folds import FoldData
+from benchmark.running.prepare import networks, prepared
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, place, start
 from benchmark.training.trainer import Control, History, State, fit
+
+
+def own_code(node: Train) -> Code:
+    """Return the code that a training runs itself: its values' classes and the engine."""
+    return code_of(values_in(node), (prepared, fit))
+
+
+def training_code(node: Train) -> Code:
+    """Return the code behind a training's weights, that of its parents too."""
+    return functools.reduce(operator.or_, map(own_code, in_order(node)))
 
 
 def execute(final: Train, data: FoldData, seed: int, bench: Bench) -> tuple[str, ...]:
@@ -30,7 +44,7 @@ def execute(final: Train, data: FoldData, seed: int, bench: Bench) -> tuple[str,
     keys = tuple(key(node, context) for node in nodes)
     for number, (node, node_key) in enumerate(zip(nodes, keys, strict=True), start=1):
         with bench.objects.lock(node_key):
-            if _is_there(node_key, bench):
+            if _is_there(node, node_key, bench):
                 bench.tally.reused.append(node_key)
                 continue
             _train(node, node_key, data, context, bench, (number, len(nodes)))
@@ -62,7 +76,7 @@ def check_networks(final: Weights, organs: tuple[str, ...], size: int | None) ->
 
 def load_networks(node: Train, node_key: str, data: FoldData, bench: Bench) -> dict[str, nn.Module]:
     """Return the networks of a trained node on the bench's device, in eval."""
-    nets = _built(node, data, seed=0)
+    nets = networks(node, data, seed=0)
     for name, module in nets.items():
         module.load_state_dict(bench.objects.weights(node_key, name))
         module.eval()
@@ -70,21 +84,16 @@ def load_networks(node: Train, node_key: str, data: FoldData, bench: Bench) -> d
     return nets
 
 
-def _is_there(node_key: str, bench: Bench) -> bool:
-    """Whether a whole object is stored; with `--fresh` one from before this run does not count."""
+def _is_there(node: Train, node_key: str, bench: Bench) -> bool:
+    """Whether a whole object is stored that still counts; with `--fresh` one from before this run
+    does not."""
     done = {*bench.tally.trained, *bench.tally.reused}
     if bench.fresh and node_key not in done and bench.objects.has(node_key):
         bench.objects.set_aside(node_key)
         bench.objects.drop_checkpoints(node_key)
-    if not bench.objects.whole(node_key):
-        return False
-    code = bench.objects.record(node_key).get("code")
-    if code != source_fingerprint() and node_key not in done:
-        bench.watcher.warn(
-            f"object {node_key} was trained by other code ({code}, this is "
-            f"{source_fingerprint()}); --fresh trains it again"
-        )
-    return True
+    return bench.objects.whole(node_key) and (
+        node_key in done or may_use(node_key, training_code(node), bench)
+    )
 
 
 def _train(
@@ -97,23 +106,15 @@ def _train(
 ) -> None:
     began = time.monotonic()
     bench.results.discard_all(node_key)  # rows never outlive the networks that they measured
-    nets = _built(node, data, context.seed)
     loaded = {w: _parent_state(w, context, bench) for n in node.nets.values() for w in n.init}
-    start(node, nets, loaded)
-    place(nets, bench.hardware.device)
-    draw = SliceDraw(
-        data.training(),
-        data.ground,
-        seed=context.seed,
-        stream=node.schedule.stream,
-        stride=max(int(getattr(module, "stride", 1)) for module in nets.values()),
-        device=bench.hardware.device,
-        sources=node.sources,
-    )
-    state, before = _resume(node_key, bench)
+    nets, draw = prepared(node, data, context.seed, loaded, bench.hardware.device)
+    code = own_code(node)
+    state, before = _resume(node_key, code, bench)
     steps = node.schedule.steps(draw.steps_in_one_pass)
     bench.watcher.node(node.title, node_key, *place_in_plan, steps, state.step if state else None)
-    control = _control(node, node_key, bench, state, before)
+    parents = [key(parent, context) for parent in node.parents()]
+    about = {"code": bench.codes.note(code), "parents": parents}
+    control = _control(node, node_key, bench, state, before, about)
     with bench.stop.training() as control.stop:
         history = fit(node, nets, draw, seed=context.seed, hardware=bench.hardware, control=control)
     record = _record(node, node_key, data, context, bench, history, nets)
@@ -123,24 +124,19 @@ def _train(
     bench.objects.commit(node_key, states, record)
 
 
-def _built(node: Train, data: FoldData, seed: int) -> dict[str, nn.Module]:
-    return build(node, organs=data.dataset.organs, size=data.ground.size, seed=seed)
-
-
 def _parent_state(weights: Weights, context: Context, bench: Bench) -> dict[str, Tensor]:
     return bench.objects.weights(key(weights.node, context), weights.net)
 
 
-def _resume(node_key: str, bench: Bench) -> tuple[State | None, dict[str, Any]]:
-    """Return the newest whole checkpoint that this code made, and what was said about it."""
+def _resume(node_key: str, code: Code, bench: Bench) -> tuple[State | None, dict[str, Any]]:
+    """Return the newest whole checkpoint that `code` made, and what was said about it."""
     if bench.fresh:
         bench.objects.drop_checkpoints(node_key)
     found = bench.objects.checkpoint(node_key)
     if found is None:
         return None, {}
     state, about = found
-    if about.get("code") != source_fingerprint():
-        bench.watcher.warn(f"the checkpoint of {node_key} was made by other code: starting anew")
+    if not may_resume(node_key, str(about.get("code")), code, bench):
         bench.objects.drop_checkpoints(node_key)
         return None, {}
     if about.get("hardware") != bench.hardware.record():
@@ -153,7 +149,12 @@ def _resume(node_key: str, bench: Bench) -> tuple[State | None, dict[str, Any]]:
 
 
 def _control(
-    node: Train, node_key: str, bench: Bench, state: State | None, before: Mapping[str, Any]
+    node: Train,
+    node_key: str,
+    bench: Bench,
+    state: State | None,
+    before: Mapping[str, Any],
+    whose: Mapping[str, Any],
 ) -> Control:
     began = time.monotonic()
     resumed = [*before.get("resumed", []), *([state.step] if state else [])]
@@ -161,7 +162,7 @@ def _control(
     def save(at: State) -> None:
         spent = before.get("seconds", 0.0) + time.monotonic() - began
         about = {
-            "code": source_fingerprint(),
+            **whose,
             "hardware": bench.hardware.record(),
             "seconds": round(spent, 3),
             "resumed": resumed,
@@ -208,6 +209,6 @@ def _record(
             name: sum(p.numel() for p in module.parameters()) for name, module in nets.items()
         },
         "hardware": bench.hardware.record(),
-        "code": source_fingerprint(),
+        "code": bench.codes.note(training_code(node)),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from benchmark.files.equal import Difference
 from benchmark.running.bench import Resumed
 from benchmark.running.tasks import Task
 from benchmark.store.ledger import Entry
@@ -50,13 +52,14 @@ class Warned:
 class Ended:
     """A task ended: done, or failed with `error`, or `stopped` because the worker was asked to.
 
-    `trained` are the keys trained for it, `entry` a scored cell's.
+    `trained` are the keys trained for it, `old` what other code made, `entry` a scored cell's.
     """
 
     error: str = ""
     stopped: str = ""
     trained: tuple[str, ...] = ()
     resumed: tuple[Resumed, ...] = ()
+    old: Mapping[str, Difference] = field(default_factory=dict)
     entry: Entry | None = None
 
 

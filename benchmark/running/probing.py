@@ -13,14 +13,20 @@ import torch
 from torch import nn
 
 from benchmark.data.patients import patients
+from benchmark.files.code import Code
 from benchmark.parts.batch import Patient
 from benchmark.plan.keys import Context, canonical, digest, key
 from benchmark.plan.nodes import Probe, probes_of
+from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
+from benchmark.running.code import code_of, may_use_rows
 from benchmark.running.execute import execute, load_networks
+from benchmark.running.folds import FoldData
+from benchmark.running.prepare import networks
 from benchmark.scoring.cases import Score
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, rows_of
+from benchmark.training.precision import Hardware
 
 if TYPE_CHECKING:
     from benchmark.running.cells import Cell
@@ -36,22 +42,35 @@ def with_probes(cell: Cell, entry: Entry, bench: Bench) -> Entry:
     Only test patients are measured, and only once for all stages of a row. A stored measurement is
     used again; a probe with a training of its own trains it first.
     """
-    if cell.part != "test" or cell.stage:
+    if not is_probed(cell):
         return entry
     done: list[tuple[str, str, str]] = []
     flags = list(entry.flags)
     for probe in probes_of(cell.setting.method):
         node_key = key(probe.node, Context(fold=cell.data.fingerprint, seed=cell.seed))
-        evaluation = _evaluation(probe, cell)
+        evaluation = evaluation_of(probe, cell)
         done.append((probe.name, node_key, evaluation))
         _execute(probe, cell, entry, bench)
-        with bench.results.lock(node_key, evaluation):
-            if not bench.results.whole(node_key, evaluation):
+        place = node_key, evaluation
+        with bench.results.lock(*place):
+            code = probe_code(probe)
+            if not (bench.results.whole(*place) and may_use_rows(*place, code, bench)):
                 rows = _measured(probe, node_key, cell, bench)
-                bench.results.commit(node_key, evaluation, rows, {})
+                bench.results.commit(*place, rows, {})
             found = bench.results.rows(node_key, evaluation)
         flags += probe.measure.flags(means(found))
     return replace(entry, probes=tuple(done), flags=tuple(dict.fromkeys(flags)))
+
+
+def is_probed(cell: Cell) -> bool:
+    """Return whether a cell's probes are measured: on test patients, once for all its stages."""
+    return cell.part == "test" and not cell.stage
+
+
+def probe_code(probe: Probe) -> Code:
+    """Return the code behind a probe's rows, but for its training: that has its own."""
+    values = (*values_in(probe.measure), *values_in(probe.node.nets))
+    return code_of(values, (networks, _values, _patients))
 
 
 def means(rows: Iterable[ResultRow]) -> dict[str, float]:
@@ -76,37 +95,43 @@ def _execute(probe: Probe, cell: Cell, entry: Entry, bench: Bench) -> None:
 
 def _measured(probe: Probe, node_key: str, cell: Cell, bench: Bench) -> list[ResultRow]:
     nets = load_networks(probe.node, node_key, cell.data, bench)
-    for module in nets.values():
-        module.requires_grad_(False)
-    values: list[tuple[str, dict[str, float]]] = []
-    with torch.no_grad():
-        for patient in _patients(nets, cell, bench):
-            values.append((patient.name, probe.measure(nets, patient)))
+    noted = bench.codes.note(probe_code(probe))
     return [
         row
-        for case, found in values
+        for case, found in _values(probe, nets, _patients(nets, cell.data, bench.hardware))
         for row in rows_of(
             [_score(metric, value) for metric, value in found.items()],
-            key=node_key, seed=cell.seed, fold=cell.data.fold.index, case=case,
+            key=node_key, seed=cell.seed, fold=cell.data.fold.index, case=case, code=noted,
         )
     ]  # fmt: skip
+
+
+def _values(
+    probe: Probe, nets: Mapping[str, nn.Module], patients: Iterable[Patient]
+) -> list[tuple[str, dict[str, float]]]:
+    """What a probe measures of each patient, by metric."""
+    for module in nets.values():
+        module.requires_grad_(False)
+    with torch.no_grad():
+        return [(patient.name, probe.measure(nets, patient)) for patient in patients]
 
 
 def _score(metric: str, value: float) -> Score:
     return Score(organ=ALL, state=STATE, metric=metric, value=value, unit="", n_voxels_true=0)
 
 
-def _patients(nets: Mapping[str, nn.Module], cell: Cell, bench: Bench) -> Iterable[Patient]:
-    data = cell.data
+def _patients(
+    nets: Mapping[str, nn.Module], data: FoldData, hardware: Hardware
+) -> Iterable[Patient]:
     return patients(
         [data.cache.case(name) for name in data.fold.test],
         data.ground,
         stride=max(int(getattr(module, "stride", 1)) for module in nets.values()),
-        device=bench.hardware.device,
+        device=hardware.device,
     )
 
 
-def _evaluation(probe: Probe, cell: Cell) -> str:
-    """The identity of a measurement: what is measured, on which cases."""
+def evaluation_of(probe: Probe, cell: Cell) -> str:
+    """Return the identity of a measurement: what is measured, on which cases."""
     tested = cell.data.evaluation("")
     return f"{probe.name}-{digest([canonical(probe.measure), tested, VERSION])[:12]}"

@@ -16,6 +16,7 @@ from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order, probes_of
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
+from benchmark.running.probing import is_probed
 from benchmark.running.resolve import Setting
 from benchmark.store.ledger import Entry
 
@@ -199,8 +200,7 @@ def _trainings(cell: Cell) -> Iterator[tuple[str, Train, frozenset[str]]]:
 
 def _probed(cell: Cell) -> list[Train]:
     """What `benchmark.running.probing` will want trained for the cell."""
-    measured = cell.part == "test" and not cell.stage
-    return [probe.node for probe in probes_of(cell.setting.method)] if measured else []
+    return [probe.node for probe in probes_of(cell.setting.method)] if is_probed(cell) else []
 
 
 def _probes_only(open_cells: list[tuple[Cell, Entry]]) -> frozenset[str]:

@@ -55,6 +55,7 @@ class Settings:
     threads: int
     checkpoint_seconds: float
     log: Path
+    reuse: bool = False
 
 
 @dataclass(kw_only=True)
@@ -180,6 +181,7 @@ def _bench(settings: Settings, telling: Telling, stop: Stop) -> Bench:
         hardware(settings.device, settings.precision),
         telling,
         checkpoint_seconds=settings.checkpoint_seconds,
+        reuse=settings.reuse,
     )
     return replace(bench, stop=stop)
 
@@ -209,6 +211,7 @@ def _run(task: Task, cells: Cells, bench: Bench, suite: str) -> Ended:
         stopped=stopped,
         trained=(*bench.tally.trained, *bench.tally.fitted),
         resumed=tuple(bench.tally.resumed),
+        old=bench.tally.old,
         entry=entry,
     )
 

@@ -13,6 +13,7 @@ import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,16 @@ class Objects:
         """Return the step of the newest checkpoint of a training that is not done, or None."""
         steps = [int(path.name) for path in _checkpoints(self.folder / f"{key}.partial")]
         return max(steps, default=None)
+
+    def parents(self) -> dict[str, tuple[str, ...]]:
+        """Return what each training started from, by key; also of those that are not done."""
+        found = {key: self.record(key)["parents"] for key in self.stored() if self.has(key)}
+        for partial in self.folder.glob("*.partial"):
+            for folder in _checkpoints(partial):
+                with suppress(OSError, ValueError):
+                    about = read_json(folder / "state.json")
+                    found.setdefault(partial.stem, about.get("parents", ()))
+        return {key: tuple(above) for key, above in found.items()}
 
     def drop_checkpoints(self, key: str) -> None:
         """Remove the checkpoints of a key."""

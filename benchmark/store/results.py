@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from benchmark.files.arrays import load_member
 from benchmark.files.atomic import commit_folder, damage
 from benchmark.files.locks import lock
-from benchmark.files.source import source_fingerprint
 from benchmark.scoring.cases import Score
 
 SCHEMA = pa.schema(
@@ -61,10 +60,9 @@ class ResultRow:
 
 
 def rows_of(
-    scores: Iterable[Score], *, key: str, seed: int, fold: int, case: str
+    scores: Iterable[Score], *, key: str, seed: int, fold: int, case: str, code: str
 ) -> list[ResultRow]:
-    """Return the rows of what was measured now on one case."""
-    code = source_fingerprint()
+    """Return the rows of what the code with the fingerprint `code` measured on one case."""
     place: dict[str, Any] = {"key": key, "seed": seed, "fold": fold, "case": case, "code": code}
     return [ResultRow(**place, **asdict(score)) for score in scores]
 
@@ -138,6 +136,15 @@ class Results:
         """Return the rows of one evaluation."""
         table = pq.read_table(self.path(key, evaluation) / "rows.parquet", schema=SCHEMA)
         return [ResultRow(**row) for row in table.to_pylist()]
+
+    def code(self, key: str, evaluation: str) -> str:
+        """Return the fingerprint of the code that measured the rows, "" where there are none. All
+        rows of an evaluation have one, so the file's own summary of the column tells it."""
+        about = pq.read_metadata(self.path(key, evaluation) / "rows.parquet")
+        if not about.num_row_groups:
+            return ""
+        summary = about.row_group(0).column(SCHEMA.get_field_index("code")).statistics
+        return str(summary.min) if summary is not None and summary.has_min_max else ""
 
     def labels(self, key: str, evaluation: str, case: str) -> NDArray[np.uint8]:
         """Return the predicted label map (Z, Y, X) of a case on its native grid."""

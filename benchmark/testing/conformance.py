@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from benchmark.data.library import add
 from benchmark.data.patients import patients
+from benchmark.files.source import readable
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Method, Row, Train, flags_of, in_order, probes_of, stages_of
 from benchmark.plan.presets import Preset, scale_method
+from benchmark.plan.values import values_in
+from benchmark.running.kinds import built_in, kinds_of
 from benchmark.running.overrides import override
 from benchmark.testing.memory import MemoryTrainer
 from benchmark.testing.reading import masks_read_by
@@ -83,6 +86,18 @@ class MethodConformance:
         if name not in self.golden:
             pytest.skip("no golden keys for this row")
         assert _keys(self.rows[name].method) == self.golden[name]
+
+    def test_kinds_are_its_own(self, name: str) -> None:
+        """A key holds the kind of a value, never its class: one kind, one class."""
+        known = dict(built_in())
+        for row in self.rows.values():
+            known |= kinds_of(row.method, known)
+
+    def test_its_code_can_be_read(self, name: str, method: Method) -> None:
+        """Stored results are known by the code that made them: an edit must be seen."""
+        for node in in_order(method.plan().node):
+            for value in values_in(node):
+                assert readable(type(value)), f"the source of {type(value)} cannot be read"
 
     def test_every_value_can_be_set(self, name: str) -> None:
         """`--set NAME=VALUE` takes each plain field's own value and changes nothing."""

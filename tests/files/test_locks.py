@@ -12,7 +12,6 @@ import pytest
 from filelock import Timeout
 
 from benchmark.files.locks import is_held, lock
-from benchmark.files.source import source_fingerprint
 
 ROOT = Path(__file__).parents[2]
 OWNER = """
@@ -48,8 +47,3 @@ def test_a_lock_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
         owner.wait()
         assert owner.stdout is not None
         owner.stdout.close()
-
-
-def test_the_source_fingerprint_is_short_and_stable() -> None:
-    assert source_fingerprint() == source_fingerprint()
-    assert len(source_fingerprint()) == 12

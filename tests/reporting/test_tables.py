@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from benchmark.files.code import Code
 from benchmark.reporting.mixtures import mixtures
 from benchmark.reporting.tables import Line, per_patient, table
+from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
 
@@ -123,12 +126,25 @@ def test_cells_without_rows_are_missing() -> None:
     assert (cell.fold, cell.state, cell.error) == (2, "failed", "step 3")
 
 
-def test_mixtures_are_named() -> None:
+def test_mixtures_are_named(tmp_path: Path) -> None:
+    codes = Codes(tmp_path)
     hardware = {"device": "cpu", "name": "A", "precision": "fp32", "threads": 1, "torch": "2.13"}
     one = {"hardware": hardware, "code": "x"}
-    assert mixtures([]) == mixtures([one]) == mixtures([one, one]) == ()
+    assert all(mixtures(records, codes) == () for records in ([], [one], [one, one]))
     for name, value in {"device": "cuda", "precision": "bf16", "threads": 2}.items():
-        (line,) = mixtures([one, {"hardware": {**hardware, name: value}, "code": "x"}])
+        (line,) = mixtures([one, {"hardware": {**hardware, name: value}, "code": "x"}], codes)
         assert name in line and str(value) in line
-    (line,) = mixtures([one, {"hardware": hardware, "code": "y"}])
-    assert "code" in line
+
+
+def test_a_mixture_of_code_is_one_of_versions_not_of_what_rows_use(tmp_path: Path) -> None:
+    codes = Codes(tmp_path)
+    hardware = {"device": "cpu"}
+    used = {
+        "plain": Code(ours=frozenset({("fit", "1")})),
+        "guided": Code(ours=frozenset({("fit", "1"), ("Guided", "7")})),
+        "later": Code(ours=frozenset({("fit", "2")})),
+    }
+    record = {n: {"hardware": hardware, "code": codes.note(code)} for n, code in used.items()}
+    assert mixtures([record["plain"], record["guided"]], codes) == ()
+    (line,) = mixtures([record["guided"], record["later"]], Codes(tmp_path))
+    assert line.endswith("differ in code: fit")

@@ -17,6 +17,7 @@ from benchmark.parts.objectives import Segmentation
 from benchmark.plan.nodes import Net, Row, Schedule, Train, Weights
 from benchmark.running.bench import Bench, Silent, open_bench
 from benchmark.running.cells import plan_cells, run_cells
+from benchmark.running.code import old_line
 from benchmark.running.registry import Registry, load_registry
 from benchmark.running.resolve import resolve
 from benchmark.running.stop import Stop
@@ -90,11 +91,10 @@ def test_object_of_other_code_is_reused_and_told(
     weights = {"ct": first.objects.weights(entry.key, "ct")}
     first.objects.set_aside(entry.key)
     first.objects.commit(entry.key, weights, record)
-    watcher = Noted()
-    again = opened(tmp_path, watcher)
+    again = opened(tmp_path)
     run_cells(cells(tiny_dataset, tiny_overrides), again)
-    assert again.tally.trained == []
-    assert any("other code (other" in text and "--fresh" in text for text in watcher.warnings)
+    assert again.tally.trained == [] and set(again.tally.old) == {entry.key}
+    assert "1 stored results were made by other code" in old_line(again.tally.old)
 
 
 def test_rows_never_outlive_their_networks(

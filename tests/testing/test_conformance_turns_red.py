@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from torch import Generator, Tensor, nn
 
+from benchmark.errors import BadInput
 from benchmark.parts import stages
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet
@@ -170,6 +171,36 @@ def test_a_teacher_that_sees_too_much_is_caught(
 def test_a_probe_that_measures_nothing_is_caught(trainer: MemoryTrainer) -> None:
     with pytest.raises(AssertionError, match="measures nothing"):
         Suite().test_probes_measure("bad", Bad(), trainer)
+
+
+def test_a_kind_that_is_another_class_is_caught() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Negated(Segmentation):
+        """It inherits the kind."""
+
+    class Theirs(Bad):
+        def plan(self) -> Weights:
+            return replace(Bad().plan().node, objective=Negated())["ct"]
+
+    class Other(Suite):
+        rows: ClassVar = {"bad": replace(Suite.rows["bad"], method=Theirs())}
+
+    Suite().test_kinds_are_its_own("bad")
+    with pytest.raises(BadInput, match="has the kind 'segmentation'"):
+        Other().test_kinds_are_its_own("bad")
+
+
+def test_code_that_cannot_be_read_is_caught() -> None:
+    made: dict[str, Any] = {"Odd": Odd, "dataclass": dataclass, "__name__": "nowhere"}
+    exec("@dataclass(frozen=True)\nclass Made(Odd):\n    pass", made)
+
+    class Theirs(Bad):
+        def plan(self) -> Weights:
+            return replace(Bad().plan().node, objective=made["Made"]())["ct"]
+
+    Suite().test_its_code_can_be_read("bad", Bad())
+    with pytest.raises(AssertionError, match="cannot be read"):
+        Suite().test_its_code_can_be_read("bad", Theirs())
 
 
 def test_a_key_that_changed_and_a_missing_text_are_caught() -> None:

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Volume
+from benchmark.files.code import Code
 from benchmark.plan.keys import digest
 from benchmark.reporting.reading.bulk import Pair, read_rows
 from benchmark.reporting.reading.suite import Scores, joined
 from benchmark.running.bench import Bench
+from benchmark.running.code import code_of
 from benchmark.scoring.cases import SCORING_VERSION, Score, score_case
 from benchmark.scoring.hard_cases import HardCase, hard_case, score_prepared
 from benchmark.scoring.overlap import dice_percent
@@ -58,6 +60,11 @@ def truth_pair(dataset: DataSet) -> Pair:
     return digest(["truth", dataset.fingerprint, SCORING_VERSION]), TRUTH
 
 
+def measuring_code() -> Code:
+    """Return the code behind what is measured here."""
+    return code_of((), (score_prepared, _prepared, _moved_scores, score_case))
+
+
 def measure(scores: Scores, bench: Bench, baseline: str, say: Say) -> None:
     """Measure what is not kept yet; nothing where the data set is not in the workspace."""
     if scores.dataset is None:
@@ -71,7 +78,8 @@ def measure(scores: Scores, bench: Bench, baseline: str, say: Say) -> None:
         _measure_fold([task for task in due if task.fold == fold], scores, bench)
     truth = truth_pair(scores.dataset)
     if read_rows(bench.results, [truth]).damaged:
-        _commit(bench.results, truth, _truth_rows(scores.dataset))
+        rows = _truth_rows(scores.dataset, bench.codes.note(measuring_code()))
+        _commit(bench.results, truth, rows)
 
 
 def measured_frame(scores: Scores, bench: Bench, kind: str) -> pd.DataFrame:
@@ -109,6 +117,7 @@ def _measure_fold(tasks: list[Task], scores: Scores, bench: Bench) -> None:
     assert scores.dataset is not None
     tasks = [t for t in tasks if (bench.results.path(*t.of) / "labels.npz").is_file()]
     rows: dict[Pair, list[ResultRow]] = {task.into: [] for task in tasks}
+    noted = bench.codes.note(measuring_code())
     names = {number: name for name, number in scores.numbers.items()}
     cases = [names[p.case] for p in scores.patients if p.fold == tasks[0].fold] if tasks else []
     for case in cases:
@@ -122,7 +131,7 @@ def _measure_fold(tasks: list[Task], scores: Scores, bench: Bench) -> None:
                 else _moved_scores(volume, predicted, scores.dataset.organs)
             )
             rows[task.into] += rows_of(
-                found, key=task.into[0], seed=task.seed, fold=task.fold, case=case
+                found, key=task.into[0], seed=task.seed, fold=task.fold, case=case, code=noted
             )
     with ThreadPoolExecutor(WRITERS) as pool:  # a commit waits for the disk, not for us
         list(pool.map(lambda item: _commit(bench.results, *item), rows.items()))
@@ -160,7 +169,7 @@ def _moved_scores(volume: Volume, predicted: Label, organs: tuple[str, ...]) -> 
     return scores
 
 
-def _truth_rows(dataset: DataSet) -> list[ResultRow]:
+def _truth_rows(dataset: DataSet, noted: str) -> list[ResultRow]:
     key, rows = truth_pair(dataset)[0], []
     for case in dataset.cases:
         label = dataset.label(case.name)
@@ -171,7 +180,7 @@ def _truth_rows(dataset: DataSet) -> list[ResultRow]:
             organs=dataset.organs,
             annotated=case.annotated,
         )
-        rows += rows_of(found, key=key, seed=0, fold=0, case=case.name)
+        rows += rows_of(found, key=key, seed=0, fold=0, case=case.name, code=noted)
     return rows
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmark.files.source import source_fingerprint
 from benchmark.plan.analysis import fingerprint
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.presets import PRESETS
@@ -13,6 +12,7 @@ from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import HARDWARE, mixtures
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet
+from benchmark.running.outdated import outdated_line
 from benchmark.store.ledger import Entry
 
 PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
@@ -30,7 +30,9 @@ def _facts(chapter: Chapter) -> Sheet:
         title="Provenance",
         columns=("what", "value"),
         rows=tuple((what, value or NOTHING) for what, value in _lines(chapter)),
-        notes=mixtures(training.record() for training in chapter.trainings.values()),
+        notes=mixtures(
+            (training.record() for training in chapter.trainings.values()), chapter.bench.codes
+        ),
         about="Every cell's key is in keys.csv; `bench store verify` checks every checksum.",
     )
 
@@ -63,7 +65,7 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     for name in HARDWARE:
         yield name, _joined(training.hardware.get(name) for training in trainings)
     yield "code of the trainings", _joined(training.code for training in trainings)
-    yield "code of this report", source_fingerprint()
+    yield "made by other code", outdated_line(chapter.bench, group.entries, chapter.registry)
     made = sorted(training.made_at for training in trainings)
     yield "trained", f"{made[0]} to {made[-1]}" if made else ""
     yield "versions of this report", ", ".join(f"{n} {_version(n)}" for n in PACKAGES)

@@ -1,0 +1,53 @@
+"""A trained network on the test cases of its fold: label maps on the native grid, and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmark.data.slices import scaled
+from benchmark.data.volume import Volume, slices_of
+from benchmark.running.folds import FoldData
+from benchmark.scoring.cases import Score, score_case
+from benchmark.training.precision import Hardware
+from benchmark.training.prediction import predict_labels
+
+
+def measured(
+    network: nn.Module, data: FoldData, hardware: Hardware
+) -> Iterator[tuple[str, NDArray[np.uint8], list[Score]]]:
+    """Yield each test case with its predicted label map (Z, Y, X) and its scores."""
+    for name in data.fold.test:
+        volume = data.dataset.load(name)
+        predicted = _predicted(network, volume, data, hardware)
+        yield name, predicted, _scores(volume, predicted, data)
+
+
+def _predicted(
+    network: nn.Module, volume: Volume, data: FoldData, hardware: Hardware
+) -> NDArray[np.uint8]:
+    whole = np.zeros(volume.label.shape, np.uint8)
+    box = slices_of(volume.box)
+    whole[box] = predict_labels(  # nothing is known outside of the crop box
+        network,
+        data.cache.case(volume.case).hu_ZHW,
+        scaled=lambda hu: scaled(hu, data.ground),
+        native_hw=whole[box].shape[1:],
+        batch=data.ground.batch,
+        hardware=hardware,
+    )
+    return whole
+
+
+def _scores(volume: Volume, predicted: NDArray[np.uint8], data: FoldData) -> list[Score]:
+    return score_case(
+        volume.label,
+        predicted,
+        spacing_mm=volume.geometry.spacing_mm,
+        organs=data.dataset.organs,
+        annotated=volume.annotated,
+        box=slices_of(volume.box) if volume.box else None,
+    )

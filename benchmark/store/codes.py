@@ -1,0 +1,56 @@
+"""The code behind results: what each fingerprint in a record, a checkpoint or a row stands for.
+
+code/FINGERPRINT.json      the definitions, by name and hash; written once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmark.files.atomic import commit_file, read_json, write_json
+from benchmark.files.code import Code, code_from
+from benchmark.files.equal import Difference, kept_list
+
+
+class Codes:
+    """The codes under `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, Code | None] = {}
+
+    def note(self, code: Code) -> str:
+        """Write the definitions down where they are not yet; return the fingerprint."""
+        fingerprint = code.fingerprint
+        path = self.folder / f"{fingerprint}.json"
+        if self._known.get(fingerprint) is None and self._stored(fingerprint) is None:
+            with commit_file(path) as temporary:
+                write_json(temporary, code.plain())
+        self._known[fingerprint] = code
+        return fingerprint
+
+    def difference(self, fingerprint: str, now: Code) -> Difference:
+        """Return in which definitions the code of a stored result differs from that of now."""
+        return kept_list().difference(fingerprint, self._of(fingerprint), now)
+
+    def versions(self, fingerprints: Iterable[str]) -> tuple[str, ...]:
+        """Return the definitions of which several versions made the results."""
+        return kept_list().versions({name: self._of(name) for name in fingerprints})
+
+    def outdated(self, fingerprint: str, now: Code) -> tuple[str, ...]:
+        """Return the definitions behind a result that are others in the code of now, `now` being
+        that of all rows of a table."""
+        return kept_list().outdated(fingerprint, self._of(fingerprint), now)
+
+    def _of(self, fingerprint: str) -> Code | None:
+        if fingerprint not in self._known:
+            self._known[fingerprint] = self._stored(fingerprint)
+        return self._known[fingerprint]
+
+    def _stored(self, fingerprint: str) -> Code | None:
+        """What is noted, None for what is not there or cannot be read: then nothing is known."""
+        try:
+            return code_from(read_json(self.folder / f"{fingerprint}.json"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
