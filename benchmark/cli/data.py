@@ -81,7 +81,7 @@ def _write_layout(args: argparse.Namespace, source: Phantom) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from benchmark.data import library
+    from benchmark.data import embedded, library
 
     rows: dict[str, dict[str, Any]] = {}
     for stored in library.list_datasets(args.root, say=_say):
@@ -96,7 +96,7 @@ def _list(args: argparse.Namespace) -> int:
             rows[name] = _row(name, cases, source.organs)
         except BadInput as error:  # another package's fault breaks nothing
             _say(str(error))
-    for line in library.refused().values():
+    for line in embedded.refused().values():
         _say(line)
     listed = [rows[name] for name in sorted(rows)]
     if args.json:

@@ -25,6 +25,13 @@ def is_ours(point: EntryPoint) -> bool:
     return point.module.partition(".")[0] in OURS
 
 
+def check_not_ours(name: str) -> None:
+    """Raise `BadInput` where a name that a person chose is that of a set of this distribution."""
+    point = embedded().get(name)
+    if point and is_ours(point):
+        raise BadInput(f"--name {name!r} is the name of a built-in data set: choose another --name")
+
+
 def refused() -> dict[str, str]:
     """Return a line for each name that a second package claims, by the name."""
     kept = embedded()

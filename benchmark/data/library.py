@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.checks import NAME, check_name, content_hash
+from benchmark.data.embedded import check_not_ours, refused
 from benchmark.data.embedded import embedded as embedded
-from benchmark.data.embedded import is_ours
 from benchmark.data.embedded import load_embedded as load_embedded
-from benchmark.data.embedded import refused as refused
 from benchmark.data.geometry import geometry_from_dict
 from benchmark.data.intake import take_in
+from benchmark.data.source import READERS, refusal
 from benchmark.data.source import Source as Source  # a part of this module's interface
-from benchmark.data.source import refusal
 from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of
 from benchmark.errors import BadInput
 from benchmark.files.arrays import load_array
@@ -101,6 +100,7 @@ class DataSet:
             source=known.source,
             source_sha256=record["source_sha256"],
             box=known.box,
+            read_by=record.get("read_by", ""),
         )
 
     def label(self, case: str) -> Label:
@@ -139,9 +139,8 @@ def add(
     cannot be written.
     """
     check_name(name)
-    point = embedded().get(name)
-    if command and point and is_ours(point):
-        raise BadInput(f"--name {name!r} is the name of a built-in data set: choose another --name")
+    if command:
+        check_not_ours(name)
     final = root / "data" / name
     try:
         with brief_lock(final):
@@ -153,7 +152,7 @@ def add(
         if not final.is_dir():  # else another process was faster
             what = f"cannot write in the workspace {root}: {error.strerror or error}"
             raise BadInput(f"{what}; choose another with --root") from None
-    return _same(final, source, frozenset(force))
+    return _same(final, source, frozenset(force), say)
 
 
 def open_dataset(root: Path, name: str, *, say: Callable[[str], None] = lambda _: None) -> DataSet:
@@ -219,8 +218,9 @@ def _write(
     left_out = [f"left out case {case}: {why}" for case, why in found.bad.items()]
     for line in [*found.warnings, *left_out]:
         say(line)
-    origin = dict(getattr(source, "origin", {}), command=command, skipped=found.bad)
-    origin |= {"fingerprint": source.fingerprint, "stamp": stamp, "warnings": found.warnings}
+    origin = {**getattr(source, "origin", {}), "command": command, "skipped": found.bad}
+    origin |= {"fingerprint": source.fingerprint, "stamp": stamp, "warnings": found.warnings,
+               "readers": READERS}  # fmt: skip
     values = {"format": FORMAT, "organs": list(source.organs), "cases": found.cases}
     write_json(folder / "dataset.json", values | {"origin": origin})
 
@@ -265,7 +265,9 @@ def _box(ends: Any) -> Box | None:
     return (a, b), (c, d), (e, f)
 
 
-def _same(final: Path, source: Source, force: frozenset[str]) -> DataSet:
+def _same(
+    final: Path, source: Source, force: frozenset[str], say: Callable[[str], None]
+) -> DataSet:
     """Return the stored set when it came from this source; else raise BadInput."""
     stored = _open(final)
     if not _untouched(stored, source) and stored.origin["fingerprint"] != source.fingerprint:
@@ -273,6 +275,11 @@ def _same(final: Path, source: Source, force: frozenset[str]) -> DataSet:
     elif left_out := sorted(force & set(stored.origin["skipped"])):
         what = f"exists and was added without {', '.join(left_out)}"
     else:
+        if stored.origin.get("readers", 1) != READERS:
+            say(
+                f"warning: data set {final.name!r} was read by another version of the readers and "
+                f"stays as it was; to read it as now, remove {final} and add it again"
+            )
         return stored
     raise BadInput(f"data set {final.name!r} {what}: choose another --name, or remove {final}")
 

@@ -21,6 +21,9 @@ from benchmark.data.checks import Check, check_volume, content_hash, label_windo
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
 
+READERS = 1
+"""Raised when a reader comes to make other voxels of the same bytes (`Volume.read_by`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
@@ -119,7 +122,8 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
     may be incomplete, and must not steer even the order of slices.
 
     The case's `sha256` is that of its source's bytes (of its arrays where a source has none), of
-    the annotated organs and of the crop box, if any.
+    the annotated organs, of the crop box, if any, and of the reader's version where a later one
+    makes other voxels of the same bytes.
     """
     volume = examined.reading.volume
     assert volume is not None  # the caller skips the others
@@ -132,6 +136,7 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
     annotated = [organ for organ in organs if organ in volume.annotated]
     content = volume.source_sha256 or files
     identity = [content, sorted(annotated), *([volume.box] if volume.box else [])]
+    identity += [volume.read_by] if volume.read_by else []
     record = {
         "annotated": annotated,
         "source": volume.source,
@@ -140,6 +145,7 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
         "geometry": asdict(volume.geometry),
         "shape": list(volume.image.shape),
         "box": volume.box,
+        "read_by": volume.read_by,
         "files": files,
         "checks": [check.to_dict() for check in examined.checks],
         "forced": list(examined.forced),

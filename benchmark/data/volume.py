@@ -43,7 +43,9 @@ class Volume:
     organ that is not in it is *unknown* here, never background. `source` names where the case
     comes from within a set of several sources. `source_sha256` is the hash of the bytes that the
     case was read from. `box` bounds what was annotated, as (first, behind the last) voxel of Z, Y
-    and X: nothing outside it is trained on or scored. None is the whole volume.
+    and X: nothing outside it is trained on or scored. None is the whole volume. `read_by` names
+    the version of a reader that makes other voxels of the same bytes than the first one did
+    ("dicom-2"), in cases where it does; it is part of the case's identity.
     """
 
     case: str
@@ -54,6 +56,7 @@ class Volume:
     source: str = ""
     source_sha256: str = ""
     box: Box | None = None
+    read_by: str = ""
 
 
 def slices_of(box: Box | None) -> tuple[slice, slice, slice]:

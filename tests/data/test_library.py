@@ -56,6 +56,33 @@ def test_fingerprint_depends_on_contents_alone(tmp_path: Path) -> None:
     assert fingerprint("organs", replace(few, organs=(*ORGANS, "spleen"))) != base
 
 
+def test_a_reader_that_makes_other_voxels_makes_other_cases_of_those_alone(tmp_path: Path) -> None:
+    """The bytes are the same: without the reader's version new voxels would come under old keys."""
+    few = Few()
+    before = library.add(tmp_path, "before", few)
+    mended = [replace(few.found[0], read_by="dicom-2"), *few.found[1:]]
+    after = library.add(tmp_path, "after", Few(found=mended))
+    assert before.cases[0].sha256 != after.cases[0].sha256
+    assert [c.sha256 for c in before.cases[1:]] == [c.sha256 for c in after.cases[1:]]
+    assert before.fingerprint != after.fingerprint
+    assert after.load("case_0").read_by == "dicom-2"
+    assert before.cases[0].sha256 == (  # as it was before there were versions of readers
+        "284815980a9325cf2cf8bffec0d15eba019c27254f7196015699f55d920ea41b"
+    )
+
+
+def test_a_set_of_other_readers_stays_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    first = library.add(tmp_path, "few", Few())
+    assert library.add(tmp_path, "few", Few(), say=said.append) == first and not said
+    monkeypatch.setattr(library, "READERS", 2)
+    assert library.add(tmp_path, "few", Few(), say=said.append) == first
+    assert len(said) == 1 and "another version of the readers" in said[0]
+    assert str(first.folder) in said[0]
+
+
 def test_without_source_bytes_the_arrays_count(tmp_path: Path) -> None:
     bare = [replace(volume(k), source_sha256="") for k in range(2)]
     other = replace(bare[0], label=np.where(bare[0].label == 2, 0, bare[0].label))
