@@ -38,19 +38,37 @@ Place = tuple[str, str]  # module, name at its top
 
 def reached(roots: Iterable[type | Any]) -> Code:
     """Return all definitions that classes and functions reach, themselves too."""
-    left = [_place_of(root) for root in roots]
-    seen: set[Place] = set()
     ours: set[Definition] = set()
     others: set[Definition] = set()
+    for (module, name), read in _walk(roots):
+        (ours if _top_of(module) in OURS else others).add((name, read.digest))
+    return Code(ours=frozenset(ours), others=frozenset(others))
+
+
+def uses(root: type | Any, attribute: str) -> bool:
+    """Return whether any definition that a class or function reaches has `.attribute` in it."""
+    return any(attribute in read.attributes for _, read in _walk([root]))
+
+
+def is_ours(root: type | Any) -> bool:
+    """Return whether a class or function is of this distribution."""
+    return _top_of(root.__module__) in OURS
+
+
+def _walk(roots: Iterable[type | Any]) -> Iterator[tuple[Place, _Read]]:
+    left = [_place_of(root) for root in roots]
+    seen: set[Place] = set()
     while left:
         place = left.pop()
-        if place in seen:
-            continue
-        seen.add(place)
-        read = _read(*place)
-        (ours if place[0].partition(".")[0] in OURS else others).add((place[1], read.digest))
-        left += read.reaches
-    return Code(ours=frozenset(ours), others=frozenset(others))
+        if place not in seen:
+            seen.add(place)
+            read = _read(*place)
+            yield place, read
+            left += read.reaches
+
+
+def _top_of(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def readable(root: type | Any) -> bool:
@@ -65,10 +83,11 @@ def _place_of(root: type | Any) -> Place:
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """A definition: the hash of its tree, and the places that it names."""
+    """A definition: the hash of its tree, the places that it names, and the attributes in it."""
 
     digest: str
     reaches: tuple[Place, ...]
+    attributes: frozenset[str]
 
 
 @cache
@@ -80,6 +99,7 @@ def _read(module: str, name: str) -> _Read:
     return _Read(
         digest=hashlib.sha256("\0".join(text).encode()).hexdigest()[:8],
         reaches=tuple(dict.fromkeys(writer.reaches)) if writer else (),
+        attributes=frozenset(writer.attributes) if writer else frozenset(),
     )
 
 
@@ -97,7 +117,7 @@ class _Module:
 @cache
 def _module(name: str) -> _Module | None:
     """Return a module that is followed, or None."""
-    top = name.partition(".")[0]
+    top = _top_of(name)
     if top in LIBRARIES or top in sys.stdlib_module_names or _stored_or_shown(name):
         return None
     path = _path(name)
@@ -209,6 +229,7 @@ class _Writer:
     def __init__(self, module: _Module) -> None:
         self._module = module
         self.reaches: list[Place] = []
+        self.attributes: set[str] = set()
 
     def tree(self, node: ast.AST) -> Iterator[str]:
         """Yield the texts of a node and of all below it. Fields that are empty are left out, so
@@ -217,6 +238,8 @@ class _Writer:
             yield "Raise"
             return
         chain = _chain(node)
+        if isinstance(node, ast.Attribute):
+            self.attributes.update(chain[1:] or (node.attr,))
         if chain:
             text, place = _look_up(self._module, chain)
             if place:

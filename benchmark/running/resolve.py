@@ -9,10 +9,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import Any
 
-from benchmark.plan.ground import Ground
-from benchmark.plan.nodes import Method, flags_of
+from benchmark.files.source import is_ours, uses
+from benchmark.plan.ground import Ground, LossReading
+from benchmark.plan.nodes import Method, flags_of, in_order
 from benchmark.plan.presets import preset_named, scale_ground, scale_method
 from benchmark.running.kinds import kinds_of
 from benchmark.running.overrides import override
@@ -39,10 +41,10 @@ class Setting:
         """The row's name with its overrides, or with what tuned them."""
         return label(self.row, {TUNED: self.tuned} if self.tuned else self.overrides)
 
-    @property
+    @cached_property  # every cell of the setting asks
     def flags(self) -> tuple[str, ...]:
         """What a reader of a table must know about this setting."""
-        return flags_of(self.method)
+        return (*flags_of(self.method), *own_loss_flags(self.method, self.ground.loss))
 
     def params(self) -> dict[str, str]:
         """Return all hyper-parameters by dotted name, as short texts."""
@@ -69,6 +71,21 @@ def resolve(
         overrides=chosen,
         method=method,
         ground=override(ground, shared, root=GROUND),
+    )
+
+
+def own_loss_flags(method: Method, loss: LossReading) -> tuple[str, ...]:
+    """Return a flag for each loss of somebody's own that the values of `ground.loss` never reach:
+    beside rows that they do reach, it is trained on another footing."""
+    changed = {n: v for n, v in leaves(loss).items() if v != getattr(LossReading(), n)}
+    if not changed:
+        return ()
+    values = ", ".join(f"ground.loss.{name}={_short(value)}" for name, value in changed.items())
+    losses = {type(node.objective): node.title for node in in_order(method.plan().node)}
+    return tuple(
+        f"own_loss: {one.__name__} ({title}) does not read {values}, which the other rows get"
+        for one, title in losses.items()
+        if not is_ours(one) and not uses(one, "reading")
     )
 
 
