@@ -65,7 +65,7 @@ class GtGap:
         """Return `no_gt_gap` where the distance does not see whose masks they are."""
         low = means.get("gt_gap", GAP_PERCENT) < GAP_PERCENT
         return (
-            (f"no_gt_gap: GT gap {means['gt_gap']:.1f} % (under {GAP_PERCENT:g})",) if low else ()
+            (f"no_gt_gap: GT gap {means['gt_gap']:z.1f} % (under {GAP_PERCENT:g})",) if low else ()
         )
 
 
@@ -111,9 +111,9 @@ class FsmState:
         and T differ so much in size that their distance is at its end: xi is then all but 0."""
         dead, distance = means.get("dead_r", 0.0), means.get("m_relative", 0.0)
         if dead >= 0.5:
-            return (f"fsm_dead: R = 0 in {100 * dead:.0f} % of the slices",)
+            return (f"fsm_dead: R is zero in {100 * dead:z.0f} % of the slices",)
         if distance >= SATURATED:
-            return (f"fsm_saturated: the relative distance of R and T is {distance:.4f}",)
+            return (f"fsm_saturated: the relative distance of R and T is {distance:z.4f}",)
         return ()
 
 
@@ -153,7 +153,7 @@ class TermGradients:
         ratios = {n: v for n, v in means.items() if n.endswith("_gradient_ratio")}
         return tuple(
             f"term_negligible: {name.removesuffix('_gradient_ratio')} pulls with "
-            f"{100 * ratio:.2g} % of the loss's gradient"
+            f"{100 * ratio:z.2g} % of the loss's gradient"
             for name, ratio in ratios.items()
             if ratio < NEGLIGIBLE
         )

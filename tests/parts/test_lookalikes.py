@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -13,11 +14,14 @@ from torch import Tensor, nn
 from benchmark.data.patients import patients
 from benchmark.parts.anchoring import weight_distance
 from benchmark.parts.batch import Patient
-from benchmark.parts.bottoms import BottomUse, patient_dice
+from benchmark.parts.bottoms import BottomUse, Headroom, Replaced, patient_dice
 from benchmark.parts.networks import Network, UNet
 from benchmark.parts.objectives import Joint, Matched, segmentation_terms
 from benchmark.parts.probes import FsmState, GtGap, TermGradients, linear_cka
+from benchmark.parts.shape_probes import ShapeModelProbe, TermShares
+from benchmark.parts.shapes import ShapeLoss
 from benchmark.parts.similarity import NORMS, Similarity, dissimilarity
+from benchmark.parts.views import CorruptShapes
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Build
 from benchmark.testing import ORGANS, MemoryTrainer
@@ -197,6 +201,27 @@ def test_an_objective_that_shows_the_student_other_slices_has_no_cosine() -> Non
     nets, (patient, *_) = built(), some_patients()
     found = TermGradients(objective=Own(twice=True))(nets, patient)
     assert set(found) == {"tversky_gradient_ratio", "edge_gradient_ratio"}
+
+
+@pytest.mark.parametrize(
+    ("measure", "means"),
+    [
+        (GtGap(objective=Matched()), {"gt_gap": -0.01}),
+        (TermGradients(objective=Matched()), {"m_gradient_ratio": -0.0}),
+        (BottomUse(name="student", net="ct"), {"student_loses_shuffled": -0.01}),
+        (Headroom(objective=Replaced()), {"headroom": -0.04}),
+        (ShapeModelProbe(view=CorruptShapes()), {"restored_percent": -0.1}),
+        (TermShares(objective=ShapeLoss(), terms=("code",)), {"code_share": -1e-9}),
+    ],
+)
+def test_no_flag_says_minus_zero(measure: Any, means: dict[str, float]) -> None:
+    (flag,) = measure.flags(means)
+    assert re.search(r" 0(\.0)? ", flag) and "-0" not in flag
+
+
+def test_the_figure_of_a_dead_fsm_is_the_first_number_of_its_flag() -> None:
+    (flag,) = FsmState().flags({"dead_r": 0.6})
+    assert re.findall(r"\d+", flag) == ["60"]
 
 
 def test_dead_spatial_and_channel_statistics_are_seen() -> None:
