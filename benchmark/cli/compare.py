@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common
+from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
     from benchmark.plan.analysis import AnalysisPlan
@@ -81,7 +82,11 @@ def _json(found: list[Paired], suite: Standing, plan: AnalysisPlan) -> dict[str,
 
 
 def _figures(found: Comparison) -> dict[str, Any]:
-    """All figures of a comparison as plain values; what is not finite is null."""
+    """All figures of a comparison as plain values; what is not finite is null.
+
+    What the text calls p is `p`, its equivalence p is `equivalence.p` (primary analysis), its
+    sign-flip p, Wilcoxon p and TOST p are `these_networks.sign_flip_p`, `.wilcoxon_p` and
+    `.ttost_p`."""
     names = ("row", "reference", "patients", "seeds", "folds", "mean", "p", "false_claim",
              "smallest_detectable")  # fmt: skip
     groups = {
@@ -120,8 +125,9 @@ def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
         print(
             f"{found.row} against {found.reference} on {pair.dataset}, preset {pair.preset}, suite "
             f"{suite.name}: {found.metric.name} in {found.metric.unit}, mean over "
-            f"{' and '.join(pair.organs)}; {found.patients} patients, {found.seeds} seeds, "
-            f"{found.folds} folds; a gain above 0 is better"
+            f"{', '.join(pair.organs)}; {counted(found.patients, 'patient')}, "
+            f"{counted(found.seeds, 'seed')}, {counted(found.folds, 'fold')}; a gain above 0 is "
+            "better"
         )
         for line in _lines(found, pair, plan):
             print(f"  {line}")
@@ -139,6 +145,8 @@ def _lines(found: Comparison, pair: Paired, plan: AnalysisPlan) -> list[str]:
         return [*lines, *(f"note: {note}" for note in found.notes)]
     kept, these = found.primary, found.these_networks
     p = "" if found.p is None else f", p {found.p:.4f}"
+    if found.equivalence and found.equivalence.p is not None:
+        p += f", equivalence p {found.equivalence.p:.4f}"
     lines = [
         f"{word}: gain {kept.estimate:+.2f} {unit}, {kept.level:.0%} interval {kept.low:+.2f} to "
         f"{kept.high:+.2f}{p}, margin {margin:g} (primary: patients and trainings both random)"
@@ -149,7 +157,7 @@ def _lines(found: Comparison, pair: Paired, plan: AnalysisPlan) -> list[str]:
     if these.sign_flip_p is not None:
         lines.append(
             f"these trained networks only: sign-flip p {these.sign_flip_p:.4f}, Wilcoxon p "
-            f"{these.wilcoxon_p:.4f}, equivalence within the margin p {these.ttost_p:.4f}"
+            f"{these.wilcoxon_p:.4f}, TOST p {these.ttost_p:.4f}"
         )
     if found.better:
         lines.append("P(better in a patient) {:.2f}, {:.2f} to {:.2f}".format(*found.better))

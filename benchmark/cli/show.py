@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from benchmark.plan.presets import PRESETS
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures
-from benchmark.reporting.tables import Line, table
+from benchmark.reporting.reading.groups import common_overrides, no_verdict
+from benchmark.reporting.tables import Line, Missing, table
 from benchmark.running.code import old_line
 
 if TYPE_CHECKING:
@@ -21,28 +22,66 @@ SHOWN = {"dsc": "DSC %", "assd": "ASSD mm", "hd95": "HD95 mm"}
 
 
 def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
-    """Print the table of a run's cells and what was trained, reused and resumed."""
+    """Print the table of a run's cells, what was trained, reused and resumed, and what a reader
+    must know of them; with JSON the last goes to standard error too."""
     lines, missing = table(entries, lambda e: bench.results.rows(e.key, e.evaluation))
-    keys = dict.fromkeys(key for entry in entries for key in entry.nodes)
-    records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
-    for line in filter(None, (*mixtures(records, bench.codes), old_line(bench.tally.old))):
-        print(f"warning: {line}", file=sys.stderr)
-    tally = bench.tally
+    warn_of_mixtures(bench, entries)
     if as_json:
-        value: dict[str, Any] = {
-            "table": [asdict(line) for line in lines],
-            "incomplete": [asdict(cell) for cell in missing],
-            "trained": len(tally.trained),
-            "reused": len(set(tally.reused) - set(tally.trained)),
-            "resumed": [asdict(item) for item in tally.resumed],
-        }
-        print(json.dumps(value, indent=1))
+        print(json.dumps({**results(bench, lines, missing), **_about(entries)}, indent=1))
+        for text in _warnings(entries):
+            print(text, file=sys.stderr)
         return
     print_table(lines)
     if missing:
         cells = ", ".join(f"fold {cell.fold} seed {cell.seed}" for cell in missing)
         print(f"INCOMPLETE: {cells} failed")
     _print_notes(bench, entries)
+
+
+def warn_of_mixtures(bench: Bench, entries: Iterable[Entry]) -> None:
+    """Say on standard error where the trainings of one table are not of one kind, and how many
+    results of other code the command used."""
+    keys = dict.fromkeys(key for entry in entries for key in entry.nodes)
+    records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
+    for line in filter(None, (*mixtures(records, bench.codes), old_line(bench.tally.old))):
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def results(bench: Bench, lines: Iterable[Line], missing: Iterable[Missing]) -> dict[str, Any]:
+    """Return a table, what it lacks and what was trained for it, as plain values."""
+    tally = bench.tally
+    return {
+        "table": [asdict(line) for line in lines],
+        "incomplete": [asdict(cell) for cell in missing],
+        "trained": len(set(tally.trained)),
+        "reused": len(set(tally.reused) - set(tally.trained)),
+        "resumed": [asdict(item) for item in tally.resumed],
+    }
+
+
+def _about(entries: list[Entry]) -> dict[str, Any]:
+    """What the numbers are of, and what a reader must know of them."""
+    first = entries[0]
+    return {
+        "flags": [flag.as_json() for flag in flags_of(entries)],
+        "folds": sorted({entry.fold for entry in entries}),
+        "seeds": sorted({entry.seed for entry in entries}),
+        "preset": first.preset,
+        "part": first.part,
+        "verdict_possible": not _no_verdict(entries),
+    }
+
+
+def _warnings(entries: list[Entry]) -> list[str]:
+    flags = [f"flag: {flag.row}: {flag.line()}" for flag in flags_of(entries)]
+    return [*flags, *filter(None, [_no_verdict(entries)])]
+
+
+def _no_verdict(entries: list[Entry]) -> str:
+    """Why the run carries no verdict; "" where it may."""
+    first = entries[0]
+    inner = "" if first.part == "test" else "inner validation patients: for tuning, no verdict"
+    return no_verdict(first.preset, common_overrides(entries, {})) or inner
 
 
 def print_table(lines: list[Line]) -> None:
@@ -89,7 +128,5 @@ def _print_notes(bench: Bench, entries: list[Entry]) -> None:
     seeds = sorted({entry.seed for entry in entries})
     part = "inner validation patients (tuning)" if first.part == "inner" else "test patients"
     print(f"folds {folds}, seeds {seeds}, {part}; means over patients, +- sd over patients")
-    for flag in flags_of(entries):
-        print(f"flag: {flag.row}: {flag.line()}")
-    if not PRESETS[first.preset].verdict:
-        print(f"preset {first.preset}: {PRESETS[first.preset].about}")
+    for text in _warnings(entries):
+        print(text)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.show import number_text
-from benchmark.plan.presets import PRESETS
-from benchmark.reporting.flags import flags_of
-from benchmark.reporting.mixtures import mixtures
+from benchmark.cli.show import number_text, results, warn_of_mixtures
+from benchmark.reporting.flags import Flag, flags_of
+from benchmark.reporting.reading.groups import common_overrides, no_verdict
 from benchmark.reporting.tables import MEAN, Line, Missing, table
-from benchmark.running.code import old_line
 from benchmark.running.resolve import without
 from benchmark.running.standing import fill_command
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
     from benchmark.running.standing import Standing
+    from benchmark.store.ledger import Entry
 
 NAMED = 5  # missing cells named one by one
 
@@ -27,36 +25,63 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
     """Print the rows that lack no planned cell, what is missing, and what was trained."""
     shown = suite.complete()
     lines, _ = table(shown, lambda entry: bench.results.rows(entry.key, entry.evaluation))
-    keys = dict.fromkeys(key for entry in shown for key in entry.nodes)
-    records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
-    for text in filter(None, (*mixtures(records, bench.codes), old_line(bench.tally.old))):
-        print(f"warning: {text}", file=sys.stderr)
-    tally = bench.tally
+    warn_of_mixtures(bench, shown)
+    told = [*_flag_lines(suite, shown), *_notes(suite)]
     if as_json:
-        value: dict[str, Any] = {
-            "table": [asdict(line) for line in lines],
-            "incomplete": [asdict(cell) for cell in suite.missing],
-            "trained": len(set(tally.trained)),
-            "reused": len(set(tally.reused) - set(tally.trained)),
-            "resumed": [asdict(item) for item in tally.resumed],
-        }
-        print(json.dumps(value, indent=1))
-        for text in _notes(suite):
+        print(
+            json.dumps({**results(bench, lines, suite.missing), **_about(suite, shown)}, indent=1)
+        )
+        for text in told:
             print(text, file=sys.stderr)
         return
+    tally = bench.tally
     _print_tables(lines, suite)
     print(
         f"trainings: {len(set(tally.trained))} done now, "
         f"{len(set(tally.reused) - set(tally.trained))} reused from the store; "
         f"{len(set(tally.fitted))} more for probes alone"
     )
-    datasets = list(dict.fromkeys(entry.dataset for entry in shown))
-    for dataset in datasets:
-        where = f" on {dataset}" if len(datasets) > 1 else ""
-        for flag in flags_of(entry for entry in shown if entry.dataset == dataset):
-            print(f"flag: {_name(flag.row, suite)}{where}: {flag.line()}")
-    for text in _notes(suite):
+    for text in told:
         print(text)
+
+
+def _about(suite: Standing, shown: list[Entry]) -> dict[str, Any]:
+    """What the numbers are of, and what a reader must know of them; as for `bench run`, but that a
+    flag has its data set."""
+    plan = suite.plan
+    return {
+        "flags": [{"dataset": name, **flag.as_json()} for name, flag in _flags(shown)],
+        "folds": sorted(plan.folds if plan else {entry.fold for entry in shown}),
+        "seeds": sorted(plan.seeds if plan else {entry.seed for entry in shown}),
+        "preset": plan.preset if plan else "",
+        "part": "test",
+        "verdict_possible": bool(plan) and not _no_verdict(suite),
+    }
+
+
+def _flags(shown: list[Entry]) -> list[tuple[str, Flag]]:
+    """The flags of all rows with their data set."""
+    return [
+        (dataset, flag)
+        for dataset in dict.fromkeys(entry.dataset for entry in shown)
+        for flag in flags_of(entry for entry in shown if entry.dataset == dataset)
+    ]
+
+
+def _flag_lines(suite: Standing, shown: list[Entry]) -> list[str]:
+    several = len({entry.dataset for entry in shown}) > 1
+    return [
+        f"flag: {_name(flag.row, suite)}{f' on {dataset}' if several else ''}: {flag.line()}"
+        for dataset, flag in _flags(shown)
+    ]
+
+
+def _no_verdict(suite: Standing) -> str:
+    """Why the suite carries no verdict; "" where it may, and without a plan."""
+    if suite.plan is None:
+        return ""
+    shared = suite.plan.overrides
+    return no_verdict(suite.plan.preset, {**shared, **common_overrides(suite.done, shared)})
 
 
 def incomplete_text(suite: Standing, missing: tuple[Missing, ...]) -> str:
@@ -76,9 +101,7 @@ def _notes(suite: Standing) -> list[str]:
     if suite.plan and suite.plan.overrides:
         values = " ".join(f"{name}={json.dumps(v)}" for name, v in suite.plan.overrides.items())
         notes.append(f"every row that has the field: {values}")
-    if suite.plan and not PRESETS[suite.plan.preset].verdict:
-        notes.append(f"preset {suite.plan.preset}: {PRESETS[suite.plan.preset].about}")
-    return notes
+    return [*notes, *filter(None, [_no_verdict(suite)])]
 
 
 def _print_tables(lines: list[Line], suite: Standing) -> None:

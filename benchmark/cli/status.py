@@ -100,6 +100,8 @@ def _print_row(name: str, cells: list[dict[str, Any]], flags: list[str]) -> None
 
 
 def _cell(bench: Bench, entry: Entry) -> dict[str, Any]:
+    from benchmark.reporting.flags import texts_of
+
     step = next(
         (s for key in entry.nodes if (s := bench.objects.checkpoint_step(key)) is not None), None
     )
@@ -115,7 +117,7 @@ def _cell(bench: Bench, entry: Entry) -> dict[str, Any]:
         "state": _state(bench, entry),
         "step": step,
         "error": entry.error,
-        "flags": list(entry.flags),
+        "flags": list(texts_of(entry)),
     }
 
 

@@ -104,7 +104,7 @@ class BottomUse:
     def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
         """Return `NAME_bottom_unused` where shuffling costs under a point."""
         lost = means.get(f"{self.name}_loses_shuffled", UNUSED_POINTS)
-        flag = f"{self.name}_bottom_unused: shuffling it costs {lost:.1f} points"
+        flag = f"{self.name}_bottom_unused: shuffling it costs {lost:z.1f} points"
         return (flag,) if lost < UNUSED_POINTS else ()
 
     def _noisy(self, batch: Batch, name: str, number: int) -> Batch:
@@ -134,7 +134,7 @@ class Headroom:
     def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
         """Return `no_headroom` where even the true masks gain under a point."""
         gained = means.get("headroom", UNUSED_POINTS)
-        flag = f"no_headroom: the true masks' features gain {gained:.1f} points at this tap"
+        flag = f"no_headroom: the true masks' features gain {gained:z.1f} points at this tap"
         return (flag,) if gained < UNUSED_POINTS else ()
 
 

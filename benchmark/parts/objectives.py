@@ -17,6 +17,9 @@ from benchmark.parts.views import as_the_teacher_sees
 from benchmark.plan.nodes import check_choice, check_range, later
 
 Maps = list[Tensor]  # an encoder's feature maps, finest first
+DSC, CE = "dsc", "ce"  # the terms of the loss that all rows share
+SEG = "seg"  # what a row has in their place
+LOSS_TERMS = (DSC, CE, SEG)
 
 
 class Guide(Protocol):
@@ -126,12 +129,12 @@ def segmentation_terms(logits_BCHW: Tensor, batch: Batch) -> dict[str, Tensor]:
     """Return the terms of the loss that all rows share, in fp32, by the batch's reading."""
     reading = batch.reading
     probs_BCHW = fold_unknown(torch.softmax(logits_BCHW.float(), dim=1), batch.annotated_BK)
-    terms = {"dsc": soft_dice(probs_BCHW, batch)}
+    terms = {DSC: soft_dice(probs_BCHW, batch)}
     if reading.ce:
         truth_BHW = batch.label_BHW * known_pixels(batch)
         chosen_BHW = probs_BCHW.gather(1, truth_BHW[:, None])[:, 0].clamp_min(1e-12)
         valid = batch.valid_BHW.float()
-        terms["ce"] = -reading.ce * (chosen_BHW.log() * valid).sum() / valid.sum().clamp_min(1)
+        terms[CE] = -reading.ce * (chosen_BHW.log() * valid).sum() / valid.sum().clamp_min(1)
     return terms
 
 

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from benchmark.parts.batch import Batch, Patient
 from benchmark.parts.bottoms import BOTTOM, own_input
 from benchmark.parts.networks import Network
-from benchmark.parts.objectives import Guide
+from benchmark.parts.objectives import LOSS_TERMS, Guide, Segmentation
 from benchmark.parts.similarity import TapModule, Taps, dissimilarity, on_grid
+from benchmark.plan.nodes import Objective
 
 NEGLIGIBLE = 0.01  # of the gradient of the segmentation loss
 GAP_PERCENT = 5.0  # METHODS.md section 6: what the verdict asks of the GT gap
@@ -64,7 +65,7 @@ class GtGap:
         """Return `no_gt_gap` where the distance does not see whose masks they are."""
         low = means.get("gt_gap", GAP_PERCENT) < GAP_PERCENT
         return (
-            (f"no_gt_gap: GT gap {means['gt_gap']:.1f} % (under {GAP_PERCENT:g})",) if low else ()
+            (f"no_gt_gap: GT gap {means['gt_gap']:z.1f} % (under {GAP_PERCENT:g})",) if low else ()
         )
 
 
@@ -110,23 +111,26 @@ class FsmState:
         and T differ so much in size that their distance is at its end: xi is then all but 0."""
         dead, distance = means.get("dead_r", 0.0), means.get("m_relative", 0.0)
         if dead >= 0.5:
-            return (f"fsm_dead: R = 0 in {100 * dead:.0f} % of the slices",)
+            return (f"fsm_dead: R is zero in {100 * dead:z.0f} % of the slices",)
         if distance >= SATURATED:
-            return (f"fsm_saturated: the relative distance of R and T is {distance:.4f}",)
+            return (f"fsm_saturated: the relative distance of R and T is {distance:z.4f}",)
         return ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class TermGradients:
     """How each term beside L pulls: the norm of its gradient over that of L, and the cosine of
-    both, `at` F (the bottom of N_CT) or the `output` (its logits)."""
+    both, `at` F (the bottom of N_CT) or the `output` (its logits). L are the objective's own
+    segmentation terms (`LOSS_TERMS`); one that has none is measured against the loss of N_CT that
+    all rows share."""
 
     kind: ClassVar[str] = "term-gradients"
     objective: Any
     at: str = "F"
 
     def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
-        """Return `TERM_gradient_ratio` and `TERM_gradient_cosine`."""
+        """Return `TERM_gradient_ratio` and `TERM_gradient_cosine`, which is left out where the
+        objective shows N_CT other slices than L does."""
         sums: dict[str, list[Tensor]] = {}
         with torch.enable_grad():
             for batch in patient.batches:
@@ -139,7 +143,9 @@ class TermGradients:
             size = float(loss.norm())
             if size:
                 found[f"{name}_gradient_ratio"] = float(gradient.norm()) / size
-                found[f"{name}_gradient_cosine"] = float(F.cosine_similarity(gradient, loss, dim=0))
+                if gradient.shape == loss.shape:
+                    cosine = F.cosine_similarity(gradient, loss, dim=0)
+                    found[f"{name}_gradient_cosine"] = float(cosine)
         return found
 
     def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
@@ -147,13 +153,27 @@ class TermGradients:
         ratios = {n: v for n, v in means.items() if n.endswith("_gradient_ratio")}
         return tuple(
             f"term_negligible: {name.removesuffix('_gradient_ratio')} pulls with "
-            f"{100 * ratio:.2g} % of the loss's gradient"
+            f"{100 * ratio:z.2g} % of the loss's gradient"
             for name, ratio in ratios.items()
             if ratio < NEGLIGIBLE
         )
 
     def _gradients(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """The gradient of L ("") and of each other term, at the place that is looked at."""
+        terms, place = self._terms(self.objective, nets, batch)
+        usual, of_usual = [term for name, term in terms.items() if name in LOSS_TERMS], place
+        if not usual:  # an objective with names of its own
+            shared, of_usual = self._terms(Segmentation(), nets, batch)
+            usual = list(shared.values())
+        pulls = {"": _gradient(torch.stack(usual).sum(), of_usual)}
+        others = {name: term for name, term in terms.items() if name not in LOSS_TERMS}
+        pulls |= {name: _gradient(term, place) for name, term in others.items()}
+        return {name: gradient for name, gradient in pulls.items() if gradient is not None}
+
+    def _terms(
+        self, objective: Objective, nets: Mapping[str, nn.Module], batch: Batch
+    ) -> tuple[Mapping[str, Tensor], list[Tensor]]:
+        """An objective's terms, and what N_CT gave at the place, as leaves of their graph."""
         student, caught = cast(Network, nets["ct"]), []
         part = student.encoder if self.at == "F" else student.decoder
 
@@ -165,21 +185,9 @@ class TermGradients:
 
         handle = part.register_forward_hook(catch)
         try:
-            terms = self.objective(nets, batch)
+            return objective(nets, batch), caught
         finally:
             handle.remove()
-        usual = [term for name, term in terms.items() if name in ("dsc", "ce", "seg")]
-        summed = {"": torch.stack(usual).sum()} if usual else {}
-        chosen = {**summed, **{n: t for n, t in terms.items() if n not in ("dsc", "ce", "seg")}}
-        found = {}
-        for name, term in chosen.items():
-            if term.requires_grad:
-                (gradient,) = torch.autograd.grad(
-                    term, caught[0], retain_graph=True, allow_unused=True
-                )
-                if gradient is not None:  # N_GT's own loss in a joint training
-                    found[name] = gradient
-        return found
 
 
 def linear_cka(f_NCHW: Tensor, g_NCHW: Tensor) -> float:
@@ -190,6 +198,14 @@ def linear_cka(f_NCHW: Tensor, g_NCHW: Tensor) -> float:
     both = (g_NC.T @ f_NC).square().sum()
     sizes = (f_NC.T @ f_NC).norm() * (g_NC.T @ g_NC).norm()
     return float(both / sizes) if float(sizes) else 0.0
+
+
+def _gradient(term: Tensor, caught: list[Tensor]) -> Tensor | None:
+    """The gradient at the first place that was caught; None for a term that does not touch it, such
+    as N_GT's own loss in a joint training."""
+    if not term.requires_grad:
+        return None
+    return torch.autograd.grad(term, caught[0], retain_graph=True, allow_unused=True)[0]
 
 
 def _encoder(net: nn.Module) -> nn.Module:

@@ -45,7 +45,7 @@ class ShapeModelProbe:
     def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
         """Return `shape_model_is_identity` where nothing is restored."""
         percent = means.get("restored_percent", 1.0)
-        flag = f"shape_model_is_identity: it takes {percent:.0f} % of the corruption away"
+        flag = f"shape_model_is_identity: it takes {percent:z.0f} % of the corruption away"
         return (flag,) if percent <= 0 else ()
 
     def _corrupted(self, batch: Batch, name: str, number: int) -> Tensor:
@@ -75,7 +75,7 @@ class TermShares:
         """Return `shape_term_negligible` for each term under 5 %."""
         shares = {name: means.get(f"{name}_share", 1.0) for name in self.terms}
         return tuple(
-            f"shape_term_negligible: {name} is {100 * share:.1f} % of the loss"
+            f"shape_term_negligible: {name} is {100 * share:z.1f} % of the loss"
             for name, share in shares.items()
             if share < NEGLIGIBLE_SHARE
         )

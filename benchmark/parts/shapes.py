@@ -23,7 +23,7 @@ from benchmark.parts.networks import (
     he_init,
     norm_layers,
 )
-from benchmark.parts.objectives import fold_unknown, known_pixels, segmentation_terms
+from benchmark.parts.objectives import SEG, fold_unknown, known_pixels, segmentation_terms
 from benchmark.parts.views import CORRUPTED, EARLY
 from benchmark.plan.nodes import Arch, Build, check_choice, check_range
 
@@ -172,7 +172,7 @@ class ShapeLoss:
             "code": self.l1 * code_distance(e_s[-1], e_y[-1]),
         }
         if self.seg == "l2":
-            return {**terms, "seg": self.l2 * (s_BKHW - y_BKHW).square().mean() / scale}
+            return {**terms, SEG: self.l2 * (s_BKHW - y_BKHW).square().mean() / scale}
         usual = segmentation_terms(logits, batch)
         return {**terms, **{name: self.l2 * term for name, term in usual.items()}}
 

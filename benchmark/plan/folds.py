@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from benchmark.errors import BadInput
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import canonical, digest
+from benchmark.plan.wording import counted
 
 FOLDS = 5
 SPLIT_SEED = 20200403  # fixed for ever: a fold is a property of the data set, not of a run
@@ -53,7 +54,7 @@ def split(subjects: list[Subject], folds: int = FOLDS) -> tuple[Fold, ...]:
     """
     if len(subjects) < folds:
         raise BadInput(
-            f"the data set has {len(subjects)} patients, fewer than the {folds} folds: "
+            f"the data set has {counted(len(subjects), 'patient')}, fewer than the {folds} folds: "
             "add more cases"
         )
     dealt = _deal([subject.name for subject in _shuffled(subjects)], folds)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast
 from benchmark.plan.nodes import Row
-from benchmark.plan.presets import PRESETS
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.chapter import Chapter, chapter_of
 from benchmark.reporting.figures.all import pictures_of
 from benchmark.reporting.figures.style import Picture
-from benchmark.reporting.reading.groups import groups_of
+from benchmark.reporting.reading.groups import groups_of, no_verdict, plain
 from benchmark.reporting.sheets.cost import cost_sheet
 from benchmark.reporting.sheets.diagnostics import diagnostics_sheets
 from benchmark.reporting.sheets.judgement import claims_sheet, judgement_sheets
@@ -111,14 +109,6 @@ def make_report(
 
 def _part(chapter: Chapter) -> Part:
     group = chapter.group
-    preset = PRESETS.get(group.preset)
-    demonstration = ""
-    if preset is None or not preset.verdict:
-        demonstration = f"preset {group.preset}: {preset.about if preset else 'not known here'}"
-    elif group.changed:
-        demonstration = (
-            f"preset {group.preset}, changed by {_shared(group.common)}: demonstration, no verdict"
-        )
     sheets = [
         *score_sheets(chapter),
         *statistics_sheets(chapter),
@@ -131,7 +121,7 @@ def _part(chapter: Chapter) -> Part:
     return Part(
         chapter=chapter,
         title=f"{group.dataset}, preset {group.preset}",
-        demonstration=demonstration,
+        demonstration=no_verdict(group.preset, group.common),
         incomplete=_incomplete(chapter),
         sheets={sheet.name: sheet for sheet in sheets},
         pictures=pictures_of(chapter),
@@ -169,20 +159,12 @@ def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
     folds = ",".join(map(str, sorted({cell.fold for cell in cells})))
     seeds = ",".join(map(str, sorted({cell.seed for cell in cells})))
     values = {} if entry.tuned else entry.overrides
-    params = "".join(f" --set {n}={_plain(v)}" for n, v in sorted(values.items()))
+    params = "".join(f" --set {n}={plain(v)}" for n, v in sorted(values.items()))
     params += f" --config FILE --tuned {entry.tuned}" if entry.tuned else ""
     return (
         f"bench run --method {entry.row.partition('@')[0]} --dataset {entry.dataset} --preset "
         f"{entry.preset} --folds {folds} --seeds {seeds}{params}"
     )
-
-
-def _shared(common: Mapping[str, object]) -> str:
-    return ", ".join(f"{n}={_plain(v)}" for n, v in common.items() if not n.startswith("ground."))
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def _missing_sheet(chapter: Chapter) -> Sheet:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from benchmark.reporting.flags import flags_of
+from benchmark.reporting.flags import flags_of, texts_of
 from benchmark.reporting.tables import MEAN, per_patient, table
 from benchmark.running.bench import Bench
 from benchmark.running.differences import BASELINE, minus_plain, plain_row
@@ -114,7 +114,7 @@ def cell_report(bench: Bench, entry: Entry, row: RowReport | None = None) -> Cel
         points=tuple(points),
         spec={"nodes": [{"key": r["key"], **r["spec"]} for r in records]},
         dataset_digest=entry.split,
-        flags=entry.flags,
+        flags=texts_of(entry),
         artifacts=files if finished else (),
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from benchmark.plan.analysis import AnalysisPlan, Metric
+from benchmark.plan.wording import counted
 from benchmark.scoring.statistics.components import (
     PATIENTS_INTERVAL,
     PATIENTS_P,
@@ -39,7 +40,8 @@ PATIENTS_WARN = 50
 
 @dataclass(frozen=True, kw_only=True)
 class PatientsOnly:
-    """Tests over patients that hold for "these trained networks only". None under 12 patients."""
+    """Tests over patients that hold for "these trained networks only": sign-flip p, Wilcoxon p and
+    TOST p. None under 12 patients."""
 
     sign_flip_p: float | None
     wilcoxon_p: float | None
@@ -51,10 +53,11 @@ class Comparison:
     """How much better `row` is than `reference`. All figures are gains in the metric's unit:
     positive is better, for distances too.
 
-    `primary` and all that rests on it are None under 6 patients; `p` and `false_claim` also under
-    12, `p` also under 3 seeds. `better` is P(row > reference) with its limits. `nadeau_bengio` is a
-    sensitivity figure, None where a fold is empty. `fold_excess_p` tests whether folds
-    differ by more than runs explain; then a note warns that the primary interval is short.
+    `primary` and all that rests on it are None under 6 patients; `p`, the equivalence p and
+    `false_claim` also under 12, `p` also under 3 seeds. `better` is P(row > reference) with its
+    limits. `nadeau_bengio` is a sensitivity figure, None where a fold is empty. `fold_excess_p`
+    tests whether folds differ by more than runs explain; then a note warns that the primary
+    interval is short.
     """
 
     row: str
@@ -82,9 +85,8 @@ class Comparison:
         """The comparison in one line, made of its numbers."""
         unit, name = self.metric.unit, f"{self.row} against {self.reference}"
         if self.primary is None:
-            return (
-                f"{name}: mean gain {self.mean:+z.2f} {unit}, {self.patients} patients: {self.word}"
-            )
+            there = counted(self.patients, "patient")
+            return f"{name}: mean gain {self.mean:+z.2f} {unit}, {there}: {self.word}"
         found = self.primary
         return (
             f"{name}: {self.word} ({found.estimate:+z.2f} {unit}, {found.level:.0%} interval "
@@ -146,7 +148,7 @@ def compare_gain(
         spread=(rough_components if primary is None else components)(gain_nS, fold_n),
         primary=primary,
         p=p_two_sided(primary) if primary and n >= PATIENTS_P and n_seeds >= SEEDS_P else None,
-        equivalence=equivalence(primary, metric.margin) if primary else None,
+        equivalence=_equivalence(primary, metric, n) if primary else None,
         nadeau_bengio=_sensitivity(gain_nS, fold_n, plan) if primary else None,
         these_networks=_patients_only(gain_nS.mean(axis=1), metric, plan),
         better=_better(gain_nS, fold_n, plan) if primary else None,
@@ -191,6 +193,12 @@ def _word(gain_nS: Floats, found: Interval | None, metric: Metric, plan: Analysi
     return "undecided"
 
 
+def _equivalence(found: Interval, metric: Metric, patients: int) -> Equivalence:
+    """Whether the interval lies within the margin; without a p where the patients are few."""
+    whole = equivalence(found, metric.margin)
+    return whole if patients >= PATIENTS_P else replace(whole, p=None)
+
+
 def _sensitivity(gain_nS: Floats, fold_n: Integers, plan: AnalysisPlan) -> Interval | None:
     return nadeau_bengio(gain_nS, fold_n, folds=plan.folds, level=plan.level)
 
@@ -214,17 +222,17 @@ def _patients_only(gain_n: Floats, metric: Metric, plan: AnalysisPlan) -> Patien
 def _notes(
     n: int, n_seeds: int, n_folds: int, missed: bool, excess: float | None, plan: AnalysisPlan
 ) -> tuple[str, ...]:
-    notes = []
+    notes, there = [], counted(n, "patient")
     if n < PATIENTS_INTERVAL:
-        notes.append(f"{n} patients: values only, no interval under {PATIENTS_INTERVAL}")
+        notes.append(f"{there}: values only, no interval under {PATIENTS_INTERVAL}")
     elif n < PATIENTS_P:
-        notes.append(f"{n} patients: no p under {PATIENTS_P}")
+        notes.append(f"{there}: no p under {PATIENTS_P}")
     elif n < PATIENTS_WARN:
-        notes.append(f"{n} patients: fewer than {PATIENTS_WARN}, read the interval with care")
+        notes.append(f"{there}: fewer than {PATIENTS_WARN}, read the interval with care")
     if missed and n < PATIENTS_WARN:
         notes.append("the organ was missed somewhere: with so few patients the interval is short")
     if n_seeds < SEEDS_P:
-        notes.append(f"{n_seeds} seeds: a look, no p under {SEEDS_P}")
+        notes.append(f"{counted(n_seeds, 'seed')}: a look, no p under {SEEDS_P}")
     if n_folds < plan.folds:
         notes.append(f"{n_folds} of {plan.folds} folds hold patients")
     if excess is not None and excess <= plan.alpha:

@@ -76,12 +76,12 @@ def suite_tags(suite: SuiteReport) -> dict[str, str]:
 
 
 def flag_tags(flags: Iterable[str]) -> dict[str, str]:
-    """Return a tag with all flags, and one for each (`flag.no_gt_gap`) to filter by."""
-    known = list(flags)
-    if not known:
-        return {}
-    each = {clean_name(f"flag.{flag.partition(':')[0]}"): short(flag) for flag in known}
-    return {"flags": short("; ".join(known)), **each}
+    """Return a tag with all flags, and one for each name (`flag.no_gt_gap`) to filter by."""
+    found: dict[str, list[str]] = {}
+    for flag in flags:
+        found.setdefault("flags", []).append(flag)
+        found.setdefault(clean_name(f"flag.{flag.partition(':')[0]}"), []).append(flag)
+    return {name: short("; ".join(texts)) for name, texts in found.items()}
 
 
 def row_tags(row: RowReport) -> dict[str, str]:

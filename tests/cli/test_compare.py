@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +29,13 @@ def key(row: str, fold: int, seed: int) -> str:
 
 
 def planted(
-    root: Path, *, patients: int, seeds: int = 3, preset: str = "paper", gain: float = 2.0
+    root: Path,
+    *,
+    patients: int,
+    seeds: int = 3,
+    preset: str = "paper",
+    gain: float = 2.0,
+    organs: tuple[str, ...] = ("liver",),
 ) -> Path:
     """A suite of unet and fsm, which is better by `gain` points and `gain` / 10 mm."""
     open_workspace(root)
@@ -42,12 +49,19 @@ def planted(
     for row, shift in (("unet", 0.0), ("fsm", gain)):
         for seed in seed_numbers:
             for fold in range(5):
-                cell(root, row, fold, seed, range(fold, patients, 5), shift, preset)
+                cell(root, row, fold, seed, range(fold, patients, 5), shift, preset, organs)
     return root
 
 
 def cell(
-    root: Path, row: str, fold: int, seed: int, cases: Any, shift: float, preset: str
+    root: Path,
+    row: str,
+    fold: int,
+    seed: int,
+    cases: Any,
+    shift: float,
+    preset: str,
+    organs: tuple[str, ...],
 ) -> Entry:
     entry = Entry(
         dataset="planted", row=row, label=row, preset=preset, overrides={}, fold=fold, seed=seed,
@@ -60,13 +74,14 @@ def cell(
         level = 80 + np.random.default_rng(case).normal(0, 4)
         for metric, value in (("dsc", level + shift + noise),
                               ("assd_penalised", 3 - shift / 10 - noise / 10)):  # fmt: skip
-            found.append(
+            found += [
                 ResultRow(
-                    key=entry.key, seed=seed, fold=fold, case=f"p{case:02d}", organ="liver",
+                    key=entry.key, seed=seed, fold=fold, case=f"p{case:02d}", organ=organ,
                     state="overlap", metric=metric, value=float(value), unit=METRICS[metric],
                     n_voxels_true=9, code="c",
                 )
-            )  # fmt: skip
+                for organ in organs
+            ]  # fmt: skip
     results = Results(root / "results", print)
     results.commit(entry.key, entry.evaluation, found, {})
     Ledger(root / "ledger").write(entry)
@@ -101,10 +116,40 @@ def test_twenty_patients_get_a_word_and_a_p(compare: Callable[..., Ran]) -> None
     assert back[0]["mean"] == pytest.approx(-dsc["mean"])
 
 
+@pytest.mark.parametrize("seeds", [3, 1])
+def test_each_p_has_one_name_in_text_and_json(compare: Callable[..., Ran], seeds: int) -> None:
+    """A gain near the margin, so that no p is 0; one seed has no p of the gain."""
+    argv = ("fsm", "unet", "--metric", "dsc")
+    ran = compare(*argv, "--json", patients=20, seeds=seeds, gain=0.85)
+    (dsc,) = ran.json["comparisons"]
+    text = compare(*argv).out
+    found = {name: float(p) for name, p in re.findall(r"((?:[A-Za-z-]+ |, )p) (\d\.\d{4})", text)}
+    these = dsc["these_networks"]
+    figures = {
+        "equivalence p": dsc["equivalence"]["p"],
+        "TOST p": these["ttost_p"],
+        "sign-flip p": these["sign_flip_p"],
+        "Wilcoxon p": these["wilcoxon_p"],
+    } | ({", p": dsc["p"]} if seeds == 3 else {})
+    assert found == {name: pytest.approx(p, abs=5e-5) for name, p in figures.items()}, text
+    assert abs(found["equivalence p"] - found["TOST p"]) > 1e-3, "two figures, two names"
+
+
+def test_one_is_no_plural_and_organs_have_commas(compare: Callable[..., Ran]) -> None:
+    organs = ("left_kidney", "liver", "spleen")
+    text = compare(patients=5, seeds=1, organs=organs).out
+    assert "mean over left_kidney, liver, spleen; 5 patients, 1 seed, 5 folds;" in text
+    assert "note: 1 seed: a look" in text
+    text = compare(key("fsm", 0, 0), key("unet", 0, 0)).out
+    assert "; 1 patient, 1 seed, 1 fold;" in text and "note: 1 patient: values only" in text
+    assert not re.search(r"\b1 (patients|seeds)\b", text)
+
+
 def test_six_patients_get_an_interval_and_no_p(compare: Callable[..., Ran]) -> None:
     dsc = compare("fsm", "unet", "--json", patients=6).json["comparisons"][0]
     assert dsc["primary"] and dsc["p"] is None
     assert dsc["these_networks"] == dict.fromkeys(("sign_flip_p", "wilcoxon_p", "ttost_p"))
+    assert dsc["equivalence"]["p"] is None and dsc["equivalence"]["holds"] is False
     assert " p 0" not in compare().out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import shutil
@@ -14,14 +15,20 @@ import pyarrow.parquet as pq
 import pytest
 from bench_process import Ran, bench, finish, run_argv, spawn, tiny_workspace
 
+from benchmark.cli.session import reading_bench
 from benchmark.data.library import open_dataset
 from benchmark.plan.folds import fold_fingerprint, split
 from benchmark.plan.ground import Ground
 from benchmark.plan.presets import PRESETS, scale_ground
 from benchmark.running.folds import subjects
+from benchmark.running.reports import row_reports
 from benchmark.store.ledger import Entry, Ledger
 
 LINE = {"dataset", "row", "preset", "organ", "metric", "unit", "mean", "sd", "n", "n_missed"}
+CONTRACT = {
+    "table", "incomplete", "trained", "reused", "resumed",
+    "flags", "folds", "seeds", "preset", "part", "verdict_possible",
+}  # fmt: skip
 ORGANS = ["liver", "left_kidney", "right_kidney"]
 
 
@@ -36,6 +43,12 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
 def done(first: tuple[Path, Ran], tmp_path: Path) -> Path:
     """A copy of that workspace."""
     return Path(shutil.copytree(first[0], tmp_path / "moved"))
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing: for tests that look at something else."""
+    monkeypatch.setattr("benchmark.reporting.report.pictures_of", lambda chapter: {})
 
 
 def entries(root: Path, stage: str = "") -> list[Entry]:
@@ -58,8 +71,10 @@ def test_json_is_the_contract(first: tuple[Path, Ran]) -> None:
     _, ran = first
     assert ran.code == 0
     value = ran.json
-    assert set(value) == {"table", "incomplete", "trained", "reused", "resumed"}
+    assert set(value) == CONTRACT
     assert all(set(line) == LINE for line in value["table"])
+    told = (value["folds"], value["seeds"], value["preset"], value["part"])
+    assert told == ([0, 1], [0], "quick", "test") and value["verdict_possible"] is False
     assert (value["trained"], value["reused"]) == (6, 0)
     assert value["incomplete"] == value["resumed"] == []
     assert [x["organ"] for x in own_lines(ran) if x["metric"] == "dsc"] == [
@@ -229,6 +244,48 @@ def test_probes_are_rows_by_key_and_flags_stand_in_the_table(first: tuple[Path, 
     assert "no_gt_gap" in status.out
 
 
+def test_json_holds_every_flag_and_stderr_says_it(first: tuple[Path, Ran]) -> None:
+    """What each cell was told is there, word for word, and a script's log warns too."""
+    root, ran = first
+    told = {(e.label, e.fold, e.seed, text) for e in entries(root) for text in e.flags}
+    assert told == {
+        (flag["row"], cell["fold"], cell["seed"], cell["text"])
+        for flag in ran.json["flags"]
+        for cell in flag["per_cell"]
+    }
+    (gap,) = (flag for flag in ran.json["flags"] if flag["name"] == "no_gt_gap")
+    figures = sorted(
+        float(cell["text"].split("gap ")[1].split(" %")[0]) for cell in gap["per_cell"]
+    )
+    assert (gap["low"], gap["high"], gap["of"]) == (figures[0], figures[-1], 2)
+    assert gap["cells"] == [[cell["fold"], cell["seed"]] for cell in gap["per_cell"]]
+    text = bench(*run_argv(root, "fsm", "--folds", "0,1")).out
+    warned = [line for line in text.splitlines() if line.startswith(("flag:", "preset quick:"))]
+    assert warned and set(warned) <= set(ran.err.splitlines())
+    assert any(gap["text"] in line for line in warned)
+    assert any("no verdict" in line for line in warned)
+
+
+def test_a_stored_workspace_shows_the_range_everywhere(done: Path, no_figures: None) -> None:
+    """Flags are stored as texts, one a cell, as they were before there were ranges."""
+    ledger, said = Ledger(done / "ledger"), "term_negligible: m pulls with {} % of the loss"
+    for entry, figure in zip(entries(done), ("0.21", "-0.0"), strict=True):
+        ledger.write(replace(entry, flags=(said.format(figure),)))
+    whole = f"{said.format('0.0 to 0.21')} (in all 2 cells)"
+    status = bench("status", "--root", str(done))
+    assert f"  flag: {whole}" in status.out.splitlines()
+    cells = bench("status", "--root", str(done), "--json").json["cells"]
+    assert [flag for cell in cells for flag in cell["flags"]] == [
+        said.format("0.21"), said.format("0.0"),
+    ]  # fmt: skip
+    assert bench("report", "--root", str(done), "--out", str(done / "report")).code in (0, 1)
+    assert whole in (done / "report" / "tables" / "tiny-quick-flags.csv").read_text()
+    known = reading_bench(argparse.Namespace(root=done))
+    ((row, children),) = row_reports(known, entries(done))
+    assert row.flags == (whole,)
+    assert [cell.flags for cell in children] == [(said.format(n),) for n in ("0.21", "0.0")]
+
+
 def test_no_refine_is_part_of_fsm(done: Path) -> None:
     ran = bench(*run_argv(done, "no-refine", "--folds", "0,1", "--json"))
     assert (ran.json["trained"], ran.json["reused"]) == (0, 4)
@@ -253,6 +310,7 @@ def test_inner_scores_validation_patients_and_never_the_test_fold(done: Path) ->
     inner = [entry for entry in entries(done) if entry.part == "inner"]
     ground = replace(scale_ground(PRESETS["quick"], Ground()), size=None)
     assert ran.code == 0 and len(inner) == 2
+    assert (ran.json["part"], ran.json["verdict_possible"]) == ("inner", False)
     for entry in inner:
         fold = folds[entry.fold]
         scored = {row["case"] for row in rows(done, entry)}
@@ -282,6 +340,7 @@ def test_presets_never_share_a_line(done: Path) -> None:
             "--set", "ground.loss.ce=0",
         )  # fmt: skip
         assert {line["preset"] for line in ran.json["table"]} == {preset}
+        assert ran.json["verdict_possible"] is False and "no verdict" in ran.err
         keys[preset] = ran.json["trained"]
     assert keys == {"quick": 1, "paper": 0}, "equal values are one training under two presets"
     kept = [entry.preset for entry in entries(done) if entry.row == "unet"]

@@ -23,6 +23,8 @@ from bench_process import (
 )
 from suite_process import rows, suite_argv
 
+from benchmark.store.ledger import Ledger
+
 ROWS = "unet,fsm"
 FAULTY = """
 import os
@@ -84,7 +86,10 @@ def done(two: tuple[Path, Ran], tmp_path: Path) -> Path:
 def test_json_is_the_contract(two: tuple[Path, Ran]) -> None:
     _, ran = two
     assert ran.code == 0, ran.err
-    assert set(ran.json) == {"table", "incomplete", "trained", "reused", "resumed"}
+    assert set(ran.json) == {
+        "table", "incomplete", "trained", "reused", "resumed",
+        "flags", "folds", "seeds", "preset", "part", "verdict_possible",
+    }  # fmt: skip
     assert (ran.json["trained"], ran.json["reused"]) == (8, 0)  # of 2 folds; probes are apart
     assert ran.json["incomplete"] == []
     labels = [line["row"].partition("[")[0] + line["row"].rpartition("]")[2]
@@ -92,6 +97,25 @@ def test_json_is_the_contract(two: tuple[Path, Ran]) -> None:
     assert set(labels) == {"unet", "fsm", "fsm@stage2"}
     assert {line["n"] for line in ran.json["table"] if line["metric"] == "dsc"} == {3}
     assert "6 cells, 0 of them done; 10 trainings to do" in ran.err and "2 workers" in ran.err
+
+
+def test_json_holds_the_flags_and_stderr_says_them(two: tuple[Path, Ran]) -> None:
+    root, ran = two
+    told = [(e.dataset, e.label, e.fold, e.seed, text) for e in Ledger(root / "ledger").entries()
+            for text in e.flags]  # fmt: skip
+    assert sorted(told) == sorted(
+        (flag["dataset"], flag["row"], cell["fold"], cell["seed"], cell["text"])
+        for flag in ran.json["flags"]
+        for cell in flag["per_cell"]
+    )
+    assert any(flag["name"] == "no_gt_gap" for flag in ran.json["flags"])
+    value = ran.json
+    assert (value["folds"], value["seeds"], value["preset"]) == ([0, 1], [0], "quick")
+    assert (value["part"], value["verdict_possible"]) == ("test", False)
+    lines = ran.err.splitlines()
+    for flag in value["flags"]:
+        assert any(line.startswith("flag: fsm: ") and flag["text"] in line for line in lines)
+    assert any(line.startswith("preset quick:") and "no verdict" in line for line in lines)
 
 
 def test_one_worker_gives_the_same(two: tuple[Path, Ran], tmp_path: Path) -> None:

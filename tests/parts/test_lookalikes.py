@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -13,11 +14,14 @@ from torch import Tensor, nn
 from benchmark.data.patients import patients
 from benchmark.parts.anchoring import weight_distance
 from benchmark.parts.batch import Patient
-from benchmark.parts.bottoms import BottomUse, patient_dice
+from benchmark.parts.bottoms import BottomUse, Headroom, Replaced, patient_dice
 from benchmark.parts.networks import Network, UNet
-from benchmark.parts.objectives import Joint, Matched
+from benchmark.parts.objectives import Joint, Matched, segmentation_terms
 from benchmark.parts.probes import FsmState, GtGap, TermGradients, linear_cka
+from benchmark.parts.shape_probes import ShapeModelProbe, TermShares
+from benchmark.parts.shapes import ShapeLoss
 from benchmark.parts.similarity import NORMS, Similarity, dissimilarity
+from benchmark.parts.views import CorruptShapes
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Build
 from benchmark.testing import ORGANS, MemoryTrainer
@@ -142,6 +146,82 @@ def test_gradients_of_terms_that_do_not_touch_the_student_are_left_out() -> None
     found = TermGradients(objective=Joint(matched=Matched()))(nets, patient)
     assert set(found) == {"m_gradient_ratio", "m_gradient_cosine"}
     assert found["m_gradient_ratio"] > 0 and -1 <= found["m_gradient_cosine"] <= 1
+
+
+def test_the_pull_of_a_built_in_term_is_that_of_its_gradient_to_the_bit() -> None:
+    """Its own segmentation terms are L, whatever an objective of somebody's own is given."""
+    nets, (patient, *_) = built(), some_patients()
+    whole = replace(patient, batches=patient.batches[:1])
+    (batch,), student = whole.batches, cast(Network, nets["ct"])
+    maps = student.encoder(batch.image_B1HW)
+    leaf = maps[-1].requires_grad_()
+    g_maps = cast(Network, nets["gt"]).encoder(batch.masks_B2KHW)
+    m = 0.3 * Matched().distance(nets, maps, g_maps)
+    loss = torch.stack([*segmentation_terms(student.decoder(maps), batch).values()]).sum()
+    of_loss, of_m = (torch.autograd.grad(term, leaf)[0].flatten() for term in (loss, m))
+    with torch.no_grad():
+        found = TermGradients(objective=Matched())(nets, whole)
+    assert found == {
+        "m_gradient_ratio": float(of_m.norm()) / float(of_loss.norm()),
+        "m_gradient_cosine": float(nn.functional.cosine_similarity(of_m, of_loss, dim=0)),
+    }
+
+
+class Own:
+    """An objective with names of its own: L under another name, and a hundredth of it."""
+
+    kind = "own"
+
+    def __init__(self, twice: bool = False) -> None:
+        self.twice = twice
+
+    def __call__(self, nets: Mapping[str, nn.Module], batch: Any) -> dict[str, Tensor]:
+        if self.twice:  # N_CT sees every slice two times
+            both = {n: torch.cat([x, x]) for n, x in vars(batch).items() if isinstance(x, Tensor)}
+            batch = replace(batch, **both)
+        terms = segmentation_terms(nets["ct"](batch.image_B1HW), batch)
+        tversky = torch.stack([*terms.values()]).sum()
+        return {"tversky": tversky, "edge": 0.001 * tversky}
+
+
+@pytest.mark.parametrize("at", ["F", "output"])
+def test_terms_of_somebodys_own_are_measured_against_the_loss_of_all_rows(at: str) -> None:
+    nets, (patient, *_) = built(), some_patients()
+    pull = TermGradients(objective=Own(), at=at)
+    with torch.no_grad():
+        found = pull(nets, patient)
+    assert found == pytest.approx({
+        "tversky_gradient_ratio": 1, "tversky_gradient_cosine": 1,
+        "edge_gradient_ratio": 0.001, "edge_gradient_cosine": 1,
+    }, rel=1e-3)  # fmt: skip
+    assert pull.flags(found) == ("term_negligible: edge pulls with 0.1 % of the loss's gradient",)
+
+
+def test_an_objective_that_shows_the_student_other_slices_has_no_cosine() -> None:
+    nets, (patient, *_) = built(), some_patients()
+    found = TermGradients(objective=Own(twice=True))(nets, patient)
+    assert set(found) == {"tversky_gradient_ratio", "edge_gradient_ratio"}
+
+
+@pytest.mark.parametrize(
+    ("measure", "means"),
+    [
+        (GtGap(objective=Matched()), {"gt_gap": -0.01}),
+        (TermGradients(objective=Matched()), {"m_gradient_ratio": -0.0}),
+        (BottomUse(name="student", net="ct"), {"student_loses_shuffled": -0.01}),
+        (Headroom(objective=Replaced()), {"headroom": -0.04}),
+        (ShapeModelProbe(view=CorruptShapes()), {"restored_percent": -0.1}),
+        (TermShares(objective=ShapeLoss(), terms=("code",)), {"code_share": -1e-9}),
+    ],
+)
+def test_no_flag_says_minus_zero(measure: Any, means: dict[str, float]) -> None:
+    (flag,) = measure.flags(means)
+    assert re.search(r" 0(\.0)? ", flag) and "-0" not in flag
+
+
+def test_the_figure_of_a_dead_fsm_is_the_first_number_of_its_flag() -> None:
+    (flag,) = FsmState().flags({"dead_r": 0.6})
+    assert re.findall(r"\d+", flag) == ["60"]
 
 
 def test_dead_spatial_and_channel_statistics_are_seen() -> None:

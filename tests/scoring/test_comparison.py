@@ -56,22 +56,24 @@ def test_under_twelve_patients_an_interval_and_no_p(patients):
     assert found.primary is not None
     assert (found.p, found.false_claim) == (None, None)
     assert (found.these_networks.wilcoxon_p, found.these_networks.ttost_p) == (None, None)
+    assert found.equivalence.p is None
 
 
 def test_twelve_patients_have_a_p():
     found = compared(3.0, patients=12)
     assert found.p < 0.05
     assert found.these_networks.sign_flip_p < 0.05
+    assert found.equivalence.p > 0.5
     assert found.false_claim < 0.05
 
 
 def test_no_p_under_three_seeds():
     assert compared(3.0, seeds=3).p is not None
-    for seeds in (1, 2):
+    for seeds, shown in ((1, "1 seed"), (2, "2 seeds")):
         found = compared(3.0, seeds=seeds)
         assert found.p is None
         assert found.primary is not None
-        assert f"{seeds} seeds: a look, no p under 3" in found.notes
+        assert f"{shown}: a look, no p under 3" in found.notes
 
 
 def test_seeds_are_never_averaged_away():

@@ -56,3 +56,13 @@ def test_values_that_are_not_finite_become_a_tag() -> None:
         "test/assd_mm__state": "undefined",
         "test/x_state": "undefined",
     }
+
+
+def test_two_flags_of_one_name_are_one_tag_with_both() -> None:
+    flags = ("term_negligible: m 0.1 %", "fsm_dead: 60 %", "term_negligible: code 0.2 %")
+    assert naming.flag_tags(flags) == {
+        "flags": "; ".join(flags),
+        "flag.term_negligible": "term_negligible: m 0.1 %; term_negligible: code 0.2 %",
+        "flag.fsm_dead": "fsm_dead: 60 %",
+    }
+    assert naming.flag_tags(()) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from typing import Any
 
 from benchmark.errors import BadInput
 from benchmark.plan.nodes import Row
+from benchmark.plan.presets import PRESETS
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.registry_page import grouped
-from benchmark.running.resolve import TUNED, label, without
+from benchmark.running.resolve import GROUND, TUNED, label, without
 from benchmark.running.standing import MAIN
 from benchmark.store.ledger import SWEEPS, Entry, Ledger
 
-SCALE = ("ground.", "ct.", "gt.", "shape.", "schedule.")
+SCALE = (GROUND, "ct.", "gt.", "shape.", "schedule.")
 """What a preset may change, hence what all rows of a comparison may share as an override."""
 
 
@@ -71,7 +73,7 @@ class Group:
     @property
     def changed(self) -> bool:
         """Whether the rows are not what their preset says; the ground may be another."""
-        return any(not name.startswith("ground.") for name in self.common)
+        return bool(_changes(self.common))
 
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
         """Return the rows of these groups of the registry, their earlier stages too."""
@@ -158,6 +160,27 @@ def common_overrides(members: Sequence[Entry], shared: Mapping[str, Any]) -> dic
         if len(texts) == 1 and all(name in e.overrides for e in members if name in e.params):
             common[name] = value
     return common
+
+
+def no_verdict(preset: str, common: Mapping[str, Any]) -> str:
+    """Return why cells of this preset, with these overrides in common, carry no verdict; "" where
+    they may carry one."""
+    known = PRESETS.get(preset)
+    if known is None or not known.verdict:
+        return f"preset {preset}: {known.about if known else 'not known here'}"
+    if changes := _changes(common):
+        shown = ", ".join(f"{name}={plain(value)}" for name, value in changes.items())
+        return f"preset {preset}, changed by {shown}: demonstration, no verdict"
+    return ""
+
+
+def plain(value: object) -> str:
+    """Return a value as `--set` takes it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _changes(common: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in common.items() if not name.startswith(GROUND)}
 
 
 def _name(entry: Entry, common: Mapping[str, Any]) -> str:

@@ -93,7 +93,7 @@ def _flags(chapter: Chapter) -> Sheet:
         title="Flags",
         columns=("row", "warning"),
         rows=tuple(shown),
-        about="Warnings by fixed rules, with the cells in which they hold.",
+        about="Warnings by fixed rules, with the cells in which they hold; a range is over these.",
         notes=() if shown else ("No flag.",),
     )
 

@@ -27,11 +27,12 @@ FLIPS = 10_000
 class Equivalence:
     """Two one-sided tests against +-`margin` with the primary interval's error and degrees.
 
-    `p` is the larger of the two one-sided p. `holds` is stricter than p <= 0.05: the whole 95 %
+    `p`, the equivalence p, is the larger of the two one-sided p; a comparison of few patients
+    leaves it out. `holds` is stricter than p <= 0.05: the whole 95 %
     interval, the one the verdict reads, lies inside the margin."""
 
     margin: float
-    p: float
+    p: float | None
     holds: bool
 
 
@@ -60,7 +61,7 @@ def wilcoxon_p(gain_n: Floats) -> float:
 
 
 def ttost_p(gain_n: Floats, margin: float) -> float:
-    """Return the p of patient-wise equivalence within +-`margin` (statsmodels' ttost_paired).
+    """Return the TOST p, of patient-wise equivalence within +-`margin` (statsmodels' ttost_paired).
 
     Raises `BadInput` for fewer than 12 values."""
     _check_patients(gain_n)
