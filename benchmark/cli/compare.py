@@ -39,9 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
-    from benchmark.cli.session import reading_bench
+    from benchmark.cli.session import reading_bench, say
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.running.comparing import named, paired
+    from benchmark.running.outdated import outdated_line
+    from benchmark.running.registry import load_registry
     from benchmark.running.standing import chosen_suite, standing
 
     bench = reading_bench(args)
@@ -53,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
         for name in (args.row, args.reference)
     )
     found = paired(bench, first, second, plan=plan, metrics=metrics)
+    if old := outdated_line(bench, (*first.entries, *second.entries), load_registry().rows):
+        say(f"warning: {old}")
     if args.json:
         print(json.dumps(_json(found, suite, plan), indent=1))
     else:
