@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from benchmark.plan.presets import PRESETS
+from benchmark.plan.presets import demonstration
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures
 from benchmark.reporting.tables import Line, table
@@ -89,5 +89,5 @@ def _print_notes(bench: Bench, entries: list[Entry]) -> None:
     print(f"folds {folds}, seeds {seeds}, {part}; means over patients, +- sd over patients")
     for flag in flags_of(entries):
         print(f"flag: {flag.row}: {flag.line()}")
-    if not PRESETS[first.preset].verdict:
-        print(f"preset {first.preset}: {PRESETS[first.preset].about}")
+    if note := demonstration(first.preset):
+        print(note)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.show import number_text
-from benchmark.plan.presets import PRESETS
+from benchmark.plan.presets import demonstration
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures
 from benchmark.reporting.tables import MEAN, Line, Missing, table
@@ -74,8 +74,8 @@ def _notes(suite: Standing) -> list[str]:
     if suite.plan and suite.plan.overrides:
         values = " ".join(f"{name}={json.dumps(v)}" for name, v in suite.plan.overrides.items())
         notes.append(f"every row that has the field: {values}")
-    if suite.plan and not PRESETS[suite.plan.preset].verdict:
-        notes.append(f"preset {suite.plan.preset}: {PRESETS[suite.plan.preset].about}")
+    if suite.plan and (note := demonstration(suite.plan.preset)):
+        notes.append(note)
     return notes
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast
 from benchmark.plan.nodes import Row
-from benchmark.plan.presets import PRESETS
+from benchmark.plan.presets import demonstration
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.chapter import Chapter, chapter_of
 from benchmark.reporting.figures.all import pictures_of
@@ -111,12 +111,9 @@ def make_report(
 
 def _part(chapter: Chapter) -> Part:
     group = chapter.group
-    preset = PRESETS.get(group.preset)
-    demonstration = ""
-    if preset is None or not preset.verdict:
-        demonstration = f"preset {group.preset}: {preset.about if preset else 'not known here'}"
-    elif group.changed:
-        demonstration = (
+    note = demonstration(group.preset)
+    if not note and group.changed:
+        note = (
             f"preset {group.preset}, changed by {_shared(group.common)}: demonstration, no verdict"
         )
     sheets = [
@@ -131,7 +128,7 @@ def _part(chapter: Chapter) -> Part:
     return Part(
         chapter=chapter,
         title=f"{group.dataset}, preset {group.preset}",
-        demonstration=demonstration,
+        demonstration=note,
         incomplete=_incomplete(chapter),
         sheets={sheet.name: sheet for sheet in sheets},
         pictures=pictures_of(chapter),
