@@ -172,6 +172,7 @@ def _about(
         dataset=dataset.name,
         cases=dataset.fingerprint,
         preset=setting.preset,
+        preset_hash=setting.preset_hash,
         overrides=dict(setting.overrides),
         folds=folds,
         seeds=tuple(args.seeds),

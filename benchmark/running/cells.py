@@ -68,6 +68,7 @@ class Cell:
             flags=self.setting.flags,
             params=self.setting.params(),
             tuned=self.setting.tuned,
+            preset_hash=self.setting.preset_hash,
         )
 
 

@@ -32,6 +32,7 @@ class Setting:
     method: Method
     ground: Ground
     tuned: str = ""
+    preset_hash: str = ""
 
     @property
     def label(self) -> str:
@@ -65,6 +66,7 @@ def resolve(
         overrides=chosen,
         method=override(method, own),
         ground=override(ground, shared, root=GROUND),
+        preset_hash=scale.hash,
     )
 
 

@@ -36,6 +36,7 @@ class RowReport:
 
     `metrics` are over all its folds and seeds, named `cv/...`; `artifacts` are files to attach;
     `flags` are what a reader must know of it. With `in_suite` its run lies below its suite's.
+    `preset_hash` are the values that `preset` names.
     """
 
     dataset: str
@@ -48,6 +49,7 @@ class RowReport:
     flags: tuple[str, ...] = ()
     artifacts: tuple[Path, ...] = ()
     in_suite: bool = False
+    preset_hash: str = ""
 
     @property
     def above(self) -> SuiteReport | None:
