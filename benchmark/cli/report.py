@@ -88,7 +88,12 @@ def _value(report: Report) -> dict[str, Any]:
     organs = {organ for chapter in chapters for organ in chapter.scores.organs}
     shown = {*organs, "mean", "headline"}
     return {
-        "table": [asdict(x) for c in chapters for x in c.lines if x.organ in shown],
+        "table": [
+            {**asdict(x), "split": c.group.split}
+            for c in chapters
+            for x in c.lines
+            if x.organ in shown
+        ],
         "incomplete": [asdict(cell) for cell in report.missing],
         "trained": 0,
         "reused": len({key for chapter in chapters for key in chapter.trainings}),

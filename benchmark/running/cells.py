@@ -18,7 +18,7 @@ from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Weights, in_order, stages_of
 from benchmark.running.bench import Bench
 from benchmark.running.execute import check_networks, execute, load_networks
-from benchmark.running.folds import FoldData, GridCache, folds_of
+from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.probing import with_probes
 from benchmark.running.resolve import Setting
 from benchmark.scoring.cases import score_case
@@ -38,6 +38,7 @@ class Cell:
     seed: int
     part: str
     split: str
+    own_split: bool = False
     stage: str = ""
 
     @property
@@ -69,6 +70,7 @@ class Cell:
             params=self.setting.params(),
             tuned=self.setting.tuned,
             preset_hash=self.setting.preset_hash,
+            own_split=self.own_split,
         )
 
 
@@ -79,20 +81,23 @@ def plan_cells(
     folds: Iterable[int],
     seeds: Iterable[int],
     part: str = "test",
+    split: Split | None = None,
 ) -> list[Cell]:
-    """Return the cells of one setting, those of earlier stages last; raises `BadInput` for a fold
-    that is not there and for networks that cannot be built."""
-    known, fingerprint = folds_of(dataset)
+    """Return the cells of one setting, those of earlier stages last, in the folds of `split`
+    (None: the data set's own); raises `BadInput` for a fold that is not there and for networks
+    that cannot be built."""
+    split = split or folds_of(dataset)
     check_networks(setting.method.plan(), dataset.organs, setting.ground.size)
     cache = GridCache(dataset=dataset, size=setting.ground.size)
-    chosen = [_fold(known, index, part) for index in folds]
+    chosen = [_fold(split.folds, index, part) for index in folds]
     return [
         Cell(
             setting=setting,
             data=FoldData(fold=fold, dataset=dataset, ground=setting.ground, cache=cache),
             seed=seed,
             part=part,
-            split=fingerprint,
+            split=split.fingerprint,
+            own_split=split.own,
             stage=stage,
         )
         for stage in ("", *stages_of(setting.method))

@@ -25,7 +25,8 @@ class Entry:
 
     `part` is "test", or "inner" for the inner validation patients that tuning sees. `state` is
     started, done or failed (with `error`). `preset` is the name under which the values of
-    `preset_hash` are known now. `nodes` are the keys of all its trainings in order,
+    `preset_hash` are known now. `own_split` says that `split` is somebody's own, not the one that
+    the data set has by itself. `nodes` are the keys of all its trainings in order,
     `probes` the (name, key, evaluation) of what was measured afterwards. `tuned` names the tuning
     that chose the overrides, for each fold its own: the cells are one row all the same.
     """
@@ -51,15 +52,16 @@ class Entry:
     seconds: float = 0.0
     tuned: str = ""
     preset_hash: str = ""
+    own_split: bool = False
 
     @property
     def name(self) -> str:
         """The name of the cell's file: a hash of what a person would call it by; `xi=1` and
-        `xi=1.0` are one. Other values of a preset have files of their own."""
+        `xi=1.0` are one. Other values of a preset, and another split, have files of their own."""
         values = {} if self.tuned else canonical(self.overrides)
         preset = lasting_name(self.preset, self.preset_hash)
         named = [self.dataset, self.label, preset, values, self.fold, self.seed, self.part]
-        return digest(named)
+        return digest([*named, self.split] if self.own_split else named)
 
 
 class Ledger:

@@ -33,10 +33,11 @@ def suite_identity(suite: SuiteReport) -> str:
 
 
 def row_identity(row: RowReport) -> str:
-    """Return what makes a row one parent run: data set, suite, label and the
-    preset's values."""
+    """Return what makes a row one parent run: data set, suite, label, the preset's values, and a
+    split that is not the data set's own."""
     preset = lasting_name(row.preset, row.preset_hash)
-    return _hash(["row", row.dataset, row.suite, row.label, preset])
+    named = ["row", row.dataset, row.suite, row.label, preset]
+    return _hash([*named, row.split] if row.split else named)
 
 
 def cell_identity(cell: CellReport) -> str:

@@ -101,7 +101,7 @@ def stored_before(ledger: Ledger, entry: Entry) -> Path:
     ledger.write(entry)
     path = ledger.folder / entry.suite / f"{entry.name}.json"
     value = json.loads(path.read_text())
-    del value["preset_hash"]
+    del value["preset_hash"], value["own_split"]
     path.write_text(json.dumps(value))
     return path
 
@@ -130,6 +130,15 @@ def test_changed_values_are_cells_of_their_own(
     monkeypatch.delitem(PRESETS, "quick-1")
     shown = [entry.preset for entry in ledger.entries()]
     assert shown == ["quick", f"quick-{OLD.hash[:6]}"], "shown, and mixed with no other"
+
+
+def test_another_split_has_cells_of_its_own(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for split, own in (("s", False), ("t", False), ("s", True), ("u", True)):
+        ledger.write(replace(ENTRY, split=split, own_split=own))
+    assert sorted((e.split, e.own_split) for e in ledger.entries()) == [
+        ("s", True), ("t", False), ("u", True),
+    ], "the set's own split replaces itself when cases are added"  # fmt: skip
 
 
 def test_ledger_of_a_newer_version_is_read(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from benchmark.reporting.sheets.sheet import NOTHING, Sheet
 from benchmark.store.ledger import Entry
 
 PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
-KEYS = ("dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation", "probes")
+KEYS = ("dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation", "probes",
+        "split")  # fmt: skip
 
 
 def provenance_sheets(chapter: Chapter) -> list[Sheet]:
@@ -44,12 +45,8 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     yield "organs", ", ".join(scores.organs)
     yield "data set fingerprint", dataset.fingerprint if dataset else "not in this workspace"
     yield "split fingerprint", group.split
-    yield (
-        "preset",
-        f"{group.preset}: {PRESETS[group.preset].about}"
-        if group.preset in PRESETS
-        else group.preset,
-    )
+    preset = PRESETS.get(group.preset)
+    yield "preset", group.preset + (f": {preset.about}" if preset else "")
     yield "values that all rows share", ", ".join(f"{n}={v}" for n, v in group.common.items())
     yield "folds", f"{', '.join(map(str, group.folds))} of {FOLDS}"
     yield "seeds", ", ".join(map(str, group.seeds))
@@ -109,4 +106,4 @@ def keys_of(chapters: Iterable[Chapter]) -> list[tuple[str, ...]]:
 def _key_line(row: str, entry: Entry) -> tuple[str, ...]:
     probes = " ".join(f"{name}:{key}/{evaluation}" for name, key, evaluation in entry.probes)
     texts = (entry.dataset, entry.preset, row, str(entry.fold), str(entry.seed), entry.state)
-    return (*texts, entry.key, entry.evaluation, probes)
+    return (*texts, entry.key, entry.evaluation, probes, entry.split)
