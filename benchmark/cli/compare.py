@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reference", metavar="B", help="what it is compared with")
     parser.add_argument("--dataset", metavar="NAME", help="default: all that both were run on")
     parser.add_argument(
-        "--suite", metavar="NAME", help="default: main, or what bench run did where there is none"
+        "--suite", metavar="NAME", help="default: main, else the suite that was written to last"
     )
     parser.add_argument("--preset", metavar="quick|lite|paper")
     parser.add_argument(
@@ -38,13 +38,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
-    from benchmark.cli.session import reading_bench
+    from benchmark.cli.session import reading_bench, say
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.running.comparing import named, paired
     from benchmark.running.standing import chosen_suite, standing
 
     bench = reading_bench(args)
-    suite = standing(bench, chosen_suite(bench, args.suite))
+    chosen = chosen_suite(bench, args.suite)
+    suite = standing(bench, chosen.name)
     plan = suite.plan.analysis if suite.plan else AnalysisPlan()
     metrics = [plan.metric(name) for name in args.metric] or list(plan.metrics)
     first, second = (
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         for name in (args.row, args.reference)
     )
     found = paired(bench, first, second, plan=plan, metrics=metrics)
+    say(chosen.line)
     if args.json:
         print(json.dumps(_json(found, suite, plan), indent=1))
     else:

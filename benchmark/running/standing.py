@@ -13,7 +13,7 @@ from benchmark.plan.suite import Planned, SuitePlan
 from benchmark.reporting.tables import Missing
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.store.ledger import Entry
 from benchmark.store.plans import Plans, post_hoc
 
 MAIN = "main"  # the suite that `bench suite` fills without --name
@@ -116,16 +116,37 @@ def check_one_split(
             )
 
 
-def chosen_suite(bench: Bench, name: str | None) -> str:
-    """Return the suite that a reader means: the one named, else `main` where it was planned, else
-    what `bench run` filled. Raises `BadInput` for a name without cells and plan."""
-    planned = Plans(bench.ledger.folder).suites()
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The suite that a reader means, and the others that are there."""
+
+    name: str
+    others: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """What to tell the reader."""
+        more = f" (--suite chooses another: {', '.join(self.others)})" if self.others else ""
+        return f"suite {self.name}{more}"
+
+
+def chosen_suite(bench: Bench, name: str | None) -> Chosen:
+    """Return the suite that a reader means: the one named, else `main`, else the one whose cells
+    were written to last.
+
+    Raises `BadInput` for a name without cells and plan, and where there is no suite at all.
+    """
+    newest = dict.fromkeys(Plans(bench.ledger.folder).suites(), 0.0) | bench.ledger.newest()
+    known = sorted(newest)
+    if not known:
+        raise BadInput(
+            "no rows yet: nothing has been run in this workspace; bench run --method fsm"
+        )
     if name is None:
-        return MAIN if MAIN in planned else DEFAULT_SUITE
-    known = sorted({*planned, *(entry.suite for entry in bench.ledger.compared())})
-    if name not in known:
-        raise BadInput(f"no suite {name!r}: there is {', '.join(known) or 'none yet'}")
-    return name
+        name = MAIN if MAIN in newest else max(known, key=lambda suite: newest[suite])
+    if name not in newest:
+        raise BadInput(f"no suite {name!r}: there is {', '.join(known)}")
+    return Chosen(name=name, others=tuple(suite for suite in known if suite != name))
 
 
 def fill_command(name: str, plan: SuitePlan) -> str:

@@ -79,6 +79,15 @@ class Ledger:
         """Return the entries of all suites that compare rows: the trials of sweeps are left out."""
         return [entry for entry in self.entries() if not entry.suite.startswith(SWEEPS)]
 
+    def newest(self) -> dict[str, float]:
+        """Return when each suite's cells were last written to (Unix seconds), sweeps left out."""
+        found: dict[str, float] = {}
+        for path in self.folder.glob("*/*.json"):
+            suite = path.parent.name
+            if not suite.startswith(SWEEPS) and not path.name.startswith("."):
+                found[suite] = max(found.get(suite, 0.0), path.stat().st_mtime)
+        return found
+
     def entries(self, suite: str | None = None) -> list[Entry]:
         """Return the entries of one suite, or of all, in a fixed order. Raises `BadInput` for a
         file that cannot be read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -268,3 +269,21 @@ def test_values_of_before_and_after_are_never_paired(
     assert f"unet on planted, preset {old}, test" in status
     assert "fsm on planted, preset quick, test" in status
     assert "suite main: 30 of 30 cells done" in status
+
+
+def test_the_suite_is_chosen_and_named(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    """`main`, else the one written to last."""
+    assert "suite main" in compare(patients=20).err
+    ledger = loosen(tmp_path / "workspace")
+    ran = compare()
+    assert "suite main (--suite chooses another: loose)" in ran.err and "suite main:" in ran.out
+    shutil.rmtree(ledger.folder / "main")
+    ran = compare()
+    assert ran.code == 0 and ran.err == "bench: suite loose\n"
+    for entry in ledger.entries("loose"):
+        ledger.write(replace(entry, suite="a"))
+    os.utime(next((ledger.folder / "loose").glob("*.json")), (2e9, 2e9))
+    assert "suite loose (--suite chooses another: a)" in compare().err
+    shutil.rmtree(ledger.folder)
+    ran = compare()
+    assert (ran.code, ran.out) == (2, "") and "nothing has been run in this workspace" in ran.err

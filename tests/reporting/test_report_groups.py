@@ -1,9 +1,11 @@
-"""What shares a chapter of `bench report`: never two splits, never two values of a preset."""
+"""What shares a chapter of `bench report`: never two splits, never two values of a preset. And
+which suite it takes."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,28 @@ def test_values_of_before_and_after_have_chapters_of_their_own(
     monkeypatch.delitem(PRESETS, "quick-1")
     ran = report(root, out, "--skip-hard-cases")
     assert ran.code == 0 and f"preset quick-{OLD.hash[:6]}: no preset has its values" in ran.out
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_compare_and_report_take_the_same_suite(root: Path, tmp_path: Path) -> None:
+    """A workspace that holds only `screen`, never planned, then others too."""
+    ledger = Ledger(root / "ledger")
+    cells = ledger.entries()
+    shutil.rmtree(ledger.folder / "default")
+
+    def fill(suite: str) -> None:
+        for cell in cells:
+            ledger.write(replace(cell, suite=suite))
+
+    def lines() -> set[str]:
+        reported = report(root, tmp_path / "out", "--skip-hard-cases")
+        compared = bench("compare", "fsm", "unet", "--root", str(root))
+        assert (reported.code, compared.code) == (0, 0), (reported.err, compared.err)
+        return set(reported.err.splitlines()) & set(compared.err.splitlines())
+
+    fill("screen")
+    assert lines() == {"bench: suite screen"}
+    fill("default")
+    assert lines() == {"bench: suite default (--suite chooses another: screen)"}
+    fill("main")
+    assert lines() == {"bench: suite main (--suite chooses another: default, screen)"}

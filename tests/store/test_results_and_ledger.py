@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +140,14 @@ def test_another_split_has_cells_of_its_own(tmp_path: Path) -> None:
     assert sorted((e.split, e.own_split) for e in ledger.entries()) == [
         ("s", True), ("t", False), ("u", True),
     ], "the set's own split replaces itself when cases are added"  # fmt: skip
+
+
+def test_suites_by_time(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for second, suite in enumerate(("late", "early", "sweep-xi")):
+        ledger.write(replace(ENTRY, suite=suite))
+        os.utime(next((tmp_path / suite).glob("*.json")), (9 - second, 9 - second))
+    assert ledger.newest() == {"late": 9, "early": 8}
 
 
 def test_ledger_of_a_newer_version_is_read(tmp_path: Path) -> None:

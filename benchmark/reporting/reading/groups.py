@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.errors import BadInput
 from benchmark.plan.nodes import Row
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.registry_page import grouped
 from benchmark.running.resolve import TUNED, label, without
-from benchmark.running.standing import MAIN, on_plan
-from benchmark.store.ledger import SWEEPS, Entry, Ledger
+from benchmark.running.standing import on_plan
+from benchmark.store.ledger import Entry
 
 SHOWN = 8  # digits of a split's fingerprint
 SCALE = ("ground.", "ct.", "gt.", "shape.", "schedule.")
@@ -90,29 +89,6 @@ class Group:
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
         """Return the rows of these groups of the registry, their earlier stages too."""
         return tuple(row for row in self.rows if self.kinds[row] in kinds)
-
-
-def choose_suite(ledger: Ledger, name: str | None) -> str:
-    """Return the suite to report: `name`, else `main`, else the one that was written to last.
-
-    Raises `BadInput` for one that is not there, and where nothing has been run."""
-    files = [path for path in ledger.folder.glob("*/*.json") if not path.name.startswith(".")]
-    newest: dict[str, float] = {}
-    for path in files:
-        suite = path.parent.name
-        if suite.startswith(SWEEPS):
-            continue
-        newest[suite] = max(newest.get(suite, 0.0), path.stat().st_mtime)
-    if not newest:
-        raise BadInput(
-            "no rows yet: nothing has been run in this workspace; bench run --method fsm"
-        )
-    if name is None:
-        first = [MAIN] if MAIN in newest else []
-        return [*first, max(sorted(newest), key=lambda suite: newest[suite])][0]
-    if name not in newest:
-        raise BadInput(f"no suite {name!r}: the suites here are {', '.join(sorted(newest))}")
-    return name
 
 
 def groups_of(
