@@ -13,13 +13,14 @@ from sweeps.driver import suite
 
 
 def cell_metrics(
-    root: Path, study_name: str, overrides: Mapping[str, Any], seeds: Collection[int]
+    root: Path, study_name: str, preset: str, overrides: Mapping[str, Any], seeds: Collection[int]
 ) -> dict[str, dict[str, float]]:
     """Return the metrics of each cell of a setting by `fold0/seed0`; none for cells that another
     machine trained. They are named `inner/...`: no test patient is in them."""
     bench = open_bench(root, hardware("cpu"), Silent())
     entries = bench.ledger.entries(suite(study_name))
-    mine = [e for e in entries if overrides.items() <= dict(e.overrides).items()]
+    mine = [e for e in entries if e.preset == preset]  # a study may have been deleted and made anew
+    mine = [e for e in mine if overrides.items() <= dict(e.overrides).items()]
     chosen = [e for e in mine if e.seed in seeds]  # without the repeats
     return {
         f"fold{entry.fold}/seed{entry.seed}": {

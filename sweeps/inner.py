@@ -59,7 +59,8 @@ class InnerFold:
 
 def inner_folds(dataset: DataSet, indices: Iterable[int]) -> tuple[InnerFold, ...]:
     """Return the inner parts of folds; raises `BadInput` for a fold that is not there."""
-    known, split = folds_of(dataset)
+    split = folds_of(dataset)
+    known = split.folds
     found = []
     for index in indices:
         if not 0 <= index < len(known):
@@ -73,7 +74,7 @@ def inner_folds(dataset: DataSet, indices: Iterable[int]) -> tuple[InnerFold, ..
                 train=inner.train,
                 validation=inner.test,
                 dataset=replace(dataset, cases=kept),
-                split=split,
+                split=split.fingerprint,
             )
         )
     return tuple(found)

@@ -141,7 +141,8 @@ class Mirror:
         folds = {f"trial/dsc_fold{fold}": value for fold, value in measured["folds"].items()}
         cells: dict[str, dict[str, float]] = {}
         if self._cells:
-            cells = cell_metrics(self._root, study.study_name, overrides, about.seeds)
+            name, preset = study.study_name, about.preset
+            cells = cell_metrics(self._root, name, preset, overrides, about.seeds)
         return Child(
             name=f"trial {trial.number}: {values}",
             level="trial",

@@ -14,7 +14,9 @@ from optuna.trial import FixedTrial
 from benchmark.cli.options import folds_of, setting_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
-from benchmark.running.execute import check_networks
+from benchmark.files.code import Code
+from benchmark.running.cells import scoring_code
+from benchmark.running.execute import check_networks, training_code
 from benchmark.running.registry import load_registry
 from benchmark.running.resolve import Setting, resolve
 from sweeps.checking import Resolve, check_space, parameters
@@ -172,6 +174,7 @@ def _about(
         dataset=dataset.name,
         cases=dataset.fingerprint,
         preset=setting.preset,
+        preset_hash=setting.preset_hash,
         overrides=dict(setting.overrides),
         folds=folds,
         seeds=tuple(args.seeds),
@@ -180,4 +183,12 @@ def _about(
         sampler=args.sampler,
         sampler_seed=args.sampler_seed,
         space=About.space_of(distributions),
+        others="" if args.reuse else _others(setting),
     )
+
+
+def _others(setting: Setting) -> str:
+    """The fingerprint of other people's code behind a setting's numbers, "" without any."""
+    final = setting.method.plan()
+    code = training_code(final.node) | scoring_code(final)
+    return Code(others=code.others).fingerprint if code.others else ""

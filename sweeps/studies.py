@@ -11,7 +11,7 @@ import copy
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from benchmark.errors import BadInput
+from benchmark.plan.presets import known_as, other_values
 from sweeps.samplers import place_of
 from sweeps.storage import GRACE
 
@@ -38,7 +39,12 @@ ALL_FOLDS = "one setting for all folds"
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What a study was made for. Every field must agree for it to be continued."""
+    """What a study was made for. Every field must agree for it to be continued.
+
+    `preset` is the name under which the values of `preset_hash` are known now. `others` is the
+    fingerprint of other people's code behind the row's numbers, "" for a row of this distribution
+    and where it does not count.
+    """
 
     sweep: str
     method: str
@@ -53,6 +59,8 @@ class About:
     sampler: str
     sampler_seed: int
     space: Mapping[str, str]
+    preset_hash: str = ""
+    others: str = ""
 
     @staticmethod
     def space_of(distributions: Mapping[str, BaseDistribution]) -> dict[str, str]:
@@ -66,7 +74,7 @@ def about(study: Study) -> About:
     if not isinstance(known, dict):
         raise BadInput(f"the study {study.study_name!r} was not made by bench sweep")
     tuples = {name: tuple(known[name]) for name in ("folds", "seeds", "organs")}
-    return About(**{**known, **tuples})
+    return _as_known_now(About(**{**known, **tuples}))
 
 
 def open_study(storage: RDBStorage, name: str, wanted: About) -> Study:
@@ -84,7 +92,10 @@ def open_study(storage: RDBStorage, name: str, wanted: About) -> Study:
     study = optuna.load_study(study_name=name, storage=storage)
     if not study.user_attrs and not study.get_trials(deepcopy=False):
         study.set_user_attr(ABOUT, asdict(wanted))  # whoever made it was killed, or is about to
-    found, mine = asdict(about(study)), asdict(wanted)
+    made, wanted = about(study), _as_known_now(wanted)
+    _check_preset(made, wanted, name)
+    _check_code(made, wanted, name)
+    found, mine = asdict(made), asdict(replace(wanted, others=made.others))
     for field, value in mine.items():
         if found[field] != value:
             raise BadInput(
@@ -92,6 +103,30 @@ def open_study(storage: RDBStorage, name: str, wanted: About) -> Study:
                 f"{_text(value)}: give another --study NAME"
             )
     return study
+
+
+def _check_preset(made: About, wanted: About, name: str) -> None:
+    """Raise `BadInput` where the study has other values of the wanted preset."""
+    if made.preset_hash != wanted.preset_hash and (
+        what := other_values(
+            made.preset, wanted.preset, instead="another --study NAME", more=f" --study {name}"
+        )
+    ):
+        raise BadInput(f"the study {name!r} was made with {what}")
+
+
+def _check_code(made: About, wanted: About, name: str) -> None:
+    """Raise `BadInput` where the row's own package changed since: its trials would be mixed."""
+    if made.others and wanted.others and made.others != wanted.others:
+        raise BadInput(
+            f"the study {name!r} was made with other code of the package of {wanted.method}: give "
+            "another --study NAME, or --reuse where the change moves no number"
+        )
+
+
+def _as_known_now(about: About) -> About:
+    preset, preset_hash = known_as(about.preset, about.preset_hash)
+    return replace(about, preset=preset, preset_hash=preset_hash)
 
 
 def counted(study: Study) -> list[FrozenTrial]:

@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reference", metavar="B", help="what it is compared with")
     parser.add_argument("--dataset", metavar="NAME", help="default: all that both were run on")
     parser.add_argument(
-        "--suite", metavar="NAME", help="default: main, or what bench run did where there is none"
+        "--suite", metavar="NAME", help="default: main, else the suite that was written to last"
     )
     parser.add_argument("--preset", metavar="quick|lite|paper")
     parser.add_argument(
@@ -41,13 +41,15 @@ def run(args: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
     from benchmark.cli.session import reading_bench, say
     from benchmark.plan.analysis import AnalysisPlan
+    from benchmark.reporting.mixtures import value_mixtures
     from benchmark.running.comparing import named, paired
     from benchmark.running.outdated import outdated_line
     from benchmark.running.registry import load_registry
     from benchmark.running.standing import chosen_suite, standing
 
     bench = reading_bench(args)
-    suite = standing(bench, chosen_suite(bench, args.suite))
+    chosen = chosen_suite(bench, args.suite)
+    suite = standing(bench, chosen.name)
     plan = suite.plan.analysis if suite.plan else AnalysisPlan()
     metrics = [plan.metric(name) for name in args.metric] or list(plan.metrics)
     first, second = (
@@ -55,8 +57,11 @@ def run(args: argparse.Namespace) -> int:
         for name in (args.row, args.reference)
     )
     found = paired(bench, first, second, plan=plan, metrics=metrics)
-    if old := outdated_line(bench, (*first.entries, *second.entries), load_registry().rows):
-        say(f"warning: {old}")
+    entries = (*first.entries, *second.entries)
+    old = outdated_line(bench, entries, load_registry().rows)
+    for line in filter(None, (*value_mixtures(entries), old)):
+        say(f"warning: {line}")
+    say(chosen.line)
     if args.json:
         print(json.dumps(_json(found, suite, plan), indent=1))
     else:

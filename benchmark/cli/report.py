@@ -41,13 +41,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the report; returns 0. Raises `BadInput`."""
     from benchmark.cli.session import reading_bench, say
     from benchmark.reporting.page import check_place, write_report
-    from benchmark.reporting.reading.groups import choose_suite
     from benchmark.reporting.report import make_report
     from benchmark.running.registry import load_registry
+    from benchmark.running.standing import chosen_suite
     from benchmark.store.plans import Plans, post_hoc
 
     bench = reading_bench(args)
-    suite = choose_suite(bench.ledger, args.suite)
+    chosen = chosen_suite(bench, args.suite)
+    suite = chosen.name
     out = args.out or args.root / "reports" / suite
     check_place(out)
     versions = Plans(bench.ledger.folder).versions(suite)
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         say=say,
     )
     write_report(report, out)
+    say(chosen.line)
     _attach(args, bench, suite)
     if args.json:
         print(json.dumps(_value(report), indent=1))
@@ -88,7 +90,12 @@ def _value(report: Report) -> dict[str, Any]:
     organs = {organ for chapter in chapters for organ in chapter.scores.organs}
     shown = {*organs, "mean", "headline"}
     return {
-        "table": [asdict(x) for c in chapters for x in c.lines if x.organ in shown],
+        "table": [
+            {**asdict(x), "split": c.group.split}
+            for c in chapters
+            for x in c.lines
+            if x.organ in shown
+        ],
         "incomplete": [asdict(cell) for cell in report.missing],
         "trained": 0,
         "reused": len({key for chapter in chapters for key in chapter.trainings}),

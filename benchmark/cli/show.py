@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.reporting.flags import flags_of
-from benchmark.reporting.mixtures import mixtures
+from benchmark.reporting.mixtures import mixtures, value_mixtures
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
 from benchmark.reporting.tables import Line, Missing, table
 from benchmark.running.code import old_line
@@ -41,9 +41,11 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
 def warn_of_mixtures(bench: Bench, entries: Iterable[Entry]) -> None:
     """Say on standard error where the trainings of one table are not of one kind, and how many
     results of other code the command used."""
+    entries = list(entries)
     keys = dict.fromkeys(key for entry in entries for key in entry.nodes)
     records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
-    for line in filter(None, (*mixtures(records, bench.codes), old_line(bench.tally.old))):
+    lines = (*mixtures(records, bench.codes), *value_mixtures(entries), old_line(bench.tally.old))
+    for line in filter(None, lines):
         print(f"warning: {line}", file=sys.stderr)
 
 

@@ -29,35 +29,36 @@ def run(args: argparse.Namespace) -> int:
     bench = reading_bench(args)
     entries = bench.ledger.entries()
     cells = [_cell(bench, entry) for entry in entries]
-    suites = [_suite(bench, name, cells) for name in Plans(bench.ledger.folder).suites()]
+    both = list(zip(entries, cells, strict=True))
+    suites = [_suite(bench, name, both) for name in Plans(bench.ledger.folder).suites()]
     if args.json:
         print(json.dumps({"cells": cells, "suites": suites}, indent=1))
         return 0
     for suite in suites:
         _print_suite(suite)
-    both = list(zip(entries, cells, strict=True))
     for row in dict.fromkeys(map(_row, entries)):
-        _, dataset, label, preset, part = row
+        _, dataset, label, preset, part, split = row
         flags = [flag.line() for flag in flags_of(e for e in entries if _row(e) == row)]
         members = [cell for entry, cell in both if _row(entry) == row]
-        _print_row(f"{label} on {dataset}, preset {preset}, {part}", members, flags)
+        _print_row(f"{label} on {dataset}, preset {preset}, {part}{split}", members, flags)
     if not cells:
         print("nothing has been run in this workspace yet: bench run --method fsm")
     return 0
 
 
-def _suite(bench: Bench, name: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
+def _suite(bench: Bench, name: str, both: list[tuple[Entry, dict[str, Any]]]) -> dict[str, Any]:
     """Count the planned cells of a suite by their state."""
-    from benchmark.running.standing import fill_command, standing
+    from benchmark.running.standing import fill_command, on_plan, standing
 
     suite = standing(bench, name)
     assert suite.plan
     planned = {(m.dataset, m.row, m.fold, m.seed) for m in suite.missing}
     states = [
         cell["state"]
-        for cell in cells
-        if cell["suite"] == name
-        and (cell["dataset"], cell["label"], cell["fold"], cell["seed"]) in planned
+        for entry, cell in both
+        if entry.suite == name
+        and on_plan(entry, suite.plan)
+        and (entry.dataset, entry.label, entry.fold, entry.seed) in planned
     ]
     found = {state: states.count(state) for state in ("running", "failed", "stopped")}
     return {
@@ -83,7 +84,8 @@ def _print_suite(suite: dict[str, Any]) -> None:
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
-    return (entry.suite, entry.dataset, entry.label, entry.preset, entry.part)
+    split = f", own split {entry.split[:8]}" if entry.own_split else ""
+    return (entry.suite, entry.dataset, entry.label, entry.preset, entry.part, split)
 
 
 def _print_row(name: str, cells: list[dict[str, Any]], flags: list[str]) -> None:

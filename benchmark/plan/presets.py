@@ -8,11 +8,14 @@ fixes the length of an epoch, so that its cost does not grow with the data set
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from benchmark.errors import BadInput
 from benchmark.plan.ground import Ground
+from benchmark.plan.keys import canonical, digest
 from benchmark.plan.nodes import Arch, Method, Schedule
 
 
@@ -31,7 +34,22 @@ class Preset:
     ce: float | None = None
     verdict: bool = False
 
+    @cached_property
+    def hash(self) -> str:
+        """The hash of what changes numbers. A value at its default is left out, so that a field
+        which is added later changes no hash."""
+        return digest(
+            {
+                item.name: canonical(value)
+                for item in fields(self)
+                if item.name not in ("about", "verdict")
+                and (value := getattr(self, item.name)) != item.default
+            }
+        )
 
+
+# To change a preset's values: keep those of before as `NAME-1` (then `NAME-2`), with `verdict`
+# off. What was trained with them is then shown, and can be run, under that name.
 PRESETS = {
     "quick": Preset(
         about="demonstration: minutes on two cores, no verdict",
@@ -55,12 +73,61 @@ PRESETS = {
     "paper": Preset(about="the paper's network, epochs and rate; needs a GPU", verdict=True),
 }
 
+# The values with which hashes began. What was written before holds no hash, and had these.
+# Never changed: file names, plans' fingerprints and MLflow's runs are made of these names.
+FIRST = {
+    "5153d8019a99982bf432": "quick",
+    "dbdb1384bd559475e984": "lite",
+    "44136fa355b3678a1146": "paper",
+}
+VERSION = re.compile(r"-(\d+|[0-9a-f]{6})$")  # what `known_as` may put behind a name
+
 
 def preset_named(name: str) -> Preset:
     """Return a preset; raises `BadInput` with the known names."""
     if name not in PRESETS:
         raise BadInput(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def known_as(name: str, preset_hash: str) -> tuple[str, str]:
+    """Return the name under which stored values are known now, and their hash.
+
+    `name` is what they were called when they were stored, `preset_hash` is "" for what was stored
+    before hashes were. Values that no preset has any more are called `NAME-` and six digits.
+    """
+    values = preset_hash or next((h for h, first in FIRST.items() if first == name), "")
+    names = [known for known, preset in PRESETS.items() if preset.hash == values]
+    if name in names or not values:
+        return name, values
+    return next(iter(names), f"{VERSION.sub('', name)}-{values[:6]}"), values
+
+
+def lasting_name(name: str, preset_hash: str) -> str:
+    """Return what values are called in file names and identities, whatever they are shown as: the
+    first name of the first values, of all later ones their hash."""
+    return FIRST.get(preset_hash, preset_hash or name)
+
+
+def other_values(stored: str, asked: str, *, instead: str, more: str = "") -> str:
+    """Return what to do where `asked` has other values than those stored, which are known as
+    `stored`: give that name (and `more`) or `instead`; "" where they are not of one preset."""
+    base = VERSION.sub("", stored)
+    if base != VERSION.sub("", asked):
+        return ""
+    if stored in PRESETS:
+        now = f"they are known as {stored} now: give --preset {stored}{more}, or {instead}"
+    else:
+        now = f"no preset has them now: give {instead}"
+    return f"other values of preset {base}: {now}"
+
+
+def demonstration(name: str) -> str:
+    """Return a note for a preset that gives no verdict, "" for one that may."""
+    preset = PRESETS.get(name)
+    if preset and preset.verdict:
+        return ""
+    return f"preset {name}: {preset.about if preset else 'no preset has its values now'}"
 
 
 def scale_ground(preset: Preset, ground: Ground) -> Ground:

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, TypeVar
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.plan.keys import canonical, digest
+from benchmark.plan.nodes import later
+from benchmark.plan.presets import lasting_name, other_values
 
 Item = TypeVar("Item")
 
@@ -33,6 +35,7 @@ class SuitePlan:
 
     `rows` are the registry's names, `labels` what is scored of them (their earlier stages too);
     `splits` maps each data set to its split's fingerprint; `overrides` are the suite's `--set`.
+    `preset` is the name under which the values of `preset_hash` are known.
     """
 
     kind: ClassVar[str] = "suite-plan"
@@ -44,11 +47,13 @@ class SuitePlan:
     preset: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
     analysis: AnalysisPlan = field(default_factory=AnalysisPlan)
+    preset_hash: str = later("")
 
     @property
     def fingerprint(self) -> str:
-        """The hash of all of it."""
-        return digest(canonical(self))
+        """The hash of all of it, whatever the preset's values are known as now."""
+        content = canonical(replace(self, preset_hash=""))
+        return digest({**content, "preset": lasting_name(self.preset, self.preset_hash)})
 
     def cells(self) -> Iterator[Planned]:
         """Yield every planned cell."""
@@ -61,19 +66,14 @@ class SuitePlan:
     def joined(self, other: SuitePlan, name: str) -> SuitePlan:
         """Return this plan with what `other` adds to it. Raises `BadInput` where the two can
         share no table: another preset, other `--set`, or another split of a data set."""
-        for what in ("preset", "overrides"):
-            ours, theirs = (canonical(getattr(plan, what)) for plan in (self, other))
-            if ours != theirs:
-                shown = "--set" if what == "overrides" else "--preset"
-                raise BadInput(
-                    f"suite {name} is planned with {shown} {ours}, not {theirs}: "
-                    "give the same, or another --name"
-                )
+        _check_same_values(self, other, name)
         for dataset in self.splits.keys() & other.splits.keys():
-            if self.splits[dataset] != other.splits[dataset]:
+            ours, theirs = self.splits[dataset], other.splits[dataset]
+            if ours != theirs:
                 raise BadInput(
-                    f"suite {name} holds another split of data set {dataset} (its cases changed "
-                    "since): a comparison never mixes splits; give another --name"
+                    f"suite {name} holds another split of data set {dataset}, {ours[:8]} and not "
+                    f"{theirs[:8]} (did its cases change?): a comparison never mixes splits; "
+                    "give another --name"
                 )
         seeds = _union(self.seeds, other.seeds)
         splits = {**self.splits, **other.splits}
@@ -86,6 +86,19 @@ class SuitePlan:
             seeds=seeds,
             analysis=replace(other.analysis, seeds=seeds, datasets=tuple(splits)),
         )
+
+
+def _check_same_values(plan: SuitePlan, other: SuitePlan, name: str) -> None:
+    """Raise `BadInput` where two plans have other values of their preset, or other `--set`."""
+    first, second = (lasting_name(each.preset, each.preset_hash) for each in (plan, other))
+    same = "give the same, or another --name"
+    if first != second:
+        what = other_values(plan.preset, other.preset, instead="another --name")
+        what = what or f"--preset {plan.preset}, not {other.preset}: {same}"
+        raise BadInput(f"suite {name} is planned with {what}")
+    ours, theirs = canonical(plan.overrides), canonical(other.overrides)
+    if ours != theirs:
+        raise BadInput(f"suite {name} is planned with --set {ours}, not {theirs}: {same}")
 
 
 def plan_from(value: Mapping[str, Any]) -> SuitePlan:

@@ -51,7 +51,7 @@ class Chapter:
     @property
     def name(self) -> str:
         """The first part of its files' names."""
-        return f"{self.group.dataset}-{self.group.preset}"
+        return self.group.stem
 
     def complete_rows(self, metric: str, *kinds: str) -> list[str]:
         """Return the rows of these kinds (all without any) whose endpoint is complete."""

@@ -117,9 +117,9 @@ def latex_of(sheet: Sheet) -> str:
 
 
 def _scores(report: Report) -> str:
-    names = [item.name for item in fields(Line)]
-    lines = [line for part in report.parts for line in part.chapter.lines]
-    return csv_text(names, (_line(line) for line in lines))
+    names = [*(item.name for item in fields(Line)), "split"]
+    chapters = [part.chapter for part in report.parts]
+    return csv_text(names, ([*_line(x), c.group.split] for c in chapters for x in c.lines))
 
 
 def _line(line: Line) -> list[object]:

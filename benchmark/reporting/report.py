@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -76,7 +77,7 @@ def make_report(
 
     `planned` is the suite's plan, None where it has none; `post_hoc` is "" or says why its
     analysis was not planned before its first result. Raises `BadInput` where there are no rows
-    yet, and for rows of mixed splits.
+    yet.
     """
     plan = planned.analysis if planned else AnalysisPlan()
     everything = bench.ledger.entries()
@@ -120,7 +121,7 @@ def _part(chapter: Chapter) -> Part:
     ]
     return Part(
         chapter=chapter,
-        title=f"{group.dataset}, preset {group.preset}",
+        title=group.title,
         demonstration=no_verdict(group.preset, group.common),
         incomplete=_incomplete(chapter),
         sheets={sheet.name: sheet for sheet in sheets},
@@ -149,8 +150,10 @@ def _incomplete(chapter: Chapter) -> tuple[str, ...]:
 
 
 def _to_fill(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
-    """How to run a row's missing cells; a planned suite has one command for all of them."""
-    return "" if chapter.group.plan else f" To fill it: {_command(row, cells, chapter)}"
+    """How to run a row's missing cells; a planned suite has one command for all of them, and on
+    another split than the set's own no command runs them."""
+    none = chapter.group.plan or chapter.group.split_shown
+    return "" if none else f" To fill it: {_command(row, cells, chapter)}"
 
 
 def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
@@ -192,12 +195,22 @@ def _clean(text: str, hidden: Sequence[str]) -> str:
 
 
 def _overall(chapters: Sequence[Chapter], plan: AnalysisPlan) -> str:
-    """The claim needs every set of the plan, with a preset that may give a verdict."""
+    """The claim needs every set of the plan, with a preset that may give a verdict, and each on
+    one split."""
+    if torn := "; ".join(_torn(chapters)):
+        return f"{plan.subject}, the claim on every set: not judged over several splits ({torn})."
     chosen = {}
     for chapter in chapters:
         if chapter.group.dataset not in chosen or chapter.group.preset in plan.presets:
             chosen[chapter.group.dataset] = chapter.analysis.verdict
     return overall(chosen, _paper(plan))[1]
+
+
+def _torn(chapters: Sequence[Chapter]) -> list[str]:
+    """The titles of chapters that differ in their split alone."""
+    groups = [chapter.group for chapter in chapters]
+    places = Counter((group.dataset, group.preset) for group in groups)
+    return [group.title for group in groups if places[group.dataset, group.preset] > 1]
 
 
 def _paper(plan: AnalysisPlan) -> AnalysisPlan:
@@ -215,6 +228,7 @@ def _gains(chapters: Sequence[Chapter], plan: AnalysisPlan) -> Sheet:
             chapter.group.dataset: found
             for chapter in chapters
             if chapter.group.preset == by_preset[0]
+            and chapter.group.title not in _torn(chapters)
             and not chapter.scores.absent_folds
             and (found := chapter.analysis.compared.get(contrast)) is not None
         }

@@ -19,7 +19,7 @@ from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_use_rows
 from benchmark.running.execute import check_networks, execute, load_networks
-from benchmark.running.folds import FoldData, GridCache, folds_of
+from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.measure import measured
 from benchmark.running.prepare import networks
 from benchmark.running.probing import with_probes
@@ -39,6 +39,7 @@ class Cell:
     seed: int
     part: str
     split: str
+    own_split: bool = False
     stage: str = ""
 
     @property
@@ -69,6 +70,8 @@ class Cell:
             flags=self.setting.flags,
             params=self.setting.params(),
             tuned=self.setting.tuned,
+            preset_hash=self.setting.preset_hash,
+            own_split=self.own_split,
         )
 
 
@@ -79,20 +82,23 @@ def plan_cells(
     folds: Iterable[int],
     seeds: Iterable[int],
     part: str = "test",
+    split: Split | None = None,
 ) -> list[Cell]:
-    """Return the cells of one setting, those of earlier stages last; raises `BadInput` for a fold
-    that is not there and for networks that cannot be built."""
-    known, fingerprint = folds_of(dataset)
+    """Return the cells of one setting, those of earlier stages last, in the folds of `split`
+    (None: the data set's own); raises `BadInput` for a fold that is not there and for networks
+    that cannot be built."""
+    split = split or folds_of(dataset)
     check_networks(setting.method.plan(), dataset.organs, setting.ground.size)
     cache = GridCache(dataset=dataset, size=setting.ground.size)
-    chosen = [_fold(known, index, part) for index in folds]
+    chosen = [_fold(split.folds, index, part) for index in folds]
     return [
         Cell(
             setting=setting,
             data=FoldData(fold=fold, dataset=dataset, ground=setting.ground, cache=cache),
             seed=seed,
             part=part,
-            split=fingerprint,
+            split=split.fingerprint,
+            own_split=split.own,
             stage=stage,
         )
         for stage in ("", *stages_of(setting.method))

@@ -11,7 +11,7 @@ from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.reporting.tables import Missing
 from benchmark.running.bench import Bench
 from benchmark.running.resolve import without
-from benchmark.running.standing import NOT_RUN, Standing, short
+from benchmark.running.standing import NOT_RUN, Standing, check_one_split, short
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.layout import (
     Incomplete,
@@ -72,7 +72,8 @@ def named(
 ) -> Named:
     """Return the cells of a label (`fsm[xi=1]`), of a row, or of a key's first 6 or more digits.
 
-    Raises `BadInput` where nothing or more than one thing has that name.
+    Raises `BadInput` where nothing or more than one thing has that name, and where its cells mix
+    presets or splits.
     """
     done = [e for e in suite.done if dataset in (None, e.dataset) and preset in (None, e.preset)]
     lost = [m for m in suite.missing if dataset in (None, m.dataset)]
@@ -89,6 +90,7 @@ def named(
     found = [entry for entry in done if entry.label == chosen[0]]
     if len(presets := sorted({entry.preset for entry in found})) > 1:
         raise BadInput(f"{name} was run with presets {', '.join(presets)}: choose with --preset")
+    check_one_split(found, name)
     missing = () if by_key else tuple(m for m in lost if m.row == chosen[0])
     return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
 
@@ -131,6 +133,7 @@ def _on(
     preset = entries[0].preset if entries else ""
     if len({entry.preset for entry in entries}) > 1:
         raise BadInput(f"{first.name} and {second.name} differ in their presets: use --preset")
+    check_one_split(entries, f"{first.name} with {second.name}")
     missing = [
         *_lacking(first, dataset, ours, places),
         *_lacking(second, dataset, theirs, places),

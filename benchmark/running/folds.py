@@ -79,8 +79,18 @@ def subjects(dataset: DataSet) -> list[Subject]:
     ]
 
 
-def folds_of(dataset: DataSet) -> tuple[tuple[Fold, ...], str]:
-    """Return the set's folds and their fingerprint; raises `BadInput` for too few patients."""
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The folds of a data set and their fingerprint. `own`: somebody's own, and not those that
+    the set has by itself; what is stored of its cells then goes by the fingerprint too."""
+
+    folds: tuple[Fold, ...]
+    fingerprint: str
+    own: bool = False
+
+
+def folds_of(dataset: DataSet) -> Split:
+    """Return the folds that the set has by itself; raises `BadInput` for too few patients."""
     known = subjects(dataset)
     folds = split(known)
-    return folds, split_fingerprint(known, folds)
+    return Split(folds=folds, fingerprint=split_fingerprint(known, folds))

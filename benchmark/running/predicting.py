@@ -55,26 +55,36 @@ def trained_row(
     at = f"@{stage}" if stage else ""
     label = setting.label + at
     where = f"on {dataset}, preset {setting.preset}, seed {seed}"
-    found = {
-        entry.fold: entry
+    found = [
+        entry
         for entry in bench.ledger.entries()
         if _same(entry, setting, at) and (entry.dataset, entry.seed) == (dataset, seed)
         if bench.objects.has(entry.key)
-    }
+    ]
     if not found:
         raise BadInput(
             f"{label} was never trained in this workspace {where}: bench run --method "
             f"{setting.row} first, or see bench status for what there is"
         )
-    missing = [fold for fold in folds if fold not in found]
-    if missing:
-        there = ",".join(map(str, sorted(found)))
-        shown = ",".join(map(str, missing))
-        raise BadInput(f"{label} {where} lacks fold {shown}: train it, or give --fold {there}")
-    chosen = [found[fold] for fold in folds]
-    if len({entry.split for entry in chosen}) > 1:
-        raise BadInput(f"{label} {where} was trained on two versions of the set: give a --key")
+    chosen = _of_one_split(found, folds, f"{label} {where}")
     return _trained(bench, setting, [(entry, entry.key) for entry in chosen])
+
+
+def _of_one_split(found: list[Entry], folds: Sequence[int], what: str) -> list[Entry]:
+    """The entries of `folds`, of the one split that has them all."""
+    splits: dict[str, dict[int, Entry]] = {}
+    for entry in found:
+        splits.setdefault(entry.split, {})[entry.fold] = entry
+    whole = [there for there in splits.values() if there.keys() >= set(folds)]
+    if len(whole) == 1:
+        return [whole[0][fold] for fold in folds]
+    told = {split: ",".join(map(str, sorted(there))) for split, there in splits.items()}
+    if len(splits) > 1:
+        each = "; ".join(f"{split[:8]}: fold {there}" for split, there in sorted(told.items()))
+        raise BadInput(f"{what} was trained on {len(splits)} splits ({each}): give a --key")
+    (there,) = splits.values()
+    shown = ",".join(str(fold) for fold in folds if fold not in there)
+    raise BadInput(f"{what} lacks fold {shown}: train it, or give --fold {','.join(told.values())}")
 
 
 def trained_key(bench: Bench, registry: Registry, asked: str) -> Trained:
@@ -135,8 +145,9 @@ def seen_in_training(trained: Trained, scan: Scan, bench: Bench) -> str:
         return ""
     dataset = open_dataset(bench.root, name)
     case = _case_of(dataset, scan)
-    folds, split = folds_of(dataset)
-    used = [e.fold for e in trained.entries if e.split == split and case in folds[e.fold].train]
+    split = folds_of(dataset)
+    known = [e.fold for e in trained.entries if e.split == split.fingerprint]
+    used = [fold for fold in known if case in split.folds[fold].train]
     if not used:
         return ""
     shown = ", ".join(map(str, used))

@@ -203,6 +203,8 @@ def _bare_row(entry: Entry) -> RowReport:
         preset=entry.preset,
         params=_params(entry),
         in_suite=entry.suite != DEFAULT_SUITE,
+        preset_hash=entry.preset_hash,
+        split=entry.split if entry.own_split else "",
     )
 
 

@@ -35,6 +35,7 @@ class Setting:
     method: Method
     ground: Ground
     tuned: str = ""
+    preset_hash: str = ""
 
     @property
     def label(self) -> str:
@@ -71,6 +72,7 @@ def resolve(
         overrides=chosen,
         method=method,
         ground=override(ground, shared, root=GROUND),
+        preset_hash=scale.hash,
     )
 
 

@@ -13,7 +13,7 @@ from benchmark.plan.suite import Planned, SuitePlan
 from benchmark.reporting.tables import Missing
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.store.ledger import Entry
 from benchmark.store.plans import Plans, post_hoc
 
 MAIN = "main"  # the suite that `bench suite` fills without --name
@@ -44,33 +44,53 @@ class Standing:
 def standing(bench: Bench, name: str) -> Standing:
     """Return how far a suite is. A pure pass over ledger and results.
 
-    Raises `BadInput` where its cells of one data set come from more than one split.
+    A cell with other values of the plan's preset is none of it. Raises `BadInput` where a planned
+    cell was tested on another split alone. What was never planned may hold several presets and
+    splits: whoever compares must see that it mixes none.
     """
     plans = Plans(bench.ledger.folder)
     versions = plans.versions(name)
     plan = versions[-1].plan if versions else None
     entries = [entry for entry in bench.ledger.entries(name) if entry.part == "test"]
-    if plan is None:
-        check_one_split(entries, name)
-        wanted: dict[Planned, Entry | None] = {_place(entry): entry for entry in entries}
-    else:
-        there = {_place(entry): entry for entry in entries if entry.preset == plan.preset}
-        check_one_split(there.values(), name, plan.splits)
-        wanted = {cell: there.get(cell) for cell in plan.cells()}
-    done = {cell: entry for cell, entry in wanted.items() if entry and _has_result(bench, entry)}
+    wanted = _wanted(plan, entries, name) if plan else [(_place(e), e) for e in entries]
+    done: list[Entry] = []
+    missing: list[Missing] = []
+    for cell, entry in wanted:
+        if entry and _has_result(bench, entry):
+            done.append(replace(entry, state="done"))
+        else:
+            missing.append(_missing(cell, entry))
     return Standing(
         name=name,
         plan=plan,
-        done=tuple(replace(entry, state="done") for entry in done.values()),
-        missing=tuple(_missing(c, e) for c, e in wanted.items() if c not in done),
+        done=tuple(done),
+        missing=tuple(missing),
         post_hoc=post_hoc(versions),
     )
+
+
+def _wanted(
+    plan: SuitePlan, entries: Iterable[Entry], name: str
+) -> list[tuple[Planned, Entry | None]]:
+    """Every planned cell with its entry, one of the planned split before any other."""
+    ours = [entry for entry in entries if entry.preset == plan.preset]
+    ours.sort(key=lambda entry: on_plan(entry, plan))
+    there = {_place(entry): entry for entry in ours}
+    wanted = [(cell, there.get(cell)) for cell in plan.cells()]
+    check_one_split((entry for _, entry in wanted if entry), f"suite {name}", plan.splits)
+    return wanted
+
+
+def on_plan(entry: Entry, plan: SuitePlan) -> bool:
+    """Return whether an entry has the plan's preset values and split; its label may be another."""
+    return entry.preset == plan.preset and entry.split == plan.splits.get(entry.dataset)
 
 
 def count_results(bench: Bench, cells: list[Cell], plan: SuitePlan, name: str) -> int:
     """Return how many cells of a plan have a result: those of `cells` in any suite, the others
     in the suite's ledger."""
-    found = {_place(entry): entry for entry in bench.ledger.entries(name) if entry.part == "test"}
+    ours = [entry for entry in bench.ledger.entries(name) if entry.part == "test"]
+    found = {_place(entry): entry for entry in ours if on_plan(entry, plan)}
     found |= {_place(entry): entry for entry in (cell.entry(name) for cell in cells)}
     planned = set(plan.cells())
     return sum(
@@ -81,29 +101,52 @@ def count_results(bench: Bench, cells: list[Cell], plan: SuitePlan, name: str) -
 
 
 def check_one_split(
-    entries: Iterable[Entry], suite: str, splits: Mapping[str, str] | None = None
+    entries: Iterable[Entry], what: str, splits: Mapping[str, str] | None = None
 ) -> None:
     """Raise `BadInput` where the entries of a data set come from more than one split, or from
     another one than planned: their patients were not tested in the same folds."""
     known = dict(splits or {})
     for entry in entries:
-        if known.setdefault(entry.dataset, entry.split) != entry.split:
+        first = known.setdefault(entry.dataset, entry.split)
+        if first != entry.split:
+            both = " and ".join(sorted((first[:8], entry.split[:8])))
             raise BadInput(
-                f"suite {suite} mixes splits of data set {entry.dataset} ({entry.label} fold "
+                f"{what} mixes splits of data set {entry.dataset}, {both} ({entry.label} fold "
                 f"{entry.fold} was tested on other patients): run the rows again under a new --name"
             )
 
 
-def chosen_suite(bench: Bench, name: str | None) -> str:
-    """Return the suite that a reader means: the one named, else `main` where it was planned, else
-    what `bench run` filled. Raises `BadInput` for a name without cells and plan."""
-    planned = Plans(bench.ledger.folder).suites()
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The suite that a reader means, and the others that are there."""
+
+    name: str
+    others: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """What to tell the reader."""
+        more = f" (--suite chooses another: {', '.join(self.others)})" if self.others else ""
+        return f"suite {self.name}{more}"
+
+
+def chosen_suite(bench: Bench, name: str | None) -> Chosen:
+    """Return the suite that a reader means: the one named, else `main`, else the one whose cells
+    were written to last.
+
+    Raises `BadInput` for a name without cells and plan, and where there is no suite at all.
+    """
+    newest = dict.fromkeys(Plans(bench.ledger.folder).suites(), 0.0) | bench.ledger.newest()
+    known = sorted(newest)
+    if not known:
+        raise BadInput(
+            "no rows yet: nothing has been run in this workspace; bench run --method fsm"
+        )
     if name is None:
-        return MAIN if MAIN in planned else DEFAULT_SUITE
-    known = sorted({*planned, *(entry.suite for entry in bench.ledger.compared())})
-    if name not in known:
-        raise BadInput(f"no suite {name!r}: there is {', '.join(known) or 'none yet'}")
-    return name
+        name = MAIN if MAIN in newest else max(known, key=lambda suite: newest[suite])
+    if name not in newest:
+        raise BadInput(f"no suite {name!r}: there is {', '.join(known)}")
+    return Chosen(name=name, others=tuple(suite for suite in known if suite != name))
 
 
 def fill_command(name: str, plan: SuitePlan) -> str:

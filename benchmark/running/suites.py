@@ -127,6 +127,7 @@ def suite_plan(
         folds=tuple(sorted({cell.data.fold.index for cell in cells})),
         seeds=seeds,
         preset=preset,
+        preset_hash=settings[0].preset_hash,
         overrides=dict(overrides),
         analysis=AnalysisPlan(seeds=seeds, datasets=tuple(splits)),
     )

@@ -20,7 +20,6 @@ import torch
 
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import Stopped
-from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order, probes_of
 from benchmark.running.bench import Bench, Tally, open_bench
@@ -35,7 +34,7 @@ from benchmark.running.executors import (
     Training,
     Warned,
 )
-from benchmark.running.folds import FoldData, GridCache, folds_of
+from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.stop import Stop
 from benchmark.running.tasks import CellName, Task
 from benchmark.training.meter import Epoch
@@ -108,23 +107,23 @@ class Cells:
     """Cells from their names; a data set's cases are put on the training grid once a worker."""
 
     root: Path
-    _folds: dict[str, tuple[DataSet, tuple[Fold, ...], str]] = field(default_factory=dict)
+    _folds: dict[str, tuple[DataSet, Split]] = field(default_factory=dict)
     _grids: dict[tuple[str, int | None], GridCache] = field(default_factory=dict)
 
     def cell(self, name: CellName) -> Cell:
         """Return the cell of a name; raises `BadInput` for a set that is not there."""
         if name.dataset not in self._folds:
             dataset = open_dataset(self.root, name.dataset)
-            self._folds[name.dataset] = (dataset, *folds_of(dataset))
-        dataset, folds, split = self._folds[name.dataset]
+            self._folds[name.dataset] = (dataset, folds_of(dataset))
+        dataset, split = self._folds[name.dataset]
         size = name.setting.ground.size
         grid = self._grids.setdefault((name.dataset, size), GridCache(dataset=dataset, size=size))
         data = FoldData(
-            fold=folds[name.fold], dataset=dataset, ground=name.setting.ground, cache=grid
+            fold=split.folds[name.fold], dataset=dataset, ground=name.setting.ground, cache=grid
         )
         return Cell(
-            setting=name.setting, data=data, seed=name.seed, part="test", split=split,
-            stage=name.stage,
+            setting=name.setting, data=data, seed=name.seed, part="test",
+            split=split.fingerprint, stage=name.stage,
         )  # fmt: skip
 
 

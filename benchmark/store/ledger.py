@@ -6,13 +6,14 @@ ledger/SUITE/CELL.json      one small file a cell, replaced by one rename
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.plan.keys import canonical, digest
+from benchmark.plan.presets import known_as, lasting_name
 
 DEFAULT_SUITE = "default"
 SWEEPS = "sweep-"  # start of the suites in which sweeps note their trials: no rows of a comparison
@@ -23,7 +24,9 @@ class Entry:
     """One cell: a row's label in one fold with one seed, and where its result lies.
 
     `part` is "test", or "inner" for the inner validation patients that tuning sees. `state` is
-    started, done or failed (with `error`). `nodes` are the keys of all its trainings in order,
+    started, done or failed (with `error`). `preset` is the name under which the values of
+    `preset_hash` are known now. `own_split` says that `split` is somebody's own, not the one that
+    the data set has by itself. `nodes` are the keys of all its trainings in order,
     `probes` the (name, key, evaluation) of what was measured afterwards. `tuned` names the tuning
     that chose the overrides, for each fold its own: the cells are one row all the same.
     """
@@ -48,14 +51,17 @@ class Entry:
     params: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     tuned: str = ""
+    preset_hash: str = ""
+    own_split: bool = False
 
     @property
     def name(self) -> str:
         """The name of the cell's file: a hash of what a person would call it by; `xi=1` and
-        `xi=1.0` are one."""
+        `xi=1.0` are one. Other values of a preset, and another split, have files of their own."""
         values = {} if self.tuned else canonical(self.overrides)
-        named = [self.dataset, self.label, self.preset, values]
-        return digest([*named, self.fold, self.seed, self.part])
+        preset = lasting_name(self.preset, self.preset_hash)
+        named = [self.dataset, self.label, preset, values, self.fold, self.seed, self.part]
+        return digest([*named, self.split] if self.own_split else named)
 
 
 class Ledger:
@@ -73,6 +79,15 @@ class Ledger:
         """Return the entries of all suites that compare rows: the trials of sweeps are left out."""
         return [entry for entry in self.entries() if not entry.suite.startswith(SWEEPS)]
 
+    def newest(self) -> dict[str, float]:
+        """Return when each suite's cells were last written to (Unix seconds), sweeps left out."""
+        found: dict[str, float] = {}
+        for path in self.folder.glob("*/*.json"):
+            suite = path.parent.name
+            if not suite.startswith(SWEEPS) and not path.name.startswith("."):
+                found[suite] = max(found.get(suite, 0.0), path.stat().st_mtime)
+        return found
+
     def entries(self, suite: str | None = None) -> list[Entry]:
         """Return the entries of one suite, or of all, in a fixed order. Raises `BadInput` for a
         file that cannot be read."""
@@ -88,8 +103,13 @@ def _entry(path: Path) -> Entry:
         for name in ("nodes", "flags"):
             chosen[name] = tuple(chosen.get(name, ()))
         chosen["probes"] = tuple(tuple(probe) for probe in chosen.get("probes", ()))
-        return Entry(**chosen)
+        return _as_known_now(Entry(**chosen))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(
             f"{path} is damaged ({error}): remove it, and the next run of its row writes it again"
         ) from error
+
+
+def _as_known_now(entry: Entry) -> Entry:
+    preset, preset_hash = known_as(entry.preset, entry.preset_hash)
+    return replace(entry, preset=preset, preset_hash=preset_hash)

@@ -6,7 +6,7 @@ ledger/SUITE/plan/NUMBER.json      written once, never changed
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.files.locks import lock
 from benchmark.plan.analysis import POST_HOC
 from benchmark.plan.keys import canonical
+from benchmark.plan.presets import known_as
 from benchmark.plan.suite import SuitePlan, plan_from
 
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
     """One version of a suite's plan. `results` is how many of its cells had a result when it was
-    written: of a plan made beforehand, none."""
+    written: of a plan made beforehand, none. The plan's preset has the name of now."""
 
     number: int
     plan: SuitePlan
@@ -103,9 +104,10 @@ def _version(path: Path) -> Version:
         plan = plan_from(value["plan"])
         if plan.fingerprint != value["fingerprint"]:
             raise ValueError("it does not match its hash")
+        preset, preset_hash = known_as(plan.preset, plan.preset_hash)
         return Version(
             number=int(path.stem),
-            plan=plan,
+            plan=replace(plan, preset=preset, preset_hash=preset_hash),
             fingerprint=value["fingerprint"],
             results=int(value["results"]),
             made_at=str(value["made_at"]),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmark.plan.presets import lasting_name
 from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
 
 LONGEST = 500  # characters of a parameter or tag; older servers refuse more
@@ -32,8 +33,11 @@ def suite_identity(suite: SuiteReport) -> str:
 
 
 def row_identity(row: RowReport) -> str:
-    """Return what makes a row one parent run: data set, suite, label and preset."""
-    return _hash(["row", row.dataset, row.suite, row.label, row.preset])
+    """Return what makes a row one parent run: data set, suite, label, the preset's values, and a
+    split that is not the data set's own."""
+    preset = lasting_name(row.preset, row.preset_hash)
+    named = ["row", row.dataset, row.suite, row.label, preset]
+    return _hash([*named, row.split] if row.split else named)
 
 
 def cell_identity(cell: CellReport) -> str:

@@ -79,7 +79,8 @@ class Writer:
         digest = naming.row_digest(report)
         if run.tags.get(naming.WHOLE) != digest:
             flags = naming.flag_tags(report.flags)
-            self._fill(run, _params(report, report.params), report.metrics, tags=flags)
+            tags = {**flags, "preset": report.preset}  # its values may have another name by now
+            self._fill(run, _params(report, report.params), report.metrics, tags=tags)
             self._drop_flags(run, flags)
             self._attach(run, report.artifacts)
             if len(self.refusals) == before:

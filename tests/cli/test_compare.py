@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from bench_process import Ran, bench
+from changed_preset import NEW, OLD, change_quick
 
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.keys import digest
+from benchmark.plan.presets import PRESETS
 from benchmark.plan.suite import SuitePlan
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.plans import Plans
@@ -203,14 +206,129 @@ def test_bad_names(compare: Callable[..., Ran]) -> None:
         assert len(ran.err.splitlines()) == 1
 
 
+def loosen(root: Path) -> Ledger:
+    """Copy the suite `main` to `loose`, which was never planned."""
+    ledger = Ledger(root / "ledger")
+    for entry in ledger.entries("main"):
+        ledger.write(replace(entry, suite="loose"))
+    return ledger
+
+
 def test_mixed_splits_are_refused(compare: Callable[..., Ran], tmp_path: Path) -> None:
     """In a planned suite, and among what `bench run` left."""
     assert compare(patients=20).code == 0
     ledger = Ledger(tmp_path / "workspace" / "ledger")
     other = replace(ledger.entries("main")[0], split="t")
     ledger.write(other)
+    loosen(tmp_path / "workspace")
     for suite in ("main", "loose"):
         ran = compare("fsm", "unet", "--suite", suite)
-        assert (ran.code, ran.out) == (2, "") and "mixes splits of data set planted" in ran.err
-        for entry in ledger.entries("main"):
-            ledger.write(replace(entry, suite="loose"))
+        assert (ran.code, ran.out) == (2, ""), ran
+        assert "mixes splits of data set planted, s and t" in ran.err, "both are named"
+
+
+def test_a_row_on_another_split_is_no_hindrance(
+    compare: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """Two rows of one split are compared; a third, on another, with neither of them."""
+    expected = compare("fsm", "unet", "--json", patients=20).json["comparisons"]
+    ledger = loosen(tmp_path / "workspace")
+    for entry in ledger.entries("loose"):
+        if entry.row == "unet":
+            third = {"row": "vid", "label": "vid", "split": "t", "own_split": True}
+            ledger.write(replace(entry, **third))
+    found = compare("fsm", "unet", "--json", "--suite", "loose").json
+    assert [c["mean"] for c in found["comparisons"]] == [c["mean"] for c in expected]
+    ran = compare("fsm", "vid", "--suite", "loose")
+    assert (ran.code, ran.out) == (2, ""), ran
+    assert "fsm with vid mixes splits of data set planted, s and t" in ran.err
+    cells = (key("fsm", 0, 0), key("unet", 0, 0))
+    assert compare(*cells, "--suite", "loose").code == 0, "unet's key is vid's too"
+
+
+def test_a_row_on_two_splits_is_refused(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    """Every cell is there twice: none is taken for the other."""
+    assert compare(patients=20).code == 0
+    ledger = loosen(tmp_path / "workspace")
+    for entry in ledger.entries("loose"):
+        ledger.write(replace(entry, split="t", own_split=True))
+    ran = compare("fsm", "unet", "--suite", "loose")
+    assert (ran.code, ran.out) == (2, "") and "bench: fsm mixes splits of data set" in ran.err
+
+
+def test_a_suite_counts_the_values_of_its_plan(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    """A cell of another preset under the suite's name is none of it."""
+    assert compare(patients=20).code == 0
+    ledger = Ledger(tmp_path / "workspace" / "ledger")
+    lost = ledger.entries("main")[0]
+    (ledger.folder / "main" / f"{lost.name}.json").unlink()
+    lite = {"preset": "lite", "preset_hash": PRESETS["lite"].hash}
+    ledger.write(replace(lost, **lite, state="failed"))  # type: ignore[arg-type]
+    status = bench("status", "--root", str(tmp_path / "workspace")).out
+    assert "suite main: 29 of 30 cells done, 1 not run" in status
+
+
+def test_an_own_split_beside_the_planned_one_changes_nothing(
+    compare: Callable[..., Ran], tmp_path: Path
+) -> None:
+    expected = compare("fsm", "unet", "--json", patients=20).json
+    ledger = Ledger(tmp_path / "workspace" / "ledger")
+    for entry in ledger.entries("main"):
+        ledger.write(replace(entry, split="t", own_split=True, key=digest([entry.key])))
+    assert compare("fsm", "unet", "--json").json == expected
+
+
+def test_two_presets_of_a_row_are_both_there(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    """What `bench run` left has no plan: none of its presets hides another."""
+    expected = compare("fsm", "unet", "--json", patients=20).json["comparisons"]
+    ledger = loosen(tmp_path / "workspace")
+    for entry in ledger.entries("loose"):
+        changes = {"preset": "quick", "preset_hash": PRESETS["quick"].hash}
+        ledger.write(replace(entry, **changes))  # type: ignore[arg-type]
+    ran = compare("fsm", "unet", "--suite", "loose")
+    assert ran.code == 2 and "fsm was run with presets paper, quick" in ran.err
+    argv = ("fsm", "unet", "--json", "--suite", "loose", "--preset", "paper")
+    assert [c["mean"] for c in compare(*argv).json["comparisons"]] == [c["mean"] for c in expected]
+
+
+def test_values_of_before_and_after_are_never_paired(
+    compare: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`quick` changes between unet and fsm; then nothing has the values of before any more."""
+    assert compare(patients=20, preset="quick").code == 0
+    change_quick(monkeypatch)
+    ledger = loosen(tmp_path / "workspace")
+    for entry in ledger.entries("loose"):
+        if entry.row == "fsm":
+            (tmp_path / "workspace/ledger/loose" / f"{entry.name}.json").unlink()
+            ledger.write(replace(entry, preset="quick", preset_hash=NEW.hash))
+    ran = compare("fsm", "unet", "--suite", "loose")
+    assert (ran.code, ran.out) == (2, "") and "differ in their presets" in ran.err
+    assert compare("unet", "unet", "--suite", "loose", "--preset", "quick").code == 2
+    assert "preset quick-1, suite main" in compare("fsm", "unet", "--suite", "main").out
+    monkeypatch.delitem(PRESETS, "quick-1")
+    old = f"quick-{OLD.hash[:6]}"
+    text = compare("fsm", "unet", "--suite", "main").out
+    assert f"preset {old}" in text and "better:" not in text
+    status = bench("status", "--root", str(tmp_path / "workspace")).out
+    assert f"unet on planted, preset {old}, test" in status
+    assert "fsm on planted, preset quick, test" in status
+    assert "suite main: 30 of 30 cells done" in status
+
+
+def test_the_suite_is_chosen_and_named(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    """`main`, else the one written to last."""
+    assert "suite main" in compare(patients=20).err
+    ledger = loosen(tmp_path / "workspace")
+    ran = compare()
+    assert "suite main (--suite chooses another: loose)" in ran.err and "suite main:" in ran.out
+    shutil.rmtree(ledger.folder / "main")
+    ran = compare()
+    assert ran.code == 0 and ran.err == "bench: suite loose\n"
+    for entry in ledger.entries("loose"):
+        ledger.write(replace(entry, suite="a"))
+    os.utime(next((ledger.folder / "loose").glob("*.json")), (2e9, 2e9))
+    assert "suite loose (--suite chooses another: a)" in compare().err
+    shutil.rmtree(ledger.folder)
+    ran = compare()
+    assert (ran.code, ran.out) == (2, "") and "nothing has been run in this workspace" in ran.err

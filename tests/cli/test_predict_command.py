@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from benchmark.running.cells import plan_cells
 from benchmark.running.execute import load_networks
 from benchmark.running.registry import load_registry
 from benchmark.running.resolve import resolve
-from benchmark.store.ledger import Entry
+from benchmark.store.ledger import Entry, Ledger
 from benchmark.testing import ORGANS, tiny_volume
 from benchmark.training.precision import hardware
 
@@ -251,6 +253,19 @@ def test_a_fold_that_is_not_trained_is_no_silent_smaller_ensemble(
         predict(root, on_disk(tmp_path, "p00"), tmp_path / "x.nii.gz", *values, "--fold", "0").code
         == 0
     )
+
+
+def test_networks_of_two_splits_are_never_one_ensemble(root: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(root, tmp_path / "workspace"))
+    ledger = Ledger(folder / "ledger")
+    usual = [e for e in ledger.entries() if e.row == "unet"]
+    for fold in (0, 1):
+        ledger.write(replace(usual[fold], split="another", own_split=True))
+    image, out = on_disk(tmp_path, "p00"), tmp_path / "x.nii.gz"
+    assert predict(folder, image, out, *ONLY).json["keys"] == [e.key for e in usual]
+    ran = predict(folder, image, out, *ONLY, "--fold", "1")
+    assert ran.code == 2 and "was trained on 2 splits" in ran.err
+    assert f"{usual[0].split[:8]}: fold 0,1,2,3,4" in ran.err and "another: fold 0,1" in ran.err
 
 
 def test_a_picture_that_fails_leaves_no_label_map(

@@ -218,7 +218,7 @@ def test_a_case_without_any_organ_is_taken_whole() -> None:
 
 
 def test_a_folds_draw_never_holds_a_test_case(tiny_dataset: DataSet, tmp_path: Path) -> None:
-    folds, _ = folds_of(tiny_dataset)
+    folds = folds_of(tiny_dataset).folds
     ground = Ground(batch=4, augmentation=STILL)
     cache = GridCache(dataset=tiny_dataset, size=None)
     for fold in folds:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from changed_preset import NEW, OLD, change_quick
 
 from benchmark.errors import BadInput
 from benchmark.parts.networks import Smp, UNet
 from benchmark.plan.ground import Augmentation, Ground, LossReading
 from benchmark.plan.nodes import Schedule
-from benchmark.plan.presets import PRESETS, preset_named, scale_ground, scale_method
+from benchmark.plan.presets import (
+    FIRST,
+    PRESETS,
+    Preset,
+    demonstration,
+    known_as,
+    lasting_name,
+    other_values,
+    preset_named,
+    scale_ground,
+    scale_method,
+)
 from methods.fsm import Fsm
 
 
@@ -83,3 +95,46 @@ def test_steps_of_a_schedule() -> None:
     assert Schedule(epochs=2, steps_per_epoch=7).steps(40.2) == 14
     assert Schedule(epochs=0).steps(40.2) == 0
     assert Schedule(epochs=0.001).steps(1.0) == 1  # never an untrained network by rounding
+
+
+def test_a_hash_covers_what_changes_numbers() -> None:
+    others: dict[str, Any] = {
+        "epochs": 0.5, "lr": 1e-4, "steps_per_epoch": 7, "width": 3, "norm": "batch", "size": 32,
+        "batch": 2, "ce": 0.5,
+    }  # fmt: skip
+    assert set(others) == {f.name for f in fields(Preset)} - {"about", "verdict"}
+    changed = {replace(OLD, **{name: value}).hash for name, value in others.items()}
+    assert len({OLD.hash, *changed}) == 1 + len(others)
+    assert replace(OLD, about="x", verdict=True).hash == OLD.hash
+
+
+def test_the_first_values_are_never_lost() -> None:
+    """Whoever changes a preset keeps its values under another name."""
+    assert list(FIRST.values()) == ["quick", "lite", "paper"]
+    assert {known_as(name, "")[0] for name in FIRST.values()} <= PRESETS.keys()
+
+
+def test_changed_values_have_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert known_as("quick", "") == known_as("quick", OLD.hash) == ("quick", OLD.hash)
+    change_quick(monkeypatch)
+    assert known_as("quick", "") == known_as("quick", OLD.hash) == ("quick-1", OLD.hash)
+    assert known_as("quick", NEW.hash) == known_as("quick-2", NEW.hash) == ("quick", NEW.hash)
+    monkeypatch.setitem(PRESETS, "same", NEW)
+    assert known_as("same", NEW.hash)[0] == "same" and known_as("quick", NEW.hash)[0] == "quick"
+    lost = replace(OLD, ce=0.5).hash
+    assert known_as("quick", lost) == known_as("quick-1", lost) == (f"quick-{lost[:6]}", lost)
+    assert known_as("theirs", "") == ("theirs", "")
+
+
+def test_lasting_names_outlive_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    change_quick(monkeypatch)
+    assert lasting_name("quick-1", OLD.hash) == lasting_name("quick", "") == "quick"
+    assert lasting_name("quick", NEW.hash) == lasting_name("quick-2", NEW.hash) == NEW.hash
+
+
+def test_notes_on_presets() -> None:
+    assert demonstration("paper") == "" and "no verdict" in demonstration("quick")
+    assert demonstration("quick-0123ab") == "preset quick-0123ab: no preset has its values now"
+    assert other_values("quick-1", "lite", instead="x") == ""
+    lost = other_values("quick-0123ab", "quick", instead="another --name")
+    assert lost == "other values of preset quick: no preset has them now: give another --name"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -45,16 +44,6 @@ def test_an_unknown_suite(reported: Reported, tmp_path: Path) -> None:
     out = tmp_path / "out"
     refused(report(reported.root, out, "--suite", "mine"), "no suite 'mine'", "default")
     assert not out.exists()
-
-
-def test_rows_of_mixed_splits(reported: Reported, tmp_path: Path) -> None:
-    root = tmp_path / "workspace"
-    shutil.copytree(reported.root, root)
-    path = next((root / "ledger/default").glob("*.json"))
-    value = json.loads(path.read_text())
-    path.write_text(json.dumps(value | {"split": "another"}))
-    refused(report(root, tmp_path / "out"), "different splits", "tiny", "another")
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.files.code import Code
-from benchmark.reporting.mixtures import mixtures
+from benchmark.reporting.mixtures import mixtures, value_mixtures
 from benchmark.reporting.tables import Line, per_patient, table
 from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
@@ -134,6 +134,16 @@ def test_mixtures_are_named(tmp_path: Path) -> None:
     for name, value in {"device": "cuda", "precision": "bf16", "threads": 2}.items():
         (line,) = mixtures([one, {"hardware": {**hardware, name: value}, "code": "x"}], codes)
         assert name in line and str(value) in line
+
+
+def test_cells_of_one_name_with_other_values_are_named() -> None:
+    """A default that changed between two folds is in no label."""
+    old, new = (replace(ENTRY, fold=n, params={"xi": v}) for n, v in enumerate(("0.3", "0.4")))
+    assert value_mixtures([old, replace(old, fold=2)]) == ()
+    (line,) = value_mixtures([old, new])
+    assert "fsm on set differ in xi: 0.3, 0.4" in line
+    assert value_mixtures([old, replace(new, label="fsm[xi=0.4]")]) == ()
+    assert value_mixtures([replace(each, tuned="xi") for each in (old, new)]) == ()
 
 
 def test_a_mixture_of_code_is_one_of_versions_not_of_what_rows_use(tmp_path: Path) -> None:

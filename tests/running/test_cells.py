@@ -18,6 +18,7 @@ from benchmark.plan.nodes import Net, Row, Schedule, Train, Weights
 from benchmark.running.bench import Bench, Silent, open_bench
 from benchmark.running.cells import plan_cells, run_cells
 from benchmark.running.code import old_line
+from benchmark.running.folds import Split, folds_of
 from benchmark.running.registry import Registry, load_registry
 from benchmark.running.resolve import resolve
 from benchmark.running.stop import Stop
@@ -48,6 +49,23 @@ def test_trainings_see_no_test_case(tiny_dataset: DataSet, tiny_overrides: dict[
         for cell in cells(tiny_dataset, tiny_overrides, folds=range(5), part=part):
             seen = {case.name for case in cell.data.training()}
             assert seen and not seen & set(cell.data.fold.test)
+
+
+def test_a_split_of_ones_own(tiny_dataset: DataSet, tiny_overrides: dict[str, Any]) -> None:
+    """Its cells are known by it; the set's own split leaves no trace in a name."""
+    usual = folds_of(tiny_dataset)
+    fold = replace(usual.folds[0], test=usual.folds[1].test, train=usual.folds[1].train)
+    (mine,) = cells(
+        tiny_dataset, tiny_overrides, split=Split(folds=(fold,), fingerprint="mine", own=True)
+    )
+    (given,), (plain,) = (cells(tiny_dataset, tiny_overrides, **m) for m in ({"split": usual}, {}))
+    assert mine.data.fold == fold and (mine.entry("s").split, mine.entry("s").own_split) == (
+        "mine",
+        True,
+    )
+    assert given.entry("s") == plain.entry("s") and plain.entry("s").own_split is False
+    assert mine.entry("s").name != plain.entry("s").name
+    assert replace(plain.entry("s"), split="of more cases").name == plain.entry("s").name
 
 
 def test_inner_keys_differ_and_outer_patients_stay_out(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bench_process import flip
+from changed_preset import NEW, OLD, change_quick
 
 from benchmark.errors import BadInput
+from benchmark.plan.presets import PRESETS
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import ResultRow, Results
 from benchmark.store.workspace import open_workspace
@@ -93,11 +97,64 @@ def test_cells_that_differ_are_two(tmp_path: Path, change: dict[str, object]) ->
     assert len(ledger.entries()) == 2
 
 
+def stored_before(ledger: Ledger, entry: Entry) -> Path:
+    """Write an entry as it was written before presets had a hash; return its file."""
+    ledger.write(entry)
+    path = ledger.folder / entry.suite / f"{entry.name}.json"
+    value = json.loads(path.read_text())
+    del value["preset_hash"], value["own_split"]
+    path.write_text(json.dumps(value))
+    return path
+
+
+def test_names_of_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "b413ef9592cb5c8854ed"  # as it was before presets had a hash
+    assert stored_before(Ledger(tmp_path), ENTRY).stem == ENTRY.name == name
+    assert replace(ENTRY, preset_hash=OLD.hash).name == name
+    change_quick(monkeypatch)
+    (read,) = Ledger(tmp_path).entries()
+    assert (read.preset, read.preset_hash, read.name) == ("quick-1", OLD.hash, name)
+
+
+def test_changed_values_are_cells_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path)
+    stored_before(ledger, ENTRY)
+    change_quick(monkeypatch)
+    ledger.write(replace(ENTRY, preset_hash=NEW.hash))
+    ledger.write(replace(ENTRY, preset="quick-1", preset_hash=OLD.hash, state="done"))
+    assert [(e.preset, e.state) for e in ledger.entries()] == [
+        ("quick", "started"),
+        ("quick-1", "done"),
+    ]
+    monkeypatch.delitem(PRESETS, "quick-1")
+    shown = [entry.preset for entry in ledger.entries()]
+    assert shown == ["quick", f"quick-{OLD.hash[:6]}"], "shown, and mixed with no other"
+
+
+def test_another_split_has_cells_of_its_own(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for split, own in (("s", False), ("t", False), ("s", True), ("u", True)):
+        ledger.write(replace(ENTRY, split=split, own_split=own))
+    assert sorted((e.split, e.own_split) for e in ledger.entries()) == [
+        ("s", True), ("t", False), ("u", True),
+    ], "the set's own split replaces itself when cases are added"  # fmt: skip
+
+
+def test_suites_by_time(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for second, suite in enumerate(("late", "early", "sweep-xi")):
+        ledger.write(replace(ENTRY, suite=suite))
+        os.utime(next((tmp_path / suite).glob("*.json")), (9 - second, 9 - second))
+    assert ledger.newest() == {"late": 9, "early": 8}
+
+
 def test_ledger_of_a_newer_version_is_read(tmp_path: Path) -> None:
     Ledger(tmp_path).write(ENTRY)
     (path,) = tmp_path.rglob("*.json")
     path.write_text(path.read_text().replace('"fold"', '"added_later": 1,\n "fold"'))
-    assert Ledger(tmp_path).entries("default") == [ENTRY]
+    assert Ledger(tmp_path).entries("default") == [replace(ENTRY, preset_hash=OLD.hash)]
     path.write_text("[1]")
     with pytest.raises(BadInput, match=path.name):
         Ledger(tmp_path).entries()

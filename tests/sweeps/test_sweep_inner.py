@@ -61,7 +61,7 @@ def test_no_training_and_no_score_of_a_trial_reads_a_test_case(
 
     monkeypatch.setattr(DataSet, "load", watched_load)
     monkeypatch.setattr(executing, "_train", watched_train)
-    outer = folds_of(dataset)[0]
+    outer = folds_of(dataset).folds
     for index in (0, 1):
         reads.clear()
         found = Evaluator(Namespace(root=root, **OPTIONS)).evaluate(job(folds=(index,)))
@@ -80,7 +80,7 @@ def test_no_training_and_no_score_of_a_trial_reads_a_test_case(
 def test_a_test_case_cannot_be_had_from_a_cell(dataset: DataSet) -> None:
     """Not by its name, and not from the memory that folds share."""
     setting = resolve(load_registry(), "fsm", overrides=VALUES)
-    outer = folds_of(dataset)[0]
+    outer = folds_of(dataset).folds
     first, second = inner_folds(dataset, (0, 1))
     memory: dict[str, Any] = {}
     cells = [fold.cell(setting, 0, memory) for fold in (first, second)]

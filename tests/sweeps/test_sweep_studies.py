@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import optuna
 import pytest
+from changed_preset import NEW, OLD, change_quick
 from optuna.study import Study
 from optuna.trial import TrialState
+from sweep_process import sweep_argv, workspace
 
+from benchmark.cli.options import Parser
 from benchmark.errors import BadInput
 from sweeps import studies
 from sweeps.checking import parameters
+from sweeps.command import configure
+from sweeps.planning import plan_studies
 from sweeps.samplers import make_sampler
 from sweeps.spaces import find_sweep
 from sweeps.storage import open_storage, shown
@@ -152,6 +158,26 @@ def test_a_study_made_for_something_else_is_refused_untouched(storage_url: str) 
     assert (again.get_trials(), dict(again.user_attrs)) == before
 
 
+def test_other_values_of_a_preset_are_refused(
+    storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study of before presets had a hash, and `quick` changes."""
+    name = f"p-{uuid4()}"
+    study = driver_of(storage_url, name)
+    old = dict(study.user_attrs[studies.ABOUT])
+    study.set_user_attr(studies.ABOUT, {n: v for n, v in old.items() if n != "preset_hash"})
+    assert driver_of(storage_url, name, replace(ABOUT, preset_hash=OLD.hash))
+    change_quick(monkeypatch)
+    with pytest.raises(BadInput) as refused:
+        driver_of(storage_url, name, replace(ABOUT, preset_hash=NEW.hash))
+    assert str(refused.value) == (
+        f"the study {name!r} was made with other values of preset quick: they are known as "
+        f"quick-1 now: give --preset quick-1 --study {name}, or another --study NAME"
+    )
+    again = replace(ABOUT, preset="quick-1", preset_hash=OLD.hash)
+    assert studies.about(driver_of(storage_url, name, again)) == again
+
+
 def test_someone_elses_study_is_refused(storage_url: str) -> None:
     name = f"f-{uuid4()}"
     study = optuna.create_study(storage=open_storage(storage_url), study_name=name)
@@ -195,3 +221,30 @@ def test_sqlite_lets_readers_and_a_writer_work_at_once(tmp_path: Any) -> None:
             for name in ("journal_mode", "synchronous", "busy_timeout")
         ]
     assert found == ["wal", 1, 30_000]
+
+
+def test_a_plan_holds_the_values_of_its_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_quick(monkeypatch)
+    parser = Parser()
+    configure(parser)
+    for preset, values in (("quick", NEW), ("quick-1", OLD)):
+        argv = sweep_argv(workspace(tmp_path / preset), "xi", "--trials", "1", "--preset", preset)
+        (plan,) = plan_studies(parser.parse_args(argv[1:]))
+        assert (plan.about.preset, plan.about.preset_hash) == (preset, values.hash)
+        assert plan.name == f"xi-fsm-tiny-{preset}"
+
+
+def test_other_code_of_the_rows_own_package_is_refused(storage_url: str) -> None:
+    """Trials of a loss before and after an edit are not of one study, unless a person says so."""
+    name = f"code-{uuid4()}"
+    mine = replace(ABOUT, others="1" * 12)
+    driver_of(storage_url, name, mine)
+    driver_of(storage_url, name, mine)
+    with pytest.raises(BadInput, match=r"other code of the package of fsm.*--reuse"):
+        driver_of(storage_url, name, replace(mine, others="2" * 12))
+    driver_of(storage_url, name, replace(mine, others=""))  # --reuse
+    before = f"before-{uuid4()}"
+    driver_of(storage_url, before)  # made when nobody noted it
+    driver_of(storage_url, before, mine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from changed_preset import NEW, OLD
 from conftest import make_cell, make_row
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,17 @@ def test_identity_is_row_fold_seed_and_key() -> None:
         ),
     ]
     assert len({naming.cell_identity(cell) for cell in [same, *others]}) == 8
+
+
+def test_identity_of_a_row_follows_its_values_and_split() -> None:
+    first = naming.row_identity(make_row())
+    assert first == "021a53452514646f54da451ae21c4bd3"  # as it was before presets had a hash
+    assert naming.row_identity(make_row(preset_hash=OLD.hash)) == first
+    assert naming.row_identity(make_row(preset="quick-1", preset_hash=OLD.hash)) == first
+    new = naming.row_identity(make_row(preset_hash=NEW.hash))
+    assert naming.row_identity(make_row(preset="quick-2", preset_hash=NEW.hash)) == new
+    own = {naming.row_identity(make_row(split=split)) for split in ("s", "t")}
+    assert len({first, new, *own}) == 4
 
 
 def test_digest_follows_the_contents_but_not_the_order() -> None:

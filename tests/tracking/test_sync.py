@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from changed_preset import NEW, OLD
 from conftest import dump_experiment, make_cell, make_points, make_row
 
 from benchmark.errors import BadInput
@@ -179,3 +180,20 @@ def test_an_older_database_is_refused_in_one_line(root: Path) -> None:
     with pytest.raises(BadInput, match="out-of-date") as caught:
         sync_all(root, make_cell(ROW, 0, points=make_points(0)))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_row_whose_preset_has_another_name_is_found_again(root: Path) -> None:
+    """Its values stay, and with them its runs; parameters are written once in MLflow."""
+    cell = make_cell(make_row(params={"preset": "quick"}), 0, params={"preset": "quick"})
+    uri, artifacts = default_uri(root), root / "mlartifacts"
+    sync(uri, artifacts, [(cell.row, [cell])])
+    named = {"preset": "quick-1"}
+    row = replace(cell.row, preset="quick-1", preset_hash=OLD.hash, params=named)
+    cell = replace(cell, row=row, params=named)
+    made = sync(uri, artifacts, [(row, [cell])])
+    assert (made.runs, made.removed, made.refused) == (0, 0, ())
+    shown = {name: run["tags"] for name, run in dump_experiment(uri).items()}
+    assert len(shown) == 2
+    assert {tags["preset"] for tags in shown.values() if isinstance(tags, dict)} == {"quick-1"}
+    new = replace(row, preset="quick", preset_hash=NEW.hash)
+    assert sync(uri, artifacts, [(new, [])]).runs == 1

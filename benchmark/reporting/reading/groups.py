@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.errors import BadInput
 from benchmark.plan.nodes import Row
-from benchmark.plan.presets import PRESETS
+from benchmark.plan.presets import demonstration
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.registry_page import grouped
 from benchmark.running.resolve import GROUND, TUNED, label, without
-from benchmark.running.standing import MAIN
-from benchmark.store.ledger import SWEEPS, Entry, Ledger
+from benchmark.running.standing import on_plan
+from benchmark.store.ledger import Entry
 
+SHOWN = 8  # digits of a split's fingerprint
 SCALE = (GROUND, "ct.", "gt.", "shape.", "schedule.")
 """What a preset may change, hence what all rows of a comparison may share as an override."""
 
@@ -30,6 +30,7 @@ class Group:
     epochs, grid...). They are left out of the rows' names and printed once. `kinds` is the
     registry's group of each row (paper, beyond, controls), "other" where it has overrides of its
     own or is not registered. `plan` is what was planned, None for what `bench run` filled.
+    `split_shown` is "", or names the split where it must be told from another one.
     """
 
     suite: str
@@ -40,6 +41,18 @@ class Group:
     cells: Mapping[str, tuple[Entry, ...]]
     kinds: Mapping[str, str]
     plan: SuitePlan | None = None
+    split_shown: str = ""
+
+    @property
+    def title(self) -> str:
+        """Data set and preset, and the split where it must be told, for people."""
+        told = f", split {self.split_shown}" if self.split_shown else ""
+        return f"{self.dataset}, preset {self.preset}{told}"
+
+    @property
+    def stem(self) -> str:
+        """The same as the first part of files' names."""
+        return "-".join(filter(None, (self.dataset, self.preset, self.split_shown)))
 
     @cached_property
     def rows(self) -> tuple[str, ...]:
@@ -80,54 +93,27 @@ class Group:
         return tuple(row for row in self.rows if self.kinds[row] in kinds)
 
 
-def choose_suite(ledger: Ledger, name: str | None) -> str:
-    """Return the suite to report: `name`, else `main`, else the one that was written to last.
-
-    Raises `BadInput` for one that is not there, and where nothing has been run."""
-    files = [path for path in ledger.folder.glob("*/*.json") if not path.name.startswith(".")]
-    newest: dict[str, float] = {}
-    for path in files:
-        suite = path.parent.name
-        if suite.startswith(SWEEPS):
-            continue
-        newest[suite] = max(newest.get(suite, 0.0), path.stat().st_mtime)
-    if not newest:
-        raise BadInput(
-            "no rows yet: nothing has been run in this workspace; bench run --method fsm"
-        )
-    if name is None:
-        first = [MAIN] if MAIN in newest else []
-        return [*first, max(sorted(newest), key=lambda suite: newest[suite])][0]
-    if name not in newest:
-        raise BadInput(f"no suite {name!r}: the suites here are {', '.join(sorted(newest))}")
-    return name
-
-
 def groups_of(
     entries: Iterable[Entry], registry: Mapping[str, Row], plan: SuitePlan | None = None
 ) -> list[Group]:
-    """Return the groups of a suite's test cells. Raises `BadInput` where rows of one data set and
-    preset come from different splits: their patients cannot be compared."""
-    found: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    """Return the groups of a suite's test cells: rows that were tested on different splits never
+    share one, as their patients cannot be compared."""
+    found: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.part == "test":
-            found[entry.dataset, entry.preset].append(entry)
+            found[entry.dataset, entry.preset, entry.split].append(entry)
+    splits = Counter((dataset, preset) for dataset, preset, _ in found)
     return [
-        _group(members, registry, plan if plan and plan.preset == preset else None)
-        for (_, preset), members in sorted(found.items())
+        _group(members, registry, plan, several=splits[dataset, preset] > 1)
+        for (dataset, preset, _), members in sorted(found.items())
     ]
 
 
-def _group(members: list[Entry], registry: Mapping[str, Row], plan: SuitePlan | None) -> Group:
+def _group(
+    members: list[Entry], registry: Mapping[str, Row], plan: SuitePlan | None, several: bool
+) -> Group:
     first = members[0]
-    splits = sorted({entry.split for entry in members})
-    if len(splits) > 1:
-        rows = {s: sorted({e.label for e in members if e.split == s}) for s in splits}
-        told = "; ".join(f"{s[:8]}: {', '.join(rows[s][:4])}" for s in splits)
-        raise BadInput(
-            f"the rows on {first.dataset} (preset {first.preset}) were tested on different splits "
-            f"({told}): the data set changed; run the older rows again, or name another suite"
-        )
+    plan = plan if plan and on_plan(first, plan) else None
     common = common_overrides(members, plan.overrides if plan else {})
     named: dict[str, list[Entry]] = defaultdict(list)
     for entry in members:
@@ -141,7 +127,8 @@ def _group(members: list[Entry], registry: Mapping[str, Row], plan: SuitePlan | 
         common=common,
         cells={row: tuple(named[row]) for row in order},
         kinds={row: _kind(row, registry) for row in order},
-        plan=plan if plan and first.dataset in plan.splits else None,
+        plan=plan,
+        split_shown=first.split[:SHOWN] if several or first.own_split else "",
     )
 
 
@@ -165,9 +152,8 @@ def common_overrides(members: Sequence[Entry], shared: Mapping[str, Any]) -> dic
 def no_verdict(preset: str, common: Mapping[str, Any]) -> str:
     """Return why cells of this preset, with these overrides in common, carry no verdict; "" where
     they may carry one."""
-    known = PRESETS.get(preset)
-    if known is None or not known.verdict:
-        return f"preset {preset}: {known.about if known else 'not known here'}"
+    if note := demonstration(preset):
+        return note
     if changes := _changes(common):
         shown = ", ".join(f"{name}={plain(value)}" for name, value in changes.items())
         return f"preset {preset}, changed by {shown}: demonstration, no verdict"

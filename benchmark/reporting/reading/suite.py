@@ -85,7 +85,7 @@ def _dataset(group: Group, bench: Bench) -> DataSet | None:
         return None
     try:
         dataset = open_dataset(bench.root, group.dataset)
-        return dataset if folds_of(dataset)[1] == group.split else None
+        return dataset if folds_of(dataset).fingerprint == group.split else None
     except BadInput as error:
         bench.watcher.warn(str(error))
         return None

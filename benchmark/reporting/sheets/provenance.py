@@ -10,13 +10,14 @@ from benchmark.plan.folds import FOLDS
 from benchmark.plan.presets import PRESETS
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.flags import flags_of
-from benchmark.reporting.mixtures import HARDWARE, mixtures
+from benchmark.reporting.mixtures import HARDWARE, mixtures, value_mixtures
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet
 from benchmark.running.outdated import outdated_line
 from benchmark.store.ledger import Entry
 
 PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
-KEYS = ("dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation", "probes")
+KEYS = ("dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation", "probes",
+        "split")  # fmt: skip
 
 
 def provenance_sheets(chapter: Chapter) -> list[Sheet]:
@@ -30,8 +31,9 @@ def _facts(chapter: Chapter) -> Sheet:
         title="Provenance",
         columns=("what", "value"),
         rows=tuple((what, value or NOTHING) for what, value in _lines(chapter)),
-        notes=mixtures(
-            (training.record() for training in chapter.trainings.values()), chapter.bench.codes
+        notes=(
+            *mixtures((t.record() for t in chapter.trainings.values()), chapter.bench.codes),
+            *value_mixtures(chapter.group.entries),
         ),
         about="Every cell's key is in keys.csv; `bench store verify` checks every checksum.",
     )
@@ -46,12 +48,8 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     yield "organs", ", ".join(scores.organs)
     yield "data set fingerprint", dataset.fingerprint if dataset else "not in this workspace"
     yield "split fingerprint", group.split
-    yield (
-        "preset",
-        f"{group.preset}: {PRESETS[group.preset].about}"
-        if group.preset in PRESETS
-        else group.preset,
-    )
+    preset = PRESETS.get(group.preset)
+    yield "preset", group.preset + (f": {preset.about}" if preset else "")
     yield "values that all rows share", ", ".join(f"{n}={v}" for n, v in group.common.items())
     yield "folds", f"{', '.join(map(str, group.folds))} of {FOLDS}"
     yield "seeds", ", ".join(map(str, group.seeds))
@@ -111,4 +109,4 @@ def keys_of(chapters: Iterable[Chapter]) -> list[tuple[str, ...]]:
 def _key_line(row: str, entry: Entry) -> tuple[str, ...]:
     probes = " ".join(f"{name}:{key}/{evaluation}" for name, key, evaluation in entry.probes)
     texts = (entry.dataset, entry.preset, row, str(entry.fold), str(entry.seed), entry.state)
-    return (*texts, entry.key, entry.evaluation, probes)
+    return (*texts, entry.key, entry.evaluation, probes, entry.split)

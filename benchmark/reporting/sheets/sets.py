@@ -36,7 +36,7 @@ def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
 
 
 def _heads(chapter: Chapter) -> tuple[str, str]:
-    where = f"{chapter.group.dataset}, {chapter.group.preset}"
+    where = chapter.group.title
     return f"{where}: DSC %", f"{where}: {chapter.plan.subject} over it, points (95 %)"
 
 
