@@ -28,6 +28,7 @@ from benchmark.running.cells import Cell
 from benchmark.running.code import is_outdated
 from benchmark.running.execute import training_code
 from benchmark.running.probing import is_probed
+from benchmark.running.renewal import codes_of
 from benchmark.training.nets import build, freeze, place
 
 PROBE = (8, 32, 64, 64)  # a convolution of middling size: batch, channels, height, width
@@ -70,6 +71,7 @@ class _Known:
         self._bench, self._paces = bench, Paces(bench)
         self._counted: dict[str, tuple[int, int]] = {}
         self._keys: set[str] = set()
+        self._has_others: dict[tuple[int, str], bool] = {}
 
     def of(self, cell: Cell, final: Train) -> Iterator[Planned]:
         """Yield the trainings behind `final` that were not yielded before."""
@@ -84,9 +86,7 @@ class _Known:
         self, cell: Cell, node: Train, node_key: str, context: Context, *, final: bool
     ) -> Planned:
         steps = node.schedule.steps(_steps_in_one_pass(cell, self._counted))
-        cached = self._bench.objects.has(node_key) and not is_outdated(
-            node_key, training_code(node), self._bench
-        )
+        cached = self._bench.objects.has(node_key) and not self._outdated(cell, node, node_key)
         seconds = None if cached else steps * self._paces.seconds_per_step(node, cell)
         return Planned(
             key=node_key,
@@ -99,6 +99,13 @@ class _Known:
             seed=cell.seed,
             seconds=None if seconds is None else round(seconds, 1),
         )
+
+    def _outdated(self, cell: Cell, node: Train, node_key: str) -> bool:
+        """Whether other people's code changed since; asked of rows that have any, alone."""
+        row = id(cell.setting), cell.stage
+        if row not in self._has_others:
+            self._has_others[row] = codes_of(cell).has_others
+        return self._has_others[row] and is_outdated(node_key, training_code(node), self._bench)
 
 
 class Paces:

@@ -48,14 +48,15 @@ def _look(cells: Iterable[Cell], bench: Bench, *, everything: bool) -> None:
     for cell in cells:
         row = id(cell.setting), cell.stage  # all its folds and seeds share its code
         if row not in known:
-            known[row] = _codes(cell)
+            known[row] = codes_of(cell)
         if everything or known[row].has_others:
             _trainings(cell, known[row], bench, seen)
             for place, code in _evaluations(cell, known[row]):
                 _rows(*place, code, bench)
 
 
-def _codes(cell: Cell) -> Codes:
+def codes_of(cell: Cell) -> Codes:
+    """Return the code behind a cell's row and stage."""
     probes = probes_of(cell.setting.method) if is_probed(cell) else ()
     final = cell.final
     nodes = [*in_order(final.node), *(node for probe in probes for node in in_order(probe.node))]
