@@ -193,7 +193,7 @@ def norm_layers(norm: str, channels: int) -> list[nn.Module]:
 
 def he_init(module: nn.Module) -> None:
     """Give convolutions He's initialisation for ReLU and a zero bias (He et al., ICCV 2015)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not module.weight.is_meta:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -12,10 +12,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 from benchmark.plan.nodes import Train
 
+REMEMBERED = 4096  # keys
 DIGITS = 20  # 80 bits: a clash among a million keys has a chance of 1e-12
 
 
@@ -54,8 +56,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
+@lru_cache(maxsize=REMEMBERED)
 def key(node: Train, context: Context) -> str:
-    """Return the key of one training in one fold with one seed."""
+    """Return the key of one training in one fold with one seed. A plan asks for a parent's key
+    once for each child and each use, hence the memory."""
     content = {"fold": context.fold, "seed": context.seed, "train": _dataclass(node, context)}
     return digest(content)
 
