@@ -24,7 +24,7 @@ def test_a_verdict_needs_its_preset_and_an_unchanged_scale() -> None:
     assert no_verdict("quick", {}) == QUICK
     assert no_verdict("paper", {}) == no_verdict("paper", {"ground.size": 64}) == ""
     assert no_verdict("paper", {"ct.width": 8, "ground.size": 64}) == CHANGED
-    assert no_verdict("gone", {}) == "preset gone: not known here"
+    assert no_verdict("gone", {}) == "preset gone: no preset has its values now"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from sweeps.objective import WORST, Evaluator, Job
 
 OPTIONS: dict[str, Any] = {
     "dataset": "tiny", "preset": "quick", "folds": [0, 1], "threads": 1, "device": "cpu",
-    "precision": "fp32", "checkpoint_seconds": 1000.0, "fresh": False,
+    "precision": "fp32", "checkpoint_seconds": 1000.0, "fresh": False, "reuse": False,
 }  # fmt: skip
 
 
