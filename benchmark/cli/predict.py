@@ -60,10 +60,13 @@ def run(args: argparse.Namespace) -> int:
     out, picture = _outputs(args)
     bench, trained = _open(args)
     from benchmark.data.scan import read_scan
+    from benchmark.running.outdated import outdated_line
     from benchmark.running.predicting import predict, seen_in_training
+    from benchmark.running.registry import load_registry
 
     scan = read_scan(args.image)
-    for line in (*scan.warnings, seen_in_training(trained, scan, bench)):
+    old = outdated_line(bench, trained.entries, load_registry().rows)
+    for line in (*scan.warnings, seen_in_training(trained, scan, bench), old):
         if line:
             print(f"bench: warning: {line}", file=sys.stderr)
     label = predict(trained, scan, bench, args.batch)

@@ -20,7 +20,7 @@ from benchmark.data.embedded import embedded as embedded
 from benchmark.data.embedded import load_embedded as load_embedded
 from benchmark.data.geometry import geometry_from_dict
 from benchmark.data.intake import take_in
-from benchmark.data.source import READERS, refusal
+from benchmark.data.source import OTHER_READERS, READERS, refusal
 from benchmark.data.source import Source as Source  # a part of this module's interface
 from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of
 from benchmark.errors import BadInput
@@ -276,10 +276,7 @@ def _same(
         what = f"exists and was added without {', '.join(left_out)}"
     else:
         if stored.origin.get("readers", 1) != READERS:
-            say(
-                f"warning: data set {final.name!r} was read by another version of the readers and "
-                f"stays as it was; to read it as now, remove {final} and add it again"
-            )
+            say(OTHER_READERS.format(folder=final))
         return stored
     raise BadInput(f"data set {final.name!r} {what}: choose another --name, or remove {final}")
 

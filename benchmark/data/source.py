@@ -23,6 +23,10 @@ from benchmark.files.atomic import sha256_file, write_json
 
 READERS = 1
 """Raised when a reader comes to make other voxels of the same bytes (`Volume.read_by`)."""
+OTHER_READERS = (
+    "warning: {folder} was read by another version of the readers and stays as it was; to read it "
+    "as now, remove it and add it again"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
