@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gzip
 import math
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from io import BytesIO
 from itertools import permutations, product
@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmark.data.checks import Check
+from benchmark.data.badfile import BadFile as BadFile
+from benchmark.data.badfile import guarded, unreadable
 from benchmark.data.volume import Geometry
 
 Affine = NDArray[np.float64]
@@ -30,6 +31,7 @@ _CANONICAL_RAS = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 _LETTERS = (("S", "I"), ("P", "A"), ("L", "R"))  # with and against Z, Y, X
 MAX_BYTES = 4 * 1024**3
 MAX_SHEAR, SILENT_SHEAR = 1e-2, 1e-4
+MAX_QUATERNION = 1e-5  # how much the square of its length may exceed 1
 
 
 def _nearest_axes(affine: Affine) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
@@ -153,20 +155,16 @@ def geometry_from_dict(values: Mapping[str, Any]) -> Geometry:
     )
 
 
-class BadFile(Exception):  # noqa: N818 - like BadInput, for one case among many
-    """A file that cannot be used; `check` is the failed check that says why."""
-
-    def __init__(self, name: str, value: float | str, limit: str, message: str) -> None:
-        super().__init__(message)
-        self.check = Check(name=name, ok=False, value=value, limit=limit, message=message)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Nifti:
-    """An array as it lies on disk, its affine to RAS+ mm, and the hash of the file's bytes."""
+    """An array as it lies on disk, its affine to RAS+ mm, and the hash of the file's bytes.
+
+    `header` is nibabel's, as it lies on disk but for a qform that says no place.
+    """
 
     array: NDArray[Any]
     affine: Affine
+    header: Any
     sha256: str
     warnings: tuple[str, ...]
 
@@ -183,43 +181,45 @@ def read_nifti(path: Path) -> Nifti:
             raise BadFile("size", path.stat().st_size, "<= 4 GiB", f"{path.name} is over 4 GiB")
         packed = path.read_bytes()
     except OSError as error:
-        raise _unreadable(path.name, error) from None
+        raise unreadable(path.name, error) from None
     return nifti_of(path.name, packed)
 
 
 def nifti_of(name: str, packed: bytes) -> Nifti:
     """Returns the same from a file's bytes; `name` is for messages."""
-    from nibabel.filebasedimages import ImageFileError  # slow to import
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
-
-    try:
-        content, kind = _unpack(name, packed)
+    with guarded(name):
+        content, kind, header = _unpack(name, packed)
         image = kind.from_bytes(content)
         array = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
-        raise _unreadable(name, error) from None
-    except (HeaderDataError, ImageFileError, WrapStructError) as error:
-        raise _unreadable(name, error) from None
-    warnings = _check_affine(name, image, array.shape)
-    digest = sha256(packed).hexdigest()
-    return Nifti(array=array, affine=image.affine, sha256=digest, warnings=warnings)
+        warnings = (*_check_affine(name, image), *_check_forms(name, image, array.shape, header))
+        digest = sha256(packed).hexdigest()
+        return Nifti(
+            array=array, affine=image.affine, header=header, sha256=digest, warnings=warnings
+        )
 
 
-def _unreadable(name: str, error: Exception) -> BadFile:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return BadFile("readable", type(error).__name__, "whole", f"{name} cannot be read: {reason}")
+@cache
+def _kind(second: bool, long: bool) -> Any:
+    """Returns nibabel's class of NIfTI-1 or -2; `long` lets a quaternion be longer than 1.
+
+    Where a scan is turned by 180 degrees, rounding makes it so; it still says its direction.
+    """
+    import nibabel as nib  # slow to import
+
+    kind: Any = nib.Nifti2Image if second else nib.Nifti1Image
+    if not long:
+        return kind
+    loose = type("Header", (kind.header_class,), {"quaternion_threshold": -MAX_QUATERNION})
+    return type("Image", (kind,), {"header_class": loose})
 
 
-def _unpack(name: str, packed: bytes) -> tuple[bytes, Any]:
-    """Returns the bytes that the header asks for and nibabel's class for them."""
-    import nibabel as nib
-
+def _unpack(name: str, packed: bytes) -> tuple[bytes, Any, Any]:
+    """Returns the bytes that the header asks for, nibabel's class for them, and the header."""
     zipped = packed[:2] == b"\x1f\x8b"
     stream = gzip.GzipFile(fileobj=BytesIO(packed)) if zipped else BytesIO(packed)
-    head = stream.read(nib.Nifti2Header.sizeof_hdr)
+    head = stream.read(540)
     second = head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # 540 in either order
-    kind = nib.Nifti2Image if second else nib.Nifti1Image
+    kind = _kind(second, False)
     header = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)
     shape, dtype = header.get_data_shape(), header.get_data_dtype()
     shown = "x".join(str(size) for size in shape)
@@ -237,10 +237,11 @@ def _unpack(name: str, packed: bytes) -> tuple[bytes, Any]:
     content = head + stream.read(max(int(offset) + size - len(head), 0))
     while stream.read(1 << 20):  # to the end: only there gzip compares its checksum
         pass
-    return content, kind
+    long = 0 < sum(float(header[f"quatern_{n}"]) ** 2 for n in "bcd") - 1 <= MAX_QUATERNION
+    return content, _kind(second, long), header
 
 
-def _check_affine(name: str, image: Any, shape: tuple[int, ...]) -> tuple[str, ...]:
+def _check_affine(name: str, image: Any) -> tuple[str, ...]:
     """Returns warnings about the orientation; raises BadFile for one that cannot be used."""
     try:
         skewed = shear(image.affine)
@@ -249,15 +250,29 @@ def _check_affine(name: str, image: Any, shape: tuple[int, ...]) -> tuple[str, .
     if skewed > MAX_SHEAR:
         message = f"{name}: its axes are not at right angles (cosine {skewed:.3g}); resample it"
         raise BadFile("shear", skewed, f"<= {MAX_SHEAR:g}", message)
-    warnings = []
     if skewed > SILENT_SHEAR:
-        warnings.append(f"{name}: its axes are off the right angle, cosine {skewed:.2g}")
+        return (f"{name}: its axes are off the right angle, cosine {skewed:.2g}",)
+    return ()
+
+
+def _check_forms(name: str, image: Any, shape: tuple[int, ...], header: Any) -> tuple[str, ...]:
+    """Returns warnings where sform and qform disagree, or say nothing.
+
+    A qform beside a sform that no place can be made of is struck out of `header`.
+    """
     sform, sform_code = image.get_sform(coded=True)
-    qform, qform_code = image.get_qform(coded=True)
+    try:
+        qform, qform_code = image.get_qform(coded=True)
+        apart = sform_code and qform_code
+        moved = corner_displacement_voxels(sform, qform, shape) if apart else 0.0
+    except Exception as error:  # of any kind: see `guarded`
+        if not sform_code:
+            raise
+        header["qform_code"] = 0
+        reason = " ".join(str(error).split())
+        return (f"{name}: its qform is broken ({reason}); sform is used",)
     if not sform_code and not qform_code:
-        warnings.append(f"{name}: no orientation in its header; left and right are a guess")
-    if sform_code and qform_code:
-        moved = corner_displacement_voxels(sform, qform, shape)
-        if moved > 1e-3:
-            warnings.append(f"{name}: sform and qform lie {moved:.3g} voxels apart; sform is used")
-    return tuple(warnings)
+        return (f"{name}: no orientation in its header; left and right are a guess",)
+    if moved > 1e-3:
+        return (f"{name}: sform and qform lie {moved:.3g} voxels apart; sform is used",)
+    return ()

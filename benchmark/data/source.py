@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.anatomy import verify
+from benchmark.data.badfile import BadFile, guarded
 from benchmark.data.checks import Check, check_volume, content_hash, label_windows
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
@@ -82,12 +83,13 @@ def judged(
     """Return a reading after all checks; `anatomy` makes those of `anatomy.py`, too."""
     checks = reading.checks
     if reading.volume is not None:
-        windows = label_windows(reading.volume.label, len(organs))
-        checks = (*checks, *check_volume(reading.volume, organs, windows))
-        if anatomy and all(check.ok or check.forcible for check in checks):
-            more, said = verify(reading.volume, organs, windows)
-            checks = (*checks, *more)
-            reading = replace(reading, warnings=(*reading.warnings, *said))
+        try:
+            with guarded("what its files hold"):
+                more, said = _measured(reading.volume, organs, checks, anatomy)
+        except BadFile as error:
+            more, said = (error.check,), ()
+        checks = (*checks, *more)
+        reading = replace(reading, warnings=(*reading.warnings, *said))
     failed = [check for check in checks if not check.ok]
     forced = [check for check in failed if check.forcible and reading.case in force]
     left = [check for check in failed if check not in forced]
@@ -98,6 +100,18 @@ def judged(
         bad="; ".join(check.message for check in left),
         forcible=bool(left) and all(check.forcible for check in left),
     )
+
+
+def _measured(
+    volume: Volume, organs: tuple[str, ...], before: tuple[Check, ...], anatomy: bool
+) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+    """The checks of a volume, and warnings; `before` are those that its reader made."""
+    windows = label_windows(volume.label, len(organs))
+    checks = check_volume(volume, organs, windows)
+    if not anatomy or not all(check.ok or check.forcible for check in (*before, *checks)):
+        return checks, ()
+    more, said = verify(volume, organs, windows)
+    return (*checks, *more), tuple(said)
 
 
 def refusal(bad: Mapping[str, str], total: int, forcible: bool) -> str:

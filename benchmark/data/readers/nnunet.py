@@ -92,7 +92,7 @@ class NnUNetRaw(Reader):
     @property
     def fingerprint(self) -> str:
         """The hash of all files, the label ids and the annotated organs; reads what was not."""
-        cases = [(c, self.digest(c), self._annotated.get(c)) for c in self.cases]
+        cases = [(c, self.known_digest(c), self._annotated.get(c)) for c in self.cases]
         return content_hash([list(self.organs), cases])
 
     def read(self, case: str) -> Reading:
