@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from io import BytesIO
@@ -34,13 +34,16 @@ MAX_SHEAR, SILENT_SHEAR = 1e-2, 1e-4
 MAX_QUATERNION = 1e-5  # how much the square of its length may exceed 1
 
 
-def _nearest_axes(affine: Affine) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+def _nearest_axes(
+    affine: Affine, towards: Affine = _CANONICAL_RAS
+) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
     """For Z, Y, X: the axis on disk that runs along it most, and whether it must be flipped.
 
+    `towards` has other directions in its rows for those of Z, Y and X.
     The permutation with the largest sum of absolute cosines wins; a tie (an axis at 45 degrees)
     goes to the first in lexicographic order, so the answer is the same on every machine.
     """
-    cosines = _CANONICAL_RAS @ _directions(affine)
+    cosines = towards @ _directions(affine)
     best = max(permutations(range(3)), key=lambda axes: _total_cosine(cosines, axes))
     i, j, k = best
     return (i, j, k), (bool(cosines[0, i] < 0), bool(cosines[1, j] < 0), bool(cosines[2, k] < 0))
@@ -112,14 +115,29 @@ def from_canonical(array_ZYX: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
 def canonical_affine(geometry: Geometry) -> Affine:
     """Returns the affine (4 x 4) from indices (z, y, x) of the canonical array to RAS+ mm."""
     affine = np.asarray(geometry.affine, dtype=np.float64)
-    axes, flips = _nearest_axes(affine)
+    return _turned(affine, geometry.shape, *_nearest_axes(affine))
+
+
+def _turned(
+    affine: Affine, shape: tuple[int, ...], axes: tuple[int, ...], flips: tuple[bool, ...]
+) -> Affine:
     to_disk = np.zeros((4, 4))
     to_disk[3, 3] = 1
     for row, (axis, flip) in enumerate(zip(axes, flips, strict=True)):
         to_disk[axis, row] = -1 if flip else 1
-        to_disk[axis, 3] = geometry.shape[axis] - 1 if flip else 0
+        to_disk[axis, 3] = shape[axis] - 1 if flip else 0
     result: Affine = affine @ to_disk
     return result
+
+
+def laid_like(label: Nifti, image: Nifti) -> Nifti:
+    """Returns the label with its axes in the order and the directions of the image's axes.
+
+    Each still says where it lies: whether the two are one grid is for the caller to check.
+    """
+    axes, flips = _nearest_axes(label.affine, _directions(image.affine).T)
+    array = np.transpose(label.array, axes)[_flip(flips)]
+    return replace(label, array=array, affine=_turned(label.affine, label.array.shape, axes, flips))
 
 
 def _flip(flips: tuple[bool, bool, bool]) -> tuple[slice, slice, slice]:

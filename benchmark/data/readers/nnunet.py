@@ -29,6 +29,7 @@ from benchmark.data.geometry import (
     BadFile,
     Nifti,
     corner_displacement_voxels,
+    laid_like,
     read_nifti,
     to_canonical,
 )
@@ -101,7 +102,8 @@ class NnUNetRaw(Reader):
             if case not in files:
                 message = f"it has no file in {kind}"
                 raise BadFile("pair", "missing", "image and label", message)
-        image, label = read_nifti(self._images[case]), read_nifti(self._labels[case])
+        image = read_nifti(self._images[case])
+        label = laid_like(read_nifti(self._labels[case]), image)
         self._sha256 |= {self._images[case]: image.sha256, self._labels[case]: label.sha256}
         warnings = [*image.warnings]
         checks = _pair_checks(image, label, warnings)

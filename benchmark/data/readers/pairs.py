@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.checks import check_finite, check_storable, content_hash
-from benchmark.data.geometry import BadFile, Nifti, read_nifti, to_canonical
+from benchmark.data.geometry import BadFile, Nifti, laid_like, read_nifti, to_canonical
 from benchmark.data.readers.base import Reader, integers, place_checks
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
@@ -73,6 +73,7 @@ class Pairs(Reader):
     def read(self, case: str) -> Reading:
         """Return a pair; raises BadFile for a file that cannot be used."""
         image, label = (read_nifti(path) for path in self._pairs[case])
+        label = laid_like(label, image)
         said = [*image.warnings]
         placed = place_checks(
             (image.array.shape, image.affine), (label.array.shape, label.affine), said
