@@ -21,7 +21,7 @@ from benchmark.data.checks import (
 from benchmark.data.geometry import Nifti, from_canonical, read_nifti, to_canonical
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
-from benchmark.data.readers.series import assemble
+from benchmark.data.readers.series import assemble, series_of
 from benchmark.data.volume import Geometry, Image, Label, Volume
 from benchmark.errors import BadInput
 
@@ -125,12 +125,13 @@ def _placed(found: Nifti) -> Any:
 
 def _series(folder: Path) -> Scan:
     read = read_slices(find_files(folder))
-    series = len({one.series for one in read.slices})
-    if series != 1:
-        raise BadInput(f"{folder} holds {series or 'no'} DICOM series: give a folder of one")
-    found = assemble(read.slices, drop_equal=True)
+    said = [*read.warnings]
+    series = series_of(read.slices, said)
+    if len(series) != 1:
+        raise BadInput(f"{folder} holds {len(series) or 'no'} DICOM series: give a folder of one")
+    found = assemble(series[0], drop_equal=True)
     header = _new_header(found.affine)
-    array, warnings = found.values_kji.T, (*read.warnings, *found.warnings)
+    array, warnings = found.values_kji.T, (*said, *found.warnings)
     return _scan(folder.resolve().name, array, found.affine, header, warnings)
 
 

@@ -22,7 +22,7 @@ from benchmark.data.checks import Check, check_volume, content_hash, label_windo
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
 
-READERS = 1
+READERS = 2
 """Raised when a reader comes to make other voxels of the same bytes (`Volume.read_by`)."""
 
 

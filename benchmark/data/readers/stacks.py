@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from benchmark.data.checks import content_hash
 from benchmark.data.geometry import BadFile, to_canonical
 from benchmark.data.readers.base import TARGETS, Reader
-from benchmark.data.readers.dicom import read_slices
+from benchmark.data.readers.dicom import mended, read_slices
 from benchmark.data.readers.files import Entry, find_files, natural
 from benchmark.data.readers.series import assemble
 from benchmark.data.source import Reading
@@ -91,6 +91,7 @@ class Stacks(Reader):
             annotated=self.organs,
             geometry=geometry,
             source_sha256=self._hash(read.sha256, [entry.sha256() for entry in masks]),
+            read_by=mended(read.slices),
         )
         return Reading(case=case, volume=volume, warnings=(*read.warnings, *series.warnings))
 
