@@ -209,6 +209,7 @@ def nifti_of(name: str, packed: bytes) -> Nifti:
         content, kind, header = _unpack(name, packed)
         image = kind.from_bytes(content)
         array = np.asanyarray(image.dataobj)
+        array = array.reshape(array.shape[:3])  # the others are 1, see `_unpack`
         warnings = (*_check_affine(name, image), *_check_forms(name, image, array.shape, header))
         digest = sha256(packed).hexdigest()
         return Nifti(
@@ -241,7 +242,7 @@ def _unpack(name: str, packed: bytes) -> tuple[bytes, Any, Any]:
     header = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)
     shape, dtype = header.get_data_shape(), header.get_data_dtype()
     shown = "x".join(str(size) for size in shape)
-    if len(shape) != 3 or min(shape) < 1:
+    if len(shape) < 3 or max((1, *shape[3:])) > 1 or min(shape) < 1:
         raise BadFile("dimensions", shown, "3 axes", f"{name} has shape {shown}; a CT has 3 axes")
     if dtype.kind not in "iuf":
         raise BadFile("type", str(dtype), "numbers", f"{name} holds {dtype}, not plain numbers")

@@ -7,7 +7,6 @@ can tell a wrong order: the checks of anatomy do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +18,15 @@ from numpy.typing import NDArray
 from benchmark.data.checks import content_hash
 from benchmark.data.geometry import BadFile, to_canonical
 from benchmark.data.readers.base import TARGETS, Reader
-from benchmark.data.readers.dicom import mended, read_slices
+from benchmark.data.readers.dicom import MAX_SLICE_BYTES, mended, read_slices
 from benchmark.data.readers.files import Entry, find_files, natural
+from benchmark.data.readers.names import renamed, safe_names
 from benchmark.data.readers.series import assemble
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+
+Stack = tuple[list[Entry], list[Entry], str]  # slices, masks, what is wrong with the folders
 
 
 def is_stack(folder: Path) -> bool:
@@ -40,8 +42,19 @@ class Stacks(Reader):
         self._organ = organ
 
     @cached_property
-    def _stacks(self) -> dict[str, tuple[list[Entry], list[Entry]]]:
+    def _homes(self) -> dict[str, Stack]:
+        """The cases by what their folders are called."""
         return _stacks(find_files(self.roots[0]), self.roots[0])
+
+    @cached_property
+    def _stacks(self) -> dict[str, Stack]:
+        names = safe_names(self._homes)
+        return {names[text]: stack for text, stack in self._homes.items()}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Which cases are called otherwise than their folders."""
+        return tuple(renamed(safe_names(self._homes)))
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -61,14 +74,17 @@ class Stacks(Reader):
 
     def digest(self, case: str) -> str:
         """Return the hash of slices and masks, in the order of their names."""
-        return self._hash(*([e.sha256() for e in entries] for entries in self._stacks[case]))
+        slices, masks, _ = self._stacks[case]
+        return self._hash([e.sha256() for e in slices], [e.sha256() for e in masks])
 
     def _hash(self, slices: Sequence[str], masks: Sequence[str]) -> str:
         return content_hash(["stack", list(slices), list(masks), self._organ])
 
     def read(self, case: str) -> Reading:
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
-        entries, masks = self._stacks[case]
+        entries, masks, wrong = self._stacks[case]
+        if wrong:
+            raise BadFile("folders", "other", "one of slices, one of masks", wrong)
         read = read_slices(entries)
         series = assemble(read.slices)
         if len(masks) != len(read.slices):
@@ -115,29 +131,46 @@ def _png(entry: Entry) -> NDArray[np.bool_]:
     return mask
 
 
-def _stacks(entries: Sequence[Entry], root: Path) -> dict[str, tuple[list[Entry], list[Entry]]]:
-    """Return slices and masks by case; raises BadInput where a case has not one folder of each."""
-    folders: dict[tuple[str, ...], tuple[list[Entry], list[Entry]]] = {}
+def _stacks(entries: Sequence[Entry], root: Path) -> dict[str, Stack]:
+    """Return the cases by their folders' names; raises BadInput where there is none."""
+    homes: dict[tuple[str, ...], tuple[list[Entry], list[Entry]]] = {}
     for entry in entries:
         if len(entry.parts) > 2 and not entry.name.lower().endswith((".txt", ".md", ".pdf")):
-            kinds = folders.setdefault(entry.parts[:-2], ([], []))
+            kinds = homes.setdefault(entry.parts[:-2], ([], []))
             kinds[entry.name.lower().endswith(".png")].append(entry)
-    found = {}
-    for folder, (slices, masks) in folders.items():
-        places = [{entry.parts[-2] for entry in kind} for kind in (slices, masks)]
-        if any(len(names) != 1 for names in places):
-            shown = ", ".join(sorted(places[0] | places[1]))
-            raise BadInput(
-                f"{'/'.join(folder)} must hold one folder of DICOM slices and one of PNG masks,"
-                f" it has {shown}"
-            )
-        case = re.sub(r"[^A-Za-z0-9._-]+", "_", folder[-1]).strip("._-") or "case"
-        if case in found:
-            raise BadInput(f"two cases below {root} are called {case}: rename one")
-        found[case] = (_sorted(slices), _sorted(masks))
-    if not found:
+    found = {home: _stack(home, *kinds) for home, kinds in homes.items()}
+    cases = {home: stack for home, stack in found.items() if stack is not None}
+    if not cases:
         raise BadInput(f"{root} holds no folder of DICOM slices beside one of PNG masks")
-    return found
+    last = [home[-1] for home in cases]
+    return {
+        home[-1] if last.count(home[-1]) == 1 else "/".join(home): stack
+        for home, stack in cases.items()
+    }
+
+
+def _stack(home: tuple[str, ...], slices: list[Entry], masks: list[Entry]) -> Stack | None:
+    """Return a case, or what is wrong with it; None for a folder of neither slices nor masks."""
+    held = _folders(slices)
+    if not masks or len(held) > 1 or held & _folders(masks):  # no DICOM may lie there by the way
+        used = {name for name in held if any(_is_dicom(e) for e in slices if e.parts[-2] == name)}
+        slices = [entry for entry in slices if entry.parts[-2] in used]
+    if not slices and not masks:
+        return None
+    wrong = ""
+    if any(len(_folders(kind)) != 1 for kind in (slices, masks)):
+        shown = ", ".join(sorted(_folders(slices) | _folders(masks)))
+        wanted = "must hold one folder of DICOM slices and one of PNG masks"
+        wrong = f"{'/'.join(home)} {wanted}, it has {shown}"
+    return _sorted(slices), _sorted(masks), wrong
+
+
+def _folders(entries: Sequence[Entry]) -> set[str]:
+    return {entry.parts[-2] for entry in entries}
+
+
+def _is_dicom(entry: Entry) -> bool:
+    return entry.size <= MAX_SLICE_BYTES and entry.read()[128:132] == b"DICM"
 
 
 def _sorted(entries: list[Entry]) -> list[Entry]:
