@@ -6,13 +6,9 @@ axes are named after the nearest axes of the patient. So `from_canonical` is an 
 
 from __future__ import annotations
 
-import gzip
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from hashlib import sha256
-from io import BytesIO
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -21,7 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.data.badfile import BadFile as BadFile
-from benchmark.data.badfile import guarded, unreadable
+from benchmark.data.badfile import guarded
+from benchmark.data.regular import read_regular
+from benchmark.data.unpack import unpack
 from benchmark.data.volume import Geometry
 
 Affine = NDArray[np.float64]
@@ -29,9 +27,7 @@ Affine = NDArray[np.float64]
 # Rows: Z, Y, X of a canonical array as directions in RAS+ (right, anterior, superior).
 _CANONICAL_RAS = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 _LETTERS = (("S", "I"), ("P", "A"), ("L", "R"))  # with and against Z, Y, X
-MAX_BYTES = 4 * 1024**3
 MAX_SHEAR, SILENT_SHEAR = 1e-2, 1e-4
-MAX_QUATERNION = 1e-5  # how much the square of its length may exceed 1
 
 
 def _nearest_axes(
@@ -194,70 +190,21 @@ def read_nifti(path: Path) -> Nifti:
     header is whole; shape x type is held against 4 GiB before anything is allocated. The sform
     goes before the qform, as in nibabel. Raises BadFile naming the file and the figure.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadFile("size", path.stat().st_size, "<= 4 GiB", f"{path.name} is over 4 GiB")
-        packed = path.read_bytes()
-    except OSError as error:
-        raise unreadable(path.name, error) from None
-    return nifti_of(path.name, packed)
+    return nifti_of(path.name, read_regular(path))
 
 
 def nifti_of(name: str, packed: bytes) -> Nifti:
     """Returns the same from a file's bytes; `name` is for messages."""
     with guarded(name):
-        content, kind, header = _unpack(name, packed)
+        content, kind, header = unpack(name, packed)
         image = kind.from_bytes(content)
         array = np.asanyarray(image.dataobj)
-        array = array.reshape(array.shape[:3])  # the others are 1, see `_unpack`
+        array = array.reshape(array.shape[:3])  # the others are 1, see `unpack`
         warnings = (*_check_affine(name, image), *_check_forms(name, image, array.shape, header))
         digest = sha256(packed).hexdigest()
         return Nifti(
             array=array, affine=image.affine, header=header, sha256=digest, warnings=warnings
         )
-
-
-@cache
-def _kind(second: bool, long: bool) -> Any:
-    """Returns nibabel's class of NIfTI-1 or -2; `long` lets a quaternion be longer than 1.
-
-    Where a scan is turned by 180 degrees, rounding makes it so; it still says its direction.
-    """
-    import nibabel as nib  # slow to import
-
-    kind: Any = nib.Nifti2Image if second else nib.Nifti1Image
-    if not long:
-        return kind
-    loose = type("Header", (kind.header_class,), {"quaternion_threshold": -MAX_QUATERNION})
-    return type("Image", (kind,), {"header_class": loose})
-
-
-def _unpack(name: str, packed: bytes) -> tuple[bytes, Any, Any]:
-    """Returns the bytes that the header asks for, nibabel's class for them, and the header."""
-    zipped = packed[:2] == b"\x1f\x8b"
-    stream = gzip.GzipFile(fileobj=BytesIO(packed)) if zipped else BytesIO(packed)
-    head = stream.read(540)
-    second = head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # 540 in either order
-    kind = _kind(second, False)
-    header = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)
-    shape, dtype = header.get_data_shape(), header.get_data_dtype()
-    shown = "x".join(str(size) for size in shape)
-    if len(shape) < 3 or max((1, *shape[3:])) > 1 or min(shape) < 1:
-        raise BadFile("dimensions", shown, "3 axes", f"{name} has shape {shown}; a CT has 3 axes")
-    if dtype.kind not in "iuf":
-        raise BadFile("type", str(dtype), "numbers", f"{name} holds {dtype}, not plain numbers")
-    size = math.prod(shape) * dtype.itemsize
-    if size > MAX_BYTES:
-        message = f"{name}: its header asks for {size / 1024**3:.1f} GiB ({shown}), at most 4"
-        raise BadFile("size", size, "<= 4 GiB", message)
-    offset = float(header["vox_offset"])
-    if not 0 <= offset <= MAX_BYTES:
-        raise ValueError(f"its data start at byte {offset:g}")
-    content = head + stream.read(max(int(offset) + size - len(head), 0))
-    while stream.read(1 << 20):  # to the end: only there gzip compares its checksum
-        pass
-    long = 0 < sum(float(header[f"quatern_{n}"]) ** 2 for n in "bcd") - 1 <= MAX_QUATERNION
-    return content, _kind(second, long), header
 
 
 def _check_affine(name: str, image: Any) -> tuple[str, ...]:

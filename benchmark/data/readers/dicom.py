@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.readers.files import Entry
-from benchmark.data.readers.pixels import read_pixels
+from benchmark.data.readers.pixels import DEFLATED, read_pixels
 
+META = b"\x02\x00\x00\x00"  # the length of the group that names the transfer syntax
 MAX_SLICE_BYTES = 256 * 1024**2
 CT = "1.2.840.10008.5.1.4.1.1.2"  # the SOP class "CT Image Storage"
 IMAGE = ("Rows", "Columns", "BitsAllocated", "PixelData")  # what a file without mark must have
@@ -84,8 +86,7 @@ def read_slices(entries: Iterable[Entry], *, rescale: bool = True) -> Slices:
     """
     found, hashes = [], []
     for entry in entries:
-        if entry.size > MAX_SLICE_BYTES:
-            raise BadFile("size", entry.size, "<= 256 MiB", f"{entry.shown} is no single slice")
+        _check_size(entry, entry.size)
         content = entry.read()
         hashes.append(sha256(content).hexdigest())
         found.append(_found(entry, content, rescale))
@@ -153,6 +154,7 @@ def _image(entry: Entry, header: Any, rescale: bool) -> _Found:
         message = f"{entry.shown} holds colours or several frames; one grey slice a file"
         error = BadFile("slice", "colour", "one grey slice", message)
         return _Found(name=entry.shown, kind="picture", series=series, error=error)
+    _check_size(entry, int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8)
     pixels = read_pixels(entry, header, rescale=rescale)
     found = Slice(
         name=entry.shown,
@@ -191,6 +193,7 @@ def _header(entry: Entry, content: bytes) -> Any:
     A slice may lack the preamble with the mark; then it must have all that makes an image.
     """
     marked = content[128:132] == b"DICM"
+    _check_deflated(entry, content[132:] if marked else content)
     try:
         header = _pydicom().dcmread(BytesIO(content), force=True)
         whole = marked or all(name in header for name in IMAGE)
@@ -202,6 +205,29 @@ def _header(entry: Entry, content: bytes) -> Any:
         kind = kind if marked else "no mark"
         raise BadFile("dicom", kind, "DICOM", f"{entry.shown} is no DICOM file")
     return None
+
+
+def _check_size(entry: Entry, size: int) -> None:
+    if size > MAX_SLICE_BYTES:
+        raise BadFile("size", size, "<= 256 MiB", f"{entry.shown} is no single slice")
+
+
+def _check_deflated(entry: Entry, content: bytes) -> None:
+    """Count what a deflated slice unpacks to, which the library would do without a bound."""
+    length = 12 + int.from_bytes(content[8:12], "little") if content[:4] == META else 1024
+    if DEFLATED.encode() not in content[:length]:
+        return
+    left = content[length:] if content[:4] == META else b""
+    stream, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    try:
+        if not left:
+            raise zlib.error
+        while left:
+            count += len(stream.decompress(left, 1 << 20))
+            left = stream.unconsumed_tail
+            _check_size(entry, count)
+    except zlib.error:
+        raise BadFile("dicom", "error", "DICOM", f"{entry.shown} is no DICOM file") from None
 
 
 def _damaged(entry: Entry, content: bytes) -> bool:

@@ -36,10 +36,12 @@ from benchmark.data.geometry import (
 from benchmark.data.readers.base import Reader, integers
 from benchmark.data.readers.channels import image_files, label_files
 from benchmark.data.readers.names import called, is_case_name, renamed, safe_names
+from benchmark.data.regular import digest_of, read_regular
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
-from benchmark.files.atomic import sha256_file
+
+MAX_JSON = 64 * 1024**2
 
 
 def default_name(folder: Path) -> str:
@@ -166,7 +168,7 @@ class NnUNetRaw(Reader):
         paths = [files.get(case) for files in (self._images, self._labels)]
         for path in paths:
             if path is not None and path not in self._sha256:
-                self._sha256[path] = sha256_file(path)
+                self._sha256[path] = digest_of(path)
         return content_hash(
             [[self._sha256[p] if p else "" for p in paths], list(self._ids.items())]
         )
@@ -202,8 +204,8 @@ def _description(folder: Path) -> Mapping[str, Any]:
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        values = json.loads(read_regular(path, MAX_JSON).decode("utf-8-sig"))
+    except (BadFile, RecursionError, ValueError) as error:
         raise BadInput(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(values, dict):
         raise BadInput(f"{path} holds no JSON object")

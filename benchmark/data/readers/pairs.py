@@ -14,10 +14,10 @@ from benchmark.data.checks import check_finite, check_storable, content_hash
 from benchmark.data.geometry import BadFile, Nifti, laid_like, read_nifti, to_canonical
 from benchmark.data.readers.base import Reader, integers, place_checks
 from benchmark.data.readers.names import plain_name, renamed, safe_names
+from benchmark.data.regular import digest_of
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
-from benchmark.files.atomic import sha256_file
 
 ENDINGS = (".nii.gz", ".nii")
 
@@ -79,7 +79,7 @@ class Pairs(Reader):
     def digest(self, case: str) -> str:
         """Return the hash of both files and the ids."""
         image, label = _one_each(self._pairs[case])
-        return self._hash(sha256_file(image), sha256_file(label))
+        return self._hash(digest_of(image), digest_of(label))
 
     def _hash(self, image: str, label: str) -> str:
         return content_hash(["pair", image, label, list(self._ids.items())])

@@ -26,6 +26,7 @@ from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 
+PNG = b"\x89PNG\r\n\x1a\n"
 Stack = tuple[list[Entry], list[Entry], str]  # slices, masks, what is wrong with the folders
 
 
@@ -90,14 +91,7 @@ class Stacks(Reader):
         if len(masks) != len(read.slices):
             message = f"{len(masks)} masks for {len(read.slices)} slices: they pair by number"
             raise BadFile("pairing", len(masks), str(len(read.slices)), message)
-        found = [_png(entry) for entry in masks]
-        for entry, mask in zip(masks, found, strict=True):
-            if mask.shape != series.shape[1:]:
-                shown, limit = (
-                    "x".join(str(n) for n in shape) for shape in (mask.shape, series.shape[1:])
-                )
-                message = f"{entry.shown} measures {shown}, the slices {limit}"
-                raise BadFile("shape", shown, limit, message)
+        found = [_png(entry, series.shape[1:]) for entry in masks]
         label = np.stack([found[n] for n in series.order]).astype(np.uint8)
         image, geometry = to_canonical(series.values_kji.T, series.affine)
         volume = Volume(
@@ -112,14 +106,25 @@ class Stacks(Reader):
         return Reading(case=case, volume=volume, warnings=(*read.warnings, *series.warnings))
 
 
-def _png(entry: Entry) -> NDArray[np.bool_]:
-    """Return where a mask is not 0; raises BadFile for what is no grey picture of two values."""
+def _png(entry: Entry, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return where a mask is not 0; raises BadFile for what is no grey picture of two values.
+
+    Its header is held against the slices' rows and columns before anything is unpacked.
+    """
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     if entry.inner:
         message = f"{entry.shown} lies in an archive: unpack it"
         raise BadFile("mask", "archive", "a file", message)
+    head = entry.read()[:24]
+    if head[:8] != PNG:
+        raise BadFile("mask", "other", "PNG", f"{entry.shown} is no whole PNG")
+    own = int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+    if own != size:
+        shown, limit = ("x".join(str(n) for n in pair) for pair in (own, size))
+        message = f"{entry.shown} measures {shown}, the slices {limit}"
+        raise BadFile("shape", shown, limit, message)
     try:
         values = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(entry.path)))
     except RuntimeError:
@@ -170,7 +175,10 @@ def _folders(entries: Sequence[Entry]) -> set[str]:
 
 
 def _is_dicom(entry: Entry) -> bool:
-    return entry.size <= MAX_SLICE_BYTES and entry.read()[128:132] == b"DICM"
+    try:
+        return entry.size <= MAX_SLICE_BYTES and entry.read()[128:132] == b"DICM"
+    except BadInput:
+        return True  # that it cannot be read is said of its case
 
 
 def _sorted(entries: list[Entry]) -> list[Entry]:
