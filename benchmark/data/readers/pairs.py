@@ -42,7 +42,7 @@ class Pairs(Reader):
         if image.is_dir() != label.is_dir():
             raise BadInput(f"{image} and {label} must be two files, or two folders")
         if not image.is_dir():
-            return {_stem(image): ([image], [label])}
+            return {stem(image.name): ([image], [label])}
         images, labels = _files(image), _files(label)
         if not images.keys() & labels.keys():
             alone = sorted(images.keys() ^ labels.keys())
@@ -138,11 +138,11 @@ def parse_map(text: str) -> dict[str, int]:
 
 def case_name(path: Path) -> str:
     """Return a file's name without its NIfTI ending, as a case may be called."""
-    return plain_name(_stem(path))
+    return plain_name(stem(path.name))
 
 
-def _stem(path: Path) -> str:
-    name = path.name
+def stem(name: str) -> str:
+    """Return a file's name without its NIfTI ending."""
     for ending in ENDINGS:
         name = name.removesuffix(ending)
     return name
@@ -152,7 +152,7 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.name.endswith(ENDINGS) and path.name[0] != ".":
-            found.setdefault(_stem(path).removesuffix("_0000"), []).append(path)
+            found.setdefault(stem(path.name).removesuffix("_0000"), []).append(path)
     return found
 
 
