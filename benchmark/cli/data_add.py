@@ -55,6 +55,12 @@ def _kind(
         "--force", nargs="+", action="extend", default=[], metavar="CASE",
         help="cases to add although a check of plausibility fails: you have looked",
     )  # fmt: skip
+    if name in ("folder", "pair"):
+        parser.add_argument(
+            "--rename", action="store_true",
+            help="call the cases case_000, case_001, ...: file names may be those of patients;"
+            " which is which is printed, and kept nowhere",
+        )  # fmt: skip
     if name != "pair":
         parser.add_argument(
             "--organ", action="append", default=[], metavar="ORGAN",
@@ -119,7 +125,7 @@ def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> i
     added = library.add(
         args.root,
         name,
-        reader(),
+        _neutral(args, reader),
         skip_bad=args.skip_bad,
         force=args.force,
         command=_command(args, name),
@@ -130,12 +136,30 @@ def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> i
     return 0
 
 
+def _neutral(args: argparse.Namespace, reader: Callable[[], Reader]) -> Reader:
+    """Return the reader; with --rename under other names of cases, after printing which is which.
+
+    Raises BadInput where the set itself would be called as a file or folder.
+    """
+    if not getattr(args, "rename", False):
+        return reader()
+    if not args.name:
+        raise BadInput("--rename: give the set a --name, too, or it is called as its files are")
+    from benchmark.data.readers.renamed import Renamed
+
+    found = Renamed(reader())
+    lines = [f"{case} = {old}" for case, old in found.table.items()]
+    print("\n".join([*lines, *found.unsaid, "this table is kept nowhere: note it down"]))
+    return found
+
+
 def _command(args: argparse.Namespace, name: str) -> str:
     """Return the command that adds the set again, with PATH for paths."""
     words = ["bench data add", args.kind, "IMAGE LABEL" if args.kind == "pair" else "PATH"]
     words += [f"--images {text.partition('=')[0]}=PATH" for text in getattr(args, "images", [])]
     words += [f"--map {args.map}"] if hasattr(args, "map") else []
     words += [f"--organ {organ}" for organ in getattr(args, "organ", [])]
+    words += ["--rename"] if getattr(args, "rename", False) else []
     words += ["--split-kidneys"] if getattr(args, "split_kidneys", False) else []
     words += [f"--name {name}", *(["--skip-bad"] if args.skip_bad else [])]
     return " ".join([*words, *(f"--force {case}" for case in args.force)])

@@ -6,13 +6,9 @@ axes are named after the nearest axes of the patient. So `from_canonical` is an 
 
 from __future__ import annotations
 
-import gzip
-import math
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from io import BytesIO
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmark.data.checks import Check
+from benchmark.data.badfile import BadFile as BadFile
+from benchmark.data.badfile import guarded
+from benchmark.data.regular import read_regular
+from benchmark.data.unpack import unpack
 from benchmark.data.volume import Geometry
 
 Affine = NDArray[np.float64]
@@ -28,17 +27,19 @@ Affine = NDArray[np.float64]
 # Rows: Z, Y, X of a canonical array as directions in RAS+ (right, anterior, superior).
 _CANONICAL_RAS = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 _LETTERS = (("S", "I"), ("P", "A"), ("L", "R"))  # with and against Z, Y, X
-MAX_BYTES = 4 * 1024**3
 MAX_SHEAR, SILENT_SHEAR = 1e-2, 1e-4
 
 
-def _nearest_axes(affine: Affine) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+def _nearest_axes(
+    affine: Affine, towards: Affine = _CANONICAL_RAS
+) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
     """For Z, Y, X: the axis on disk that runs along it most, and whether it must be flipped.
 
+    `towards` has other directions in its rows for those of Z, Y and X.
     The permutation with the largest sum of absolute cosines wins; a tie (an axis at 45 degrees)
     goes to the first in lexicographic order, so the answer is the same on every machine.
     """
-    cosines = _CANONICAL_RAS @ _directions(affine)
+    cosines = towards @ _directions(affine)
     best = max(permutations(range(3)), key=lambda axes: _total_cosine(cosines, axes))
     i, j, k = best
     return (i, j, k), (bool(cosines[0, i] < 0), bool(cosines[1, j] < 0), bool(cosines[2, k] < 0))
@@ -110,14 +111,29 @@ def from_canonical(array_ZYX: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
 def canonical_affine(geometry: Geometry) -> Affine:
     """Returns the affine (4 x 4) from indices (z, y, x) of the canonical array to RAS+ mm."""
     affine = np.asarray(geometry.affine, dtype=np.float64)
-    axes, flips = _nearest_axes(affine)
+    return _turned(affine, geometry.shape, *_nearest_axes(affine))
+
+
+def _turned(
+    affine: Affine, shape: tuple[int, ...], axes: tuple[int, ...], flips: tuple[bool, ...]
+) -> Affine:
     to_disk = np.zeros((4, 4))
     to_disk[3, 3] = 1
     for row, (axis, flip) in enumerate(zip(axes, flips, strict=True)):
         to_disk[axis, row] = -1 if flip else 1
-        to_disk[axis, 3] = geometry.shape[axis] - 1 if flip else 0
+        to_disk[axis, 3] = shape[axis] - 1 if flip else 0
     result: Affine = affine @ to_disk
     return result
+
+
+def laid_like(label: Nifti, image: Nifti) -> Nifti:
+    """Returns the label with its axes in the order and the directions of the image's axes.
+
+    Each still says where it lies: whether the two are one grid is for the caller to check.
+    """
+    axes, flips = _nearest_axes(label.affine, _directions(image.affine).T)
+    array = np.transpose(label.array, axes)[_flip(flips)]
+    return replace(label, array=array, affine=_turned(label.affine, label.array.shape, axes, flips))
 
 
 def _flip(flips: tuple[bool, bool, bool]) -> tuple[slice, slice, slice]:
@@ -153,20 +169,16 @@ def geometry_from_dict(values: Mapping[str, Any]) -> Geometry:
     )
 
 
-class BadFile(Exception):  # noqa: N818 - like BadInput, for one case among many
-    """A file that cannot be used; `check` is the failed check that says why."""
-
-    def __init__(self, name: str, value: float | str, limit: str, message: str) -> None:
-        super().__init__(message)
-        self.check = Check(name=name, ok=False, value=value, limit=limit, message=message)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Nifti:
-    """An array as it lies on disk, its affine to RAS+ mm, and the hash of the file's bytes."""
+    """An array as it lies on disk, its affine to RAS+ mm, and the hash of the file's bytes.
+
+    `header` is nibabel's, as it lies on disk but for a qform that says no place.
+    """
 
     array: NDArray[Any]
     affine: Affine
+    header: Any
     sha256: str
     warnings: tuple[str, ...]
 
@@ -178,69 +190,24 @@ def read_nifti(path: Path) -> Nifti:
     header is whole; shape x type is held against 4 GiB before anything is allocated. The sform
     goes before the qform, as in nibabel. Raises BadFile naming the file and the figure.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadFile("size", path.stat().st_size, "<= 4 GiB", f"{path.name} is over 4 GiB")
-        packed = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path.name, error) from None
-    return nifti_of(path.name, packed)
+    return nifti_of(path.name, read_regular(path))
 
 
 def nifti_of(name: str, packed: bytes) -> Nifti:
     """Returns the same from a file's bytes; `name` is for messages."""
-    from nibabel.filebasedimages import ImageFileError  # slow to import
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
-
-    try:
-        content, kind = _unpack(name, packed)
+    with guarded(name):
+        content, kind, header = unpack(name, packed)
         image = kind.from_bytes(content)
         array = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
-        raise _unreadable(name, error) from None
-    except (HeaderDataError, ImageFileError, WrapStructError) as error:
-        raise _unreadable(name, error) from None
-    warnings = _check_affine(name, image, array.shape)
-    digest = sha256(packed).hexdigest()
-    return Nifti(array=array, affine=image.affine, sha256=digest, warnings=warnings)
+        array = array.reshape(array.shape[:3])  # the others are 1, see `unpack`
+        warnings = (*_check_affine(name, image), *_check_forms(name, image, array.shape, header))
+        digest = sha256(packed).hexdigest()
+        return Nifti(
+            array=array, affine=image.affine, header=header, sha256=digest, warnings=warnings
+        )
 
 
-def _unreadable(name: str, error: Exception) -> BadFile:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return BadFile("readable", type(error).__name__, "whole", f"{name} cannot be read: {reason}")
-
-
-def _unpack(name: str, packed: bytes) -> tuple[bytes, Any]:
-    """Returns the bytes that the header asks for and nibabel's class for them."""
-    import nibabel as nib
-
-    zipped = packed[:2] == b"\x1f\x8b"
-    stream = gzip.GzipFile(fileobj=BytesIO(packed)) if zipped else BytesIO(packed)
-    head = stream.read(nib.Nifti2Header.sizeof_hdr)
-    second = head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # 540 in either order
-    kind = nib.Nifti2Image if second else nib.Nifti1Image
-    header = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)
-    shape, dtype = header.get_data_shape(), header.get_data_dtype()
-    shown = "x".join(str(size) for size in shape)
-    if len(shape) != 3 or min(shape) < 1:
-        raise BadFile("dimensions", shown, "3 axes", f"{name} has shape {shown}; a CT has 3 axes")
-    if dtype.kind not in "iuf":
-        raise BadFile("type", str(dtype), "numbers", f"{name} holds {dtype}, not plain numbers")
-    size = math.prod(shape) * dtype.itemsize
-    if size > MAX_BYTES:
-        message = f"{name}: its header asks for {size / 1024**3:.1f} GiB ({shown}), at most 4"
-        raise BadFile("size", size, "<= 4 GiB", message)
-    offset = float(header["vox_offset"])
-    if not 0 <= offset <= MAX_BYTES:
-        raise ValueError(f"its data start at byte {offset:g}")
-    content = head + stream.read(max(int(offset) + size - len(head), 0))
-    while stream.read(1 << 20):  # to the end: only there gzip compares its checksum
-        pass
-    return content, kind
-
-
-def _check_affine(name: str, image: Any, shape: tuple[int, ...]) -> tuple[str, ...]:
+def _check_affine(name: str, image: Any) -> tuple[str, ...]:
     """Returns warnings about the orientation; raises BadFile for one that cannot be used."""
     try:
         skewed = shear(image.affine)
@@ -249,15 +216,29 @@ def _check_affine(name: str, image: Any, shape: tuple[int, ...]) -> tuple[str, .
     if skewed > MAX_SHEAR:
         message = f"{name}: its axes are not at right angles (cosine {skewed:.3g}); resample it"
         raise BadFile("shear", skewed, f"<= {MAX_SHEAR:g}", message)
-    warnings = []
     if skewed > SILENT_SHEAR:
-        warnings.append(f"{name}: its axes are off the right angle, cosine {skewed:.2g}")
+        return (f"{name}: its axes are off the right angle, cosine {skewed:.2g}",)
+    return ()
+
+
+def _check_forms(name: str, image: Any, shape: tuple[int, ...], header: Any) -> tuple[str, ...]:
+    """Returns warnings where sform and qform disagree, or say nothing.
+
+    A qform beside a sform that no place can be made of is struck out of `header`.
+    """
     sform, sform_code = image.get_sform(coded=True)
-    qform, qform_code = image.get_qform(coded=True)
+    try:
+        qform, qform_code = image.get_qform(coded=True)
+        apart = sform_code and qform_code
+        moved = corner_displacement_voxels(sform, qform, shape) if apart else 0.0
+    except Exception as error:  # of any kind: see `guarded`
+        if not sform_code:
+            raise
+        header["qform_code"] = 0
+        reason = " ".join(str(error).split())
+        return (f"{name}: its qform is broken ({reason}); sform is used",)
     if not sform_code and not qform_code:
-        warnings.append(f"{name}: no orientation in its header; left and right are a guess")
-    if sform_code and qform_code:
-        moved = corner_displacement_voxels(sform, qform, shape)
-        if moved > 1e-3:
-            warnings.append(f"{name}: sform and qform lie {moved:.3g} voxels apart; sform is used")
-    return tuple(warnings)
+        return (f"{name}: no orientation in its header; left and right are a guess",)
+    if moved > 1e-3:
+        return (f"{name}: sform and qform lie {moved:.3g} voxels apart; sform is used",)
+    return ()

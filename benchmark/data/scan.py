@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.badfile import BadFile, guarded
 from benchmark.data.checks import (
     Check,
     check_finite,
@@ -17,13 +18,14 @@ from benchmark.data.checks import (
     check_spacing,
     check_storable,
 )
-from benchmark.data.geometry import BadFile, from_canonical, read_nifti, to_canonical
+from benchmark.data.geometry import Nifti, from_canonical, read_nifti, to_canonical
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
-from benchmark.data.readers.series import assemble
+from benchmark.data.readers.series import assemble, series_of
 from benchmark.data.volume import Geometry, Image, Label, Volume
 from benchmark.errors import BadInput
 
+QUATERNION = ("quatern_b", "quatern_c", "quatern_d")
 MILLIMETRES = 2  # NIfTI's code of the unit
 SCANNER = 1  # NIfTI's code of coordinates in the scanner
 # All that says where a voxel lies. The texts of a header stay behind: they may name a person.
@@ -60,7 +62,8 @@ def read_scan(path: Path) -> Scan:
     if not path.exists():
         raise BadInput(f"there is no {path}: give a NIfTI file or a folder of DICOM slices")
     try:
-        scan = _series(path) if path.is_dir() else _nifti(path)
+        with guarded(path.name):
+            scan = _series(path) if path.is_dir() else _nifti(path)
     except BadFile as error:
         raise BadInput(str(error)) from None
     nothing: Label = np.broadcast_to(np.uint8(0), scan.image.shape)
@@ -92,7 +95,8 @@ def label_bytes(label_ZYX: Label, scan: Scan, *, packed: bool, note: str = "") -
 
 
 def _nifti(path: Path) -> Scan:
-    found, header = read_nifti(path), _header(path)
+    found = read_nifti(path)
+    header = _placed(found)
     if not header["qform_code"] and not header["sform_code"]:
         raise BadInput(
             f"{path.name} has no geometry: neither sform nor qform says how it lies in the patient"
@@ -102,14 +106,32 @@ def _nifti(path: Path) -> Scan:
     return _scan(path.name, found.array, found.affine, header, found.warnings)
 
 
+def _placed(found: Nifti) -> Any:
+    """The header of a file, with a quaternion of length 1 where rounding made it longer.
+
+    Not every program reads a longer one. 32 bits do not hold its direction, so the place is
+    written as a sform, too, where the file has none.
+    """
+    header = found.header.copy()
+    quaternion = np.array([float(header[name]) for name in QUATERNION])
+    length = float(np.linalg.norm(quaternion))
+    if header["qform_code"] and length > 1 + 1e-7:
+        for name, value in zip(QUATERNION, quaternion / length, strict=True):
+            header[name] = value
+        if not header["sform_code"]:
+            header.set_sform(found.affine, int(header["qform_code"]))
+    return header
+
+
 def _series(folder: Path) -> Scan:
     read = read_slices(find_files(folder))
-    series = len({one.series for one in read.slices})
-    if series != 1:
-        raise BadInput(f"{folder} holds {series or 'no'} DICOM series: give a folder of one")
-    found = assemble(read.slices, drop_equal=True)
+    said = [*read.warnings]
+    series = series_of(read.slices, said)
+    if len(series) != 1:
+        raise BadInput(f"{folder} holds {len(series) or 'no'} DICOM series: give a folder of one")
+    found = assemble(series[0], drop_equal=True)
     header = _new_header(found.affine)
-    array, warnings = found.values_kji.T, (*read.warnings, *found.warnings)
+    array, warnings = found.values_kji.T, (*said, *found.warnings)
     return _scan(folder.resolve().name, array, found.affine, header, warnings)
 
 
@@ -131,19 +153,6 @@ def _scan(
         array = np.rint(array, out=array) if array.flags.writeable else np.rint(array)
     image, geometry = to_canonical(array.astype(np.int16), affine)
     return Scan(name=name, image=image, geometry=geometry, header=header, warnings=warnings)
-
-
-def _header(path: Path) -> Any:
-    """The header of a file that `read_nifti` has accepted."""
-    import nibabel as nib
-
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if zipped else path.open("rb") as stream:
-        head = stream.read(nib.Nifti2Header.sizeof_hdr)
-    second = head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # 540 in either order
-    kind = nib.Nifti2Header if second else nib.Nifti1Header
-    return kind(head[: kind.sizeof_hdr], check=False)
 
 
 def _refuse(name: str, what: str, *checks: Check) -> None:

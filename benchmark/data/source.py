@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.anatomy import verify
+from benchmark.data.badfile import BadFile, guarded
 from benchmark.data.checks import Check, check_volume, content_hash, label_windows
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
 
-READERS = 1
+READERS = 2
 """Raised when a reader comes to make other voxels of the same bytes (`Volume.read_by`)."""
 OTHER_READERS = (
     "warning: {folder} was read by another version of the readers and stays as it was; to read it "
@@ -86,12 +87,13 @@ def judged(
     """Return a reading after all checks; `anatomy` makes those of `anatomy.py`, too."""
     checks = reading.checks
     if reading.volume is not None:
-        windows = label_windows(reading.volume.label, len(organs))
-        checks = (*checks, *check_volume(reading.volume, organs, windows))
-        if anatomy and all(check.ok or check.forcible for check in checks):
-            more, said = verify(reading.volume, organs, windows)
-            checks = (*checks, *more)
-            reading = replace(reading, warnings=(*reading.warnings, *said))
+        try:
+            with guarded("what its files hold"):
+                more, said = _measured(reading.volume, organs, checks, anatomy)
+        except BadFile as error:
+            more, said = (error.check,), ()
+        checks = (*checks, *more)
+        reading = replace(reading, warnings=(*reading.warnings, *said))
     failed = [check for check in checks if not check.ok]
     forced = [check for check in failed if check.forcible and reading.case in force]
     left = [check for check in failed if check not in forced]
@@ -102,6 +104,18 @@ def judged(
         bad="; ".join(check.message for check in left),
         forcible=bool(left) and all(check.forcible for check in left),
     )
+
+
+def _measured(
+    volume: Volume, organs: tuple[str, ...], before: tuple[Check, ...], anatomy: bool
+) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+    """The checks of a volume, and warnings; `before` are those that its reader made."""
+    windows = label_windows(volume.label, len(organs))
+    checks = check_volume(volume, organs, windows)
+    if not anatomy or not all(check.ok or check.forcible for check in (*before, *checks)):
+        return checks, ()
+    more, said = verify(volume, organs, windows)
+    return (*checks, *more), tuple(said)
 
 
 def refusal(bad: Mapping[str, str], total: int, forcible: bool) -> str:

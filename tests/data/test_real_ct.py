@@ -77,3 +77,33 @@ def test_a_nifti_pair(tmp_path: Path) -> None:
     mirrored = {"liver": 5, "left_kidney": 2, "right_kidney": 3}
     with pytest.raises(BadInput, match=r"left kidney lies .* on the other side"):
         library.add(tmp_path, "exchanged", Pairs(*files, mirrored))
+
+
+IDENTITY = {
+    "chaos": "43db35941aa64730993f2d30cfd414523ad077ac73510b46dd50d61cbba3b42b",
+    "pair": "7208d238bf7c7f78ef6d31b28c88b482e9fd013a58241d721ca4cf43167e03a6",
+}
+FILES = {
+    "chaos": {
+        "image.npy": "3a85444bb4eabb8d21d8b9fb946b9d36a1014684b4a80569154468f32f200a3a",
+        "label.npy": "2feb93483516047f1fe380b7cd87eee8c2539ea110f153e6de04b7da3ccce947",
+    },
+    "pair": {
+        "image.npy": "87d025ff58a644429ee82a692d70cc7dc4e4272fc181b55bfa6000ddb7449eaa",
+        "label.npy": "69fbe37543f2240781a8bcc54bd4abb848c07876a5bcb362710c132116b7f337",
+    },
+}
+
+
+@no_chaos
+@no_example
+def test_real_cases_keep_their_identity(tmp_path: Path) -> None:
+    """Found by the first version of the readers: no later one may read them otherwise."""
+    ids = {"liver": 5, "left_kidney": 3, "right_kidney": 2}
+    files = (EXAMPLE / "example_ct.nii.gz", EXAMPLE / "example_seg_full_volume.nii.gz")
+    readers = {"chaos": Stacks(CHAOS, "liver"), "pair": Pairs(*files, ids)}
+    for name, reader in readers.items():
+        added = library.add(tmp_path, name, reader)
+        (case,) = added.cases
+        assert case.sha256 == IDENTITY[name] and added.load(case.name).read_by == ""
+        assert added.record(case.name)["files"] == FILES[name]

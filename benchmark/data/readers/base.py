@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.badfile import BadFile, guarded, refused
 from benchmark.data.checks import Check, check_affines, check_shapes, content_hash
-from benchmark.data.geometry import Affine, BadFile, corner_displacement_voxels
+from benchmark.data.geometry import Affine, corner_displacement_voxels
 from benchmark.data.readers.files import stamp
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
@@ -64,9 +65,10 @@ class Reader(ABC):
     def reading(self, case: str) -> Reading:
         """Return a case, good or bad."""
         try:
-            found = self.read(case)
-        except BadFile as error:
-            return Reading(case=case, volume=None, checks=(error.check,))
+            with guarded("one of its files"):
+                found = self.read(case)
+        except (BadFile, BadInput) as error:
+            return Reading(case=case, volume=None, checks=(refused(error),))
         if found.volume is not None:
             self._known[case] = found.volume.source_sha256
         return found
@@ -91,10 +93,17 @@ class Reader(ABC):
     @property
     def fingerprint(self) -> str:
         """The hash of the organs and of every case's source; reads what was not read yet."""
-        for case in self.cases:
-            if case not in self._known:
-                self._known[case] = self.digest(case)
-        return content_hash([list(self.organs), [[c, self._known[c]] for c in self.cases]])
+        return content_hash([list(self.organs), [[c, self.known_digest(c)] for c in self.cases]])
+
+    def known_digest(self, case: str) -> str:
+        """Return a case's hash, "" for one whose files cannot be read, which is refused."""
+        if case not in self._known:
+            try:
+                with guarded("one of its files"):
+                    self._known[case] = self.digest(case)
+            except (BadFile, BadInput):
+                return ""
+        return self._known[case]
 
     @property
     def stamp(self) -> str:

@@ -1,4 +1,4 @@
-"""DICOM slices: read by pydicom, or by SimpleITK where they are compressed beyond it.
+"""DICOM slices: what is one among the files of a case, its place, and its pixels (`pixels.py`).
 
 Nothing of a header but geometry and rescale leaves this file: no message quotes a value of text,
 and what the libraries have to say about odd headers, which may quote a name, is kept quiet.
@@ -7,24 +7,32 @@ and what the libraries have to say about odd headers, which may quote a name, is
 from __future__ import annotations
 
 import math
+import re
 import warnings
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.geometry import BadFile
+from benchmark.data.badfile import BadFile
 from benchmark.data.readers.files import Entry
+from benchmark.data.readers.pixels import DEFLATED, read_pixels
 
+META = b"\x02\x00\x00\x00"  # the length of the group that names the transfer syntax
 MAX_SLICE_BYTES = 256 * 1024**2
-AIR_HU = -1024
-LITTLE_ENDIAN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
-NATIVE = {*LITTLE_ENDIAN, "1.2.840.10008.1.2.2"}
+CT = "1.2.840.10008.5.1.4.1.1.2"  # the SOP class "CT Image Storage"
+IMAGE = ("Rows", "Columns", "BitsAllocated", "PixelData")  # what a file without mark must have
+LEFT_OUT = {
+    "nothing": "files without a slice left out (scout views, reports)",
+    "picture": "files of colours or several frames left out (dose pages, segmentations)",
+    "other": "slices of another kind than CT left out (screenshots, other modalities)",
+    "foreign": "files that are no DICOM left out",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,7 @@ class Slice:
     values: NDArray[Any]
     place: Place | None
     rescale: tuple[float, float]
+    mended: bool = False  # see `Pixels`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,43 +66,115 @@ class Slices:
     warnings: list[str]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """What a file is: a slice, or of a kind in LEFT_OUT; `error` if nothing else is there."""
+
+    name: str
+    kind: str = ""
+    series: str = ""
+    is_ct: bool = False
+    slice: Slice | None = None
+    error: BadFile | None = None
+
+
 def read_slices(entries: Iterable[Entry], *, rescale: bool = True) -> Slices:
-    """Return the slices of files in the order given; scout views are left out.
+    """Return the slices of files in the order given; what is none is left out, and said.
 
     `rescale=False` leaves stored values as they are, for masks whose header was copied from an
-    image. Raises BadFile naming the file that is no DICOM image of one grey channel.
+    image. Raises BadFile naming the file for a damaged slice, and where there is none.
     """
-    slices, hashes = [], []
+    found, hashes = [], []
     for entry in entries:
-        if entry.size > MAX_SLICE_BYTES:
-            raise BadFile("size", entry.size, "<= 256 MiB", f"{entry.shown} is no single slice")
+        _check_size(entry, entry.size)
         content = entry.read()
         hashes.append(sha256(content).hexdigest())
-        if (found := _read(entry, content, rescale)) is not None:
-            slices.append(found)
-    scouts = len(hashes) - len(slices)
-    said = [f"{scouts} files without a slice left out (scout views, reports)"] if scouts else []
+        found.append(_found(entry, content, rescale))
+    kept = _kept(found, rescale)
+    chosen = set(kept)
+    left = [one.kind or "other" for one in found if one not in chosen]
+    said = [f"{left.count(kind)} {text}" for kind, text in LEFT_OUT.items() if kind in left]
+    slices = [one.slice for one in kept if one.slice is not None]
     return Slices(slices=slices, sha256=tuple(hashes), warnings=said)
 
 
-def _read(entry: Entry, content: bytes, rescale: bool) -> Slice | None:
+def mended(slices: Iterable[Slice]) -> str:
+    """Return the version of the reader for a case's identity (`Volume.read_by`)."""
+    return "dicom-2" if any(one.mended for one in slices) else ""
+
+
+def _kept(found: Sequence[_Found], rescale: bool) -> list[_Found]:
+    """The slices to use. A picture in their series, or a file called like one of them, is none
+    that could be left out: raises BadFile for it, as where there is no slice at all."""
+    slices = [one for one in found if one.slice is not None]
+    of_ct = {one.series for one in slices if one.is_ct}
+    if rescale and of_ct:
+        slices = [one for one in slices if one.series in of_ct]
+    series, names = {one.series for one in slices}, {_like(one.name) for one in slices}
+    for one in found:
+        if one.error is None:
+            continue
+        alike = _like(one.name) in names
+        in_series = one.kind == "picture" and (one.series in series or not rescale)
+        if not slices or in_series or (alike and one.kind != "picture"):
+            raise one.error
+    return slices
+
+
+def _like(name: str) -> str:
+    """A file's name without its numbers."""
+    return re.sub(r"\d+", "#", name.rsplit("/", 1)[-1])
+
+
+def _found(entry: Entry, content: bytes, rescale: bool) -> _Found:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = _header(entry, content)
-        if "PixelData" not in header:
-            return None
-        if rescale and "LOCALIZER" in (header.get("ImageType") or ()):
-            return None
-        place = _place(header)
-        values, rescaled = _values(entry, header, rescale)
-        series = str(header.get("SeriesInstanceUID", "")) if rescale else ""
-    return Slice(
+        if header is None:
+            message = f"{entry.shown} is no DICOM file"
+            error = BadFile("dicom", "other", "DICOM", message)
+            return _Found(name=entry.shown, kind="foreign", error=error)
+        try:
+            return _image(entry, header, rescale)
+        except BadFile:
+            raise
+        except Exception as error:  # its text may quote the header
+            kind = type(error).__name__
+            message = f"the header of {entry.shown} cannot be read ({kind})"
+            raise BadFile("dicom", kind, "readable", message) from None
+
+
+def _image(entry: Entry, header: Any, rescale: bool) -> _Found:
+    if "PixelData" not in header:
+        return _Found(name=entry.shown, kind="nothing", error=_cut(entry, header))
+    if rescale and "LOCALIZER" in (header.get("ImageType") or ()):
+        return _Found(name=entry.shown, kind="nothing")
+    series = str(header.get("SeriesInstanceUID", ""))
+    if int(header.get("SamplesPerPixel", 1)) != 1 or int(header.get("NumberOfFrames") or 1) > 1:
+        message = f"{entry.shown} holds colours or several frames; one grey slice a file"
+        error = BadFile("slice", "colour", "one grey slice", message)
+        return _Found(name=entry.shown, kind="picture", series=series, error=error)
+    _check_size(entry, int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8)
+    pixels = read_pixels(entry, header, rescale=rescale)
+    found = Slice(
         name=entry.shown,
-        series=sha256(series.encode()).hexdigest(),
-        values=values,
-        place=place,
-        rescale=rescaled,
+        series=sha256((series if rescale else "").encode()).hexdigest(),
+        values=pixels.values,
+        place=_place(header),
+        rescale=pixels.rescale,
+        mended=pixels.mended,
     )
+    is_ct = str(header.get("SOPClassUID", "")) == CT
+    return _Found(name=entry.shown, series=series, is_ct=is_ct, slice=found)
+
+
+def _cut(entry: Entry, header: Any) -> BadFile | None:
+    """What is wrong with a slice that ends before its pixels; None for a report."""
+    kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
+    if "Rows" not in header and kind not in (None, CT):
+        return None
+    message = f"{entry.shown} ends before its pixels: it was cut off"
+    return BadFile("pixels", "missing", "readable", message)
 
 
 @cache
@@ -107,89 +188,61 @@ def _pydicom() -> Any:
 
 
 def _header(entry: Entry, content: bytes) -> Any:
+    """What pydicom makes of a file, None for one that is no DICOM. Raises BadFile for damage.
+
+    A slice may lack the preamble with the mark; then it must have all that makes an image.
+    """
+    marked = content[128:132] == b"DICM"
+    _check_deflated(entry, content[132:] if marked else content)
     try:
-        return _pydicom().dcmread(BytesIO(content))
+        header = _pydicom().dcmread(BytesIO(content), force=True)
+        whole = marked or all(name in header for name in IMAGE)
     except Exception as error:  # whatever a broken file makes of the library
-        kind = type(error).__name__
-        raise BadFile("dicom", kind, "DICOM", f"{entry.shown} is no DICOM file") from None
+        whole, kind = False, type(error).__name__
+    if whole:
+        return _with_syntax(header)
+    if marked or _damaged(entry, content):
+        kind = kind if marked else "no mark"
+        raise BadFile("dicom", kind, "DICOM", f"{entry.shown} is no DICOM file")
+    return None
 
 
-def _values(entry: Entry, header: Any, rescale: bool) -> tuple[NDArray[Any], tuple[float, float]]:
-    """Return HU as int16 (stored values without `rescale`), and slope and intercept."""
+def _check_size(entry: Entry, size: int) -> None:
+    if size > MAX_SLICE_BYTES:
+        raise BadFile("size", size, "<= 256 MiB", f"{entry.shown} is no single slice")
+
+
+def _check_deflated(entry: Entry, content: bytes) -> None:
+    """Count what a deflated slice unpacks to, which the library would do without a bound."""
+    length = 12 + int.from_bytes(content[8:12], "little") if content[:4] == META else 1024
+    if DEFLATED.encode() not in content[:length]:
+        return
+    left = content[length:] if content[:4] == META else b""
+    stream, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
     try:
-        if int(header.get("SamplesPerPixel", 1)) != 1 or int(header.get("NumberOfFrames") or 1) > 1:
-            message = f"{entry.shown} holds colours or several frames; one grey slice a file"
-            raise BadFile("slice", "colour", "one grey slice", message)
-        syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
-        if not rescale:
-            return _stored(header, syntax), (1.0, 0.0)
-        slope = 1.0 if header.get("RescaleSlope") is None else float(header.RescaleSlope)
-        intercept = float(header.get("RescaleIntercept") or 0)
-        if syntax and syntax not in NATIVE and not entry.inner:
-            return _storable(entry, _by_simpleitk(entry)), (slope, intercept)
-        stored = _stored(header, syntax)
-        values = _rescaled(entry, stored, slope, intercept)
-        _fill_padding(values, stored, header)
-        return values, (slope, intercept)
-    except BadFile:
-        raise
-    except Exception as error:
-        kind = type(error).__name__
-        hint = "; if it is compressed, unpack its archive" if entry.inner else ""
-        message = f"the pixels of {entry.shown} cannot be read ({kind}){hint}"
-        raise BadFile("pixels", kind, "readable", message) from None
+        if not left:
+            raise zlib.error
+        while left:
+            count += len(stream.decompress(left, 1 << 20))
+            left = stream.unconsumed_tail
+            _check_size(entry, count)
+    except zlib.error:
+        raise BadFile("dicom", "error", "DICOM", f"{entry.shown} is no DICOM file") from None
 
 
-def _stored(header: Any, syntax: str) -> NDArray[Any]:
-    """The pixels as they are stored. Plain ones are seen as an array at once: `pixel_array` looks
-    at every header element again, which takes longer than reading the file."""
-    kinds = {(8, 0): "u1", (8, 1): "i1", (16, 0): "<u2", (16, 1): "<i2"}
-    kind = kinds.get((header.BitsAllocated, header.PixelRepresentation))
-    if kind is None or syntax not in LITTLE_ENDIAN or header.BitsStored != header.BitsAllocated:
-        array: NDArray[Any] = header.pixel_array
-        return array
-    count = header.Rows * header.Columns
-    return np.frombuffer(header.PixelData, kind, count).reshape(header.Rows, header.Columns)
+def _damaged(entry: Entry, content: bytes) -> bool:
+    """Whether a file that is no DICOM was one: it is called so, or holds nothing."""
+    return entry.name.lower().endswith((".dcm", ".ima")) or not content.strip(b"\0")
 
 
-def _rescaled(
-    entry: Entry, stored: NDArray[Any], slope: float, intercept: float
-) -> NDArray[np.int16]:
-    if slope != 1 or intercept != int(intercept):
-        return _storable(entry, np.rint(stored.astype(np.float64) * slope + intercept))
-    _check_range(entry, float(stored.min()) + intercept, float(stored.max()) + intercept)
-    # the sum fits into 16 bits, so that overflow on the way to it does no harm
-    shift = np.array(int(intercept) % 65536, np.uint16).view(np.int16)
-    return stored.astype(np.int16) + shift
-
-
-def _fill_padding(values: NDArray[Any], stored: NDArray[Any], header: Any) -> None:
-    """Make air of what the scanner marks as outside its field of view."""
-    padding = header.get("PixelPaddingValue")
-    if isinstance(padding, bytes):  # of a type that the file leaves open
-        padding = int.from_bytes(padding[:2], "little")
-    if isinstance(padding, int) and stored.dtype.itemsize == 2:  # signed and unsigned are mixed up
-        values[(stored.view(np.uint16) == padding % 65536) & (values < AIR_HU)] = AIR_HU
-
-
-def _by_simpleitk(entry: Entry) -> NDArray[Any]:
-    import SimpleITK
-
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # it would quote headers
-    array: NDArray[Any] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(entry.path)))
-    whole: NDArray[Any] = np.rint(array.reshape(array.shape[-2:]))
-    return whole
-
-
-def _storable(entry: Entry, values: NDArray[Any]) -> NDArray[np.int16]:
-    _check_range(entry, float(values.min()), float(values.max()))
-    return values.astype(np.int16)
-
-
-def _check_range(entry: Entry, low: float, high: float) -> None:
-    if not (low >= -32768 and high <= 32767):
-        message = f"{entry.shown} holds {low:.6g} to {high:.6g} after rescaling: no HU"
-        raise BadFile("int16", low if -low > high else high, "-32768..32767", message)
+def _with_syntax(header: Any) -> Any:
+    """The header with the transfer syntax as found where the file does not name one."""
+    if not header.file_meta.get("TransferSyntaxUID"):
+        uid = _pydicom().uid
+        implicit, little = header.original_encoding
+        explicit = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+        header.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else explicit
+    return header
 
 
 def _place(header: Any) -> Place | None:

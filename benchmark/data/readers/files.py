@@ -17,8 +17,10 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
+from benchmark.data.badfile import BadFile
 from benchmark.data.checks import content_hash
 from benchmark.data.readers.archives import SUFFIXES, Member, members, read_member, stem
+from benchmark.data.regular import read_regular
 from benchmark.errors import BadInput
 
 MAX_FILE = 4 * 1024**3
@@ -54,8 +56,10 @@ class Entry:
         """Return the bytes. Raises BadInput naming the file that cannot be read."""
         try:
             if not self.inner:
-                return self.path.read_bytes()
+                return read_regular(self.path, MAX_FILE)
             return read_member(self.path, self.inner)
+        except BadFile as error:
+            raise BadInput(str(error)) from None
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise BadInput(f"{self.shown} cannot be read: {reason}") from None

@@ -21,7 +21,7 @@ from benchmark.data.anatomy import midline
 from benchmark.data.checks import Check, content_hash
 from benchmark.data.geometry import BadFile, to_canonical
 from benchmark.data.readers.base import TARGETS, Reader, merged, place_checks
-from benchmark.data.readers.dicom import Slices, read_slices
+from benchmark.data.readers.dicom import Slices, mended, read_slices
 from benchmark.data.readers.files import Entry, find_files
 from benchmark.data.readers.series import Series, assemble, have_places
 from benchmark.data.source import Reading
@@ -114,13 +114,18 @@ class Ircadb(Reader):
             for organ, parts in structures.items()
         }
         sha256 = self._hash([hashes[0], *sorted(hashes[1:])])
-        volume, overlap = self._volume(case, series, masks, sha256)
+        volume, overlap = self._volume(case, series, masks, sha256, mended(images.slices))
         return Reading(
             case=case, volume=volume, checks=(*checks, overlap), warnings=tuple(dict.fromkeys(said))
         )
 
     def _volume(
-        self, case: str, series: Series, masks: Mapping[str, NDArray[np.bool_]], sha256: str
+        self,
+        case: str,
+        series: Series,
+        masks: Mapping[str, NDArray[np.bool_]],
+        sha256: str,
+        by: str,
     ) -> tuple[Volume, Check]:
         image, geometry = to_canonical(series.values_kji.T, series.affine)
         names = (*self.organs, *(["kidneys"] if self._split else []))
@@ -136,6 +141,7 @@ class Ircadb(Reader):
             annotated=tuple(organ for organ in self.organs if organ in annotated),
             geometry=geometry,
             source_sha256=sha256,
+            read_by=by,
         )
         if self._split and "kidneys" in masks:
             _split_kidneys(volume, self.organs)

@@ -29,9 +29,9 @@ from benchmark.data.geometry import (
 )
 from benchmark.data.readers.base import TARGETS, Reader, integers, place_checks
 from benchmark.data.readers.crop import Crops, box_check, read_crops
-from benchmark.data.readers.dicom import read_slices
+from benchmark.data.readers.dicom import mended, read_slices
 from benchmark.data.readers.files import Entry, find_files
-from benchmark.data.readers.series import assemble
+from benchmark.data.readers.series import assemble, series_of
 from benchmark.data.source import Reading
 from benchmark.data.volume import Geometry, Label, Volume
 from benchmark.errors import BadInput
@@ -131,7 +131,7 @@ class MultiOrgan(Reader):
         label, label_geometry = to_canonical(integers(content.array), content.affine)
         grid = label.shape, canonical_affine(label_geometry)
         said += content.warnings
-        image, geometry, hashes, checks = _image(self._images[case], grid, said)
+        image, geometry, hashes, checks, by = _image(self._images[case], grid, said)
         annotated = self._annotated(case, label)
         volume = Volume(
             case=case,
@@ -142,6 +142,7 @@ class MultiOrgan(Reader):
             source=case.split("_")[0],
             source_sha256=self._hash(hashes, content.sha256),
             box=self._found[1].box(case, image.shape) if self._found[1] else None,
+            read_by=by,
         )
         checks = (*checks, *box_check(volume))
         return Reading(case=case, volume=volume, checks=checks, warnings=tuple(said))
@@ -177,19 +178,17 @@ def _own_ids(label: NDArray[Any], organs: Sequence[str], annotated: Sequence[str
 
 def _image(
     entries: Sequence[Entry], grid: tuple[tuple[int, ...], NDArray[np.float64]], said: list[str]
-) -> tuple[NDArray[np.int16], Geometry, list[str], tuple[Check, ...]]:
-    """Return the image on the label's grid, its geometry, hashes, and the checks made.
+) -> tuple[NDArray[np.int16], Geometry, list[str], tuple[Check, ...], str]:
+    """Return the image on the label's grid, its geometry, hashes, checks, and `read_by`.
 
     Raises BadFile when no series, or more than one, has the label's geometry.
     """
     if any(entry.name.lower().endswith((".nii", ".nii.gz")) for entry in entries):
         return _nifti_image(entries, grid, said)
     read = read_slices(entries)
-    groups: dict[str, list[Any]] = {}
-    for one in read.slices:
-        groups.setdefault(one.series, []).append(one)
+    groups = series_of(read.slices, said)
     fitting, misfits, failures = [], list[BadFile](), list[Check]()
-    for slices in groups.values():
+    for slices in groups:
         try:
             series = assemble(slices, drop_equal=True)
         except BadFile as error:
@@ -199,16 +198,16 @@ def _image(
         warnings = [*series.warnings]
         checks = place_checks((image.shape, canonical_affine(geometry)), grid, warnings)
         if all(check.ok for check in checks):
-            fitting.append((image, geometry, warnings, checks))
+            fitting.append((image, geometry, warnings, checks, mended(slices)))
         else:
             failures += [check for check in checks if not check.ok]
     if len(fitting) != 1:
         raise _no_series(len(fitting), len(groups), misfits, failures)
-    image, geometry, warnings, checks = fitting[0]
+    image, geometry, warnings, checks, by = fitting[0]
     said += [*read.warnings, *warnings]
     if len(groups) > 1:
         said.append(f"1 of {len(groups)} series has the label's geometry and is used")
-    return image, geometry, list(read.sha256), checks
+    return image, geometry, list(read.sha256), checks, by
 
 
 def _no_series(
@@ -228,7 +227,7 @@ def _no_series(
 
 def _nifti_image(
     entries: Sequence[Entry], grid: tuple[tuple[int, ...], NDArray[np.float64]], said: list[str]
-) -> tuple[NDArray[np.int16], Geometry, list[str], tuple[Check, ...]]:
+) -> tuple[NDArray[np.int16], Geometry, list[str], tuple[Check, ...], str]:
     if len(entries) > 1:
         message = f"{len(entries)} files of this number: {', '.join(e.shown for e in entries[:3])}"
         raise BadFile("images", len(entries), "one", message)
@@ -242,7 +241,7 @@ def _nifti_image(
         if not check.ok:
             raise BadFile(check.name, check.value, check.limit, check.message)
     whole = np.rint(image).astype(np.int16) if image.dtype != np.int16 else image
-    return whole, geometry, [read.sha256], tuple(checks)
+    return whole, geometry, [read.sha256], tuple(checks), ""
 
 
 def _labels(

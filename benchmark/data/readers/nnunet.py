@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,19 @@ from benchmark.data.geometry import (
     BadFile,
     Nifti,
     corner_displacement_voxels,
+    laid_like,
     read_nifti,
     to_canonical,
 )
 from benchmark.data.readers.base import Reader, integers
+from benchmark.data.readers.channels import image_files, label_files
+from benchmark.data.readers.names import called, is_case_name, renamed, safe_names
+from benchmark.data.regular import digest_of, read_regular
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
-from benchmark.files.atomic import sha256_file
 
-_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+MAX_JSON = 64 * 1024**2
 
 
 def default_name(folder: Path) -> str:
@@ -79,20 +82,24 @@ class NnUNetRaw(Reader):
         ending = str(described.get("file_ending", ".nii.gz"))
         if ending not in (".nii", ".nii.gz"):
             raise BadInput(f"{folder}: files end in {ending!r}; convert them to .nii.gz")
-        self._labels = _files(folder / "labelsTr", ending)
-        self._images = _image_files(folder / "imagesTr", ending, self._labels)
-        self.cases = tuple(sorted({*self._images, *self._labels}))
-        if not self.cases:
+        labels = label_files(folder / "labelsTr", ending)
+        images, twice = image_files(folder / "imagesTr", ending, labels)
+        stems = {*images, *labels}
+        if not stems:
             raise BadInput(f"{folder}: no {ending} file in imagesTr and labelsTr")
-        self._annotated = _annotated(folder, described, self.organs, self.cases)
-        self.warnings = _warnings(described, len(self.cases))
+        names = safe_names(stems, is_case_name)
+        self.cases = tuple(sorted(names.values()))
+        self._images, self._labels = called(names, images), called(names, labels)
+        self._twice = called(names, twice)
+        self._annotated = called(names, _annotated(folder, described, self.organs, stems))
+        self.warnings = (*_warnings(described, len(self.cases)), *renamed(names))
         self.origin = {"reader": "nnunet", "folder": folder.resolve().name}
         self._sha256: dict[Path, str] = {}
 
     @property
     def fingerprint(self) -> str:
         """The hash of all files, the label ids and the annotated organs; reads what was not."""
-        cases = [(c, self.digest(c), self._annotated.get(c)) for c in self.cases]
+        cases = [(c, self.known_digest(c), self._annotated.get(c)) for c in self.cases]
         return content_hash([list(self.organs), cases])
 
     def read(self, case: str) -> Reading:
@@ -101,7 +108,10 @@ class NnUNetRaw(Reader):
             if case not in files:
                 message = f"it has no file in {kind}"
                 raise BadFile("pair", "missing", "image and label", message)
-        image, label = read_nifti(self._images[case]), read_nifti(self._labels[case])
+        if case in self._twice:
+            raise BadFile("images", "several", "one", self._twice[case])
+        image = read_nifti(self._images[case])
+        label = laid_like(read_nifti(self._labels[case]), image)
         self._sha256 |= {self._images[case]: image.sha256, self._labels[case]: label.sha256}
         warnings = [*image.warnings]
         checks = _pair_checks(image, label, warnings)
@@ -158,7 +168,7 @@ class NnUNetRaw(Reader):
         paths = [files.get(case) for files in (self._images, self._labels)]
         for path in paths:
             if path is not None and path not in self._sha256:
-                self._sha256[path] = sha256_file(path)
+                self._sha256[path] = digest_of(path)
         return content_hash(
             [[self._sha256[p] if p else "" for p in paths], list(self._ids.items())]
         )
@@ -194,8 +204,8 @@ def _description(folder: Path) -> Mapping[str, Any]:
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        values = json.loads(read_regular(path, MAX_JSON).decode("utf-8-sig"))
+    except (BadFile, RecursionError, ValueError) as error:
         raise BadInput(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(values, dict):
         raise BadInput(f"{path} holds no JSON object")
@@ -226,29 +236,8 @@ def _label_ids(labels: Any) -> tuple[dict[int, str], int | None]:
     return ids, ignore
 
 
-def _files(folder: Path, ending: str) -> dict[str, Path]:
-    """Returns the files by name without ending; hidden ones (`._x.nii.gz`) are left out."""
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    seen = [path for path in paths if path.name.endswith(ending) and path.name[0] != "."]
-    return {path.name.removesuffix(ending): path for path in seen}
-
-
-def _image_files(folder: Path, ending: str, labels: Mapping[str, Path]) -> dict[str, Path]:
-    """Returns the images by case; raises BadInput where a case has a second channel."""
-    images: dict[str, Path] = {}
-    for stem, path in _files(folder, ending).items():
-        match = _CHANNEL.fullmatch(stem)
-        if match is None or (stem in labels and match["case"] not in labels):
-            images[stem] = path  # Medical Decathlon's form: the image is called as its label
-        elif match["channel"] != "0000":
-            raise BadInput(f"{path} is another channel of {match['case']}; a CT has one")
-        else:
-            images[match["case"]] = path
-    return images
-
-
 def _annotated(
-    folder: Path, described: Mapping[str, Any], organs: tuple[str, ...], cases: tuple[str, ...]
+    folder: Path, described: Mapping[str, Any], organs: tuple[str, ...], cases: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
     """Returns the annotated organs of the cases that are listed, in the order of the set."""
     path, listed = folder / "dataset.json", described.get("annotated", {})

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.checks import check_finite, check_storable, content_hash
-from benchmark.data.geometry import BadFile, Nifti, read_nifti, to_canonical
+from benchmark.data.geometry import BadFile, Nifti, laid_like, read_nifti, to_canonical
 from benchmark.data.readers.base import Reader, integers, place_checks
+from benchmark.data.readers.names import plain_name, renamed, safe_names
+from benchmark.data.regular import digest_of
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
-from benchmark.files.atomic import sha256_file
 
 ENDINGS = (".nii.gz", ".nii")
 
@@ -32,7 +33,8 @@ class Pairs(Reader):
         self._ids = dict(ids)
 
     @cached_property
-    def _pairs(self) -> dict[str, tuple[Path, Path]]:
+    def _named(self) -> dict[str, tuple[list[Path], list[Path]]]:
+        """Images and labels by what their files are called."""
         image, label = self.roots
         for path in self.roots:
             if not path.exists():
@@ -40,13 +42,24 @@ class Pairs(Reader):
         if image.is_dir() != label.is_dir():
             raise BadInput(f"{image} and {label} must be two files, or two folders")
         if not image.is_dir():
-            return {case_name(image): (image, label)}
+            return {stem(image.name): ([image], [label])}
         images, labels = _files(image), _files(label)
-        if not images or images.keys() != labels.keys():
+        if not images.keys() & labels.keys():
             alone = sorted(images.keys() ^ labels.keys())
             what = f"these have no partner: {', '.join(alone[:5])}" if alone else "no .nii.gz file"
             raise BadInput(f"{image} and {label} are paired by file name; {what}")
-        return {case: (images[case], labels[case]) for case in sorted(images)}
+        both = sorted({*images, *labels})
+        return {name: (images.get(name, []), labels.get(name, [])) for name in both}
+
+    @cached_property
+    def _pairs(self) -> dict[str, tuple[list[Path], list[Path]]]:
+        names = safe_names(self._named)
+        return {names[text]: files for text, files in self._named.items()}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Which cases are called otherwise than their files."""
+        return tuple(renamed(safe_names(self._named)))
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -56,7 +69,7 @@ class Pairs(Reader):
     @property
     def cases(self) -> tuple[str, ...]:
         """The images' file names without ending."""
-        return tuple(self._pairs)
+        return tuple(sorted(self._pairs))
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -65,14 +78,16 @@ class Pairs(Reader):
 
     def digest(self, case: str) -> str:
         """Return the hash of both files and the ids."""
-        return self._hash(*(sha256_file(path) for path in self._pairs[case]))
+        image, label = _one_each(self._pairs[case])
+        return self._hash(digest_of(image), digest_of(label))
 
     def _hash(self, image: str, label: str) -> str:
         return content_hash(["pair", image, label, list(self._ids.items())])
 
     def read(self, case: str) -> Reading:
         """Return a pair; raises BadFile for a file that cannot be used."""
-        image, label = (read_nifti(path) for path in self._pairs[case])
+        image, label = (read_nifti(path) for path in _one_each(self._pairs[case]))
+        label = laid_like(label, image)
         said = [*image.warnings]
         placed = place_checks(
             (image.array.shape, image.affine), (label.array.shape, label.affine), said
@@ -123,12 +138,31 @@ def parse_map(text: str) -> dict[str, int]:
 
 def case_name(path: Path) -> str:
     """Return a file's name without its NIfTI ending, as a case may be called."""
-    name = path.name
+    return plain_name(stem(path.name))
+
+
+def stem(name: str) -> str:
+    """Return a file's name without its NIfTI ending."""
     for ending in ENDINGS:
         name = name.removesuffix(ending)
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-") or "case"
+    return name
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    paths = sorted(path for path in folder.iterdir() if path.name.endswith(ENDINGS))
-    return {case_name(path).removesuffix("_0000"): path for path in paths if path.name[0] != "."}
+def _files(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith(ENDINGS) and path.name[0] != ".":
+            found.setdefault(stem(path.name).removesuffix("_0000"), []).append(path)
+    return found
+
+
+def _one_each(files: tuple[list[Path], list[Path]]) -> tuple[Path, Path]:
+    """Return the image and the label; raises BadFile where there are none, or several."""
+    for kind, paths in zip(("image", "label"), files, strict=True):
+        if len(paths) > 1:
+            message = f"{paths[0].name} and {paths[1].name} are both its {kind}: remove one"
+            raise BadFile("pair", len(paths), "one each", message)
+        if not paths:
+            message = f"it has no {kind}: no file of that name lies in the folder of {kind}s"
+            raise BadFile("pair", "missing", "image and label", message)
+    return files[0][0], files[1][0]

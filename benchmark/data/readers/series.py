@@ -74,6 +74,20 @@ def assemble(slices: Sequence[Slice], *, drop_equal: bool = False) -> Series:
     )
 
 
+def series_of(slices: Sequence[Slice], said: list[str]) -> list[list[Slice]]:
+    """Return the slices by series, in the order of files.
+
+    Some systems give every slice a series of its own: then all are one, which is said.
+    """
+    groups: dict[str, list[Slice]] = {}
+    for one in slices:
+        groups.setdefault(one.series, []).append(one)
+    if len(groups) > 1 and len(groups) == len(slices):
+        said.append("every slice is a series of its own; all are taken as one")
+        return [list(slices)]
+    return list(groups.values())
+
+
 def have_places(slices: Sequence[Slice]) -> bool:
     """Return whether all slices say where they lie, and not all in the same place."""
     places = [one.place for one in slices]

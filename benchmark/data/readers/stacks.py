@@ -7,7 +7,6 @@ can tell a wrong order: the checks of anatomy do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +18,16 @@ from numpy.typing import NDArray
 from benchmark.data.checks import content_hash
 from benchmark.data.geometry import BadFile, to_canonical
 from benchmark.data.readers.base import TARGETS, Reader
-from benchmark.data.readers.dicom import read_slices
+from benchmark.data.readers.dicom import MAX_SLICE_BYTES, mended, read_slices
 from benchmark.data.readers.files import Entry, find_files, natural
+from benchmark.data.readers.names import renamed, safe_names
 from benchmark.data.readers.series import assemble
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+
+PNG = b"\x89PNG\r\n\x1a\n"
+Stack = tuple[list[Entry], list[Entry], str]  # slices, masks, what is wrong with the folders
 
 
 def is_stack(folder: Path) -> bool:
@@ -40,8 +43,19 @@ class Stacks(Reader):
         self._organ = organ
 
     @cached_property
-    def _stacks(self) -> dict[str, tuple[list[Entry], list[Entry]]]:
+    def _homes(self) -> dict[str, Stack]:
+        """The cases by what their folders are called."""
         return _stacks(find_files(self.roots[0]), self.roots[0])
+
+    @cached_property
+    def _stacks(self) -> dict[str, Stack]:
+        names = safe_names(self._homes)
+        return {names[text]: stack for text, stack in self._homes.items()}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Which cases are called otherwise than their folders."""
+        return tuple(renamed(safe_names(self._homes)))
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -61,27 +75,23 @@ class Stacks(Reader):
 
     def digest(self, case: str) -> str:
         """Return the hash of slices and masks, in the order of their names."""
-        return self._hash(*([e.sha256() for e in entries] for entries in self._stacks[case]))
+        slices, masks, _ = self._stacks[case]
+        return self._hash([e.sha256() for e in slices], [e.sha256() for e in masks])
 
     def _hash(self, slices: Sequence[str], masks: Sequence[str]) -> str:
         return content_hash(["stack", list(slices), list(masks), self._organ])
 
     def read(self, case: str) -> Reading:
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
-        entries, masks = self._stacks[case]
+        entries, masks, wrong = self._stacks[case]
+        if wrong:
+            raise BadFile("folders", "other", "one of slices, one of masks", wrong)
         read = read_slices(entries)
         series = assemble(read.slices)
         if len(masks) != len(read.slices):
             message = f"{len(masks)} masks for {len(read.slices)} slices: they pair by number"
             raise BadFile("pairing", len(masks), str(len(read.slices)), message)
-        found = [_png(entry) for entry in masks]
-        for entry, mask in zip(masks, found, strict=True):
-            if mask.shape != series.shape[1:]:
-                shown, limit = (
-                    "x".join(str(n) for n in shape) for shape in (mask.shape, series.shape[1:])
-                )
-                message = f"{entry.shown} measures {shown}, the slices {limit}"
-                raise BadFile("shape", shown, limit, message)
+        found = [_png(entry, series.shape[1:]) for entry in masks]
         label = np.stack([found[n] for n in series.order]).astype(np.uint8)
         image, geometry = to_canonical(series.values_kji.T, series.affine)
         volume = Volume(
@@ -91,18 +101,30 @@ class Stacks(Reader):
             annotated=self.organs,
             geometry=geometry,
             source_sha256=self._hash(read.sha256, [entry.sha256() for entry in masks]),
+            read_by=mended(read.slices),
         )
         return Reading(case=case, volume=volume, warnings=(*read.warnings, *series.warnings))
 
 
-def _png(entry: Entry) -> NDArray[np.bool_]:
-    """Return where a mask is not 0; raises BadFile for what is no grey picture of two values."""
+def _png(entry: Entry, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return where a mask is not 0; raises BadFile for what is no grey picture of two values.
+
+    Its header is held against the slices' rows and columns before anything is unpacked.
+    """
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     if entry.inner:
         message = f"{entry.shown} lies in an archive: unpack it"
         raise BadFile("mask", "archive", "a file", message)
+    head = entry.read()[:24]
+    if head[:8] != PNG:
+        raise BadFile("mask", "other", "PNG", f"{entry.shown} is no whole PNG")
+    own = int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+    if own != size:
+        shown, limit = ("x".join(str(n) for n in pair) for pair in (own, size))
+        message = f"{entry.shown} measures {shown}, the slices {limit}"
+        raise BadFile("shape", shown, limit, message)
     try:
         values = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(entry.path)))
     except RuntimeError:
@@ -114,29 +136,49 @@ def _png(entry: Entry) -> NDArray[np.bool_]:
     return mask
 
 
-def _stacks(entries: Sequence[Entry], root: Path) -> dict[str, tuple[list[Entry], list[Entry]]]:
-    """Return slices and masks by case; raises BadInput where a case has not one folder of each."""
-    folders: dict[tuple[str, ...], tuple[list[Entry], list[Entry]]] = {}
+def _stacks(entries: Sequence[Entry], root: Path) -> dict[str, Stack]:
+    """Return the cases by their folders' names; raises BadInput where there is none."""
+    homes: dict[tuple[str, ...], tuple[list[Entry], list[Entry]]] = {}
     for entry in entries:
         if len(entry.parts) > 2 and not entry.name.lower().endswith((".txt", ".md", ".pdf")):
-            kinds = folders.setdefault(entry.parts[:-2], ([], []))
+            kinds = homes.setdefault(entry.parts[:-2], ([], []))
             kinds[entry.name.lower().endswith(".png")].append(entry)
-    found = {}
-    for folder, (slices, masks) in folders.items():
-        places = [{entry.parts[-2] for entry in kind} for kind in (slices, masks)]
-        if any(len(names) != 1 for names in places):
-            shown = ", ".join(sorted(places[0] | places[1]))
-            raise BadInput(
-                f"{'/'.join(folder)} must hold one folder of DICOM slices and one of PNG masks,"
-                f" it has {shown}"
-            )
-        case = re.sub(r"[^A-Za-z0-9._-]+", "_", folder[-1]).strip("._-") or "case"
-        if case in found:
-            raise BadInput(f"two cases below {root} are called {case}: rename one")
-        found[case] = (_sorted(slices), _sorted(masks))
-    if not found:
+    found = {home: _stack(home, *kinds) for home, kinds in homes.items()}
+    cases = {home: stack for home, stack in found.items() if stack is not None}
+    if not cases:
         raise BadInput(f"{root} holds no folder of DICOM slices beside one of PNG masks")
-    return found
+    last = [home[-1] for home in cases]
+    return {
+        home[-1] if last.count(home[-1]) == 1 else "/".join(home): stack
+        for home, stack in cases.items()
+    }
+
+
+def _stack(home: tuple[str, ...], slices: list[Entry], masks: list[Entry]) -> Stack | None:
+    """Return a case, or what is wrong with it; None for a folder of neither slices nor masks."""
+    held = _folders(slices)
+    if not masks or len(held) > 1 or held & _folders(masks):  # no DICOM may lie there by the way
+        used = {name for name in held if any(_is_dicom(e) for e in slices if e.parts[-2] == name)}
+        slices = [entry for entry in slices if entry.parts[-2] in used]
+    if not slices and not masks:
+        return None
+    wrong = ""
+    if any(len(_folders(kind)) != 1 for kind in (slices, masks)):
+        shown = ", ".join(sorted(_folders(slices) | _folders(masks)))
+        wanted = "must hold one folder of DICOM slices and one of PNG masks"
+        wrong = f"{'/'.join(home)} {wanted}, it has {shown}"
+    return _sorted(slices), _sorted(masks), wrong
+
+
+def _folders(entries: Sequence[Entry]) -> set[str]:
+    return {entry.parts[-2] for entry in entries}
+
+
+def _is_dicom(entry: Entry) -> bool:
+    try:
+        return entry.size <= MAX_SLICE_BYTES and entry.read()[128:132] == b"DICM"
+    except BadInput:
+        return True  # that it cannot be read is said of its case
 
 
 def _sorted(entries: list[Entry]) -> list[Entry]:
