@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.volume import Label, Volume
 from benchmark.errors import BadInput
+from benchmark.plan.organs import meant
 
 Windows = list[tuple[slice, slice, slice] | None]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a set: a folder on every system
@@ -208,9 +209,9 @@ def _organ_medians(
 ) -> Iterable[Check]:
     windows = windows or label_windows(volume.label, len(organs))
     for number, (organ, window) in enumerate(zip(organs, windows, strict=True), start=1):
-        if not any(soft in organ for soft in SOFT_ORGANS) or window is None:
+        if not any(soft in meant(organ) for soft in SOFT_ORGANS) or window is None:
             continue
-        low, high = LIVER_HU if organ == "liver" else SOFT_ORGAN_HU
+        low, high = LIVER_HU if meant(organ) == "liver" else SOFT_ORGAN_HU
         median = float(np.median(volume.image[window][volume.label[window] == number]))
         message = f"{organ} has a median of {median:.0f} HU; it should be {low}..{high}"
         ok = low <= median <= high

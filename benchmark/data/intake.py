@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
+from benchmark.data.anatomy import unchecked
 from benchmark.data.checks import CASE
 from benchmark.data.readers.base import Reader
 from benchmark.data.source import Examined, Source, examine, judged, write_case
@@ -44,6 +45,8 @@ class Intake:
 def take_in(folder: Path, source: Source, force: frozenset[str], workers: int) -> Intake:
     """Write all good cases of a source below `folder`; raises BadInput for an unusable name."""
     result, images = Intake(warnings=[*getattr(source, "warnings", ())]), dict[str, str]()
+    if isinstance(source, Reader):
+        result.warnings += unchecked(source.organs)
     for taken in _all(folder, source, force, workers):
         if not CASE.fullmatch(taken.case) or taken.case in {*result.cases, *result.bad}:
             raise BadInput(
