@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.checks import SOFT_ORGANS, Check, Windows
+from benchmark.data.intensity import AIR_PEAK_HU, air_hu
 from benchmark.data.measures import Organ
 from benchmark.data.measures import measure as measure
 from benchmark.data.places import place
@@ -44,12 +45,10 @@ HOLLOW = ("stomach", "esophagus", "duodenum", "bowel", "colon", "lung", "trachea
           "bronch")  # fmt: skip
 AIR_HU, MAX_AIR = -300, 0.01
 FAT_HU = -30
+FAT_UNDER_LIVER_HU, LEAST_FAT_HU = 70, -90  # noise within a fatty liver is no fat beside it
 MAX_FAT: Mapping[str, float] = MappingProxyType(
     {"liver": 0.04, "spleen": 0.04, "left_kidney": 0.12, "right_kidney": 0.12, "kidneys": 0.12}
 )
-AIR_PEAK_HU = (-1060, -940)  # air is -1000 by definition, clipped at -1024 by many scanners
-AIR_SEARCHED_HU = (-1900, -500)
-FAT_PEAK_HU, FAT_SEARCHED_HU = (-140, -70), (-250, 10)
 
 
 def verify(
@@ -84,7 +83,7 @@ def _contents(organ: Organ) -> Iterator[Check]:
     if not any(word in organ.meant for word in HOLLOW):
         yield _share(organ, "air", AIR_HU, MAX_AIR)
     if organ.meant in MAX_FAT:
-        yield _share(organ, "fat", FAT_HU, MAX_FAT[organ.meant])
+        yield _share(organ, "fat", fat_below_hu(organ), MAX_FAT[organ.meant])
     if organ.meant in VOLUME_ML:
         low, high = VOLUME_ML[organ.meant]
         ok = organ.ml <= high and (organ.cut or organ.ml >= low)
@@ -96,6 +95,13 @@ def _contents(organ: Organ) -> Iterator[Check]:
             limit=limit,
             message=f"{organ.name} measures {organ.ml:.3g} ml; it should be {limit}",
         )
+
+
+def fat_below_hu(organ: Organ) -> int:
+    """Return under which HU a voxel of an organ is fat beside it: in a fatty liver, lower."""
+    if organ.meant != "liver":
+        return FAT_HU
+    return int(max(min(FAT_HU, np.median(organ.hu) - FAT_UNDER_LIVER_HU), LEAST_FAT_HU))
 
 
 def _share(organ: Organ, what: str, below_hu: int, most: float) -> Check:
@@ -114,33 +120,14 @@ def _share(organ: Organ, what: str, below_hu: int, most: float) -> Check:
 
 
 def _air_peak(image_ZYX: NDArray[np.int16]) -> Check | None:
-    """Where the air around the patient lies; None where the scan shows none.
-
-    A scan cut to the body may show only lungs, which are brighter than air. They are told from
-    air at a wrong place by the fat, which would then be wrong, too.
-    """
-    low, high = AIR_SEARCHED_HU
-    sample = image_ZYX[:, ::4, ::4]
-    dark = sample[(sample > low) & (sample < high)]
-    counts, edges = np.histogram(dark, bins=np.arange(low, high + 1, 20))
-    peak = int(np.argmax(counts))
-    if dark.size < 0.01 * sample.size:
-        return None
-    hu = float(np.median(dark[np.abs(dark - edges[peak] - 10) <= 70]))
-    ok = AIR_PEAK_HU[0] <= hu <= AIR_PEAK_HU[1]
-    if not ok and FAT_PEAK_HU[0] <= _fat_peak(sample) <= FAT_PEAK_HU[1]:
+    """Whether the air around the patient lies at -1000 HU; None where the scan shows none."""
+    hu = air_hu(image_ZYX)
+    if hu is None:
         return None
     limit = f"{AIR_PEAK_HU[0]}..{AIR_PEAK_HU[1]} HU"
     message = f"air lies at {hu:.0f} HU, not at -1000: a wrong rescale intercept"
+    ok = AIR_PEAK_HU[0] <= hu <= AIR_PEAK_HU[1]
     return Check(name="hu_air", ok=ok, value=hu, limit=limit, message=message)
-
-
-def _fat_peak(image: NDArray[np.int16]) -> float:
-    """The most frequent value from fat to water; muscle and organs lie above."""
-    low, high = FAT_SEARCHED_HU
-    counts, edges = np.histogram(image, bins=np.arange(low, high + 1, 10))
-    smooth = np.convolve(counts, np.ones(3), mode="same")
-    return float(edges[int(np.argmax(smooth))] + 5)
 
 
 def _repeated(image_ZYX: NDArray[np.int16]) -> Check:

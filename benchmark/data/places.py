@@ -11,6 +11,8 @@ from benchmark.data.volume import Volume
 KIDNEYS = ("left_kidney", "right_kidney", "kidneys")
 ABOVE_MM, ABOVE_CUT_MM = 10.0, 40.0  # a liver cut by the scan's end has its middle elsewhere
 
+BEHIND_MM, BEHIND_CUT_MM = 10.0, 30.0  # kidneys lie along the spine, 19 to 88 mm behind the liver
+
 
 def place(volume: Volume, organs: Sequence[Organ]) -> tuple[tuple[Check, ...], tuple[str, ...]]:
     """Return the checks of where organs lie, and warnings (a kidney in an odd place)."""
@@ -21,6 +23,7 @@ def place(volume: Volume, organs: Sequence[Organ]) -> tuple[tuple[Check, ...], t
     if "liver" in found:
         checks.append(_liver_side(volume, found["liver"]))
         checks += _above(volume, found)
+        checks += _behind(volume, found)
     sides, warnings = _kidney_sides(volume, found)
     return (*checks, *sides), warnings
 
@@ -52,6 +55,28 @@ def _above(volume: Volume, found: Mapping[str, Organ]) -> Iterator[Check]:
             value=round(above_mm, 3),
             limit=f">= {-allowed_mm:g} mm",
             message=message,
+        )
+
+
+def _behind(volume: Volume, found: Mapping[str, Organ]) -> Iterator[Check]:
+    """All kidneys in front of the liver: the patient (or the label) is mirrored front to back.
+
+    One of two in front, or one below the liver, is ectopic or transplanted, and no error.
+    """
+    liver, y_mm = found["liver"], volume.geometry.spacing_mm[1]
+    allowed_mm = BEHIND_CUT_MM if liver.cut_z else BEHIND_MM
+    kidneys = [found[name] for name in KIDNEYS if name in found]
+    behind_mm = [(kidney.middle[1] - liver.middle[1]) * y_mm for kidney in kidneys]
+    front = [mm < -allowed_mm for mm in behind_mm]
+    for kidney, mm in zip(kidneys, behind_mm, strict=True):
+        low = kidney.middle[0] < liver.z_range[0]
+        where = f"{-mm:.0f} mm in front of the liver's middle"
+        yield Check(
+            name=f"behind_{kidney.name}",
+            ok=not all(front) or low,
+            value=round(mm, 3),
+            limit=f">= {-allowed_mm:g} mm",
+            message=f"{kidney.name} lies {where}; mirrored front to back?",
         )
 
 
