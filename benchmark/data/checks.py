@@ -34,6 +34,7 @@ FATTY_LIVER_HU, EVEN_HU = -30, 50  # steatosis takes livers down to about -20 HU
 BESIDE = ("left_kidney", "right_kidney", "kidneys", "spleen")  # fat does not darken these
 FORCIBLE = ("hu_", "air_", "fat_", "side_", "above_", "behind_", "volume_", "repeated", "crop_box",
             "overlap", "enclosed_")  # fmt: skip
+LEAST_SLICES = 3
 SPACING_MM = (0.05, 30.0)
 LARGE = 2**23
 
@@ -78,6 +79,7 @@ def check_volume(
         return (shapes,)
     return (
         shapes,
+        check_thickness(volume.image.shape),
         check_spacing(volume.geometry.spacing_mm),
         _label_values(volume.label, organs),
         _label_not_empty(volume.label),
@@ -107,6 +109,19 @@ def check_shapes(image: tuple[int, ...], label: tuple[int, ...]) -> Check:
     value = "x".join(str(size) for size in label)
     limit = "x".join(str(size) for size in image)
     return Check(name="shape", ok=image == label, value=value, limit=limit, message=message)
+
+
+def check_thickness(shape: tuple[int, ...]) -> Check:
+    """Returns whether a volume has an inside: of one or two slices every voxel is border.
+
+    Surface distances would then be those of the slices' outlines with the face between them.
+    """
+    least = min(shape)
+    shown = "x".join(str(size) for size in shape)
+    message = f"it has {shown} voxels (z, y, x): a volume has at least {LEAST_SLICES} each way"
+    limit = f">= {LEAST_SLICES}"
+    ok = least >= LEAST_SLICES
+    return Check(name="slices", ok=ok, value=least, limit=limit, message=message)
 
 
 def check_affines(displacement_voxels: float) -> Check:

@@ -107,7 +107,7 @@ def test_many_numbers_are_one_line() -> None:
 def test_lists_of_ids_in_dataset_json(tmp_path: Path) -> None:
     labels = {"background": 0, "liver": [3, 1], "Left Kidney": 2}
     raw = make(tmp_path / "raw", 2, labels=labels)
-    image, label = arrays(0)
+    label = arrays(0)[1]
     parted = np.where((label == 1) & (np.arange(SHAPE[0])[:, None, None] < 5), 3, label)
     save_nifti(raw / "labelsTr" / "c0.nii.gz", parted.astype(np.uint8), AFFINE)
     reader = NnUNetRaw(raw)
