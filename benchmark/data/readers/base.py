@@ -32,6 +32,7 @@ class Reader(ABC):
         self.roots = roots
         self.options = options
         self._known: dict[str, str] = {}  # case -> hash of its source's bytes
+        self._said: list[str] = []  # what is odd about the case that is read
 
     @property
     @abstractmethod
@@ -55,7 +56,10 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, case: str) -> Reading:
-        """Return a case; raises BadFile where it cannot be made at all."""
+        """Return a case; raises BadFile where it cannot be made at all.
+
+        What it notes in a new `self._said` is kept even then.
+        """
 
     @abstractmethod
     def digest(self, case: str) -> str:
@@ -63,10 +67,12 @@ class Reader(ABC):
 
     def reading(self, case: str) -> Reading:
         """Return a case, good or bad."""
+        self._said = []
         try:
             found = self.read(case)
         except BadFile as error:
-            return Reading(case=case, volume=None, checks=(error.check,))
+            said = tuple(dict.fromkeys(self._said))
+            return Reading(case=case, volume=None, checks=(error.check,), warnings=said)
         if found.volume is not None:
             self._known[case] = found.volume.source_sha256
         return found

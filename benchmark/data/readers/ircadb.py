@@ -103,7 +103,7 @@ class Ircadb(Reader):
             raise BadFile("masks", 0, ">= 1", message)
         images = read_slices(patient[IMAGES])
         series = assemble(images.slices)
-        said = [*images.warnings, *series.warnings]
+        said = self._said = [*images.warnings, *series.warnings]
         found, hashes, checks = {}, [(IMAGES, images.sha256)], list[Check]()
         for name in self._used(case):
             read = read_slices(patient[name], rescale=False)

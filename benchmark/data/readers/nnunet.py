@@ -103,7 +103,7 @@ class NnUNetRaw(Reader):
                 raise BadFile("pair", "missing", "image and label", message)
         image, label = read_nifti(self._images[case]), read_nifti(self._labels[case])
         self._sha256 |= {self._images[case]: image.sha256, self._labels[case]: label.sha256}
-        warnings = [*image.warnings]
+        warnings = self._said = [*image.warnings, *label.warnings]
         checks = _pair_checks(image, label, warnings)
         annotated = self._annotated.get(case, self.organs)
         if not all(check.ok for check in checks):

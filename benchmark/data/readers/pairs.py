@@ -79,7 +79,7 @@ class Pairs(Reader):
     def read(self, case: str) -> Reading:
         """Return a pair; raises BadFile for a file that cannot be used."""
         image, label = (read_nifti(path) for path in self._pairs[case])
-        said = [*image.warnings]
+        said = self._said = [*image.warnings, *label.warnings]
         placed = place_checks(
             (image.array.shape, image.affine), (label.array.shape, label.affine), said
         )

@@ -70,7 +70,9 @@ class Stacks(Reader):
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
         entries, masks = self._stacks[case]
         read = read_slices(entries)
+        self._said = [*read.warnings]
         series = assemble(read.slices)
+        self._said += series.warnings
         if len(masks) != len(read.slices):
             message = f"{len(masks)} masks for {len(read.slices)} slices: they pair by number"
             raise BadFile("pairing", len(masks), str(len(read.slices)), message)
@@ -92,7 +94,7 @@ class Stacks(Reader):
             geometry=geometry,
             source_sha256=self._hash(read.sha256, [entry.sha256() for entry in masks]),
         )
-        return Reading(case=case, volume=volume, warnings=(*read.warnings, *series.warnings))
+        return Reading(case=case, volume=volume, warnings=tuple(self._said))
 
 
 def _png(entry: Entry) -> NDArray[np.bool_]:
