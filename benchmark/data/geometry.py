@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.data.checks import Check
+from benchmark.data.headers import is_half_of_a_pair, scaling, spacing_warning
 from benchmark.data.volume import Geometry
 
 Affine = NDArray[np.float64]
@@ -163,12 +164,16 @@ class BadFile(Exception):  # noqa: N818 - like BadInput, for one case among many
 
 @dataclass(frozen=True, kw_only=True)
 class Nifti:
-    """An array as it lies on disk, its affine to RAS+ mm, and the hash of the file's bytes."""
+    """An array as it lies on disk, its affine to RAS+ mm, and the hash of the file's bytes.
+
+    `scaling` says how its header scales what is stored, "" where it does not.
+    """
 
     array: NDArray[Any]
     affine: Affine
     sha256: str
     warnings: tuple[str, ...]
+    scaling: str = ""
 
 
 def read_nifti(path: Path) -> Nifti:
@@ -201,9 +206,14 @@ def nifti_of(name: str, packed: bytes) -> Nifti:
         raise _unreadable(name, error) from None
     except (HeaderDataError, ImageFileError, WrapStructError) as error:
         raise _unreadable(name, error) from None
-    warnings = _check_affine(name, image, array.shape)
-    digest = sha256(packed).hexdigest()
-    return Nifti(array=array, affine=image.affine, sha256=digest, warnings=warnings)
+    warnings = (*_check_affine(name, image, array.shape), *spacing_warning(name, image))
+    return Nifti(
+        array=array,
+        affine=image.affine,
+        sha256=sha256(packed).hexdigest(),
+        warnings=warnings,
+        scaling=scaling(image),
+    )
 
 
 def _unreadable(name: str, error: Exception) -> BadFile:
@@ -218,6 +228,9 @@ def _unpack(name: str, packed: bytes) -> tuple[bytes, Any]:
     zipped = packed[:2] == b"\x1f\x8b"
     stream = gzip.GzipFile(fileobj=BytesIO(packed)) if zipped else BytesIO(packed)
     head = stream.read(nib.Nifti2Header.sizeof_hdr)
+    if is_half_of_a_pair(name, head):
+        message = f"{name} belongs to a .hdr/.img pair, which is not read: convert it to .nii.gz"
+        raise BadFile("format", "pair", "one file", message)
     second = head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # 540 in either order
     kind = nib.Nifti2Image if second else nib.Nifti1Image
     header = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)

@@ -146,8 +146,11 @@ def merged(
     return label, Check(name="overlap", ok=ok, value=round(share, 6), limit=limit, message=message)
 
 
-def integers(label: NDArray[Any]) -> NDArray[Any]:
-    """Return the label as integers; float files hold 2.9999999 for 3. Raises BadFile else."""
+def integers(label: NDArray[Any], scaling: str = "") -> NDArray[Any]:
+    """Return the label as integers; float files hold 2.9999999 for 3. Raises BadFile else.
+
+    `scaling` is what the header does to the stored numbers: the cause, where there is one.
+    """
     if label.dtype.kind in "iu":
         return label
     sane = np.abs(label) < 2**31  # neither NaN nor infinite, too
@@ -155,7 +158,8 @@ def integers(label: NDArray[Any]) -> NDArray[Any]:
     off = 0.0 if bad else float(np.max(np.abs(label - np.rint(label))))
     if bad or off >= 1e-3:
         what = f"{bad} voxels are not finite" if bad else f"some are off by {off:.3g}"
-        message = f"the label does not hold whole numbers: {what}"
+        cause = f"; its header scales what is stored ({scaling}): write it with 1 and 0"
+        message = f"the label does not hold whole numbers: {what}{cause if scaling else ''}"
         raise BadFile("label_integers", off, "< 0.001", message)
     whole: NDArray[np.int64] = np.rint(label).astype(np.int64)
     return whole

@@ -129,7 +129,9 @@ class MultiOrgan(Reader):
         entry = self._found[0][case]
         said = self._said = list[str]()
         content = nifti_of(entry.name, entry.read())
-        label, label_geometry = to_canonical(integers(content.array), content.affine)
+        label, label_geometry = to_canonical(
+            integers(content.array, content.scaling), content.affine
+        )
         grid = label.shape, canonical_affine(label_geometry)
         said += content.warnings
         image, geometry, hashes, checks = _image(self._images[case], grid, said)

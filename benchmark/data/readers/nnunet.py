@@ -108,7 +108,7 @@ class NnUNetRaw(Reader):
         annotated = self._annotated.get(case, self.organs)
         if not all(check.ok for check in checks):
             return Reading(case=case, volume=None, checks=checks, warnings=tuple(warnings))
-        label_ijk = self._own_ids(integers(label.array), annotated, warnings)
+        label_ijk = self._own_ids(integers(label.array, label.scaling), annotated, warnings)
         volume = self._volume(case, annotated, image, label_ijk)
         return Reading(case=case, volume=volume, checks=checks, warnings=tuple(warnings))
 

@@ -50,7 +50,11 @@ class Pairs(Reader):
         images, labels = _files(image), _files(label)
         if not images or images.keys() != labels.keys():
             alone = sorted(images.keys() ^ labels.keys())
-            what = f"these have no partner: {', '.join(alone[:5])}" if alone else "no .nii.gz file"
+            what = (
+                f"these have no partner: {', '.join(alone[:5])}"
+                if alone
+                else "no .nii.gz file (.hdr/.img pairs are not read)"
+            )
             raise BadInput(f"{image} and {label} are paired by file name; {what}")
         return {case: (images[case], labels[case]) for case in sorted(images)}
 
@@ -95,7 +99,7 @@ class Pairs(Reader):
     def _volume(
         self, case: str, image: Nifti, label: Nifti, said: list[str]
     ) -> tuple[Volume, tuple[Check, ...]]:
-        numbers = integers(label.array)
+        numbers = integers(label.array, label.scaling)
         own = np.zeros(numbers.shape, np.uint8)
         for position, (organ, ours) in enumerate(self._numbers.items(), start=1):
             mask = np.isin(numbers, ours) if len(ours) > 1 else numbers == ours[0]
