@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,8 @@ def _kind(
     parser.add_argument("--skip-bad", action="store_true", help="leave bad cases out")
     parser.add_argument(
         "--force", nargs="+", action="extend", default=[], metavar="CASE",
-        help="cases to add although a check of plausibility fails: you have looked",
+        help="cases (CASE,CASE, or all) to add although a check of plausibility fails: you have"
+        " looked",
     )  # fmt: skip
     if name in ("folder", "pair"):
         parser.add_argument(
@@ -122,12 +123,13 @@ def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> i
     from benchmark.data.intake import cpus
 
     check_name(name)  # before a long read
+    source = _neutral(args, reader)
     added = library.add(
         args.root,
         name,
-        _neutral(args, reader),
+        source,
         skip_bad=args.skip_bad,
-        force=args.force,
+        force=_forced(args.force, source),
         command=_command(args, name),
         workers=cpus(),
         say=lambda line: print(line, file=sys.stderr),
@@ -153,6 +155,12 @@ def _neutral(args: argparse.Namespace, reader: Callable[[], Reader]) -> Reader:
     return found
 
 
+def _forced(words: Sequence[str], source: Reader) -> Sequence[str]:
+    """Return the cases that `--force` names, alone, with commas, or as `all`."""
+    names = [name.strip() for word in words for name in word.split(",") if name.strip()]
+    return source.cases if "all" in names and "all" not in source.cases else names
+
+
 def _command(args: argparse.Namespace, name: str) -> str:
     """Return the command that adds the set again, with PATH for paths."""
     words = ["bench data add", args.kind, "IMAGE LABEL" if args.kind == "pair" else "PATH"]
@@ -166,7 +174,12 @@ def _command(args: argparse.Namespace, name: str) -> str:
 
 
 def report(added: DataSet) -> None:
-    """Print one line about a set."""
+    """Print one line about a set, and a warning where it has fewer patients than folds."""
+    from benchmark.plan.folds import FOLDS
+
     organs = ", ".join(added.organs)
     count = len(added.cases)
     print(f"data set {added.name}: {count} case{'s' * (count != 1)}, {organs}")
+    if count < FOLDS:
+        few = f"warning: {count} patient{'s' * (count != 1)}, fewer than the {FOLDS} folds"
+        print(f"{few}: no row can be run on it; add more cases", file=sys.stderr)

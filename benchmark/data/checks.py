@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.intensity import scale_is_shown
 from benchmark.data.volume import Label, Volume
 from benchmark.errors import BadInput
+from benchmark.plan.organs import meant
 
 Windows = list[tuple[slice, slice, slice] | None]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a set: a folder on every system
@@ -28,7 +30,11 @@ TISSUE_HU, TISSUE_SHARE = (-200, 300), 0.01
 HIGH_HU, HIGH_SHARE = 1500, 0.1
 SOFT_ORGANS = ("liver", "kidney", "spleen", "pancreas")
 SOFT_ORGAN_HU, LIVER_HU = (-50, 350), (40, 180)
-FORCIBLE = ("hu_", "air_", "fat_", "side_", "above_", "volume_", "repeated", "crop_box", "overlap")
+FATTY_LIVER_HU, EVEN_HU = -30, 50  # steatosis takes livers down to about -20 HU
+BESIDE = ("left_kidney", "right_kidney", "kidneys", "spleen")  # fat does not darken these
+FORCIBLE = ("hu_", "air_", "fat_", "side_", "above_", "behind_", "volume_", "repeated", "crop_box",
+            "overlap", "enclosed_")  # fmt: skip
+LEAST_SLICES = 3
 SPACING_MM = (0.05, 30.0)
 LARGE = 2**23
 
@@ -73,6 +79,7 @@ def check_volume(
         return (shapes,)
     return (
         shapes,
+        check_thickness(volume.image.shape),
         check_spacing(volume.geometry.spacing_mm),
         _label_values(volume.label, organs),
         _label_not_empty(volume.label),
@@ -102,6 +109,19 @@ def check_shapes(image: tuple[int, ...], label: tuple[int, ...]) -> Check:
     value = "x".join(str(size) for size in label)
     limit = "x".join(str(size) for size in image)
     return Check(name="shape", ok=image == label, value=value, limit=limit, message=message)
+
+
+def check_thickness(shape: tuple[int, ...]) -> Check:
+    """Returns whether a volume has an inside: of one or two slices every voxel is border.
+
+    Surface distances would then be those of the slices' outlines with the face between them.
+    """
+    least = min(shape)
+    shown = "x".join(str(size) for size in shape)
+    message = f"it has {shown} voxels (z, y, x): a volume has at least {LEAST_SLICES} each way"
+    limit = f">= {LEAST_SLICES}"
+    ok = least >= LEAST_SLICES
+    return Check(name="slices", ok=ok, value=least, limit=limit, message=message)
 
 
 def check_affines(displacement_voxels: float) -> Check:
@@ -173,7 +193,8 @@ def check_hu(
     - `hu_tissue`: some of it is fat or soft tissue; an empty or constant scan has none.
     - `hu_high`: bone and metal are rare; raw detector units lie far above.
     - `hu_ORGAN`: kidney, spleen and pancreas have medians within -50..350 HU, the liver within
-      40..180. This finds a shifted intercept behind padding, and labels that lie elsewhere.
+      40..180, from -30 where it is plainly fatty or unenhanced (even, and dark alone, in a scan
+      whose air or fat lies right). This finds a shifted intercept, and labels that lie elsewhere.
     """
     image = volume.image
     if image.size > LARGE:  # a sixteenth of a large scan has the same shares
@@ -207,15 +228,42 @@ def _organ_medians(
     volume: Volume, organs: tuple[str, ...], windows: Windows | None
 ) -> Iterable[Check]:
     windows = windows or label_windows(volume.label, len(organs))
-    for number, (organ, window) in enumerate(zip(organs, windows, strict=True), start=1):
-        if not any(soft in organ for soft in SOFT_ORGANS) or window is None:
-            continue
-        low, high = LIVER_HU if organ == "liver" else SOFT_ORGAN_HU
-        median = float(np.median(volume.image[window][volume.label[window] == number]))
-        message = f"{organ} has a median of {median:.0f} HU; it should be {low}..{high}"
+    under = {
+        organ: volume.image[window][volume.label[window] == number]
+        for number, (organ, window) in enumerate(zip(organs, windows, strict=True), start=1)
+        if window is not None and any(soft in meant(organ) for soft in SOFT_ORGANS)
+    }
+    medians = {organ: float(np.median(hu)) for organ, hu in under.items()}
+    for organ, median in medians.items():
+        (low, high), note = SOFT_ORGAN_HU, ""
+        if meant(organ) == "liver":
+            low, high = LIVER_HU
+            if FATTY_LIVER_HU <= median < low:
+                doubt = _fat_doubt(volume.image, under[organ], medians)
+                low, note = (low, f"; as a fatty liver {doubt}") if doubt else (FATTY_LIVER_HU, "")
+        message = f"{organ} has a median of {median:.0f} HU; it should be {low}..{high}{note}"
         ok = low <= median <= high
         limit = f"{low}..{high} HU"
         yield Check(name=f"hu_{organ}", ok=ok, value=median, limit=limit, message=message)
+
+
+def _fat_doubt(
+    image: NDArray[np.int16], liver: NDArray[np.int16], medians: Mapping[str, float]
+) -> str:
+    """Why a liver under 40 HU is not believed to be a fatty or unenhanced one; "" where it is.
+
+    Fat darkens the liver alone, and evenly. A lost intercept darkens all, and a label that lies
+    elsewhere covers several tissues.
+    """
+    lowest, highest = np.percentile(liver, (10, 90))
+    spread = float(highest - lowest) / 2.56  # a standard deviation, if the liver is even
+    if spread > EVEN_HU:
+        return f"it would be even, but varies by {spread:.0f} HU"
+    for organ, median in medians.items():
+        if meant(organ) in BESIDE and median < 0:
+            return f"it alone would be dark, but {organ} has a median of {median:.0f} HU"
+    shown = scale_is_shown(image)
+    return "" if shown else "it is not believed, as neither air nor fat shows a right scale"
 
 
 def check_name(name: str) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmark.data.badfile import BadFile as BadFile
 from benchmark.data.badfile import guarded
+from benchmark.data.headers import scaling, spacing_warning
 from benchmark.data.regular import read_regular
 from benchmark.data.unpack import unpack
 from benchmark.data.volume import Geometry
@@ -173,7 +174,8 @@ def geometry_from_dict(values: Mapping[str, Any]) -> Geometry:
 class Nifti:
     """An array as it lies on disk, its affine to RAS+ mm, and the hash of the file's bytes.
 
-    `header` is nibabel's, as it lies on disk but for a qform that says no place.
+    `header` is nibabel's, as it lies on disk but for a qform that says no place; `scaling` says how
+    it scales what is stored, "" where it does not.
     """
 
     array: NDArray[Any]
@@ -181,6 +183,7 @@ class Nifti:
     header: Any
     sha256: str
     warnings: tuple[str, ...]
+    scaling: str = ""
 
 
 def read_nifti(path: Path) -> Nifti:
@@ -200,10 +203,14 @@ def nifti_of(name: str, packed: bytes) -> Nifti:
         image = kind.from_bytes(content)
         array = np.asanyarray(image.dataobj)
         array = array.reshape(array.shape[:3])  # the others are 1, see `unpack`
-        warnings = (*_check_affine(name, image), *_check_forms(name, image, array.shape, header))
-        digest = sha256(packed).hexdigest()
+        said = (*_check_affine(name, image), *_check_forms(name, image, array.shape, header))
         return Nifti(
-            array=array, affine=image.affine, header=header, sha256=digest, warnings=warnings
+            array=array,
+            affine=image.affine,
+            header=header,
+            sha256=sha256(packed).hexdigest(),
+            warnings=(*said, *spacing_warning(name, image)),
+            scaling=scaling(image),
         )
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
+from benchmark.data.anatomy import unchecked
 from benchmark.data.checks import CASE
+from benchmark.data.findings import grouped
 from benchmark.data.readers.base import Reader
 from benchmark.data.source import Examined, Source, examine, judged, write_case
 from benchmark.errors import BadInput
@@ -33,30 +35,42 @@ class Taken:
 
 @dataclass(kw_only=True)
 class Intake:
-    """All cases: checksums of `case.json` by name, what is wrong with the bad, and warnings."""
+    """All cases: checksums of `case.json` by name, what is wrong with the bad, and warnings.
+
+    What is wrong with a case has its warnings behind it: they often tell the cause.
+    """
 
     cases: dict[str, str] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
     forcible: bool = False
     warnings: list[str] = field(default_factory=list)
 
+    def left_out(self) -> list[str]:
+        """Return lines on the bad cases, equal ones together."""
+        total = len(self.cases) + len(self.bad)
+        return [f"left out {line}" for line in grouped(self.bad.items(), total)]
+
 
 def take_in(folder: Path, source: Source, force: frozenset[str], workers: int) -> Intake:
     """Write all good cases of a source below `folder`; raises BadInput for an unusable name."""
     result, images = Intake(warnings=[*getattr(source, "warnings", ())]), dict[str, str]()
+    said: list[tuple[str, str]] = []
+    if isinstance(source, Reader):
+        result.warnings += unchecked(source.organs)
     for taken in _all(folder, source, force, workers):
         if not CASE.fullmatch(taken.case) or taken.case in {*result.cases, *result.bad}:
             raise BadInput(
                 f"{taken.case!r} cannot name a case: it comes twice, or is no plain name"
             )
-        result.warnings += [f"case {taken.case}: {warning}" for warning in taken.warnings]
         if taken.bad:
-            result.bad[taken.case] = taken.bad
+            result.bad[taken.case] = "; also: ".join((taken.bad, *taken.warnings))
             result.forcible |= taken.forcible
             continue
         result.cases[taken.case] = taken.record
+        said += [(taken.case, warning) for warning in taken.warnings]
         if (twin := images.setdefault(taken.image, taken.case)) != taken.case:
-            result.warnings.append(f"case {taken.case}: its image is the same as that of {twin}")
+            said.append((taken.case, f"its image is the same as that of {twin}"))
+    result.warnings += grouped(said, len(result.cases) + len(result.bad))
     if unknown := sorted(force - {*result.cases, *result.bad}):
         raise BadInput(f"--force names no case of this source: {', '.join(unknown)}")
     return result

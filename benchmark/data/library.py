@@ -215,8 +215,7 @@ def _write(
     found = take_in(folder, source, force, workers)
     if (found.bad and not skip_bad) or not found.cases:
         raise BadInput(refusal(found.bad, len(found.cases) + len(found.bad), found.forcible))
-    left_out = [f"left out case {case}: {why}" for case, why in found.bad.items()]
-    for line in [*found.warnings, *left_out]:
+    for line in [*found.warnings, *found.left_out()]:
         say(line)
     origin = {**getattr(source, "origin", {}), "command": command, "skipped": found.bad}
     origin |= {"fingerprint": source.fingerprint, "stamp": stamp, "warnings": found.warnings,

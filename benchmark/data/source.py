@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from benchmark.data.anatomy import verify
 from benchmark.data.badfile import BadFile, guarded
 from benchmark.data.checks import Check, check_volume, content_hash, label_windows
+from benchmark.data.findings import grouped
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
 
@@ -125,11 +126,15 @@ def refusal(bad: Mapping[str, str], total: int, forcible: bool) -> str:
     """
     if not total:
         return "nothing was added: the source holds no case"
-    lines = [f"case {case}: {why}" for case, why in bad.items()]
-    head = lines[0] if len(lines) == 1 else f"{len(lines)} of {total} cases are bad"
+    lines = grouped(bad.items(), total)
+    head = lines[0] if len(lines) == 1 else f"{len(bad)} of {total} cases are bad"
     rest = [] if len(lines) == 1 else [f"  {line}" for line in lines]
     advice = "repair it or use --skip-bad" if len(bad) < total else "repair it"
-    hint = "; if a person has looked and it is right: --force CASE" if forcible else ""
+    hint = (
+        "; if a person has looked and it is right: --force CASE (CASE,CASE or all)"
+        if forcible
+        else ""
+    )
     return "\n".join([head, *rest, f"nothing was added: {advice}{hint}"])
 
 

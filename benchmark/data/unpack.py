@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 from benchmark.data.badfile import BadFile
+from benchmark.data.headers import is_half_of_a_pair
 from benchmark.data.regular import MAX_BYTES
 
 # Label maps shrink a hundred- to eight-hundredfold by honest means; see `archives.py`.
@@ -41,6 +42,9 @@ def unpack(name: str, packed: bytes) -> tuple[bytes, Any, Any]:
     zipped = packed[:2] == b"\x1f\x8b"
     stream = gzip.GzipFile(fileobj=BytesIO(packed)) if zipped else BytesIO(packed)
     head = stream.read(540)
+    if is_half_of_a_pair(name, head):
+        message = f"{name} belongs to a .hdr/.img pair, which is not read: convert it to .nii.gz"
+        raise BadFile("format", "pair", "one file", message)
     second = head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # 540 in either order
     kind = _kind(second, False)
     header = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)

@@ -11,7 +11,7 @@ from benchmark.data.slices import CaseSlices
 from benchmark.plan.folds import Fold, Subject, fold_fingerprint, split, split_fingerprint
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import digest
-from benchmark.scoring.cases import SCORING_VERSION
+from benchmark.scoring.cases import scoring_identity
 
 
 @dataclass(kw_only=True)
@@ -65,7 +65,7 @@ class FoldData:
     def evaluation(self, net: str) -> str:
         """Return the identity of scoring network `net` on this fold's test cases."""
         tested = sorted(self._sha256(self.fold.test).values())
-        return digest([net, tested, SCORING_VERSION])[:12]
+        return digest([net, tested, *scoring_identity(self.dataset.organs)])[:12]
 
     def _sha256(self, names: tuple[str, ...]) -> dict[str, str]:
         return {name: self.dataset.case(name).sha256 for name in names}

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmark.plan.organs import meant
 from benchmark.scoring.overlap import Mask, State, dice_percent, dice_slicewise_percent, state_of
 from benchmark.scoring.surface import assd_mm, hd95_mm, nsd_percent, surface_distances
 
@@ -63,7 +64,7 @@ NSD_TOLERANCE_MM: Mapping[str, float] = MappingProxyType(
         "aorta": 2.0,
     }
 )
-"""The tolerance of `nsd` by organ; any other organ has `NSD_TOLERANCE_OTHER_MM`."""
+"""The tolerance of `nsd` by organ, however it is spelled; others: `NSD_TOLERANCE_OTHER_MM`."""
 NSD_TOLERANCE_OTHER_MM = 3.0
 
 Label = NDArray[np.uint8]
@@ -86,7 +87,19 @@ class Score:
 
 def nsd_tolerance_mm(organ: str) -> float:
     """Return the tolerance, in mm, at which `nsd` is computed for this organ."""
-    return NSD_TOLERANCE_MM.get(organ, NSD_TOLERANCE_OTHER_MM)
+    return NSD_TOLERANCE_MM.get(meant(organ), NSD_TOLERANCE_OTHER_MM)
+
+
+def scoring_identity(organs: Sequence[str]) -> tuple[Any, ...]:
+    """Return what of the scoring is part of a result's identity, for a set of these organs.
+
+    Tolerances once went by the exact name: an organ whose tolerance is another since spellings
+    are known is named, so that what was stored of it is scored again, and nothing else is.
+    """
+    by_name = {name: NSD_TOLERANCE_MM.get(name, NSD_TOLERANCE_OTHER_MM) for name in organs}
+    now = {name: nsd_tolerance_mm(name) for name in organs}
+    moved = {name: mm for name, mm in sorted(now.items()) if mm != by_name[name]}
+    return (SCORING_VERSION, *([moved] if moved else []))
 
 
 def score_case(

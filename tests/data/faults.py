@@ -82,6 +82,14 @@ def other_label(case: Laid) -> Laid:
     return with_label(case, max(found, key=lambda one: dice(one == 1, own)))
 
 
+def turned_round(case: Laid) -> Laid:
+    """Image and label together mirrored front to back: they fit each other, and no patient."""
+    image, label = (
+        np.ascontiguousarray(a[:, ::-1]) for a in (case.disk.image_ijk, case.disk.label_ijk)
+    )
+    return replace(case, disk=replace(case.disk, image_ijk=image, label_ijk=label))
+
+
 def dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
 
@@ -89,6 +97,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 FAULTS: dict[str, Callable[[Laid], Laid]] = {
     "label mirrored left to right": lambda c: with_label(c, c.disk.label_ijk[::-1]),
     "label turned upside down (z)": lambda c: with_label(c, c.disk.label_ijk[:, :, ::-1]),
+    "patient mirrored front to back": turned_round,
     "image slice missing, inside": lambda c: without_slice(c, 8, image=True, label=False),
     "image slice missing, last": lambda c: without_slice(c, -1, image=True, label=False),
     "label slice missing, inside": lambda c: without_slice(c, 8, image=False, label=True),
@@ -102,6 +111,7 @@ FAULTS: dict[str, Callable[[Laid], Laid]] = {
     "none": lambda c: c,
 }
 NOTES = {
+    "patient mirrored front to back": "where only the liver is labelled, nothing tells",
     "slice missing in both, inside": "a NIfTI file does not say where its slices lay: the rest is "
     "a shorter patient whose anatomy agrees",
     "slice missing in both, last": "a shorter scan is a right one",

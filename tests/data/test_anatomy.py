@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from native import ORGANS, add, refused, small
 from nnunet_files import make, save
-from variants import VARIANTS, changed, moved_kidney, refusals
+from variants import VARIANTS, changed, fatty, moved_kidney, refusals
 
 from benchmark.data.anatomy import verify
+from benchmark.data.checks import check_volume
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.volume import Volume
 
@@ -54,6 +55,66 @@ def test_an_ectopic_kidney_is_a_warning(crossed: bool) -> None:
     checks, warnings = verify(volume, ORGANS)
     assert all(check.ok for check in checks)
     assert len(warnings) == 1 and "ectopic or transplanted?" in warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["as drawn", "one kidney, the left", "fatty liver", "a child"])
+def test_a_patient_mirrored_front_to_back_is_refused(kind: str) -> None:
+    volume = VARIANTS[kind](small(0), np.random.default_rng(0))
+    mirrored = changed(volume, volume.image[:, ::-1], volume.label[:, ::-1])
+    wrong = [check for check in verify(mirrored, ORGANS)[0] if not check.ok]
+    assert wrong and all(check.name.startswith("behind_") and check.forcible for check in wrong)
+    assert "in front of the liver's middle; mirrored front to back?" in wrong[0].message
+
+
+def test_one_kidney_in_front_is_a_patients_own_way() -> None:
+    volume = small(0)
+    left = volume.label == 2
+    label = np.where(left, 0, volume.label)
+    label[np.roll(left, -20, axis=1)] = 2
+    checks = verify(changed(volume, volume.image, label), ORGANS)[0]
+    (behind,) = [check for check in checks if check.name == "behind_left_kidney"]
+    assert float(behind.value) < -10 and behind.ok
+
+
+def liver_check(volume: Volume) -> tuple[bool, str]:
+    (check,) = [check for check in check_volume(volume, ORGANS) if check.name == "hu_liver"]
+    return check.ok, check.message
+
+
+@pytest.mark.parametrize("hu", [-20, 0, 29])
+def test_a_dark_liver_is_fatty_where_all_else_is_right(hu: int) -> None:
+    volume = fatty(small(0), np.random.default_rng(0), hu)
+    assert refusals(volume) == []
+    kidneys = np.isin(volume.label, (2, 3))
+    dark = changed(volume, np.where(kidneys, volume.image - 200, volume.image))
+    assert liver_check(dark) == (
+        False,
+        f"liver has a median of {round(liver_median(volume))} HU; it should be 40..180; as a fatty "
+        f"liver it alone would be dark, but left_kidney has a median of -56 HU",
+    )
+    uneven = np.where((volume.label == 1) & (np.indices(volume.label.shape)[2] % 3 == 0), 200, 0)
+    assert "varies by" in liver_check(changed(volume, volume.image + uneven))[1]
+    assert not liver_check(changed(volume, volume.image + uneven))[0]
+
+
+def liver_median(volume: Volume) -> float:
+    return float(np.median(volume.image[volume.label == 1]))
+
+
+@pytest.mark.parametrize("off", [-60, -40, 40, 60])
+def test_a_dark_liver_in_a_scan_with_air_and_fat_elsewhere_is_refused(off: int) -> None:
+    volume = fatty(small(0), np.random.default_rng(0), 5)
+    lungless = VARIANTS["narrow field of view"](volume, np.random.default_rng(0))
+    for one in (volume, lungless):
+        ok, message = liver_check(
+            changed(one, np.where(one.label == 1, one.image, one.image + off))
+        )
+        assert not ok and "neither air nor fat shows a right scale" in message
+
+
+@pytest.mark.parametrize("hu", [-45, 190])
+def test_no_liver_is_darker_or_brighter(hu: int) -> None:
+    assert not liver_check(fatty(small(0), np.random.default_rng(0), hu))[0]
 
 
 def test_exchanged_kidneys_are_an_error() -> None:

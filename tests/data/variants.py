@@ -94,6 +94,28 @@ def moved_kidney(volume: Volume, to_other_side: bool) -> Volume:
     return changed(volume, image, label)
 
 
+def fatty(volume: Volume, rng: np.random.Generator, hu: float | None = None) -> Volume:
+    """A liver of -20..30 HU: fat beside its edge stays fat, and its own noise stays noise."""
+    hu, mask = rng.uniform(-20, 30) if hu is None else hu, volume.label == 1
+    factor = (hu + 100) / (float(np.median(volume.image[mask])) + 100)
+    darker = -100 + (volume.image + 100.0) * factor + rng.normal(0, 12, volume.image.shape)
+    return changed(volume, np.where(mask & (volume.image > -100), darker, volume.image))
+
+
+def unenhanced(volume: Volume, rng: np.random.Generator) -> Volume:
+    """No contrast: liver 38..60 HU, kidneys 25..40, all other soft tissue at most about 60."""
+    image = np.where(
+        (volume.image > 50) & (volume.image < 300), 50 + volume.image % 10, volume.image
+    )
+    for number, (low, high) in ((1, (38, 60)), (2, (25, 40)), (3, (25, 40))):
+        mask = volume.label == number
+        if mask.any():
+            factor = (rng.uniform(low, high) + 100) / (float(np.median(volume.image[mask])) + 100)
+            darker = -100 + (volume.image + 100.0) * factor + rng.normal(0, 10, mask.shape)
+            image = np.where(mask & (volume.image > -100), darker, image)
+    return changed(volume, image)
+
+
 VARIANTS: dict[str, Variant] = {
     "as drawn": lambda v, rng: v,
     "noisy": noisy,
@@ -107,13 +129,30 @@ VARIANTS: dict[str, Variant] = {
     "narrow field of view": to_body,
     "padded with -2000": lambda v, rng: padded(v, -2000),
     "padded with -3024": lambda v, rng: padded(v, -3024),
-    "windowed to -200..300": lambda v, rng: changed(v, v.image.clip(-200, 300)),
+    "windowed to -200..300": lambda v, rng: windowed(v),
     "clipped at -1024, air at -1010": lambda v, rng: changed(v, (v.image - 10).clip(-1024)),
     "lying askew": turned,
     "off centre": off_centre,
     "crossed kidney": lambda v, rng: moved_kidney(v, True),
     "pelvic kidney": lambda v, rng: moved_kidney(v, False),
+    "fatty liver": fatty,
+    "fatty liver of -20 HU": lambda v, rng: fatty(v, rng, -20),
+    "fatty liver of 29 HU": lambda v, rng: fatty(v, rng, 29),
+    "fatty liver, noisy": lambda v, rng: noisy(fatty(v, rng), rng),
+    "fatty liver, narrow field of view": lambda v, rng: to_body(fatty(v, rng), rng),
+    "fatty liver, padded": lambda v, rng: padded(fatty(v, rng), -2000),
+    "fatty liver, windowed to -200..300": lambda v, rng: windowed(fatty(v, rng)),
+    "fatty liver alone": lambda v, rng: without(
+        fatty(v, rng), ORGANS, ["left_kidney", "right_kidney"]
+    ),
+    "fatty liver, scan ends in it": lambda v, rng: cut(fatty(v, rng), 0.0, 0.7),
+    "unenhanced": unenhanced,
+    "unenhanced, fatty liver": lambda v, rng: fatty(unenhanced(v, rng), rng),
 }
+
+
+def windowed(volume: Volume) -> Volume:
+    return changed(volume, volume.image.clip(-200, 300))
 
 
 def lone(volume: Volume, removed: int) -> Volume:

@@ -15,6 +15,7 @@ from benchmark.scoring.cases import (
     SCORING_VERSION,
     nsd_tolerance_mm,
     score_case,
+    scoring_identity,
 )
 
 SPACING_MM = (3.0, 0.8, 0.7)
@@ -239,3 +240,18 @@ def test_missing_one_more_case_never_improves_a_tested_number(cases, box, data):
         assert after[metric][0] <= before[metric][0] + rounding
     assert after["assd_penalised"][0] >= before["assd_penalised"][0] - rounding
     assert {m: n for m, (_, n) in before.items()} == {m: n for m, (_, n) in after.items()}
+
+
+@pytest.mark.parametrize(
+    ("spelled", "known"),
+    [("gall_bladder", "gallbladder"), ("arota", "aorta"), ("kidney_left", "left_kidney")],
+)
+def test_the_tolerance_is_the_organs_and_not_the_spellings(spelled, known):
+    assert nsd_tolerance_mm(spelled) == nsd_tolerance_mm(known)
+
+
+def test_only_results_of_a_respelled_organ_have_another_identity():
+    plain = ("liver", "left_kidney", "kidney_left", "esophagus", "oesophagus", "prostate")
+    assert scoring_identity(plain) == (SCORING_VERSION,)  # 3 mm by either rule
+    moved = (SCORING_VERSION, {"gall_bladder": 2.0})
+    assert scoring_identity((*plain, "gall_bladder", "gallbladder")) == moved

@@ -33,6 +33,7 @@ class Reader(ABC):
         self.roots = roots
         self.options = options
         self._known: dict[str, str] = {}  # case -> hash of its source's bytes
+        self._said: list[str] = []  # what is odd about the case that is read
 
     @property
     @abstractmethod
@@ -56,7 +57,10 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, case: str) -> Reading:
-        """Return a case; raises BadFile where it cannot be made at all."""
+        """Return a case; raises BadFile where it cannot be made at all.
+
+        What it notes in a new `self._said` is kept even then.
+        """
 
     @abstractmethod
     def digest(self, case: str) -> str:
@@ -64,11 +68,13 @@ class Reader(ABC):
 
     def reading(self, case: str) -> Reading:
         """Return a case, good or bad."""
+        self._said = []
         try:
             with guarded("one of its files"):
                 found = self.read(case)
         except (BadFile, BadInput) as error:
-            return Reading(case=case, volume=None, checks=(refused(error),))
+            said = tuple(dict.fromkeys(self._said))
+            return Reading(case=case, volume=None, checks=(refused(error),), warnings=said)
         if found.volume is not None:
             self._known[case] = found.volume.source_sha256
         return found
@@ -149,8 +155,11 @@ def merged(
     return label, Check(name="overlap", ok=ok, value=round(share, 6), limit=limit, message=message)
 
 
-def integers(label: NDArray[Any]) -> NDArray[Any]:
-    """Return the label as integers; float files hold 2.9999999 for 3. Raises BadFile else."""
+def integers(label: NDArray[Any], scaling: str = "") -> NDArray[Any]:
+    """Return the label as integers; float files hold 2.9999999 for 3. Raises BadFile else.
+
+    `scaling` is what the header does to the stored numbers: the cause, where there is one.
+    """
     if label.dtype.kind in "iu":
         return label
     sane = np.abs(label) < 2**31  # neither NaN nor infinite, too
@@ -158,7 +167,8 @@ def integers(label: NDArray[Any]) -> NDArray[Any]:
     off = 0.0 if bad else float(np.max(np.abs(label - np.rint(label))))
     if bad or off >= 1e-3:
         what = f"{bad} voxels are not finite" if bad else f"some are off by {off:.3g}"
-        message = f"the label does not hold whole numbers: {what}"
+        cause = f"; its header scales what is stored ({scaling}): write it with 1 and 0"
+        message = f"the label does not hold whole numbers: {what}{cause if scaling else ''}"
         raise BadFile("label_integers", off, "< 0.001", message)
     whole: NDArray[np.int64] = np.rint(label).astype(np.int64)
     return whole

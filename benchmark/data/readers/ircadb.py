@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.anatomy import midline
 from benchmark.data.checks import Check, content_hash
 from benchmark.data.geometry import BadFile, to_canonical
+from benchmark.data.measures import midline
 from benchmark.data.readers.base import TARGETS, Reader, merged, place_checks
 from benchmark.data.readers.dicom import Slices, mended, read_slices
 from benchmark.data.readers.files import Entry, find_files
@@ -103,7 +103,7 @@ class Ircadb(Reader):
             raise BadFile("masks", 0, ">= 1", message)
         images = read_slices(patient[IMAGES])
         series = assemble(images.slices)
-        said = [*images.warnings, *series.warnings]
+        said = self._said = [*images.warnings, *series.warnings]
         found, hashes, checks = {}, [(IMAGES, images.sha256)], list[Check]()
         for name in self._used(case):
             read = read_slices(patient[name], rescale=False)

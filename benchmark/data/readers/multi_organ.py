@@ -126,9 +126,12 @@ class MultiOrgan(Reader):
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
         if not self._images.get(case):
             raise BadFile("pair", "missing", "image and label", "it has a label and no image")
-        entry, said = self._found[0][case], list[str]()
+        entry = self._found[0][case]
+        said = self._said = list[str]()
         content = nifti_of(entry.name, entry.read())
-        label, label_geometry = to_canonical(integers(content.array), content.affine)
+        label, label_geometry = to_canonical(
+            integers(content.array, content.scaling), content.affine
+        )
         grid = label.shape, canonical_affine(label_geometry)
         said += content.warnings
         image, geometry, hashes, checks, by = _image(self._images[case], grid, said)

@@ -78,7 +78,7 @@ class NnUNetRaw(Reader):
         self._folder = folder
         described = _description(folder)
         self._ids, self._ignore = _label_ids(described.get("labels"))
-        self.organs = tuple(self._ids.values())
+        self.organs = tuple(dict.fromkeys(self._ids.values()))
         ending = str(described.get("file_ending", ".nii.gz"))
         if ending not in (".nii", ".nii.gz"):
             raise BadInput(f"{folder}: files end in {ending!r}; convert them to .nii.gz")
@@ -113,12 +113,12 @@ class NnUNetRaw(Reader):
         image = read_nifti(self._images[case])
         label = laid_like(read_nifti(self._labels[case]), image)
         self._sha256 |= {self._images[case]: image.sha256, self._labels[case]: label.sha256}
-        warnings = [*image.warnings]
+        warnings = self._said = [*image.warnings, *label.warnings]
         checks = _pair_checks(image, label, warnings)
         annotated = self._annotated.get(case, self.organs)
         if not all(check.ok for check in checks):
             return Reading(case=case, volume=None, checks=checks, warnings=tuple(warnings))
-        label_ijk = self._own_ids(integers(label.array), annotated, warnings)
+        label_ijk = self._own_ids(integers(label.array, label.scaling), annotated, warnings)
         volume = self._volume(case, annotated, image, label_ijk)
         return Reading(case=case, volume=volume, checks=checks, warnings=tuple(warnings))
 
@@ -154,9 +154,9 @@ class NnUNetRaw(Reader):
                 message += f". {self._ignore} is 'ignore', which cannot be stored: relabel it"
             raise BadFile("labels", shown, known, message)
         result = np.zeros(label.shape, dtype=np.uint8)
-        for position, (number, organ) in enumerate(self._ids.items(), start=1):
+        for number, organ in self._ids.items():
             if organ in annotated:
-                result[label == number] = position
+                result[label == number] = self.organs.index(organ) + 1
             elif number in counts:
                 warnings.append(f"{counts[number]} voxels of {organ} dropped: not annotated here")
         return result
@@ -213,19 +213,26 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 
 
 def _label_ids(labels: Any) -> tuple[dict[int, str], int | None]:
-    """Returns id -> organ in the order of the file, without background, and the ignore id."""
+    """Returns id -> organ in the order of the file, without background, and the ignore id.
+
+    An organ may have a list of ids (nnU-Net's regions) that no other organ has.
+    """
     if not isinstance(labels, dict) or not labels:
         raise BadInput('dataset.json has no \'labels\' such as {"background": 0, "liver": 1}')
     ids: dict[int, str] = {}
     by_id = all(str(key).isdecimal() for key in labels)
     for key, value in labels.items():
-        number, text = (key, value) if by_id else (value, key)
-        if isinstance(number, bool | list | dict) or not str(number).isdecimal():
-            raise BadInput(f"dataset.json: label {text!r} has the id {number!r}; use one number")
-        organ = organ_name(str(text))
-        if int(number) in ids or organ in ids.values():
-            raise BadInput(f"dataset.json: the label {organ} = {number} is described twice")
-        ids[int(number)] = organ
+        found, text = (key, value) if by_id else (value, key)
+        numbers = found if isinstance(found, list) and found else [found]
+        plain = all(not isinstance(n, bool | list | dict) and str(n).isdecimal() for n in numbers)
+        if not plain or (len(numbers) > 1 and str(text) == "ignore"):
+            what = "use one number, or a list of several"
+            raise BadInput(f"dataset.json: label {text!r} has the id {found!r}; {what}")
+        organ, own = organ_name(str(text)), {int(number) for number in numbers}
+        if own & ids.keys() or organ in ids.values() or len(own) < len(numbers):
+            what = "is described twice: no two labels may share an id"
+            raise BadInput(f"dataset.json: the label {organ} = {found} {what}")
+        ids |= dict.fromkeys(sorted(own), organ)
     if ids.pop(0, "background") != "background" or "background" in ids.values():
         raise BadInput("dataset.json: label 0 must be the background, and nothing else")
     ignore = next((number for number, organ in ids.items() if organ == "ignore"), None)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.data.checks import check_finite, check_storable, content_hash
+from benchmark.data.checks import Check, check_finite, check_storable, content_hash
 from benchmark.data.geometry import BadFile, Nifti, laid_like, read_nifti, to_canonical
 from benchmark.data.readers.base import Reader, integers, place_checks
 from benchmark.data.readers.names import plain_name, renamed, safe_names
+from benchmark.data.readers.unmapped import unmapped
 from benchmark.data.regular import digest_of
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
@@ -25,12 +26,17 @@ ENDINGS = (".nii.gz", ".nii")
 class Pairs(Reader):
     """A source over an image and a label map, or over a folder of images and one of label maps.
 
-    `ids` says which number in the label is which organ; all other numbers are background.
+    `ids` says which number in the label is which organ, or which numbers are; all others are
+    background, which is said, and refused where an organ encloses them.
     """
 
-    def __init__(self, image: Path, label: Path, ids: Mapping[str, int]) -> None:
-        super().__init__(image, label, options=dict(ids))
-        self._ids = dict(ids)
+    def __init__(self, image: Path, label: Path, ids: Mapping[str, int | Sequence[int]]) -> None:
+        self._numbers = {
+            organ: (found,) if isinstance(found, int) else tuple(sorted(found))
+            for organ, found in ids.items()
+        }
+        self._ids = {o: n[0] if len(n) == 1 else list(n) for o, n in self._numbers.items()}
+        super().__init__(image, label, options=dict(self._ids))
 
     @cached_property
     def _named(self) -> dict[str, tuple[list[Path], list[Path]]]:
@@ -46,7 +52,11 @@ class Pairs(Reader):
         images, labels = _files(image), _files(label)
         if not images.keys() & labels.keys():
             alone = sorted(images.keys() ^ labels.keys())
-            what = f"these have no partner: {', '.join(alone[:5])}" if alone else "no .nii.gz file"
+            what = (
+                f"these have no partner: {', '.join(alone[:5])}"
+                if alone
+                else "no .nii.gz file (.hdr/.img pairs are not read)"
+            )
             raise BadInput(f"{image} and {label} are paired by file name; {what}")
         both = sorted({*images, *labels})
         return {name: (images.get(name, []), labels.get(name, [])) for name in both}
@@ -88,7 +98,7 @@ class Pairs(Reader):
         """Return a pair; raises BadFile for a file that cannot be used."""
         image, label = (read_nifti(path) for path in _one_each(self._pairs[case]))
         label = laid_like(label, image)
-        said = [*image.warnings]
+        said = self._said = [*image.warnings, *label.warnings]
         placed = place_checks(
             (image.array.shape, image.affine), (label.array.shape, label.affine), said
         )
@@ -97,23 +107,29 @@ class Pairs(Reader):
             checks.append(check_storable(image.array))
         volume = None
         if all(check.ok for check in checks):
-            volume = self._volume(case, image, label, said)
+            volume, more = self._volume(case, image, label, said)
+            checks += more
         return Reading(case=case, volume=volume, checks=tuple(checks), warnings=tuple(said))
 
-    def _volume(self, case: str, image: Nifti, label: Nifti, said: list[str]) -> Volume:
-        numbers = integers(label.array)
+    def _volume(
+        self, case: str, image: Nifti, label: Nifti, said: list[str]
+    ) -> tuple[Volume, tuple[Check, ...]]:
+        numbers = integers(label.array, label.scaling)
         own = np.zeros(numbers.shape, np.uint8)
-        for position, (organ, number) in enumerate(self._ids.items(), start=1):
-            mask = numbers == number
+        for position, (organ, ours) in enumerate(self._numbers.items(), start=1):
+            mask = np.isin(numbers, ours) if len(ours) > 1 else numbers == ours[0]
             own[mask] = position
             if not mask.any():
-                said.append(f"no voxel has {number}: {organ} counts as looked for and not there")
+                shown = " or ".join(str(number) for number in ours)
+                said.append(f"no voxel has {shown}: {organ} counts as looked for and not there")
         if not own.any():
             there = ", ".join(str(n) for n in np.unique(numbers)[:20])
             message = f"no number of --map is in the label, which holds {there}"
             raise BadFile("labels", there, str(list(self._ids.values())), message)
+        lines, checks = unmapped(numbers, own, self.organs)
+        said += lines
         array, geometry = to_canonical(np.rint(image.array).astype(np.int16), image.affine)
-        return Volume(
+        volume = Volume(
             case=case,
             image=array,
             label=to_canonical(own, image.affine)[0],
@@ -121,18 +137,27 @@ class Pairs(Reader):
             geometry=geometry,
             source_sha256=self._hash(image.sha256, label.sha256),
         )
+        return volume, checks
 
 
-def parse_map(text: str) -> dict[str, int]:
-    """Return `liver=5,left_kidney=3` as a mapping; raises BadInput for anything else."""
-    ids: dict[str, int] = {}
+def parse_map(text: str) -> dict[str, int | Sequence[int]]:
+    """Return `liver=6+7,left_kidney=3` as a mapping; raises BadInput for anything else."""
+    ids: dict[str, int | Sequence[int]] = {}
+    seen = {0}
     for part in text.split(","):
         organ, equals, number = (word.strip() for word in part.partition("="))
-        if not equals or not number.isdecimal() or not re.fullmatch(r"[a-z][a-z0-9_]*", organ):
-            raise BadInput(f"--map {text!r}: write organs and their numbers, liver=5,left_kidney=3")
-        if organ in ids or int(number) in ids.values() or int(number) == 0:
+        words = [word.strip() for word in number.split("+")]
+        plain = all(word.isdecimal() and word.isascii() for word in words)
+        if not equals or not plain or not re.fullmatch(r"[a-z][a-z0-9_]*", organ):
+            raise BadInput(
+                f"--map {text!r}: write organs and their numbers, liver=5,left_kidney=3; one with"
+                " several numbers as liver=6+7"
+            )
+        numbers = [int(word) for word in words]
+        if organ in ids or seen & {*numbers} or len({*numbers}) < len(numbers):
             raise BadInput(f"--map {text!r}: every organ and number once, and 0 is the background")
-        ids[organ] = int(number)
+        seen |= {*numbers}
+        ids[organ] = numbers[0] if len(numbers) == 1 else tuple(numbers)
     return ids
 
 

@@ -87,7 +87,9 @@ class Stacks(Reader):
         if wrong:
             raise BadFile("folders", "other", "one of slices, one of masks", wrong)
         read = read_slices(entries)
+        self._said = [*read.warnings]
         series = assemble(read.slices)
+        self._said += series.warnings
         if len(masks) != len(read.slices):
             message = f"{len(masks)} masks for {len(read.slices)} slices: they pair by number"
             raise BadFile("pairing", len(masks), str(len(read.slices)), message)
@@ -103,7 +105,7 @@ class Stacks(Reader):
             source_sha256=self._hash(read.sha256, [entry.sha256() for entry in masks]),
             read_by=mended(read.slices),
         )
-        return Reading(case=case, volume=volume, warnings=(*read.warnings, *series.warnings))
+        return Reading(case=case, volume=volume, warnings=tuple(self._said))
 
 
 def _png(entry: Entry, size: tuple[int, int]) -> NDArray[np.bool_]:

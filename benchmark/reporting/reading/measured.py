@@ -26,7 +26,7 @@ from benchmark.reporting.reading.bulk import Pair, read_rows
 from benchmark.reporting.reading.suite import Scores, joined
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of
-from benchmark.scoring.cases import SCORING_VERSION, Score, score_case
+from benchmark.scoring.cases import Score, score_case, scoring_identity
 from benchmark.scoring.hard_cases import HardCase, hard_case, score_prepared
 from benchmark.scoring.overlap import dice_percent
 from benchmark.store.ledger import Entry
@@ -57,7 +57,7 @@ def measured_pair(kind: str, entry: Entry) -> Pair:
 
 def truth_pair(dataset: DataSet) -> Pair:
     """Return where the truth's scores against itself lie."""
-    return digest(["truth", dataset.fingerprint, SCORING_VERSION]), TRUTH
+    return digest(["truth", dataset.fingerprint, *scoring_identity(dataset.organs)]), TRUTH
 
 
 def measuring_code() -> Code:

@@ -1,0 +1,87 @@
+"""Numbers in a label that no organ has: how many voxels, and whether they belong to an organ.
+
+A tumour often has a number of its own. As background it would be a hole in its organ: what is
+enclosed by an organ is refused, until a person says where it belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.checks import Check
+
+SPECK = 10  # voxels: less is no tumour but the rim of a model's mask
+NAMED = 10
+
+
+def unmapped(
+    numbers: NDArray[np.integer], own: NDArray[np.uint8], organs: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[Check, ...]]:
+    """Return a line on what has a number but no organ, and a failed check for what is enclosed.
+
+    `own` is the label with 1..K for the organs. Enclosed is a connected part of one number more
+    than half of whose border faces are those of one organ.
+    """
+    rest = (numbers != 0) & (own == 0)
+    values, inverse, counts = np.unique(numbers[rest], return_inverse=True, return_counts=True)
+    if not len(values):
+        return (), ()
+    named = ", ".join(f"{n} with {value}" for value, n in zip(values, counts, strict=True))
+    if len(values) > NAMED:
+        named = f"{counts.sum()} with one of {len(values)} other numbers"
+    line = f"background by --map: {named} (voxels)"
+    order = np.zeros(numbers.shape, np.int32)
+    order[rest] = inverse.reshape(-1) + 1
+    return (line,), tuple(_checks(values, order, own, organs))
+
+
+def _checks(
+    values: NDArray[np.integer], order: NDArray[np.int32], own: NDArray[np.uint8],
+    organs: Sequence[str],
+) -> Iterator[Check]:  # fmt: skip
+    from scipy import ndimage  # slow to import
+
+    windows = ndimage.find_objects(order)
+    for position, (value, window) in enumerate(zip(values, windows, strict=True), start=1):
+        wide = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in window)
+        if not own[wide].any():
+            continue
+        parts = ndimage.label(order[wide] == position)[0]
+        enclosed = _enclosed(parts, own[wide], len(organs))
+        for organ, voxels in zip(organs, enclosed, strict=True):
+            if voxels >= SPECK:
+                yield _check(organ, int(value), int(voxels))
+
+
+def _check(organ: str, value: int, voxels: int) -> Check:
+    message = (
+        f"{voxels} voxels with {value} are enclosed by {organ} and would be background: a tumour?"
+        f" To count them to it, --map {organ}=...+{value}"
+    )
+    return Check(
+        name=f"enclosed_{organ}", ok=False, value=voxels, limit=f"< {SPECK}", message=message
+    )
+
+
+def _enclosed(parts: NDArray[np.int32], own: NDArray[np.uint8], organs: int) -> NDArray[np.int64]:
+    """The voxels of the parts that each organ encloses; `parts` are numbered from 1."""
+    size, width = int(parts.max()) + 1, organs + 1
+    faces = np.zeros(size * width, np.int64)
+    for axis in range(3):
+        for here, there in ((slice(1, None), slice(-1)), (slice(-1), slice(1, None))):
+            at: list[slice] = [slice(None)] * 3
+            beside: list[slice] = [slice(None)] * 3
+            at[axis], beside[axis] = here, there
+            part, other = parts[tuple(at)], parts[tuple(beside)]
+            border = (part > 0) & (other == 0)
+            pairs = part[border] * width + own[tuple(beside)][border]
+            faces += np.bincount(pairs, minlength=size * width)
+    table = faces.reshape(size, width)
+    most = 2 * table[:, 1:] > table.sum(axis=1, keepdims=True)
+    voxels = np.bincount(parts.reshape(-1), minlength=size)
+    voxels[0] = 0
+    found: NDArray[np.int64] = (most * voxels[:, None]).sum(axis=0)
+    return found
