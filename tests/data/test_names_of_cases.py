@@ -96,7 +96,7 @@ def test_an_image_without_a_label_is_no_channel_of_another(tmp_path: Path) -> No
     added = add_raw(tmp_path, raw, skip_bad=True)
     assert [case.name for case in added.cases] == ["amos_0001", "amos_0002"]
     save(raw / "imagesTr" / "amos_0000.nii.gz", arrays(0)[0])
-    refused(tmp_path / "more", raw, "case amos_0000: it has no file", "case amos_0600: it has no f")
+    refused(tmp_path / "more", raw, "cases amos_0000, amos_0600: it has no file in labelsTr")
 
 
 def test_a_second_channel_or_image_is_that_cases_refusal(tmp_path: Path) -> None:
