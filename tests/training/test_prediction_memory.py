@@ -53,4 +53,4 @@ def test_memory_grows_by_the_label_map_alone() -> None:
     done = subprocess.run(command, capture_output=True, check=True, text=True, env=fixed)
     before, after, highest, found = json.loads(done.stdout)
     assert (highest, found) == (26, 48 * 100 * 384)
-    assert after - before < 100, (before, after)  # MiB: a label map of 7, and allocator slack
+    assert after - before < 40, (before, after)  # MiB: a label map of 7, less than one more batch
