@@ -7,7 +7,6 @@ import multiprocessing
 import queue
 import signal
 import threading
-import traceback
 from argparse import Namespace
 from collections import Counter, deque
 from collections.abc import Hashable
@@ -18,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from benchmark.errors import BadInput
+from benchmark.running.failing import failure
 from sweeps.objective import Evaluation, Evaluator, Job
 
 MOST_DEATHS = 10  # of workers with one setting: then it is the setting's fault
@@ -153,9 +153,8 @@ def serve(options: Namespace, pipe: Connection) -> None:
             answer = ("bad input", str(error))
         except KeyboardInterrupt:
             return
-        except Exception as error:
-            traceback.print_exc()
-            answer = ("failed", f"{type(error).__name__}: {error}".splitlines()[0])
+        except (Exception, SystemExit) as error:
+            answer = ("failed", failure(error, f"{job.row} in a sweep", options.root))
         try:
             pipe.send(answer)
         except OSError:

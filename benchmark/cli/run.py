@@ -54,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
         watch.expect(cells, bench)
         mirrored.bench = bench
         with bench.stop.listening():
-            entries = run_cells(cells, bench, started=mirrored.started, done=mirrored.cell_done)
+            entries = run_cells(
+                cells, bench, started=mirrored.started, done=mirrored.cell_done, go_on=True
+            )
         mirrored.row_done(entries)
     show_run(bench, entries, as_json=args.json)
     _say_failures(bench, entries)

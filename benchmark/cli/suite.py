@@ -192,14 +192,14 @@ def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:
     """What trainings will take, by key. A row whose cost cannot be counted is for its worker to
     fail with, not for the whole suite."""
     from benchmark.running.cost import planned
+    from benchmark.running.failing import one_line
 
     try:
         nodes, probes = planned(cells, bench)
     except BadInput:
         raise
-    except Exception as error:
-        name = type(error).__name__
-        bench.watcher.warn(f"the costs cannot be estimated ({name}: {error})")
+    except (Exception, SystemExit) as error:
+        bench.watcher.warn(f"the costs cannot be estimated ({one_line(error)})")
         return {}
     return {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
 
