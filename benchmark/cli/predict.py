@@ -130,12 +130,13 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
 
 
 def _bench(args: argparse.Namespace) -> Bench:
-    from benchmark.running.bench import Silent, open_bench
+    from benchmark.cli.session import say
+    from benchmark.running.bench import Warns, open_bench
     from benchmark.training.precision import hardware
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware(args.device, args.precision), Silent())
+    return open_bench(args.root, hardware(args.device, args.precision), Warns(say))
 
 
 def _value(

@@ -46,12 +46,12 @@ def open_session(
 
 def reading_bench(args: argparse.Namespace) -> Bench:
     """Return a bench for a command that trains nothing."""
-    from benchmark.running.bench import Silent, open_bench
+    from benchmark.running.bench import Warns, open_bench
     from benchmark.training.precision import hardware
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware("cpu"), Silent())
+    return open_bench(args.root, hardware("cpu"), Warns(lambda text: say(f"warning: {text}")))
 
 
 def threads_for(size: int | None, workers: int = 1) -> int:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common
+from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -30,9 +31,10 @@ def run(args: argparse.Namespace) -> int:
     entries = bench.ledger.entries()
     cells = [_cell(bench, entry) for entry in entries]
     both = list(zip(entries, cells, strict=True))
-    suites = [_suite(bench, name, both) for name in Plans(bench.ledger.folder).suites()]
+    suites = _suites(bench, Plans(bench.ledger.folder).suites(), both)
     if args.json:
-        print(json.dumps({"cells": cells, "suites": suites}, indent=1))
+        told = {"cells": cells, "suites": suites, "damaged": bench.ledger.damaged()}
+        print(json.dumps(told, indent=1))
         return 0
     for suite in suites:
         _print_suite(suite)
@@ -44,6 +46,21 @@ def run(args: argparse.Namespace) -> int:
     if not cells:
         print("nothing has been run in this workspace yet: bench run --method fsm")
     return 0
+
+
+def _suites(
+    bench: Bench, names: list[str], both: list[tuple[Entry, dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Count what is planned; a suite whose plan is damaged or mixed up is named and left out."""
+    from benchmark.cli.session import say
+
+    found = []
+    for name in names:
+        try:
+            found.append(_suite(bench, name, both))
+        except BadInput as error:
+            say(f"warning: suite {name}: {error}")
+    return found
 
 
 def _suite(bench: Bench, name: str, both: list[tuple[Entry, dict[str, Any]]]) -> dict[str, Any]:

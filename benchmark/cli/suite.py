@@ -111,19 +111,19 @@ def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
 def _open(args: argparse.Namespace, view: Board) -> tuple[Bench, list[DataSet]]:
     from benchmark.cli.session import say
     from benchmark.data.library import open_dataset
-    from benchmark.running.bench import Silent, open_bench
+    from benchmark.running.bench import Warns, open_bench
     from benchmark.training.precision import hardware
-
-    class Warns(Silent):
-        def warn(self, text: str) -> None:
-            view.warn(text)
 
     names = list(dict.fromkeys(name.strip() for name in args.datasets.split(",")))
     if not all(names):
         raise BadInput("--datasets: no data set; give names with commas (bench data list)")
     chosen = hardware(args.device, args.precision)
     bench = open_bench(
-        args.root, chosen, Warns(), checkpoint_seconds=args.checkpoint_seconds, reuse=args.reuse
+        args.root,
+        chosen,
+        Warns(view.warn),
+        checkpoint_seconds=args.checkpoint_seconds,
+        reuse=args.reuse,
     )
     return bench, [open_dataset(args.root, name, say=say) for name in names]
 

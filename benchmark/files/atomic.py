@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmark.files.plain import json_of
+
 CHECKSUMS = "checksums.json"
 
 
@@ -72,8 +74,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON value in `path`. Raises `OSError` or `json.JSONDecodeError`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return the JSON value in `path`. Raises `OSError` or `ValueError`."""
+    return json_of(path.read_text(encoding="utf-8"))
 
 
 def sha256_file(path: Path) -> str:
@@ -88,6 +90,8 @@ def damage(folder: Path) -> str:
         expected = read_json(folder / CHECKSUMS)
     except (OSError, ValueError) as error:
         return f"{CHECKSUMS}: {error}"
+    if not isinstance(expected, dict) or not expected:
+        return f"{CHECKSUMS} lists no files"
     for name, sha256 in sorted(expected.items()):
         path = folder / name
         if not path.is_file():
