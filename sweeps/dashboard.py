@@ -6,6 +6,7 @@ import argparse
 import socket
 from contextlib import closing, suppress
 
+from benchmark.cli.out import put
 from benchmark.errors import BadInput
 from sweeps.storage import default_url, open_storage, shown
 
@@ -27,7 +28,7 @@ def serve(args: argparse.Namespace) -> int:
             probe.bind((HOST, args.port))
         except (OSError, OverflowError) as error:
             raise BadInput(f"port {args.port} cannot be had on {HOST}: give --port N") from error
-    print(f"{shown(url)}: http://{HOST}:{args.port}/", flush=True)
+    put(f"{shown(url)}: http://{HOST}:{args.port}/", flush=True)
     with suppress(KeyboardInterrupt):
         run_server(storage, host=HOST, port=args.port)
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -145,4 +146,4 @@ def report(added: DataSet) -> None:
     """Print one line about a set."""
     organs = ", ".join(added.organs)
     count = len(added.cases)
-    print(f"data set {added.name}: {count} case{'s' * (count != 1)}, {organs}")
+    put(f"data set {added.name}: {count} case{'s' * (count != 1)}, {organs}")

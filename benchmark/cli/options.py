@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ LIMIT = 2**63  # a seed is stored as a 64-bit integer
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line for a person and exit code 2."""
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Print help and version where results go."""
+        put(message, end="")
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as `BadInput`."""

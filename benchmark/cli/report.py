@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import OFF, add_common
+from benchmark.cli.out import put
 
 if TYPE_CHECKING:
     from benchmark.reporting.report import Report
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     say(chosen.line)
     _attach(args, bench, suite)
     if args.json:
-        print(json.dumps(_value(report), indent=1))
+        put(json.dumps(_value(report), indent=1))
     else:
         _print(report, out)
     return 0
@@ -106,10 +107,10 @@ def _value(report: Report) -> dict[str, Any]:
 def _print(report: Report, out: Path) -> None:
     for part in report.parts:
         for sentence in part.chapter.analysis.verdict.sentences:
-            print(sentence)
+            put(sentence)
         for line in part.incomplete:
-            print(f"INCOMPLETE: {line}")
+            put(f"INCOMPLETE: {line}")
         if part.demonstration:
-            print(f"{part.title}: {part.demonstration}")
-    print(report.overall)
+            put(f"{part.title}: {part.demonstration}")
+    put(report.overall)
     print(f"the report is {out / 'index.html'}", file=sys.stderr)

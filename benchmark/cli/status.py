@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     suites = _suites(bench, Plans(bench.ledger.folder).suites(), both)
     if args.json:
         told = {"cells": cells, "suites": suites, "damaged": bench.ledger.damaged()}
-        print(json.dumps(told, indent=1))
+        put(json.dumps(told, indent=1))
         return 0
     for suite in suites:
         _print_suite(suite)
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         members = [cell for entry, cell in both if _row(entry) == row]
         _print_row(f"{label} on {dataset}, preset {preset}, {part}{split}", members, flags)
     if not cells:
-        print("nothing has been run in this workspace yet: bench run --method fsm")
+        put("nothing has been run in this workspace yet: bench run --method fsm")
     return 0
 
 
@@ -93,11 +94,11 @@ def _print_suite(suite: dict[str, Any]) -> None:
     states = ("running", "failed", "stopped", "not_run")
     counts = ", ".join(f"{suite[s]} {s.replace('_', ' ')}" for s in states if suite[s])
     rest = f", {counts}" if counts else ""
-    print(f"suite {suite['name']}: {suite['done']} of {suite['planned']} cells done{rest}")
+    put(f"suite {suite['name']}: {suite['done']} of {suite['planned']} cells done{rest}")
     if suite["command"]:
-        print(f"  INCOMPLETE; go on with: {suite['command']}")
+        put(f"  INCOMPLETE; go on with: {suite['command']}")
     if suite["post_hoc"]:
-        print(f"  {suite['post_hoc']}")
+        put(f"  {suite['post_hoc']}")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -108,14 +109,14 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _print_row(name: str, cells: list[dict[str, Any]], flags: list[str]) -> None:
     states = [cell["state"] for cell in cells]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
-    print(f"{name}: {counts}")
+    put(f"{name}: {counts}")
     for flag in flags:
-        print(f"  flag: {flag}")
+        put(f"  flag: {flag}")
     for cell in cells:
         if cell["state"] != "done":
             at = f", saved at step {cell['step']}" if cell["step"] is not None else ""
             why = f": {cell['error']}" if cell["error"] else ""
-            print(f"  fold {cell['fold']} seed {cell['seed']} {cell['state']}{at}{why}")
+            put(f"  fold {cell['fold']} seed {cell['seed']} {cell['state']}{at}{why}")
 
 
 def _cell(bench: Bench, entry: Entry) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -41,11 +42,11 @@ def _verify(args: argparse.Namespace, bench: Bench) -> int:
     found = list(faults(bench))
     bad = [(name, fault) for name, fault in found if fault]
     if args.json:
-        print(json.dumps({"checked": len(found), "damaged": dict(bad)}, indent=1))
+        put(json.dumps({"checked": len(found), "damaged": dict(bad)}, indent=1))
     else:
         for name, fault in bad:
-            print(f"damaged: {name}: {fault}")
-        print(f"{len(found)} objects, results, cases, plans and notes checked, {len(bad)} damaged")
+            put(f"damaged: {name}: {fault}")
+        put(f"{len(found)} objects, results, cases, plans and notes checked, {len(bad)} damaged")
     return 1 if bad else 0
 
 
@@ -59,17 +60,17 @@ def _gc(args: argparse.Namespace, bench: Bench) -> int:
         objects = _remove(bench, objects, results)
     if args.json:
         told = {"objects": objects, "results": results, "dry_run": args.dry_run}
-        print(json.dumps({**told, "damaged": damaged}))
+        put(json.dumps({**told, "damaged": damaged}))
         return 1 if damaged else 0
     if damaged:
         names = ", ".join(damaged)
-        print(
+        put(
             f"nothing is removed: {names} in the ledger cannot be read, and what it refers to is "
             "not known; remove it or run its row again, then give the same command"
         )
         return 1
     verb = "would remove" if args.dry_run else "removed"
-    print(f"{verb} {len(objects)} objects and {len(results)} results that no row refers to")
+    put(f"{verb} {len(objects)} objects and {len(results)} results that no row refers to")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 
 HELP = "fill MLflow from what is on disk"
 
@@ -34,12 +35,12 @@ def run(args: argparse.Namespace) -> int:
         training=running,
     )
     suites = f" of {synced.suites} suites" if synced.suites else ""
-    print(
+    put(
         f"{synced.rows} rows and {synced.cells} cells{suites} are in MLflow; "
         f"sent now: {synced.runs} runs, "
         f"{synced.points} points, {synced.files} files; removed {synced.removed}, "
         f"ended {synced.ended}"
     )
     for line in synced.refused:
-        print(f"refused: {line}")
+        put(f"refused: {line}")
     return 1 if synced.refused else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 
 HELP = "open the MLflow UI on this workspace"
 COLUMNS = (
@@ -27,4 +28,10 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.tracking.ui import serve
 
     reading_bench(args)
-    return serve(args.root, args.mlflow or default_uri(args.root), args.port, columns=COLUMNS)
+    return serve(
+        args.root, args.mlflow or default_uri(args.root), args.port, columns=COLUMNS, say=_say
+    )
+
+
+def _say(line: str) -> None:
+    put(line, flush=True)

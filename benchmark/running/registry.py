@@ -18,7 +18,8 @@ from types import ModuleType
 from benchmark.errors import BadInput
 from benchmark.files.source import OURS
 from benchmark.plan.nodes import Row
-from benchmark.running.kinds import built_in, kinds_of
+from benchmark.running.failing import one_line
+from benchmark.running.kinds import PlanFails, built_in, kinds_of
 
 GROUP = "beyond_loss.methods"
 
@@ -60,8 +61,8 @@ def load_registry() -> Registry:
             for module in _modules(entry.value):
                 methods = getattr(module, "METHODS", {})
                 problems += _take(methods, module.__name__, registry, _is_ours(entry.value))
-        except Exception as error:
-            problems.append(f"{entry.value}: {type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:
+            problems.append(f"{entry.value}: {one_line(error)}")
     return replace(registry, problems=tuple(problems))
 
 
@@ -99,8 +100,8 @@ def _refusal(name: str, row: Row, registry: Registry, ours: bool) -> str:
     if not ours:
         try:
             registry.kinds.update(kinds_of(row.method, registry.kinds))
+        except PlanFails:  # perhaps with these values alone: whoever runs the row is told
+            return ""
         except BadInput as error:
             return f"the row {name!r} is left out: {error}"
-        except Exception:  # of its plan: whoever runs the row is told
-            return ""
     return ""
