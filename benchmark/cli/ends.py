@@ -11,6 +11,7 @@ CAUSED = frozenset(  # what a person can cause, and mend
     {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT,
      errno.ENOTDIR, errno.EPERM, errno.EROFS}
 )  # fmt: skip
+DIGITS = "integer string conversion"  # Python's own words for a number of thousands of digits
 FULL = (
     "no space left on the disk of the workspace {root}: what was finished is whole and stays, and "
     "trainings go on from their last checkpoint; free some space and give the same command again"
@@ -27,6 +28,8 @@ def ended_by(error: BaseException, root: Path, command: str) -> tuple[int, str] 
         return 1, FULL.format(root=root)
     if isinstance(error, OSError) and error.errno in CAUSED:
         return 2, _of_the_system(error)
+    if isinstance(error, RecursionError) or DIGITS in str(error):
+        return 2, "what was given holds brackets nested too deep, or a number of too many digits"
     from benchmark.running.failing import failure, memory_short, one_line
 
     if isinstance(error, OSError | SystemExit) or memory_short(error):

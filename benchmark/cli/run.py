@@ -13,6 +13,7 @@ from benchmark.cli.options import (
     add_setting,
     folds_of,
     part_of,
+    seconds,
     setting_of,
 )
 
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="train again what is stored")
     add_reuse(parser)
     parser.add_argument(
-        "--checkpoint-seconds", type=float, default=30.0, metavar="N",
+        "--checkpoint-seconds", type=seconds, default=30.0, metavar="N",
         help="a training saves itself every N seconds (default 30)",
     )  # fmt: skip
     parser.add_argument("--mlflow", metavar="URI", help="tracking URI, or none (default: local)")

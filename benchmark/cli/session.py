@@ -62,12 +62,10 @@ def threads_for(size: int | None, workers: int = 1) -> int:
 
 
 def use_threads(asked: int | None, size: int | None) -> None:
-    """Set the threads of torch: those asked for, else what suits a grid; raises `BadInput`."""
+    """Set the threads of torch: those asked for, else what suits a grid."""
     import torch
 
     threads = threads_for(size) if asked is None else asked
-    if threads < 1:
-        raise BadInput(f"--threads {threads}: give at least 1")
     torch.set_num_threads(threads)
 
 

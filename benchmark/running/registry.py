@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ from benchmark.running.failing import one_line
 from benchmark.running.kinds import PlanFails, built_in, kinds_of
 
 GROUP = "beyond_loss.methods"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # it stands in labels, options and lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,8 @@ def _take(methods: dict[str, Row], module: str, registry: Registry, ours: bool) 
 
 
 def _refusal(name: str, row: Row, registry: Registry, ours: bool) -> str:
+    if not re.fullmatch(NAME, str(name)):
+        return f"METHODS has {name!r}: a row's name is of letters, digits, '.', '_', '-'"
     if not isinstance(row, Row):
         return f"METHODS[{name!r}] is no Row"
     if name in registry.rows:
