@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send every row and cell that is missing there. Raises `BadInput` where nobody answers."""
-    from benchmark.cli.session import reading_bench
+    from benchmark.cli.session import reading_bench, say
     from benchmark.running.reports import row_reports, suite_reports
     from benchmark.tracking.mirror import default_uri
     from benchmark.tracking.sync import sync
@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
         row_reports(bench, entries),
         suites=suite_reports(bench, entries),
         training=running,
+        say=lambda text: say(f"warning: {text}"),
     )
     suites = f" of {synced.suites} suites" if synced.suites else ""
     put(

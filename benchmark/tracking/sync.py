@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,17 +49,19 @@ def sync(
     suites: Iterable[SuiteReport] = (),
     training: Collection[str] = (),
     seconds: float = 3.0,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Synced:
     """Make the MLflow at `uri` show `rows` with whole curves, and `suites`; return the changes.
 
     Idempotent. `training` holds the keys of cells that a living process trains now: other runs
-    that are still marked as running and not done become KILLED.
+    that are still marked as running and not done become KILLED. `say` is told of a broken database
+    of the workspace, which is set aside and filled anew.
 
     Raises:
         BadInput: the store does not answer, or is made by another version of MLflow.
     """
     try:
-        return _Sync(Writer(connect(uri, artifacts, seconds)), training).all(rows, suites)
+        return _Sync(Writer(connect(uri, artifacts, seconds, say)), training).all(rows, suites)
     except BadInput:
         raise
     except Exception as error:  # whatever MLflow, SQLite or the network raise

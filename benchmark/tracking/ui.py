@@ -67,7 +67,7 @@ def serve(
         BadInput: the port is taken, or the store cannot be opened.
     """
     artifacts = root / "mlartifacts"
-    experiments = _experiments(uri, artifacts, columns)
+    experiments = _experiments(uri, artifacts, columns, say)
     if uri.startswith(("http:", "https:")):
         _say_links(uri.rstrip("/"), experiments, say)
         return 0
@@ -92,10 +92,12 @@ def serve(
             signal.signal(signal.SIGTERM, before)
 
 
-def _experiments(uri: str, artifacts: Path, columns: Sequence[str]) -> list[tuple[str, str]]:
+def _experiments(
+    uri: str, artifacts: Path, columns: Sequence[str], say: Callable[[str], None]
+) -> list[tuple[str, str]]:
     """Return name and id of the experiments, the last changed first; make their views."""
     try:
-        client = connect(uri, artifacts, 3.0).client
+        client = connect(uri, artifacts, 3.0, say).client
         every = client.search_experiments(order_by=["last_update_time DESC"])
         found = [one for one in every if one.experiment_id != "0"]
         for one in found:

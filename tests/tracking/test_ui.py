@@ -16,6 +16,7 @@ import pytest
 from conftest import make_cell, make_row
 
 from benchmark.errors import BadInput
+from benchmark.tracking.database import uri_of
 from benchmark.tracking.mirror import default_uri
 from benchmark.tracking.sync import sync
 from benchmark.tracking.ui import serve
@@ -24,6 +25,7 @@ SERVE = """
 import sys
 from pathlib import Path
 from benchmark.tracking.mirror import default_uri
+from benchmark.tracking.database import uri_of
 from benchmark.tracking.ui import serve
 root = Path(sys.argv[1])
 sys.exit(serve(root, default_uri(root), 0, say=lambda line: print(line, flush=True)))
@@ -102,7 +104,8 @@ def test_a_taken_port_is_refused(root: Path) -> None:
             serve(root, default_uri(root), holder.getsockname()[1])
 
 
-def test_a_broken_database_is_refused(root: Path) -> None:
-    (root / "mlflow.db").write_bytes(b"no database" * 1000)
+def test_a_broken_database_of_somebody_else_is_refused(root: Path) -> None:
+    (root / "theirs.db").write_bytes(b"no database" * 1000)
     with pytest.raises(BadInput, match="bench sync"):
-        serve(root, default_uri(root), 0)
+        serve(root, uri_of(root / "theirs.db"), 0)
+    assert (root / "theirs.db").read_bytes() == b"no database" * 1000
