@@ -9,7 +9,7 @@ import argparse
 import importlib
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = sys.argv[1:] if argv is None else argv
     try:
-        with results_only():
+        with results_only(), _interruptible():
             return _run(given)
     except BadInput as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -57,6 +57,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
         return 1
+
+
+def _interruptible() -> AbstractContextManager[None]:
+    from benchmark.running.stop import interruptible
+
+    return interruptible()
 
 
 def _run(argv: list[str]) -> int:
