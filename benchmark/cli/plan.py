@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.cost import planned
 
     setting = setting_of(args)
-    bench, dataset = open_session(args, Silent(), setting)
+    bench, dataset = open_session(args, Silent(), setting, may_read=True)
     cells = plan_cells(setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args))
     nodes, probes = planned(cells, bench)
     if args.json:

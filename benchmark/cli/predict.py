@@ -137,7 +137,7 @@ def _bench(args: argparse.Namespace) -> Bench:
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware(args.device, args.precision), Warns(say))
+    return open_bench(args.root, hardware(args.device, args.precision), Warns(say), reading=True)
 
 
 def _value(

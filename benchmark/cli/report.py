@@ -46,12 +46,15 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.registry import load_registry
     from benchmark.running.standing import chosen_suite
     from benchmark.store.plans import Plans, post_hoc
+    from benchmark.store.workspace import is_read_only
 
     bench = reading_bench(args)
     chosen = chosen_suite(bench, args.suite)
     suite = chosen.name
     out = args.out or args.root / "reports" / suite
     check_place(out)
+    if is_read_only(args.root) and not args.skip_hard_cases:
+        say("the workspace cannot be written: what was not measured from images before stays out")
     versions = Plans(bench.ledger.folder).versions(suite)
     report = make_report(
         bench,
@@ -59,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         load_registry().rows,
         planned=versions[-1].plan if versions else None,
         post_hoc=post_hoc(versions),
-        measuring=not args.skip_hard_cases,
+        measuring=not args.skip_hard_cases and not is_read_only(args.root),
         say=say,
     )
     write_report(report, out)

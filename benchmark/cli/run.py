@@ -44,19 +44,24 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.progress import watcher
     from benchmark.cli.session import open_session
     from benchmark.cli.show import show_run
-    from benchmark.running.cells import plan_cells, run_cells
+    from benchmark.running.cells import plan_cells, run_cells, stored_cells
+    from benchmark.store.workspace import is_read_only
 
     setting = setting_of(args)
     with watcher() as watch, live_mirror(args, watch) as mirrored:
-        bench, dataset = open_session(args, mirrored, setting)
+        bench, dataset = open_session(args, mirrored, setting, may_read=not args.fresh)
         cells = plan_cells(
             setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args)
         )
         watch.expect(cells, bench)
         mirrored.bench = bench
         with bench.stop.listening():
-            entries = run_cells(
-                cells, bench, started=mirrored.started, done=mirrored.cell_done, go_on=True
+            entries = (
+                stored_cells(cells, bench)
+                if is_read_only(args.root)
+                else run_cells(
+                    cells, bench, started=mirrored.started, done=mirrored.cell_done, go_on=True
+                )
             )
         mirrored.row_done(entries)
     show_run(bench, entries, as_json=args.json)

@@ -23,11 +23,13 @@ def say(text: str) -> None:
 
 
 def open_session(
-    args: argparse.Namespace, watcher: Watcher, setting: Setting
+    args: argparse.Namespace, watcher: Watcher, setting: Setting, *, may_read: bool = False
 ) -> tuple[Bench, DataSet]:
-    """Return the bench and the data set of a command's options; raises `BadInput`."""
+    """Return the bench and the data set of a command's options; a command that `may_read` alone
+    takes a workspace that cannot be written. Raises `BadInput`."""
     from benchmark.data.library import open_dataset
     from benchmark.running.bench import open_bench
+    from benchmark.store.workspace import is_read_only
     from benchmark.training.precision import hardware
 
     use_threads(args.threads, setting.ground.size)
@@ -39,6 +41,7 @@ def open_session(
         checkpoint_seconds=args.checkpoint_seconds,
         fresh=args.fresh,
         reuse=args.reuse,
+        reading=may_read and is_read_only(args.root),
     )
     bench.stop.say = say
     return bench, open_dataset(args.root, args.dataset, say=say)
@@ -51,7 +54,8 @@ def reading_bench(args: argparse.Namespace) -> Bench:
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware("cpu"), Warns(lambda text: say(f"warning: {text}")))
+    watcher = Warns(lambda text: say(f"warning: {text}"))
+    return open_bench(args.root, hardware("cpu"), watcher, reading=True)
 
 
 def threads_for(size: int | None, workers: int = 1) -> int:

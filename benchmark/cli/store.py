@@ -52,8 +52,12 @@ def _verify(args: argparse.Namespace, bench: Bench) -> int:
 
 def _gc(args: argparse.Namespace, bench: Bench) -> int:
     """Remove what no entry refers to. A damaged entry may refer to anything: then all is kept."""
+    from benchmark.store.workspace import open_workspace
+
     objects, results = _unreferred(bench)
     damaged = bench.ledger.damaged()
+    if not args.dry_run:
+        open_workspace(args.root)  # else one that is only read
     if damaged:
         objects, results = [], []
     elif not args.dry_run:

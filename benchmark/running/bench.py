@@ -118,9 +118,11 @@ def open_bench(
     checkpoint_seconds: float = 30.0,
     fresh: bool = False,
     reuse: bool = False,
+    reading: bool = False,
 ) -> Bench:
-    """Open the workspace at `root`; raises `BadInput` where it cannot be used."""
-    open_workspace(root)
+    """Open the workspace at `root`, or, `reading`, one that perhaps cannot be written; raises
+    `BadInput` where it cannot be used."""
+    open_workspace(root, reading=reading)
     return Bench(
         root=root,
         objects=Objects(root / "objects", watcher.warn),

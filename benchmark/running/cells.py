@@ -138,6 +138,25 @@ def run_cells(
     return entries
 
 
+def stored_cells(cells: list[Cell], bench: Bench) -> list[Entry]:
+    """Return the entries of cells that are all stored, in a workspace that is only read. Raises
+    `BadInput` where one is not."""
+    known = {entry.name: entry for entry in bench.ledger.entries(DEFAULT_SUITE)}
+    found = [known.get(cell.entry(DEFAULT_SUITE).name) for cell in cells]
+    done = [
+        entry
+        for entry in found
+        if entry and entry.state == "done" and bench.results.intact(entry.key, entry.evaluation)
+    ]
+    if len(done) < len(cells):
+        raise BadInput(
+            f"the workspace {bench.root} cannot be written, and {len(cells) - len(done)} of "
+            f"{len(cells)} cells are not stored in it: choose another with --root"
+        )
+    bench.tally.reused += [key for entry in done for key in entry.nodes]
+    return done
+
+
 def _ended(cell: Cell, entry: Entry, bench: Bench, go_on: bool) -> Entry:
     """Run a cell; return its entry, done or failed."""
     began, where = time.monotonic(), f"{entry.label} fold {entry.fold} seed {entry.seed}"
