@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -71,12 +72,16 @@ def started(root: Path, site: Path, how: str, until: str) -> subprocess.Popen[st
 
 
 def wait_for(process: subprocess.Popen[str], until: str) -> list[str]:
+    """What it says up to a line with `until`; one that never says it is ended after a minute."""
     assert process.stderr is not None
+    late = threading.Timer(60, process.kill)
+    late.start()
     said: list[str] = []
     while not any(until in line for line in said):
         line = process.stderr.readline()
         assert line, said
         said.append(line)
+    late.cancel()
     return said
 
 

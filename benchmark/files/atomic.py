@@ -92,11 +92,11 @@ def damage(folder: Path) -> str:
         return f"{CHECKSUMS}: {error}"
     if not isinstance(expected, dict) or not expected:
         return f"{CHECKSUMS} lists no files"
+    there = _files(folder)  # by name: what is listed may be no path at all
     for name, sha256 in sorted(expected.items()):
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if sha256_file(path) != sha256:
+        if name not in there:
+            return f"{name[:100]} is missing"
+        if sha256_file(there[name]) != sha256:
             return f"{name} does not match its checksum"
     return ""
 
@@ -119,8 +119,13 @@ def sweep_temporaries(folder: Path, older_than_seconds: float) -> int:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
+    return {name: sha256_file(path) for name, path in _files(folder).items()}
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files below a folder by their names in it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+    return {path.relative_to(folder).as_posix(): path for path in files}
 
 
 def _fsync(path: Path) -> None:
