@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test rows long check
+.PHONY: run test rows long fuzz check
 
 run: $(READY)
 	$(BIN)/bench run --method fsm
@@ -18,9 +18,13 @@ test: $(READY)
 rows: $(READY)
 	$(BIN)/pytest -m rows -s tests/test_rows_train.py
 
-# many kills of suites and sweeps, also on a PostgreSQL of its own where there is one
+# many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is one
 long: $(READY)
 	$(BIN)/pytest -m long
+
+# 200,000 inputs to all parsers; make test has 5,000 of them
+fuzz: $(READY)
+	FUZZ_INPUTS=200000 $(BIN)/pytest tests/fuzz
 
 check: $(READY)
 	$(BIN)/ruff format --check .

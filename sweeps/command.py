@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmark.cli.options import add_common, add_hardware, add_reuse, numbers
+from benchmark.cli.options import (
+    MOST_PORT,
+    add_common,
+    add_hardware,
+    add_reuse,
+    at_most,
+    numbers,
+    seconds,
+)
+from benchmark.cli.suite import MOST_ASKED
 
 HELP = "tune with Optuna, on inner validation patients alone: xi, noise, taps, joint"
 ABOUT_NAME = "xi, noise, taps, joint, FILE.py:FUNCTION, or an installed sweep"
@@ -25,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     best.set_defaults(action=_best)
     ui = commands.add_parser("ui", help="optuna-dashboard on the storage")
     ui.add_argument("--storage", metavar="URL", help="default: ROOT/sweeps.db")
-    ui.add_argument("--port", type=int, default=8080)
+    ui.add_argument("--port", type=at_most(MOST_PORT), default=8080)
     add_common(ui, json=False)
     ui.set_defaults(action=_ui)
 
@@ -45,7 +54,9 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, required=True, metavar="N", help="settings to try")
     parser.add_argument("--sampler", default="tpe", metavar="tpe|grid|random|qmc")
     parser.add_argument("--sampler-seed", type=int, default=0, metavar="N")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    parser.add_argument(
+        "--workers", type=at_most(MOST_ASKED), default=1, metavar="N", help="processes"
+    )
     parser.add_argument(
         "--storage", metavar="URL", help="default: ROOT/sweeps.db; postgresql://..."
     )
@@ -70,11 +81,11 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     add_hardware(parser)
     add_reuse(parser)
     parser.add_argument(
-        "--checkpoint-seconds", type=float, default=30.0, metavar="N",
+        "--checkpoint-seconds", type=seconds, default=30.0, metavar="N",
         help="a training saves itself every N seconds (default 30)",
     )  # fmt: skip
     parser.add_argument(
-        "--heartbeat-seconds", type=int, default=20, metavar="N",
+        "--heartbeat-seconds", type=at_most(86_400), default=20, metavar="N",
         help="a driver that misses three of these counts as dead (default 20)",
     )  # fmt: skip
     parser.add_argument("--mlflow", metavar="URI", help="tracking URI, or none (default: local)")

@@ -14,6 +14,7 @@ from types import FrameType
 from optuna.study import Study
 
 from benchmark.running.resolve import GROUND, leaves
+from benchmark.running.stop import SIGNALS
 from sweeps.checking import at_the_edge
 from sweeps.driver import Drive
 from sweeps.figures import write_figures
@@ -122,7 +123,8 @@ def _pool(args: argparse.Namespace) -> Iterator[Pool]:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """End on SIGTERM as on Ctrl-C: trials under way are queued again, trainings save themselves."""
+    """End on SIGTERM and SIGUSR1 as on Ctrl-C: trials under way are queued again, trainings save
+    themselves."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -130,8 +132,9 @@ def _stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 from optuna.study import Study
 
+from benchmark.cli.out import put
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, write_json
 from sweeps import studies
@@ -33,7 +34,7 @@ def show(args: argparse.Namespace) -> int:
         for study, summary in zip(found, summaries, strict=True):
             for path in write_figures(study, summary, args.out):
                 if not args.json:
-                    print(f"wrote {path}")
+                    put(f"wrote {path}")
     return 0
 
 
@@ -58,17 +59,17 @@ def best(args: argparse.Namespace) -> int:
             raise BadInput(f"the study {summary.study!r} has no value yet: run it first")
     files = [_write_config(args, summary, len(summaries) > 1) for summary in summaries]
     if args.json:
-        print(json.dumps(_best_json(summaries), indent=1))
+        put(json.dumps(_best_json(summaries), indent=1))
         return 0
     for summary, path in zip(summaries, files, strict=True):
         assert summary.best is not None
         text = ", ".join(f"{name}={value}" for name, value in summary.best.overrides.items())
-        print(
+        put(
             f"{summary.study}: {text}: DSC {summary.best.value:.2f} %, {len(summary.points)} trials"
         )
-        print(f"train it on all training patients: {retrain(summary, path)}")
+        put(f"train it on all training patients: {retrain(summary, path)}")
     if ALL_FOLDS in tunings:
-        print(
+        put(
             "one setting for all folds: a fold's test patients may be inner patients of another; "
             "for a table that nobody can object to, tune with --per-fold"
         )
@@ -110,13 +111,13 @@ def find_studies(args: argparse.Namespace) -> list[Study]:
 
 def print_json(summaries: list[Summary]) -> None:
     """Print all that is known of studies as JSON."""
-    print(json.dumps({"studies": [_json(summary) for summary in summaries]}, indent=1))
+    put(json.dumps({"studies": [_json(summary) for summary in summaries]}, indent=1))
 
 
 def print_summary(summary: Summary) -> None:
     """Print a study for a person."""
     about = summary.about
-    print(
+    put(
         f"{summary.study}: {about.sweep} of {about.method} on {about.dataset}, preset "
         f"{about.preset}, {about.tuning}; mean DSC (%) of inner validation patients over "
         f"{', '.join(about.organs)}; sampler {about.sampler}, seed {about.sampler_seed}"
@@ -126,16 +127,16 @@ def print_summary(summary: Summary) -> None:
         folds = "  ".join(f"{value:6.2f}" for value in point.folds.values())
         mark = " <- best" if point is summary.best else ""
         note = f"  diverged: {point.diverged}" if point.diverged else ""
-        print(
+        put(
             f"  trial {point.number:3d}  {values:36s} {point.value:6.2f}  folds {folds}{note}{mark}"
         )
     if summary.running:
-        print(f"  {summary.running} trials are under way")
+        put(f"  {summary.running} trials are under way")
     for line in summary.edges:
-        print(f"warning: {line}")
+        put(f"warning: {line}")
     if summary.points:
-        print(summary.sharing.line())
-        print(summary.response.sentence)
+        put(summary.sharing.line())
+        put(summary.response.sentence)
 
 
 def _wanted(about: studies.About, args: argparse.Namespace) -> bool:

@@ -7,7 +7,6 @@ import multiprocessing
 import queue
 import signal
 import threading
-import traceback
 from argparse import Namespace
 from collections import Counter, deque
 from collections.abc import Hashable
@@ -18,6 +17,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from benchmark.errors import BadInput
+from benchmark.running.failing import failure
+from benchmark.running.stop import SIGNALS
 from sweeps.objective import Evaluation, Evaluator, Job
 
 MOST_DEATHS = 10  # of workers with one setting: then it is the setting's fault
@@ -45,12 +46,15 @@ class Worker:
         self.process: BaseProcess = context.Process(
             target=serve, args=(options, theirs), name="bench-sweep-worker", daemon=True
         )
-        # Ctrl-C is for the driver, who then closes the pipes; the process inherits that it is deaf
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C and SIGUSR1 are for the driver, who then closes the pipes; the process inherits
+        # that it is deaf
+        asked = [number for number in SIGNALS if number != signal.SIGTERM]
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in asked}
         try:
             self.process.start()
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         theirs.close()
         self.job: tuple[Hashable, Job] | None = None
 
@@ -153,9 +157,8 @@ def serve(options: Namespace, pipe: Connection) -> None:
             answer = ("bad input", str(error))
         except KeyboardInterrupt:
             return
-        except Exception as error:
-            traceback.print_exc()
-            answer = ("failed", f"{type(error).__name__}: {error}".splitlines()[0])
+        except (Exception, SystemExit) as error:
+            answer = ("failed", failure(error, f"{job.row} in a sweep", options.root))
         try:
             pipe.send(answer)
         except OSError:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"warning: {line}")
     say(chosen.line)
     if args.json:
-        print(json.dumps(_json(found, suite, plan), indent=1))
+        put(json.dumps(_json(found, suite, plan), indent=1))
     else:
         for pair in found:
             _print(pair, suite, plan)
@@ -128,10 +129,10 @@ def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     from benchmark.cli.show_suite import incomplete_text
 
     if pair.missing:
-        print(f"{pair.dataset}: {incomplete_text(suite, pair.missing)}")
+        put(f"{pair.dataset}: {incomplete_text(suite, pair.missing)}")
         return
     for found in pair.comparisons:
-        print(
+        put(
             f"{found.row} against {found.reference} on {pair.dataset}, preset {pair.preset}, suite "
             f"{suite.name}: {found.metric.name} in {found.metric.unit}, mean over "
             f"{', '.join(pair.organs)}; {counted(found.patients, 'patient')}, "
@@ -139,10 +140,10 @@ def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
             "better"
         )
         for line in _lines(found, pair, plan):
-            print(f"  {line}")
+            put(f"  {line}")
     if suite.post_hoc:
-        print(f"suite {suite.name}: {suite.post_hoc}")
-    print("one comparison, not corrected for others that were made")
+        put(f"suite {suite.name}: {suite.post_hoc}")
+    put("one comparison, not corrected for others that were made")
 
 
 def _lines(found: Comparison, pair: Paired, plan: AnalysisPlan) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli import data_add, data_audit
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ def _write_layout(args: argparse.Namespace, source: Phantom) -> int:
     if not args.layout or not args.out:
         raise BadInput("--layout and --out belong together: --layout ircadb --out DIR")
     trial.write(args.out, args.layout, source)
-    print(f"{source.patients} patients in {args.out}; add them with")
+    put(f"{source.patients} patients in {args.out}; add them with")
     for line in trial.commands(args.out, args.layout):
-        print(f"  {line}")
+        put(f"  {line}")
     return 0
 
 
@@ -100,7 +101,7 @@ def _list(args: argparse.Namespace) -> int:
         _say(line)
     listed = [rows[name] for name in sorted(rows)]
     if args.json:
-        print(json.dumps(listed))
+        put(json.dumps(listed))
         return 0
     table = [[row["name"], str(row["cases"]), ", ".join(row["organs"])] for row in listed]
     data_audit.print_table([["name", "cases", "organs"], *table])

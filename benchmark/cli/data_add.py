@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _neutral(args: argparse.Namespace, reader: Callable[[], Reader]) -> Reader:
 
     found = Renamed(reader())
     lines = [f"{case} = {old}" for case, old in found.table.items()]
-    print("\n".join([*lines, *found.unsaid, "this table is kept nowhere: note it down"]))
+    put("\n".join([*lines, *found.unsaid, "this table is kept nowhere: note it down"]))
     return found
 
 
@@ -179,7 +180,7 @@ def report(added: DataSet) -> None:
 
     organs = ", ".join(added.organs)
     count = len(added.cases)
-    print(f"data set {added.name}: {count} case{'s' * (count != 1)}, {organs}")
+    put(f"data set {added.name}: {count} case{'s' * (count != 1)}, {organs}")
     if count < FOLDS:
         few = f"warning: {count} patient{'s' * (count != 1)}, fewer than the {FOLDS} folds"
         print(f"{few}: no row can be run on it; add more cases", file=sys.stderr)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 
 HELP = "volumes, HU, checks and pictures of every case of a set"
 
@@ -47,7 +48,7 @@ def _audit(args: argparse.Namespace) -> int:
         page.write(path)
         say(f"pictures: {path}")
     if args.json:
-        print(json.dumps(rows))
+        put(json.dumps(rows))
         return 0
     print_table(_table(rows))
     for row in rows:
@@ -55,9 +56,9 @@ def _audit(args: argparse.Namespace) -> int:
             if not check["ok"]:
                 forced = ", forced" if check["name"] in row["forced"] else ""
                 found = f"{check['name']} = {check['value']}, not {check['limit']}{forced}"
-                print(f"{row['case']}: {found}")
+                put(f"{row['case']}: {found}")
         for line in row["warnings"]:
-            print(f"{row['case']}: {line}")
+            put(f"{row['case']}: {line}")
     return 0
 
 
@@ -86,4 +87,4 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join(cells).rstrip())
+        put("  ".join(cells).rstrip())

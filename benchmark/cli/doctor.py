@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 
 HELP = "versions, hardware, speed, and what might go wrong here"
 PACKAGES = (
@@ -30,13 +31,13 @@ def run(args: argparse.Namespace) -> int:
     facts = {**_versions(), **_hardware(), **_workspace(args.root)}
     problems = [*_registry_problems(), *_smp_problem(), *_disk_problem(args.root)]
     if args.json:
-        print(json.dumps({"facts": facts, "problems": problems}, indent=1))
+        put(json.dumps({"facts": facts, "problems": problems}, indent=1))
     else:
         for name, value in facts.items():
-            print(f"{name:28s} {value}")
+            put(f"{name:28s} {value}")
         for problem in problems:
-            print(f"PROBLEM: {problem}")
-        print("no problem found" if not problems else f"{len(problems)} problems")
+            put(f"PROBLEM: {problem}")
+        put("no problem found" if not problems else f"{len(problems)} problems")
     return 1 if problems else 0
 
 

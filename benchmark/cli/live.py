@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import OFF
+from benchmark.store.workspace import is_read_only
 from benchmark.training.meter import Epoch
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Mirrored:
 @contextmanager
 def live_mirror(args: argparse.Namespace, show: Lines) -> Iterator[Mirrored]:
     """Yield the watcher of a run; at the end wait, within bounds, for the mirror to catch up."""
-    if args.mlflow == OFF:
+    if args.mlflow == OFF or (args.mlflow is None and is_read_only(args.root)):
         yield Mirrored(show, None)
         return
     from benchmark.tracking.mirror import Mirror, default_uri

@@ -8,6 +8,8 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from benchmark.cli.out import put
+
 if TYPE_CHECKING:
     from benchmark.plan.nodes import Row
     from benchmark.running.registry import Registry
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.markdown:
         from benchmark.reporting.registry_page import rows_page
 
-        print(rows_page(registry.rows), end="")
+        put(rows_page(registry.rows), end="")
     elif args.action == "list":
         _list(registry, as_json=args.json)
     elif args.name is None:
@@ -61,20 +63,22 @@ def _list(registry: Registry, *, as_json: bool) -> None:
             {"name": name, "group": row.group, "title": row.title, "table1": row.table1}
             for name, row in rows.items()
         ]
-        print(json.dumps(shown, indent=1))
+        put(json.dumps(shown, indent=1))
         return
     for group, members in grouped(rows):
-        print(f"{group}:")
+        put(f"{group}:")
         for name, row in members.items():
-            print(f"  {name:24s} {row.table1 or '-':12s} {row.about}")
+            put(f"  {name:24s} {row.table1 or '-':12s} {row.about}")
 
 
 def _show(name: str, row: Row, *, as_json: bool) -> None:
     from benchmark.plan.ground import Ground
     from benchmark.plan.nodes import in_order
     from benchmark.reporting.registry_page import stage_line, value_text
+    from benchmark.running.kinds import kinds_of
     from benchmark.running.resolve import leaves
 
+    kinds_of(row.method, {})  # or its own code raises
     graph = [stage_line(node) for node in in_order(row.method.plan().node)]
     values = [
         (item.name, value_text(getattr(row.method, item.name)), item.metadata)
@@ -86,16 +90,16 @@ def _show(name: str, row: Row, *, as_json: bool) -> None:
             for n, v, m in values
         ]
         about = {"name": name, "title": row.title, "about": row.about, "source": row.source}
-        print(json.dumps({**about, "graph": graph, "fields": described}, indent=1))
+        put(json.dumps({**about, "graph": graph, "fields": described}, indent=1))
         return
-    print(f"{name} ({row.title}): {row.about}\nsource: {row.source}\n\ntrainings, in order:")
+    put(f"{name} ({row.title}): {row.about}\nsource: {row.source}\n\ntrainings, in order:")
     for number, line in enumerate(graph, start=1):
-        print(f"  {number}. {line}")
-    print("\nfields (--set NAME=VALUE), before a preset scales them:")
+        put(f"  {number}. {line}")
+    put("\nfields (--set NAME=VALUE), before a preset scales them:")
     for field_name, value, metadata in values:
         mark = metadata.get("mark", " ")
-        print(f"  {mark} {field_name:14s} {value:34s} {metadata.get('about', '')}")
-    print("\nshared by all rows (--set ground.NAME=VALUE), before a preset scales them; all C:")
+        put(f"  {mark} {field_name:14s} {value:34s} {metadata.get('about', '')}")
+    put("\nshared by all rows (--set ground.NAME=VALUE), before a preset scales them; all C:")
     for ground_name, value in leaves(Ground(), "ground.").items():
-        print(f"    {ground_name:38s} {json.dumps(value)}")
-    print("\n" + "; ".join(f"{mark}: {meaning}" for mark, meaning in MARKS.items()))
+        put(f"    {ground_name:38s} {json.dumps(value)}")
+    put("\n" + "; ".join(f"{mark}: {meaning}" for mark, meaning in MARKS.items()))

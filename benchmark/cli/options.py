@@ -6,11 +6,12 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -19,11 +20,17 @@ if TYPE_CHECKING:
 
 DEFAULT_ROOT = "workspace"
 OFF = "none"  # of --mlflow
+MOST_THREADS = 1024
+MOST_PORT = 2**16 - 1
 LIMIT = 2**63  # a seed is stored as a 64-bit integer
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line for a person and exit code 2."""
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Print help and version where results go."""
+        put(message, end="")
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as `BadInput`."""
@@ -81,8 +88,35 @@ def add_hardware(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:N")
     parser.add_argument("--precision", default="auto", metavar="auto|fp32|bf16")
     parser.add_argument(
-        "--threads", type=int, metavar="N", help="default: all cores, 1 for a grid up to 64"
-    )
+        "--threads", type=at_most(MOST_THREADS), metavar="N",
+        help="default: all cores, 1 for a grid up to 64",
+    )  # fmt: skip
+
+
+def seconds(text: str) -> float:
+    """Return a time of 0 seconds or more; argparse turns the error into a line."""
+    try:
+        chosen = float(text)
+    except ValueError:
+        chosen = -1.0
+    if not chosen >= 0:  # also catches NaN
+        raise argparse.ArgumentTypeError(f"{text!r}: give 0 or more seconds")
+    return chosen
+
+
+def at_most(most: int) -> Callable[[str], int]:
+    """Return what reads a number from 1 to `most`; argparse turns the error into a line."""
+
+    def count(text: str) -> int:
+        try:
+            chosen = int(text)
+        except ValueError:
+            chosen = 0
+        if not 1 <= chosen <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}: give a number from 1 to {most}")
+        return chosen
+
+    return count
 
 
 def numbers(text: str) -> list[int]:

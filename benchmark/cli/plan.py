@@ -14,6 +14,7 @@ from benchmark.cli.options import (
     part_of,
     setting_of,
 )
+from benchmark.cli.out import put
 
 if TYPE_CHECKING:
     from benchmark.running.cost import Planned
@@ -38,16 +39,16 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.cost import planned
 
     setting = setting_of(args)
-    bench, dataset = open_session(args, Silent(), setting)
+    bench, dataset = open_session(args, Silent(), setting, may_read=True)
     cells = plan_cells(setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args))
     nodes, probes = planned(cells, bench)
     if args.json:
-        print(json.dumps({"nodes": _shown(nodes), "probes": _shown(probes)}, indent=1))
+        put(json.dumps({"nodes": _shown(nodes), "probes": _shown(probes)}, indent=1))
     else:
-        print(f"{setting.label} on {dataset.name}, preset {setting.preset}")
+        put(f"{setting.label} on {dataset.name}, preset {setting.preset}")
         _print(nodes, probes)
         for flag in setting.flags:
-            print(f"flag: {flag}")
+            put(f"flag: {flag}")
     return 0
 
 
@@ -59,24 +60,24 @@ def _print(nodes: list[Planned], probes: list[Planned]) -> None:
     from benchmark.cli.progress import duration
     from benchmark.running.cost import total_seconds
 
-    print("fold seed  key                   steps  stored  training, after")
+    put("fold seed  key                   steps  stored  training, after")
     for node in nodes:
         parents = ", ".join(parent[:8] for parent in node.parents)
         after = f" after {parents}" if parents else ""
         final = "  <- scored" if node.final else ""
-        print(
+        put(
             f"{node.fold:4d} {node.seed:4d}  {node.key}  {node.steps:6d}  "
             f"{'yes' if node.cached else 'no':6s}  {node.title}{after}{final}"
         )
     left = [node for node in nodes if not node.cached]
     steps = sum(node.steps for node in left)
-    print(
+    put(
         f"{len(left)} of {len(nodes)} trainings to do, {steps} steps, "
         f"about {duration(total_seconds(nodes))} on this machine"
     )
     missing = [node for node in probes if not node.cached]
     if missing:
-        print(
+        put(
             f"then {len(missing)} trainings for probes alone, "
             f"about {duration(total_seconds(probes))}"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common, add_hardware, add_values, numbers, setting_of
+from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     value = _value(trained, scan, label, out, picture)
     _write(label, scan, value, out, picture)
     if args.json:
-        print(json.dumps(value, indent=1))
+        put(json.dumps(value, indent=1))
     else:
         _show(value)
     return 0
@@ -133,12 +134,13 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
 
 
 def _bench(args: argparse.Namespace) -> Bench:
-    from benchmark.running.bench import Silent, open_bench
+    from benchmark.cli.session import say
+    from benchmark.running.bench import Warns, open_bench
     from benchmark.training.precision import hardware
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware(args.device, args.precision), Silent())
+    return open_bench(args.root, hardware(args.device, args.precision), Warns(say), reading=True)
 
 
 def _value(
@@ -202,9 +204,9 @@ def _who(value: dict[str, Any]) -> str:
 
 
 def _show(value: dict[str, Any]) -> None:
-    print(f"{value['row']} trained on {value['dataset']}, preset {value['preset']}: {_who(value)}")
+    put(f"{value['row']} trained on {value['dataset']}, preset {value['preset']}: {_who(value)}")
     for organ, found in value["organs"].items():
-        print(f"{found['label']:3d}  {organ:20s} {found['ml']:10.1f} ml")
-    print(f"label map: {value['out']}")
+        put(f"{found['label']:3d}  {organ:20s} {found['ml']:10.1f} ml")
+    put(f"label map: {value['out']}")
     if value["overlay"]:
-        print(f"picture: {value['overlay']}")
+        put(f"picture: {value['overlay']}")

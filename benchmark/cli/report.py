@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import OFF, add_common
+from benchmark.cli.out import put
 
 if TYPE_CHECKING:
     from benchmark.reporting.report import Report
@@ -45,12 +46,15 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.registry import load_registry
     from benchmark.running.standing import chosen_suite
     from benchmark.store.plans import Plans, post_hoc
+    from benchmark.store.workspace import is_read_only
 
     bench = reading_bench(args)
     chosen = chosen_suite(bench, args.suite)
     suite = chosen.name
     out = args.out or args.root / "reports" / suite
     check_place(out)
+    if is_read_only(args.root) and not args.skip_hard_cases:
+        say("the workspace cannot be written: what was not measured from images before stays out")
     versions = Plans(bench.ledger.folder).versions(suite)
     report = make_report(
         bench,
@@ -58,14 +62,14 @@ def run(args: argparse.Namespace) -> int:
         load_registry().rows,
         planned=versions[-1].plan if versions else None,
         post_hoc=post_hoc(versions),
-        measuring=not args.skip_hard_cases,
+        measuring=not args.skip_hard_cases and not is_read_only(args.root),
         say=say,
     )
     write_report(report, out)
     say(chosen.line)
     _attach(args, bench, suite)
     if args.json:
-        print(json.dumps(_value(report), indent=1))
+        put(json.dumps(_value(report), indent=1))
     else:
         _print(report, out)
     return 0
@@ -106,10 +110,10 @@ def _value(report: Report) -> dict[str, Any]:
 def _print(report: Report, out: Path) -> None:
     for part in report.parts:
         for sentence in part.chapter.analysis.verdict.sentences:
-            print(sentence)
+            put(sentence)
         for line in part.incomplete:
-            print(f"INCOMPLETE: {line}")
+            put(f"INCOMPLETE: {line}")
         if part.demonstration:
-            print(f"{part.title}: {part.demonstration}")
-    print(report.overall)
+            put(f"{part.title}: {part.demonstration}")
+    put(report.overall)
     print(f"the report is {out / 'index.html'}", file=sys.stderr)

@@ -13,6 +13,7 @@ from benchmark.cli.options import (
     add_setting,
     folds_of,
     part_of,
+    seconds,
     setting_of,
 )
 
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="train again what is stored")
     add_reuse(parser)
     parser.add_argument(
-        "--checkpoint-seconds", type=float, default=30.0, metavar="N",
+        "--checkpoint-seconds", type=seconds, default=30.0, metavar="N",
         help="a training saves itself every N seconds (default 30)",
     )  # fmt: skip
     parser.add_argument("--mlflow", metavar="URI", help="tracking URI, or none (default: local)")
@@ -43,18 +44,25 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.progress import watcher
     from benchmark.cli.session import open_session
     from benchmark.cli.show import show_run
-    from benchmark.running.cells import plan_cells, run_cells
+    from benchmark.running.cells import plan_cells, run_cells, stored_cells
+    from benchmark.store.workspace import is_read_only
 
     setting = setting_of(args)
     with watcher() as watch, live_mirror(args, watch) as mirrored:
-        bench, dataset = open_session(args, mirrored, setting)
+        bench, dataset = open_session(args, mirrored, setting, may_read=not args.fresh)
         cells = plan_cells(
             setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args)
         )
         watch.expect(cells, bench)
         mirrored.bench = bench
         with bench.stop.listening():
-            entries = run_cells(cells, bench, started=mirrored.started, done=mirrored.cell_done)
+            entries = (
+                stored_cells(cells, bench)
+                if is_read_only(args.root)
+                else run_cells(
+                    cells, bench, started=mirrored.started, done=mirrored.cell_done, go_on=True
+                )
+            )
         mirrored.row_done(entries)
     show_run(bench, entries, as_json=args.json)
     _say_failures(bench, entries)

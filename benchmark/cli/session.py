@@ -23,11 +23,13 @@ def say(text: str) -> None:
 
 
 def open_session(
-    args: argparse.Namespace, watcher: Watcher, setting: Setting
+    args: argparse.Namespace, watcher: Watcher, setting: Setting, *, may_read: bool = False
 ) -> tuple[Bench, DataSet]:
-    """Return the bench and the data set of a command's options; raises `BadInput`."""
+    """Return the bench and the data set of a command's options; a command that `may_read` alone
+    takes a workspace that cannot be written. Raises `BadInput`."""
     from benchmark.data.library import open_dataset
     from benchmark.running.bench import open_bench
+    from benchmark.store.workspace import is_read_only
     from benchmark.training.precision import hardware
 
     use_threads(args.threads, setting.ground.size)
@@ -39,6 +41,7 @@ def open_session(
         checkpoint_seconds=args.checkpoint_seconds,
         fresh=args.fresh,
         reuse=args.reuse,
+        reading=may_read and is_read_only(args.root),
     )
     bench.stop.say = say
     return bench, open_dataset(args.root, args.dataset, say=say)
@@ -46,12 +49,13 @@ def open_session(
 
 def reading_bench(args: argparse.Namespace) -> Bench:
     """Return a bench for a command that trains nothing."""
-    from benchmark.running.bench import Silent, open_bench
+    from benchmark.running.bench import Warns, open_bench
     from benchmark.training.precision import hardware
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware("cpu"), Silent())
+    watcher = Warns(lambda text: say(f"warning: {text}"))
+    return open_bench(args.root, hardware("cpu"), watcher, reading=True)
 
 
 def threads_for(size: int | None, workers: int = 1) -> int:
@@ -62,12 +66,10 @@ def threads_for(size: int | None, workers: int = 1) -> int:
 
 
 def use_threads(asked: int | None, size: int | None) -> None:
-    """Set the threads of torch: those asked for, else what suits a grid; raises `BadInput`."""
+    """Set the threads of torch: those asked for, else what suits a grid."""
     import torch
 
     threads = threads_for(size) if asked is None else asked
-    if threads < 1:
-        raise BadInput(f"--threads {threads}: give at least 1")
     torch.set_num_threads(threads)
 
 

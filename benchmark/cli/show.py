@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.out import put, result
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures, value_mixtures
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
@@ -27,14 +28,14 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
     lines, missing = table(entries, lambda e: bench.results.rows(e.key, e.evaluation))
     warn_of_mixtures(bench, entries)
     if as_json:
-        print(json.dumps({**results(bench, lines, missing), **_about(entries)}, indent=1))
+        put(json.dumps({**results(bench, lines, missing), **_about(entries)}, indent=1))
         for text in _warnings(entries):
             print(text, file=sys.stderr)
         return
     print_table(lines)
     if missing:
         cells = ", ".join(f"fold {cell.fold} seed {cell.seed}" for cell in missing)
-        print(f"INCOMPLETE: {cells} failed")
+        put(f"INCOMPLETE: {cells} failed")
     _print_notes(bench, entries)
 
 
@@ -104,8 +105,8 @@ def print_table(lines: list[Line]) -> None:
             dsc = by_metric["dsc"]
             shown.add_row(organ, *values, str(dsc.n), str(dsc.n_missed))
         # a pipe has no width: give the table what it needs instead of cutting numbers off
-        width = None if sys.stdout.isatty() else 120
-        Console(width=width, highlight=False).print(shown)
+        width = None if result().isatty() else 120
+        Console(file=result(), width=width, highlight=False).print(shown)
 
 
 def number_text(line: Line | None, metric: str) -> str:
@@ -122,13 +123,13 @@ def _print_notes(bench: Bench, entries: list[Entry]) -> None:
     reused = len(set(tally.reused) - set(tally.trained))
     fitted = len(set(tally.fitted))
     probes = f"; {fitted} more for probes alone" if fitted else ""
-    print(f"trainings: {len(tally.trained)} done now, {reused} reused from the store{probes}")
+    put(f"trainings: {len(tally.trained)} done now, {reused} reused from the store{probes}")
     for item in tally.resumed:
-        print(f"training {item.key} was resumed from step {item.step}")
+        put(f"training {item.key} was resumed from step {item.step}")
     first = entries[0]
     folds = sorted({entry.fold for entry in entries})
     seeds = sorted({entry.seed for entry in entries})
     part = "inner validation patients (tuning)" if first.part == "inner" else "test patients"
-    print(f"folds {folds}, seeds {seeds}, {part}; means over patients, +- sd over patients")
+    put(f"folds {folds}, seeds {seeds}, {part}; means over patients, +- sd over patients")
     for text in _warnings(entries):
-        print(text)
+        put(text)

@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.out import put, result
 from benchmark.cli.show import number_text, results, warn_of_mixtures
 from benchmark.reporting.flags import Flag, flags_of
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
@@ -28,21 +29,19 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
     warn_of_mixtures(bench, shown)
     told = [*_flag_lines(suite, shown), *_notes(suite)]
     if as_json:
-        print(
-            json.dumps({**results(bench, lines, suite.missing), **_about(suite, shown)}, indent=1)
-        )
+        put(json.dumps({**results(bench, lines, suite.missing), **_about(suite, shown)}, indent=1))
         for text in told:
             print(text, file=sys.stderr)
         return
     tally = bench.tally
     _print_tables(lines, suite)
-    print(
+    put(
         f"trainings: {len(set(tally.trained))} done now, "
         f"{len(set(tally.reused) - set(tally.trained))} reused from the store; "
         f"{len(set(tally.fitted))} more for probes alone"
     )
     for text in told:
-        print(text)
+        put(text)
 
 
 def _about(suite: Standing, shown: list[Entry]) -> dict[str, Any]:
@@ -125,8 +124,8 @@ def _print_tables(lines: list[Line], suite: Standing) -> None:
             )
         for row in dict.fromkeys(x.row for x in missing if x.dataset == dataset):
             shown.add_row(escape(_name(row, suite)), *["-"] * (len(organs) + 2), "INCOMPLETE")
-        width = None if sys.stdout.isatty() else 140  # a pipe has no width: cut nothing off
-        Console(width=width, highlight=False).print(shown)
+        width = None if result().isatty() else 140  # a pipe has no width: cut nothing off
+        Console(file=result(), width=width, highlight=False).print(shown)
 
 
 def _name(label: str, suite: Standing) -> str:

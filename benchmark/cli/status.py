@@ -7,6 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
+from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -30,9 +32,10 @@ def run(args: argparse.Namespace) -> int:
     entries = bench.ledger.entries()
     cells = [_cell(bench, entry) for entry in entries]
     both = list(zip(entries, cells, strict=True))
-    suites = [_suite(bench, name, both) for name in Plans(bench.ledger.folder).suites()]
+    suites = _suites(bench, Plans(bench.ledger.folder).suites(), both)
     if args.json:
-        print(json.dumps({"cells": cells, "suites": suites}, indent=1))
+        told = {"cells": cells, "suites": suites, "damaged": bench.ledger.damaged()}
+        put(json.dumps(told, indent=1))
         return 0
     for suite in suites:
         _print_suite(suite)
@@ -42,8 +45,23 @@ def run(args: argparse.Namespace) -> int:
         members = [cell for entry, cell in both if _row(entry) == row]
         _print_row(f"{label} on {dataset}, preset {preset}, {part}{split}", members, flags)
     if not cells:
-        print("nothing has been run in this workspace yet: bench run --method fsm")
+        put("nothing has been run in this workspace yet: bench run --method fsm")
     return 0
+
+
+def _suites(
+    bench: Bench, names: list[str], both: list[tuple[Entry, dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Count what is planned; a suite whose plan is damaged or mixed up is named and left out."""
+    from benchmark.cli.session import say
+
+    found = []
+    for name in names:
+        try:
+            found.append(_suite(bench, name, both))
+        except BadInput as error:
+            say(f"warning: suite {name}: {error}")
+    return found
 
 
 def _suite(bench: Bench, name: str, both: list[tuple[Entry, dict[str, Any]]]) -> dict[str, Any]:
@@ -76,11 +94,11 @@ def _print_suite(suite: dict[str, Any]) -> None:
     states = ("running", "failed", "stopped", "not_run")
     counts = ", ".join(f"{suite[s]} {s.replace('_', ' ')}" for s in states if suite[s])
     rest = f", {counts}" if counts else ""
-    print(f"suite {suite['name']}: {suite['done']} of {suite['planned']} cells done{rest}")
+    put(f"suite {suite['name']}: {suite['done']} of {suite['planned']} cells done{rest}")
     if suite["command"]:
-        print(f"  INCOMPLETE; go on with: {suite['command']}")
+        put(f"  INCOMPLETE; go on with: {suite['command']}")
     if suite["post_hoc"]:
-        print(f"  {suite['post_hoc']}")
+        put(f"  {suite['post_hoc']}")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -91,14 +109,14 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _print_row(name: str, cells: list[dict[str, Any]], flags: list[str]) -> None:
     states = [cell["state"] for cell in cells]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
-    print(f"{name}: {counts}")
+    put(f"{name}: {counts}")
     for flag in flags:
-        print(f"  flag: {flag}")
+        put(f"  flag: {flag}")
     for cell in cells:
         if cell["state"] != "done":
             at = f", saved at step {cell['step']}" if cell["step"] is not None else ""
             why = f": {cell['error']}" if cell["error"] else ""
-            print(f"  fold {cell['fold']} seed {cell['seed']} {cell['state']}{at}{why}")
+            put(f"  fold {cell['fold']} seed {cell['seed']} {cell['state']}{at}{why}")
 
 
 def _cell(bench: Bench, entry: Entry) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -36,38 +37,69 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace, bench: Bench) -> int:
-    faults = [*bench.objects.faults(), *bench.results.faults()]
-    bad = [(name, fault) for name, fault in faults if fault]
+    from benchmark.running.verifying import faults
+
+    found = list(faults(bench))
+    bad = [(name, fault) for name, fault in found if fault]
     if args.json:
-        print(json.dumps({"checked": len(faults), "damaged": dict(bad)}, indent=1))
+        put(json.dumps({"checked": len(found), "damaged": dict(bad)}, indent=1))
     else:
         for name, fault in bad:
-            print(f"damaged: {name}: {fault} (the next run sets it aside and makes it again)")
-        print(f"{len(faults)} folders checked, {len(bad)} damaged")
+            put(f"damaged: {name}: {fault}")
+        put(f"{len(found)} objects, results, cases, plans and notes checked, {len(bad)} damaged")
     return 1 if bad else 0
 
 
 def _gc(args: argparse.Namespace, bench: Bench) -> int:
-    from benchmark.files.atomic import sweep_temporaries
+    """Remove what no entry refers to. A damaged entry may refer to anything: then all is kept."""
+    from benchmark.store.workspace import open_workspace
 
+    objects, results = _unreferred(bench)
+    damaged = bench.ledger.damaged()
+    if not args.dry_run:
+        open_workspace(args.root)  # else one that is only read
+    if damaged:
+        objects, results = [], []
+    elif not args.dry_run:
+        objects = _remove(bench, objects, results)
+    if args.json:
+        told = {"objects": objects, "results": results, "dry_run": args.dry_run}
+        put(json.dumps({**told, "damaged": damaged}))
+        return 1 if damaged else 0
+    if damaged:
+        names = ", ".join(damaged)
+        put(
+            f"nothing is removed: {names} in the ledger cannot be read, and what it refers to is "
+            "not known; remove it or run its row again, then give the same command"
+        )
+        return 1
+    verb = "would remove" if args.dry_run else "removed"
+    put(f"{verb} {len(objects)} objects and {len(results)} results that no row refers to")
+    return 0
+
+
+def _unreferred(bench: Bench) -> tuple[list[str], list[tuple[str, str]]]:
+    """The objects and results to which no entry of the ledger refers."""
     # listed before the ledger is read: a run writes there first, so what it makes meanwhile stays
     objects, results = bench.objects.unused(set()), bench.results.unused(set())
     entries = bench.ledger.entries()
     probes = {(key, evaluation) for entry in entries for _, key, evaluation in entry.probes}
     nodes = {key for entry in entries for key in entry.nodes} | {key for key, _ in probes}
     evaluations = {(entry.key, entry.evaluation) for entry in entries} | probes
-    objects = [key for key in objects if key not in nodes]
-    results = [pair for pair in results if pair not in evaluations]
-    if not args.dry_run:
-        objects = [key for key in objects if bench.objects.remove(key)]
-        for key, evaluation in results:
-            bench.results.remove(key, evaluation)
-        bench.objects.clear_aside()
-        bench.results.clear_aside()
-        sweep_temporaries(bench.root, ABANDONED_SECONDS)
-    if args.json:
-        print(json.dumps({"objects": objects, "results": results, "dry_run": args.dry_run}))
-    else:
-        verb = "would remove" if args.dry_run else "removed"
-        print(f"{verb} {len(objects)} objects and {len(results)} results that no row refers to")
-    return 0
+    return (
+        [key for key in objects if key not in nodes],
+        [pair for pair in results if pair not in evaluations],
+    )
+
+
+def _remove(bench: Bench, objects: list[str], results: list[tuple[str, str]]) -> list[str]:
+    """Remove them, what was set aside and what killed writers left; return the objects' keys."""
+    from benchmark.files.atomic import sweep_temporaries
+
+    gone = [key for key in objects if bench.objects.remove(key)]
+    for key, evaluation in results:
+        bench.results.remove(key, evaluation)
+    bench.objects.clear_aside()
+    bench.results.clear_aside()
+    sweep_temporaries(bench.root, ABANDONED_SECONDS)
+    return gone

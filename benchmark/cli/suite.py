@@ -10,9 +10,11 @@ from benchmark.cli.options import (
     add_common,
     add_hardware,
     add_reuse,
+    at_most,
     folds_of,
     numbers,
     say_refused,
+    seconds,
 )
 from benchmark.errors import BadInput
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from benchmark.running.tasks import Work
 
 HELP = "compare rows over data sets, folds and seeds: bench suite --rows table1"
-MOST_WORKERS = 8
+MOST_WORKERS = 8  # by default
+MOST_ASKED = 256
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,13 +51,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="ground.NAME, or a hyper-parameter for every row that has it; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--workers", type=int, metavar="N",
+        "--workers", type=at_most(MOST_ASKED), metavar="N",
         help="processes (default: one a GPU; on a CPU as many as cores allow, at most 8)",
     )  # fmt: skip
     add_hardware(parser)
     add_reuse(parser)
     parser.add_argument(
-        "--checkpoint-seconds", type=float, default=30.0, metavar="N",
+        "--checkpoint-seconds", type=seconds, default=30.0, metavar="N",
         help="a training saves itself every N seconds (default 30)",
     )  # fmt: skip
     parser.add_argument("--mlflow", metavar="URI", help="tracking URI, or none (default: local)")
@@ -98,10 +101,6 @@ def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
     from benchmark.running.suites import check_suite_name, rows_named, settings_of
 
     check_suite_name(args.name)
-    if args.workers is not None and args.workers < 1:
-        raise BadInput(f"--workers {args.workers}: give at least 1")
-    if not args.checkpoint_seconds >= 0:
-        raise BadInput(f"--checkpoint-seconds {args.checkpoint_seconds}: give 0 or more")
     registry, overrides = load_registry(), parse(args.overrides)
     rows = rows_named(registry, args.rows)
     say_refused(registry, (row.partition("[")[0] for row in rows))
@@ -111,19 +110,19 @@ def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
 def _open(args: argparse.Namespace, view: Board) -> tuple[Bench, list[DataSet]]:
     from benchmark.cli.session import say
     from benchmark.data.library import open_dataset
-    from benchmark.running.bench import Silent, open_bench
+    from benchmark.running.bench import Warns, open_bench
     from benchmark.training.precision import hardware
-
-    class Warns(Silent):
-        def warn(self, text: str) -> None:
-            view.warn(text)
 
     names = list(dict.fromkeys(name.strip() for name in args.datasets.split(",")))
     if not all(names):
         raise BadInput("--datasets: no data set; give names with commas (bench data list)")
     chosen = hardware(args.device, args.precision)
     bench = open_bench(
-        args.root, chosen, Warns(), checkpoint_seconds=args.checkpoint_seconds, reuse=args.reuse
+        args.root,
+        chosen,
+        Warns(view.warn),
+        checkpoint_seconds=args.checkpoint_seconds,
+        reuse=args.reuse,
     )
     return bench, [open_dataset(args.root, name, say=say) for name in names]
 
@@ -140,8 +139,6 @@ def _executor(args: argparse.Namespace, settings: list[Setting]) -> Local:
     default = min(MOST_WORKERS, cores() // threads_for(size)) if on_cpu else len(devices)
     workers = args.workers or default
     threads = threads_for(size, workers) if args.threads is None else args.threads
-    if threads < 1:
-        raise BadInput(f"--threads {threads}: give at least 1")
     shared = Settings(
         root=args.root,
         suite=args.name,
@@ -192,14 +189,14 @@ def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:
     """What trainings will take, by key. A row whose cost cannot be counted is for its worker to
     fail with, not for the whole suite."""
     from benchmark.running.cost import planned
+    from benchmark.running.failing import one_line
 
     try:
         nodes, probes = planned(cells, bench)
     except BadInput:
         raise
-    except Exception as error:
-        name = type(error).__name__
-        bench.watcher.warn(f"the costs cannot be estimated ({name}: {error})")
+    except (Exception, SystemExit) as error:
+        bench.watcher.warn(f"the costs cannot be estimated ({one_line(error)})")
         return {}
     return {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmark.cli.options import add_common
+from benchmark.cli.out import put
 
 HELP = "fill MLflow from what is on disk"
 
@@ -17,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send every row and cell that is missing there. Raises `BadInput` where nobody answers."""
-    from benchmark.cli.session import reading_bench
+    from benchmark.cli.session import reading_bench, say
     from benchmark.running.reports import row_reports, suite_reports
     from benchmark.tracking.mirror import default_uri
     from benchmark.tracking.sync import sync
@@ -32,14 +33,15 @@ def run(args: argparse.Namespace) -> int:
         row_reports(bench, entries),
         suites=suite_reports(bench, entries),
         training=running,
+        say=lambda text: say(f"warning: {text}"),
     )
     suites = f" of {synced.suites} suites" if synced.suites else ""
-    print(
+    put(
         f"{synced.rows} rows and {synced.cells} cells{suites} are in MLflow; "
         f"sent now: {synced.runs} runs, "
         f"{synced.points} points, {synced.files} files; removed {synced.removed}, "
         f"ended {synced.ended}"
     )
     for line in synced.refused:
-        print(f"refused: {line}")
+        put(f"refused: {line}")
     return 1 if synced.refused else 0

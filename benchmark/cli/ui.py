@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from benchmark.cli.options import add_common
+from benchmark.cli.options import MOST_PORT, add_common, at_most
+from benchmark.cli.out import put
 
 HELP = "open the MLflow UI on this workspace"
 COLUMNS = (
@@ -15,7 +16,7 @@ COLUMNS = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--port", type=at_most(MOST_PORT), default=5000)
     parser.add_argument("--mlflow", metavar="URI", help="tracking URI (default: the local one)")
     add_common(parser, json=False)
 
@@ -27,4 +28,10 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.tracking.ui import serve
 
     reading_bench(args)
-    return serve(args.root, args.mlflow or default_uri(args.root), args.port, columns=COLUMNS)
+    return serve(
+        args.root, args.mlflow or default_uri(args.root), args.port, columns=COLUMNS, say=_say
+    )
+
+
+def _say(line: str) -> None:
+    put(line, flush=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import numpy as np
 
 from benchmark.data.source import Source
+from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.files.source import OURS
 
@@ -47,7 +52,50 @@ def load_embedded(point: EntryPoint) -> Source:
     """Return the source behind an entry point; raises BadInput when its package fails."""
     try:
         source: Source = point.load()
-    except Exception as error:  # other people's code may raise anything
-        cause = f"{point.value} fails with {type(error).__name__}: {error}"
-        raise BadInput(f"the data set {point.name!r} cannot be loaded: {cause}") from None
-    return source
+    except (Exception, SystemExit) as error:  # other people's code may raise anything
+        raise _fails(point, error) from None
+    return source if is_ours(point) else Guarded(point, source)
+
+
+class Guarded:
+    """A source of another package; whatever its code raises, or does not have, is a `BadInput`
+    that names it."""
+
+    def __init__(self, point: EntryPoint, source: Source) -> None:
+        self._point, self._source = point, source
+        for name in ("organs", "fingerprint"):
+            getattr(self, name)
+        if not callable(getattr(source, "volumes", None)):
+            raise _fails(point, TypeError("it is no source: it has no volumes()"))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the source has of that name."""
+        try:
+            return getattr(self._source, name)
+        except AttributeError as error:
+            if name in ("organs", "fingerprint"):
+                raise _fails(self._point, TypeError(f"it is no source: {error}")) from None
+            raise
+        except (Exception, SystemExit) as error:
+            raise _fails(self._point, error) from None
+
+    def volumes(self) -> Iterator[Volume]:
+        """Yield the source's volumes; raises `BadInput` also for what is none."""
+        try:
+            for volume in self._source.volumes():
+                if not isinstance(volume, Volume):
+                    raise TypeError(f"its volumes() yields {type(volume).__name__}, no Volume")
+                if not np.isfinite(volume.image).all():
+                    raise ValueError(f"{volume.case}: its image holds NaN or infinity")
+                yield volume
+        except (BadInput, GeneratorExit):
+            raise
+        except (Exception, SystemExit) as error:
+            raise _fails(self._point, error) from None
+
+
+def _fails(point: EntryPoint, error: BaseException) -> BadInput:
+    cause = " ".join(f"{type(error).__name__}: {error}".split())
+    return BadInput(
+        f"the data set {point.name!r} cannot be loaded: {point.value} fails with {cause}"
+    )

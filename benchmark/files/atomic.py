@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmark.files.plain import json_of
+
 CHECKSUMS = "checksums.json"
 
 
@@ -72,8 +74,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON value in `path`. Raises `OSError` or `json.JSONDecodeError`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return the JSON value in `path`. Raises `OSError` or `ValueError`."""
+    return json_of(path.read_text(encoding="utf-8"))
 
 
 def sha256_file(path: Path) -> str:
@@ -88,11 +90,13 @@ def damage(folder: Path) -> str:
         expected = read_json(folder / CHECKSUMS)
     except (OSError, ValueError) as error:
         return f"{CHECKSUMS}: {error}"
+    if not isinstance(expected, dict) or not expected:
+        return f"{CHECKSUMS} lists no files"
+    there = _files(folder)  # by name: what is listed may be no path at all
     for name, sha256 in sorted(expected.items()):
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if sha256_file(path) != sha256:
+        if name not in there:
+            return f"{name[:100]} is missing"
+        if sha256_file(there[name]) != sha256:
             return f"{name} does not match its checksum"
     return ""
 
@@ -115,8 +119,13 @@ def sweep_temporaries(folder: Path, older_than_seconds: float) -> int:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
+    return {name: sha256_file(path) for name, path in _files(folder).items()}
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files below a folder by their names in it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+    return {path.relative_to(folder).as_posix(): path for path in files}
 
 
 def _fsync(path: Path) -> None:

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+TELL_SECONDS = 1.0  # how long one waits for a lock in silence
 
 
 def lock(path: Path, *, seconds: float = -1) -> FileLock:
     """Return a lock to enter with `with`; it waits `seconds` (-1: for ever), then `Timeout`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path, timeout=seconds)
+
+
+@contextmanager
+def shown_lock(path: Path, what: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock at `path`. Whoever waits for it tells, once, who does `what` and since when."""
+    held, who = lock(path), path.with_name(f"{path.name}.who")
+    try:
+        held.acquire(timeout=TELL_SECONDS)
+    except Timeout:
+        tell(f"{what} is being made by {_holder(who)}: waiting for it")
+        held.acquire(timeout=-1)
+    try:
+        with suppress(OSError):  # a full disk: then nobody is told
+            now = time.strftime("%Y-%m-%d %H:%M:%S")
+            who.write_text(f"process {os.getpid()} on {platform.node()} since {now}")
+        yield
+    finally:
+        with suppress(OSError):
+            who.unlink(missing_ok=True)
+        held.release()
+
+
+def _holder(who: Path) -> str:
+    try:
+        return who.read_text(encoding="utf-8", errors="replace")[:200] or "another process"
+    except OSError:
+        return "another process"
 
 
 @contextmanager
@@ -40,3 +72,5 @@ def is_held(path: Path) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:  # it may only be read: where nobody can write, nobody trains
+        return False

@@ -144,6 +144,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "latex": _latex,
         "cell": _markdown_cell,
+        "line": _markdown,
         "numeric": lambda text: bool(NUMBER.fullmatch(text)),
         "data_uri": _data_uri,
         "anchor": lambda text: re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-"),
@@ -156,8 +157,13 @@ def _latex(text: str) -> str:
     return "".join(LATEX.get(letter, letter) for letter in text)
 
 
+def _markdown(text: str) -> str:
+    """One line in which nothing starts a tag of HTML: a row's title may be anybody's."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text.replace("\n", " "))
+
+
 def _markdown_cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return _markdown(text).replace("|", "\\|")
 
 
 def _data_uri(picture: Picture) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -60,6 +60,17 @@ class Silent:
         """Ignore it."""
 
 
+class Warns(Silent):
+    """A watcher that passes warnings on to `say` and watches nothing else."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def warn(self, text: str) -> None:
+        """Pass it on."""
+        self._say(text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resumed:
     """A training that went on from a checkpoint."""
@@ -107,14 +118,16 @@ def open_bench(
     checkpoint_seconds: float = 30.0,
     fresh: bool = False,
     reuse: bool = False,
+    reading: bool = False,
 ) -> Bench:
-    """Open the workspace at `root`; raises `BadInput` where it cannot be used."""
-    open_workspace(root)
+    """Open the workspace at `root`, or, `reading`, one that perhaps cannot be written; raises
+    `BadInput` where it cannot be used."""
+    open_workspace(root, reading=reading)
     return Bench(
         root=root,
         objects=Objects(root / "objects", watcher.warn),
         results=Results(root / "results", watcher.warn),
-        ledger=Ledger(root / "ledger"),
+        ledger=Ledger(root / "ledger", watcher.warn),
         codes=Codes(root / "code"),
         hardware=hardware,
         watcher=watcher,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Diverged
 from benchmark.files.code import Code
+from benchmark.files.full import disk_full
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Weights, in_order, stages_of
@@ -19,6 +20,7 @@ from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_use_rows
 from benchmark.running.execute import check_networks, execute, load_networks
+from benchmark.running.failing import failure
 from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.measure import measured
 from benchmark.running.prepare import networks
@@ -114,10 +116,13 @@ def run_cells(
     suite: str = DEFAULT_SUITE,
     started: Callable[[Entry], None] = lambda entry: None,
     done: Callable[[Entry], None] = lambda entry: None,
+    go_on: bool = False,
 ) -> list[Entry]:
     """Run cells one after the other and return their entries.
 
-    A training that diverges fails its cell and no other. Whatever ends the process, the same
+    A training that diverges fails its cell and no other; with `go_on` so does whatever else other
+    people's code raises, without it the cell is noted as failed and the error raised. `BadInput`
+    and a full disk, which all cells would meet, always are. Whatever ends the process, the same
     call again goes on from the last checkpoint.
     """
     entries = []
@@ -126,18 +131,48 @@ def run_cells(
         bench.watcher.cell(entry.label, entry.fold, entry.seed, number, len(cells))
         bench.ledger.write(entry)
         started(entry)
-        began = time.monotonic()
-        try:
-            _run(cell, entry, bench)
-            entry = with_probes(cell, entry, bench)
-            entry = replace(entry, state="done", seconds=round(time.monotonic() - began, 3))
-        except Diverged as error:
-            entry = replace(entry, state="failed", error=str(error))
-            bench.watcher.warn(f"{entry.label} fold {entry.fold} seed {entry.seed}: {error}")
+        entry = _ended(cell, entry, bench, go_on)
         bench.ledger.write(entry)
         done(entry)
         entries.append(entry)
     return entries
+
+
+def stored_cells(cells: list[Cell], bench: Bench) -> list[Entry]:
+    """Return the entries of cells that are all stored, in a workspace that is only read. Raises
+    `BadInput` where one is not."""
+    known = {entry.name: entry for entry in bench.ledger.entries(DEFAULT_SUITE)}
+    found = [known.get(cell.entry(DEFAULT_SUITE).name) for cell in cells]
+    done = [
+        entry
+        for entry in found
+        if entry and entry.state == "done" and bench.results.intact(entry.key, entry.evaluation)
+    ]
+    if len(done) < len(cells):
+        raise BadInput(
+            f"the workspace {bench.root} cannot be written, and {len(cells) - len(done)} of "
+            f"{len(cells)} cells are not stored in it: choose another with --root"
+        )
+    bench.tally.reused += [key for entry in done for key in entry.nodes]
+    return done
+
+
+def _ended(cell: Cell, entry: Entry, bench: Bench, go_on: bool) -> Entry:
+    """Run a cell; return its entry, done or failed."""
+    began, where = time.monotonic(), f"{entry.label} fold {entry.fold} seed {entry.seed}"
+    try:
+        _run(cell, entry, bench)
+        entry = with_probes(cell, entry, bench)
+        return replace(entry, state="done", seconds=round(time.monotonic() - began, 3))
+    except (Exception, SystemExit) as error:  # a method may raise anything, and may leave
+        if disk_full(error):
+            raise
+        failed = replace(entry, state="failed", error=failure(error, where, bench.root))
+        if not isinstance(error, Diverged) and (not go_on or isinstance(error, BadInput)):
+            bench.ledger.write(failed)
+            raise
+    bench.watcher.warn(f"{where}: {failed.error}")
+    return failed
 
 
 def _run(cell: Cell, entry: Entry, bench: Bench) -> None:

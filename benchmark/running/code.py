@@ -110,7 +110,7 @@ def _set_aside(node_key: str, found: Difference, bench: Bench) -> None:
 def _aside(key: str, bench: Bench) -> bool:
     """Set a child aside; one that another process trains just now is that one's own."""
     try:
-        with bench.objects.lock(key).acquire(timeout=0):
+        with bench.objects.lock_at_once(key):
             bench.results.discard_all(key)
             bench.objects.drop_checkpoints(key)
             there = bench.objects.has(key)

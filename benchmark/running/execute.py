@@ -19,6 +19,7 @@ from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench, Resumed
 from benchmark.running.code import code_of, may_resume, may_use
+from benchmark.running.failing import one_line
 from benchmark.running.folds import FoldData
 from benchmark.running.prepare import networks, prepared
 from benchmark.training.meter import Epoch
@@ -63,8 +64,7 @@ def check_networks(final: Weights, organs: tuple[str, ...], size: int | None) ->
     made: dict[Train, Mapping[str, nn.Module]] = {}
     with torch.device("meta"):
         for node in in_order(final.node):
-            nets = build(node, organs=organs, size=size, seed=0)
-            place(nets, torch.device("meta"))  # some libraries make some weights elsewhere
+            nets = _built(node, organs, size)
             parents = [weights for net in node.nets.values() for weights in net.init]
             loaded = {weights: made[weights.node][weights.net].state_dict() for weights in parents}
             try:
@@ -72,6 +72,19 @@ def check_networks(final: Weights, organs: tuple[str, ...], size: int | None) ->
             except ValueError as error:
                 raise BadInput(f"training {node.title!r}: {error}") from error
             made[node] = nets
+
+
+def _built(node: Train, organs: tuple[str, ...], size: int | None) -> Mapping[str, nn.Module]:
+    try:
+        nets = build(node, organs=organs, size=size, seed=0)
+        place(nets, torch.device("meta"))  # some libraries make some weights elsewhere
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BadInput(
+            f"the networks of training {node.title!r} cannot be built: {one_line(error)}"
+        ) from error
+    return nets
 
 
 def load_networks(node: Train, node_key: str, data: FoldData, bench: Bench) -> dict[str, nn.Module]:

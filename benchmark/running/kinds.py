@@ -12,6 +12,7 @@ from typing import Any
 from benchmark.errors import BadInput
 from benchmark.plan.nodes import Method, in_order, probes_of, stages_of
 from benchmark.plan.values import values_in
+from benchmark.running.failing import one_line
 
 HOMES = ("benchmark.plan", "benchmark.parts")  # where the kinds of this distribution are
 
@@ -30,11 +31,20 @@ def built_in() -> Mapping[str, type]:
     return found
 
 
+class PlanFails(BadInput):
+    """What a method plans cannot be asked: its own code raises."""
+
+
 def kinds_of(method: Method, known: Mapping[str, type]) -> dict[str, type]:
     """Return the classes of all values in a method's trainings and probes, by kind. Raises
-    `BadInput` where one has a kind that is another class's, in `known` or among its own."""
+    `BadInput` where one has a kind that is another class's, in `known` or among its own, and
+    `PlanFails` where its code raises anything."""
     found: dict[str, type] = {}
-    for value in _values(method):
+    try:
+        values = list(_values(method))
+    except (Exception, SystemExit) as error:
+        raise PlanFails(f"{_path(type(method))} cannot say its plan: {one_line(error)}") from error
+    for value in values:
         kind, own = getattr(value, "kind", None), type(value)
         if isinstance(kind, str):
             other = known.get(kind) or found.setdefault(kind, own)

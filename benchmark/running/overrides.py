@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BadInput
+from benchmark.files.plain import DEEP, check_depth, json_of
 from benchmark.parts.networks import arch_named
 from benchmark.plan.nodes import Arch
 
@@ -26,9 +27,11 @@ def parse(texts: list[str]) -> dict[str, Any]:
         if not equals or not name:
             raise BadInput(f"--set {text!r}: write NAME=VALUE, such as --set xi=0.3")
         try:
-            values[name.strip()] = json.loads(raw)
+            values[name.strip()] = json_of(raw)
         except json.JSONDecodeError:
             values[name.strip()] = raw
+        except ValueError as error:
+            raise BadInput(f"--set {name.strip()}: {error}") from None
     return values
 
 
@@ -49,14 +52,21 @@ def read_config(path: Path) -> dict[str, Any]:
     """Return the overrides of a file (JSON or TOML): dotted names or nested tables."""
     try:
         text = path.read_text(encoding="utf-8")
-        loaded = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        loaded = _toml(text) if path.suffix == ".toml" else json_of(text)
     except OSError as error:
-        raise BadInput(f"--config {path}: {error.strerror}") from error
+        raise BadInput(f"--config {path}: {error.strerror or error}") from error
     except ValueError as error:  # of JSON, of TOML, and of bytes that are no text
         raise BadInput(f"--config {path}: not valid JSON or TOML: {error}") from error
     if not isinstance(loaded, dict):
         raise BadInput(f"--config {path}: write a table of NAME: VALUE")
     return _flat(loaded)
+
+
+def _toml(text: str) -> Any:
+    try:
+        return check_depth(tomllib.loads(text))
+    except RecursionError:
+        raise ValueError(DEEP) from None
 
 
 def override(target: Any, values: Mapping[str, Any], *, root: str = "") -> Any:

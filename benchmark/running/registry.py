@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -18,9 +19,11 @@ from types import ModuleType
 from benchmark.errors import BadInput
 from benchmark.files.source import OURS
 from benchmark.plan.nodes import Row
-from benchmark.running.kinds import built_in, kinds_of
+from benchmark.running.failing import one_line
+from benchmark.running.kinds import PlanFails, built_in, kinds_of
 
 GROUP = "beyond_loss.methods"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # it stands in labels, options and lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +63,8 @@ def load_registry() -> Registry:
             for module in _modules(entry.value):
                 methods = getattr(module, "METHODS", {})
                 problems += _take(methods, module.__name__, registry, _is_ours(entry.value))
-        except Exception as error:
-            problems.append(f"{entry.value}: {type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:
+            problems.append(f"{entry.value}: {one_line(error)}")
     return replace(registry, problems=tuple(problems))
 
 
@@ -91,6 +94,8 @@ def _take(methods: dict[str, Row], module: str, registry: Registry, ours: bool) 
 
 
 def _refusal(name: str, row: Row, registry: Registry, ours: bool) -> str:
+    if not re.fullmatch(NAME, str(name)):
+        return f"METHODS has {name!r}: a row's name is of letters, digits, '.', '_', '-'"
     if not isinstance(row, Row):
         return f"METHODS[{name!r}] is no Row"
     if name in registry.rows:
@@ -99,8 +104,8 @@ def _refusal(name: str, row: Row, registry: Registry, ours: bool) -> str:
     if not ours:
         try:
             registry.kinds.update(kinds_of(row.method, registry.kinds))
+        except PlanFails:  # perhaps with these values alone: whoever runs the row is told
+            return ""
         except BadInput as error:
             return f"the row {name!r} is left out: {error}"
-        except Exception:  # of its plan: whoever runs the row is told
-            return ""
     return ""

@@ -12,10 +12,12 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
+from benchmark.errors import BadInput
 from benchmark.files.source import is_ours, uses
 from benchmark.plan.ground import Ground, LossReading
 from benchmark.plan.nodes import Method, flags_of, in_order
 from benchmark.plan.presets import preset_named, scale_ground, scale_method
+from benchmark.running.failing import one_line
 from benchmark.running.kinds import kinds_of
 from benchmark.running.overrides import override
 from benchmark.running.registry import Registry
@@ -66,7 +68,7 @@ def resolve(
     method = override(method, own)
     if row in registry.theirs:  # which values it is made of may depend on its fields
         kinds_of(method, registry.kinds)
-    return Setting(
+    setting = Setting(
         row=row,
         preset=preset,
         overrides=chosen,
@@ -74,6 +76,11 @@ def resolve(
         ground=override(ground, shared, root=GROUND),
         preset_hash=scale.hash,
     )
+    try:
+        _ = setting.flags
+    except (Exception, SystemExit) as error:
+        raise BadInput(f"the flags of the row {row!r} fail: {one_line(error)}") from error
+    return setting
 
 
 def own_loss_flags(method: Method, loss: LossReading) -> tuple[str, ...]:

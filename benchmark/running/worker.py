@@ -34,6 +34,7 @@ from benchmark.running.executors import (
     Training,
     Warned,
 )
+from benchmark.running.failing import failure
 from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.stop import Stop
 from benchmark.running.tasks import CellName, Task
@@ -140,7 +141,7 @@ def work(pipe: Connection, settings: Settings) -> None:
             bench = _bench(settings, telling, stop)
             cells = Cells(root=settings.root)
             while (task := tasks.get()) is not None:
-                ended = _run(task, cells, bench, settings.suite)
+                ended = _run(task, cells, bench, settings)
                 telling.send(ended)
                 if ended.stopped:
                     return
@@ -185,7 +186,7 @@ def _bench(settings: Settings, telling: Telling, stop: Stop) -> Bench:
     return replace(bench, stop=stop)
 
 
-def _run(task: Task, cells: Cells, bench: Bench, suite: str) -> Ended:
+def _run(task: Task, cells: Cells, bench: Bench, settings: Settings) -> Ended:
     """Run one task. Whatever it raises fails it alone, with one line here and the rest in the
     log; only a request to stop ends the worker."""
     bench = replace(bench, tally=Tally())
@@ -193,7 +194,7 @@ def _run(task: Task, cells: Cells, bench: Bench, suite: str) -> Ended:
     try:
         cell = cells.cell(task.cell)
         if task.scores:
-            (entry,) = run_cells([cell], bench, suite=suite)
+            (entry,) = run_cells([cell], bench, suite=settings.suite)
             error = entry.error
         else:
             execute(_training(task.name, cell), cell.data, cell.seed, bench)
@@ -201,10 +202,10 @@ def _run(task: Task, cells: Cells, bench: Bench, suite: str) -> Ended:
         stopped = str(reason)
     except KeyboardInterrupt:
         stopped = STOPPED
-    except Exception as reason:
+    except (Exception, SystemExit) as reason:
         traceback.print_exc()
         sys.stderr.flush()
-        error = _one_line(reason)
+        error = failure(reason, task.where, settings.root)
     return Ended(
         error=error,
         stopped=stopped,
@@ -226,13 +227,4 @@ def _training(node_key: str, cell: Cell) -> Train:
     raise LookupError(
         f"training {node_key} is not part of {cell.setting.label}: the worker runs other code or "
         "reads other data than the process that planned it"
-    )
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or "no message"
-    return (
-        text
-        if type(error).__name__ in ("Diverged", "BadInput")
-        else (f"{type(error).__name__}: {text}")
     )

@@ -5,7 +5,7 @@ code/FINGERPRINT.json      the definitions, by name and hash; written once
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmark.files.atomic import commit_file, read_json, write_json
@@ -51,6 +51,28 @@ class Codes:
     def _stored(self, fingerprint: str) -> Code | None:
         """What is noted, None for what is not there or cannot be read: then nothing is known."""
         try:
-            return code_from(read_json(self.folder / f"{fingerprint}.json"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return _read(self.folder / f"{fingerprint}.json")
+        except (OSError, ValueError):
             return None
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield (FILE, "" or what is wrong) for every code; changes nothing."""
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                _read(path)
+                yield path.name, ""
+            except (OSError, ValueError) as error:
+                yield path.name, f"{error} (remove it; the next run of that code writes it again)"
+
+
+def _read(path: Path) -> Code:
+    """Return the code in a file. Raises `OSError`, and `ValueError` where it is damaged: a file's
+    name is the fingerprint of what is in it."""
+    try:
+        code = code_from(read_json(path))
+        fingerprint = code.fingerprint
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it holds no definitions ({error})") from None
+    if fingerprint != path.stem:
+        raise ValueError("its name is not the fingerprint of what is in it")
+    return code

@@ -5,17 +5,18 @@ ledger/SUITE/CELL.json      one small file a cell, replaced by one rename
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
-from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.plan.keys import canonical, digest
 from benchmark.plan.presets import known_as, lasting_name
 
 DEFAULT_SUITE = "default"
+HEAL = "the next run of its row writes it again"
+PROBE = 3  # name, key and evaluation
 SWEEPS = "sweep-"  # start of the suites in which sweeps note their trials: no rows of a comparison
 
 
@@ -65,10 +66,13 @@ class Entry:
 
 
 class Ledger:
-    """All entries under `folder`."""
+    """All entries under `folder`. A damaged file takes no other cell along: `warn` is told of it
+    once, and its cell counts as missing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None] = lambda text: None) -> None:
         self.folder = folder
+        self._warn = warn
+        self._told: set[Path] = set()
 
     def write(self, entry: Entry) -> None:
         """Write or replace an entry."""
@@ -89,27 +93,80 @@ class Ledger:
         return found
 
     def entries(self, suite: str | None = None) -> list[Entry]:
-        """Return the entries of one suite, or of all, in a fixed order. Raises `BadInput` for a
-        file that cannot be read."""
-        found = [_entry(path) for path in self.folder.glob(f"{suite or '*'}/*.json")]
+        """Return the entries of one suite, or of all, in a fixed order, without damaged ones."""
+        found = [entry for path in self._files(suite) if (entry := self._entry(path))]
         return sorted(found, key=lambda e: (e.suite, e.dataset, e.label, e.preset, e.seed, e.fold))
 
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield (SUITE/FILE, "" or what is wrong) for every entry; changes nothing."""
+        for path in sorted(self._files()):
+            try:
+                _read(path)
+                yield self._name(path), ""
+            except ValueError as error:
+                yield self._name(path), str(error)
 
-def _entry(path: Path) -> Entry:
-    known = {item.name for item in fields(Entry)}
+    def damaged(self) -> list[str]:
+        """Return the files that cannot be read, as SUITE/FILE."""
+        return [name for name, fault in self.faults() if fault]
+
+    def _files(self, suite: str | None = None) -> Iterator[Path]:
+        return self.folder.glob(f"{suite or '*'}/*.json")
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _entry(self, path: Path) -> Entry | None:
+        try:
+            return _read(path)
+        except ValueError as error:
+            if path not in self._told:
+                self._told.add(path)
+                self._warn(f"{path} is damaged ({error}): its cell counts as missing; {HEAL}")
+            return None
+
+
+def _read(path: Path) -> Entry:
+    """Return the entry in a file; raises `ValueError` for what is none."""
     try:
         value = read_json(path)
-        chosen = {name: item for name, item in value.items() if name in known}
+        chosen = {name: item for name, item in value.items() if name in TYPES}
         for name in ("nodes", "flags"):
             chosen[name] = tuple(chosen.get(name, ()))
         chosen["probes"] = tuple(tuple(probe) for probe in chosen.get("probes", ()))
-        return _as_known_now(Entry(**chosen))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise BadInput(
-            f"{path} is damaged ({error}): remove it, and the next run of its row writes it again"
-        ) from error
+        entry = Entry(**chosen)
+        _check(entry)
+        return _as_known_now(entry)
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
+    except (TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _check(entry: Entry) -> None:
+    """Raise `ValueError` where a field is of another type than it says, or holds NaN."""
+    for name, kind in TYPES.items():
+        if not isinstance(getattr(entry, name), kind):
+            raise ValueError(f"{name} is not of its type")
+    texts = [*entry.nodes, *entry.flags, *(part for probe in entry.probes for part in probe)]
+    texts += [part for pair in entry.params.items() for part in pair]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a list or a table in it holds what is no text")
+    if any(len(probe) != PROBE for probe in entry.probes):
+        raise ValueError("a probe in it is not a name, a key and an evaluation")
+    _ = entry.name  # of values that no name can be made of
 
 
 def _as_known_now(entry: Entry) -> Entry:
     preset, preset_hash = known_as(entry.preset, entry.preset_hash)
     return replace(entry, preset=preset, preset_hash=preset_hash)
+
+
+def _types() -> dict[str, tuple[type, ...]]:
+    """The types that the fields of an entry may have, by name."""
+    hints = get_type_hints(Entry)
+    plain = {name: get_origin(hint) or hint for name, hint in hints.items()}
+    return {name: (float, int) if kind is float else (kind,) for name, kind in plain.items()}
+
+
+TYPES = _types()

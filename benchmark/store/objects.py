@@ -13,12 +13,12 @@ import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -31,7 +31,7 @@ from benchmark.files.atomic import (
     sha256_file,
     write_json,
 )
-from benchmark.files.locks import is_held, lock
+from benchmark.files.locks import is_held, lock, shown_lock
 from benchmark.training.meter import Epoch
 from benchmark.training.trainer import State
 
@@ -46,9 +46,15 @@ class Objects:
         self.folder = folder
         self._warn = warn
 
-    def lock(self, key: str) -> FileLock:
-        """Return the lock of a key: a second worker waits, then finds the result."""
-        return lock(self.folder / f"{key}.lock")
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Return the lock of a key: a second worker says for whom it waits, then finds the
+        result."""
+        return shown_lock(self.folder / f"{key}.lock", f"training {key}", self._warn)
+
+    def lock_at_once(self, key: str) -> AbstractContextManager[object]:
+        """Return the lock of a key for who does not wait: entering it raises `Timeout` where
+        another holds it."""
+        return lock(self.folder / f"{key}.lock", seconds=0)
 
     def is_training(self, key: str) -> bool:
         """Return whether a living process trains this key."""

@@ -5,7 +5,7 @@ ledger/SUITE/plan/NUMBER.json      written once, never changed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +46,15 @@ class Plans:
         read or was changed by hand."""
         files = sorted((self.folder / suite / "plan").glob("[0-9]*.json"))
         return [_version(path) for path in files]
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield (SUITE/plan/FILE, "" or what is wrong) for every plan; changes nothing."""
+        for path in sorted(self.folder.glob("*/plan/[0-9]*.json")):
+            try:
+                _version(path)
+                yield path.relative_to(self.folder).as_posix(), ""
+            except BadInput as error:
+                yield path.relative_to(self.folder).as_posix(), str(error)
 
     def latest(self, suite: str) -> SuitePlan | None:
         """Return the plan that holds, or None for a suite that was never planned."""

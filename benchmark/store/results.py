@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from benchmark.files.arrays import load_member
 from benchmark.files.atomic import commit_folder, damage
-from benchmark.files.locks import lock
+from benchmark.files.locks import shown_lock
 from benchmark.scoring.cases import Score
 
 SCHEMA = pa.schema(
@@ -74,9 +74,10 @@ class Results:
         self.folder = folder
         self._warn = warn
 
-    def lock(self, key: str, evaluation: str) -> FileLock:
-        """Return the lock of one evaluation."""
-        return lock(self.folder / f"{key}-{evaluation}.lock")
+    def lock(self, key: str, evaluation: str) -> AbstractContextManager[None]:
+        """Return the lock of one evaluation; whoever waits says for whom."""
+        path = self.folder / f"{key}-{evaluation}.lock"
+        return shown_lock(path, f"the scoring of {key}", self._warn)
 
     def path(self, key: str, evaluation: str) -> Path:
         """Return the folder of one evaluation."""

@@ -7,28 +7,43 @@ from pathlib import Path
 
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file
+from benchmark.files.full import disk_full
 
 FORMAT = "1"
+MARKER = "format"  # the file that holds it
 
 
-def open_workspace(root: Path) -> Path:
-    """Create or check the workspace at `root` and return it.
+def open_workspace(root: Path, *, reading: bool = False) -> Path:
+    """Create or check the workspace at `root` and return it; `reading` makes and writes nothing.
 
-    Raises `BadInput` where it cannot be written or was made in another format.
+    Raises `BadInput` where it cannot be written (or, for `reading`, read), or was made in another
+    format.
     """
-    marker = root / "format"
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        if not marker.exists():
-            with commit_file(marker) as temporary:
-                temporary.write_text(FORMAT + "\n", encoding="utf-8")
-        found = marker.read_text(encoding="utf-8").strip()
+        if not reading:
+            _make(root)
+        found = (root / MARKER).read_text(encoding="utf-8", errors="replace").strip()
     except OSError as error:
+        if disk_full(error):
+            raise
+        what = "read" if reading else "written"
         raise BadInput(
-            f"the workspace {root} cannot be written ({error.strerror}): choose another with --root"
+            f"the workspace {root} cannot be {what} ({error.strerror}): choose another with --root"
         ) from error
     if found != FORMAT:
-        raise BadInput(f"the workspace {root} has format {found}, this bench reads {FORMAT}")
-    if not os.access(root, os.W_OK | os.X_OK):
+        raise BadInput(f"the workspace {root} has format {found[:20]}, this bench reads {FORMAT}")
+    if not reading and is_read_only(root):
         raise BadInput(f"the workspace {root} cannot be written: choose another with --root")
     return root
+
+
+def is_read_only(root: Path) -> bool:
+    """Return whether a workspace is there that this process cannot write to."""
+    return (root / MARKER).is_file() and not os.access(root, os.W_OK | os.X_OK)
+
+
+def _make(root: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    if not (root / MARKER).exists():
+        with commit_file(root / MARKER) as temporary:
+            temporary.write_text(FORMAT + "\n", encoding="utf-8")

@@ -30,7 +30,8 @@ LONGEST_PAUSE = 30.0  # seconds between two attempts
 class Mirror:
     """Writes to the MLflow at `uri`; for a local one, files go to the folder `artifacts`.
 
-    `warn` gets at most one message, from `close`. `seconds` bounds each HTTP request (of three).
+    `warn` gets at most one message from `close`, and one where a broken database was made again.
+    `seconds` bounds each HTTP request (of three).
     Never raises for anything MLflow does.
     """
 
@@ -158,7 +159,7 @@ class Mirror:
         writer = self._writer
         if writer is None or self._failed:
             # Opened anew after a failure: a database that was deleted is made again.
-            store = connect(self._uri, self._artifacts, self._seconds)
+            store = connect(self._uri, self._artifacts, self._seconds, self._warn)
             writer = self._writer = Writer(store, before=writer)
             self._failed = False
         if not writer.write(report):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from benchmark.tracking.database import make_ready, uri_of
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+DATABASE = "mlflow.db"
 HOME = "bench.artifacts"  # experiment tag: the artifact folder when it was last opened
 LOCK_SECONDS = 60.0  # longer than creating a database takes on a slow disk
 
@@ -42,10 +45,7 @@ def default_uri(root: Path) -> str:
     The database keeps absolute addresses of artifacts, as MLflow resolves nothing else; `connect`
     rewrites them when the workspace was moved.
     """
-    path = (root.resolve() / "mlflow.db").as_posix()
-    # SQLAlchemy reads `?` and `%41` in a path as URL syntax.
-    path = re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", path).replace("?", "%3F")
-    return f"sqlite:///{path}"
+    return uri_of(root.resolve() / DATABASE)
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -132,8 +132,11 @@ class Store:
         return str(self.client.create_experiment(dataset, artifact_location=home, tags=tags))
 
 
-def connect(uri: str, artifacts: Path, seconds: float) -> Store:
-    """Open `uri`. Creates a SQLite database (one process at a time) and its folder if missing.
+def connect(
+    uri: str, artifacts: Path, seconds: float, say: Callable[[str], None] = lambda text: None
+) -> Store:
+    """Open `uri`. Creates a SQLite database (one process at a time) and its folder if missing; a
+    broken one of the workspace is set aside and made anew, and `say` is told.
 
     Raises whatever MLflow or SQLite raise when the store cannot be reached.
     """
@@ -144,9 +147,6 @@ def connect(uri: str, artifacts: Path, seconds: float) -> Store:
     path = sqlite_path(uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=seconds)) as database:
-            # Fails at once where MLflow would try for minutes: no such folder, no rights, locked.
-            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     from mlflow import MlflowClient
 
     if os.environ.get("MLFLOW_LOGGING_LEVEL") == "CRITICAL":
@@ -154,21 +154,13 @@ def connect(uri: str, artifacts: Path, seconds: float) -> Store:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if path is not None:
         with lock:
-            _prepare_sqlite(uri, path, artifacts, seconds)
+            beside = path.parent == artifacts.parent
+            own = beside and path.name == DATABASE
+            make_ready(path, artifacts, seconds, own=own, say=say)
+            with closing(sqlite3.connect(path, timeout=seconds)) as database:
+                follow_move(database, artifacts, beside=beside)
     local = not uri.startswith(("http:", "https:", "databricks"))
     return Store(uri, artifacts, MlflowClient(uri), local, lock)
-
-
-def _prepare_sqlite(uri: str, path: Path, artifacts: Path, seconds: float) -> None:
-    """Create missing tables, let readers and a writer work at once, follow a move."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    # Not only through the client: that one is cached and would miss that the file was deleted.
-    SqlAlchemyStore(uri, artifacts.as_uri())  # type: ignore[no-untyped-call]
-    with closing(sqlite3.connect(path, timeout=seconds)) as database:
-        if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            database.execute("PRAGMA journal_mode=WAL")
-        follow_move(database, artifacts, beside=path.parent == artifacts.parent)
 
 
 def follow_move(database: sqlite3.Connection, artifacts: Path, *, beside: bool) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from benchmark.errors import BadInput
 from benchmark.tracking import naming
+from benchmark.tracking.bounded import Clock, Timed, bounded
 from benchmark.tracking.report import CellReport, RowReport, SuiteReport
 from benchmark.tracking.runs import Known, age, known_from
 from benchmark.tracking.server import connect, one_line
 from benchmark.tracking.writer import Writer
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 PAGE = 1000  # runs a search
@@ -49,17 +51,26 @@ def sync(
     suites: Iterable[SuiteReport] = (),
     training: Collection[str] = (),
     seconds: float = 3.0,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Synced:
     """Make the MLflow at `uri` show `rows` with whole curves, and `suites`; return the changes.
 
     Idempotent. `training` holds the keys of cells that a living process trains now: other runs
-    that are still marked as running and not done become KILLED.
+    that are still marked as running and not done become KILLED. `say` is told of a broken database
+    of the workspace, which is set aside and filled anew.
 
     Raises:
-        BadInput: the store does not answer, or is made by another version of MLflow.
+        BadInput: the store does not answer in time, or is made by another version of MLflow.
     """
+    clock = Clock()
+
+    def work() -> Synced:
+        store = connect(uri, artifacts, seconds, say)
+        store.client = cast("MlflowClient", Timed(store.client, clock))
+        return _Sync(Writer(store), training).all(rows, suites)
+
     try:
-        return _Sync(Writer(connect(uri, artifacts, seconds)), training).all(rows, suites)
+        return cast("Synced", bounded(work, clock))
     except BadInput:
         raise
     except Exception as error:  # whatever MLflow, SQLite or the network raise

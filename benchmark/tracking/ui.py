@@ -14,15 +14,16 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.errors import BadInput
+from benchmark.tracking.bounded import Clock, Timed, bounded
 from benchmark.tracking.server import connect, prepare_environment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-START_SECONDS = 60.0  # the server imports for seconds, on a slow disk for many
+SAY_SECONDS = 10.0  # the server imports for seconds, on a slow disk for many
 STOP_SECONDS = 5.0
 HOST = "127.0.0.1"
 ROWS, FOLDS = (f"tags.level = '{level}'" for level in ("row", "fold"))
@@ -67,7 +68,7 @@ def serve(
         BadInput: the port is taken, or the store cannot be opened.
     """
     artifacts = root / "mlartifacts"
-    experiments = _experiments(uri, artifacts, columns)
+    experiments = _experiments(uri, artifacts, columns, say)
     if uri.startswith(("http:", "https:")):
         _say_links(uri.rstrip("/"), experiments, say)
         return 0
@@ -77,7 +78,7 @@ def serve(
     child = _start(uri, artifacts, port, log)
     before = _stop_on_sigterm()
     try:
-        if not _wait(child, base):
+        if not _wait(child, base, say):
             say(f"MLflow's server did not start; it wrote why to {log}")
             return 1
         link = _say_links(base, experiments, say)
@@ -92,15 +93,23 @@ def serve(
             signal.signal(signal.SIGTERM, before)
 
 
-def _experiments(uri: str, artifacts: Path, columns: Sequence[str]) -> list[tuple[str, str]]:
+def _experiments(
+    uri: str, artifacts: Path, columns: Sequence[str], say: Callable[[str], None]
+) -> list[tuple[str, str]]:
     """Return name and id of the experiments, the last changed first; make their views."""
-    try:
-        client = connect(uri, artifacts, 3.0).client
+    clock = Clock()
+
+    def read() -> list[Any]:
+        client = cast("MlflowClient", Timed(connect(uri, artifacts, 3.0, say).client, clock))
         every = client.search_experiments(order_by=["last_update_time DESC"])
         found = [one for one in every if one.experiment_id != "0"]
         for one in found:
             _make_rows_view(client, one.experiment_id, columns)
             _make_charts_view(client, one.experiment_id)
+        return found
+
+    try:
+        found = bounded(read, clock)
     except Exception as error:  # whatever MLflow, SQLite or the network raise
         raise BadInput(
             f"MLflow at {uri} cannot be opened: {error}".splitlines()[0]
@@ -202,10 +211,14 @@ def _start(uri: str, artifacts: Path, port: int, log: Path) -> subprocess.Popen[
         )
 
 
-def _wait(child: subprocess.Popen[bytes], base: str) -> bool:
-    """Wait until the server answers; false when it ended or takes too long."""
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and child.poll() is None:
+def _wait(child: subprocess.Popen[bytes], base: str, say: Callable[[str], None]) -> bool:
+    """Wait until the server answers, and say now and then that it still starts; false when it
+    ended."""
+    began = said = time.monotonic()
+    while child.poll() is None:
+        if time.monotonic() - said >= SAY_SECONDS:
+            said = time.monotonic()
+            say(f"MLflow's server is still starting, {said - began:.0f} s (Ctrl-C ends it)")
         try:
             with urllib.request.urlopen(f"{base}/health", timeout=2.0) as answer:
                 return bool(answer.status == 200)

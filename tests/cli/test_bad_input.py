@@ -86,7 +86,7 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "device": (["--device", "banana"], ["banana", "cuda"]),
     "other device": (["--device", "meta"], ["meta"]),
     "precision": (["--precision", "fp8"], ["fp8", "bf16"]),
-    "threads": (["--threads", "0"], ["--threads 0"]),
+    "threads": (["--threads", "0"], ["--threads", "from 1 to"]),
     "missing config": (["--config", "nowhere.json"], ["nowhere.json", "No such file"]),
     "folder as config": (["--config", "."], ["--config"]),
     "option": (["--epocks", "3"], ["--epocks", "--help"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,17 +84,88 @@ def test_damage_never_ends_a_mirrored_run_or_a_plan(root: Path) -> None:
     assert ran.code == 0 and "Traceback" not in ran.err, ran.err
 
 
-def test_damaged_ledger_is_named(root: Path) -> None:
-    path = next((root / "ledger").glob("*/*.json"))
+def test_a_damaged_entry_is_named_and_breaks_nothing_else(root: Path) -> None:
+    assert bench(*run_argv(root, "unet", "--folds", "0,1")).code == 0
+    whole = {entry.row: entry for entry in Ledger(root / "ledger").entries() if entry.fold == 0}
+    path = root / "ledger" / "default" / f"{whole['fsm'].name}.json"
     path.write_text("{")
     before = tree(root)
-    for command in (["status"], ["store", "gc"]):
+    for command in (["status"], ["compare", "unet", "unet"], ["store", "verify"]):
         ran = bench(*command, "--root", str(root))
-        assert (ran.code, len(ran.err.splitlines())) == (2, 1)
-        assert path.name in ran.err
-    assert tree(root) == before, "gc removes nothing where it cannot know what is used"
+        assert "Traceback" not in ran.err and ran.code == (1 if "verify" in command else 0), ran.err
+        assert path.name in ran.err + ran.out and "unet" in bench("status", "--root", str(root)).out
+    assert bench("status", "--root", str(root), "--json").json["damaged"] == [
+        f"default/{path.name}"
+    ]
+    for more in ([], ["--json"], ["--dry-run"]):
+        ran = bench("store", "gc", "--root", str(root), *more)
+        assert ran.code == 1 and path.name in ran.out
+    kept = {name: content for name, content in tree(root).items() if not name.endswith(".lock")}
+    assert kept == {n: c for n, c in before.items() if not n.endswith(".lock")}, (
+        "what it used stays"
+    )
     assert bench(*argv(root)).json["trained"] == 0
-    assert bench("status", "--root", str(root)).code == 0
+    assert verify(root) == (0, {}) and gc(root) == []
+
+
+def test_a_planned_cell_whose_entry_is_damaged_is_missing(tmp_path: Path) -> None:
+    root = tiny_workspace(tmp_path)
+    suite = ["suite", "--rows", "unet,shape-loss", "--datasets", "tiny", "--folds", "0,1"]
+    values = [v for v in run_argv(root, "unet")[3:] if v not in ("--dataset", "tiny")]
+    ran = bench(*suite, *values, "--workers", "1")
+    assert ran.code == 0, ran.err
+    lost = next(
+        e for e in Ledger(root / "ledger").entries("main") if (e.row, e.fold) == ("unet", 1)
+    )
+    (root / "ledger" / "main" / f"{lost.name}.json").write_text("[]")
+    status = bench("status", "--root", str(root), "--json")
+    (counted,) = status.json["suites"]
+    assert (counted["done"], counted["not_run"]) == (3, 1) and lost.name in status.err
+    report = bench("report", "--root", str(root), "--skip-hard-cases", "--mlflow", "none")
+    assert report.code == 0 and "INCOMPLETE" in report.out and lost.name in report.err
+    assert bench("sync", "--root", str(root)).code == 0
+    assert bench("compare", "unet", "shape-loss", "--root", str(root)).code == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "5", "{}", '"x"', "[" * 3000])
+def test_checksums_that_are_no_table_are_damage(first: Path, root: Path, text: str) -> None:
+    for folder in ("objects", "results"):
+        name = next((root / folder).rglob("checksums.json"))
+        name.write_text(text)
+    assert len(verify(root)[1]) == 2
+    ran = bench(*argv(root))
+    assert ran.code == 0 and ran.err.count(" damaged (checksums.json") == 2, ran.err
+    assert verify(root) == (0, {}) and weights(root) == weights(first)
+
+
+def data_case(root: Path) -> Path:
+    return root / "data" / "tiny" / "cases" / "p01"
+
+
+@pytest.mark.parametrize(
+    ("find", "name", "fix"),
+    [
+        (lambda root: data_case(root) / "image.npy", "data/tiny/p01", "bench data"),
+        (lambda root: data_case(root) / "case.json", "data/a set", "p01"),
+        (lambda root: root / "data" / "tiny" / "dataset.json", "data/a set", "dataset.json"),
+        (lambda root: next((root / "code").glob("*.json")), "code/", "remove it"),
+        (lambda root: next((root / "ledger").glob("*/*.json")), "ledger/default/", "remove it"),
+    ],
+    ids=["image", "case", "set", "code", "ledger"],
+)
+def test_verify_looks_at_everything(
+    root: Path, find: Callable[[Path], Path], name: str, fix: str
+) -> None:
+    path = find(root)
+    content = path.read_bytes()
+    flip(path, 40) if path.suffix != ".npy" else flip(path)
+    if path.parent.parent.name == "ledger":
+        path.write_bytes(content[: len(content) // 2])
+    code, damaged = verify(root)
+    ((found, fault),) = damaged.items()
+    assert code == 1 and found.startswith(name) and (fix in fault or "remove" in fault)
+    path.write_bytes(content)
+    assert verify(root) == (0, {})
 
 
 def gc(root: Path, *more: str) -> list[str]:

@@ -257,8 +257,12 @@ def test_mixed_splits_are_refused(done: Path) -> None:
 def test_damaged_plan_is_refused(done: Path) -> None:
     plan = done / "ledger" / "main" / "plan" / "0001.json"
     plan.write_text(plan.read_text().replace('"margin": 1', '"margin": 2'))
-    for command in (suite_argv(done, ROWS), ["status", "--root", str(done)]):
-        refused(bench(*command), "0001.json", "does not match its hash")
+    refused(bench(*suite_argv(done, ROWS)), "0001.json", "does not match its hash")
+    status = bench("status", "--root", str(done))
+    assert status.code == 0 and "unet" in status.out, "the cells are shown all the same"
+    assert "0001.json" in status.err and "does not match its hash" in status.err
+    verified = bench("store", "verify", "--root", str(done))
+    assert verified.code == 1 and "ledger/main/plan/0001.json" in verified.out
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,9 +156,32 @@ def test_ledger_of_a_newer_version_is_read(tmp_path: Path) -> None:
     (path,) = tmp_path.rglob("*.json")
     path.write_text(path.read_text().replace('"fold"', '"added_later": 1,\n "fold"'))
     assert Ledger(tmp_path).entries("default") == [replace(ENTRY, preset_hash=OLD.hash)]
-    path.write_text("[1]")
-    with pytest.raises(BadInput, match=path.name):
-        Ledger(tmp_path).entries()
+
+
+DAMAGE = (
+    "[1]", "null", "5", "{", "", "{}", "[" * 3000, '{"fold": ' + "9" * 5000 + "}",
+    {"suite": 5}, {"fold": "0"}, {"overrides": {"xi": float("nan")}}, {"dataset": float("nan")},
+    {"overrides": {"xi": 10**400}}, {"nodes": [1]}, {"probes": [["gap", "k"]]},
+    {"params": {"xi": 1}}, {"params": []}, {"label": ["fsm"]}, {"seconds": "3"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", DAMAGE, ids=lambda fault: str(fault)[:20])
+def test_a_damaged_entry_takes_no_other_along(tmp_path: Path, fault: str | dict[str, Any]) -> None:
+    said: list[str] = []
+    ledger = Ledger(tmp_path, said.append)
+    ledger.write(ENTRY)
+    (path,) = tmp_path.rglob("*.json")
+    whole = json.loads(path.read_text())
+    ledger.write(replace(ENTRY, fold=1))
+    path.write_text(fault if isinstance(fault, str) else json.dumps(whole | fault))
+    assert [entry.fold for entry in ledger.entries()] == [1]
+    ledger.compared()
+    (line,) = said
+    assert path.name in line and "counts as missing" in line and "\n" not in line
+    assert ledger.damaged() == [f"default/{path.name}"]
+    ledger.write(ENTRY)
+    assert len(ledger.entries()) == 2 and ledger.damaged() == []
 
 
 def test_workspace_is_opened_twice(tmp_path: Path) -> None:

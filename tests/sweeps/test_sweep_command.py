@@ -6,6 +6,7 @@ import json
 import socket
 import sqlite3
 import time
+import urllib.error
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -266,6 +267,12 @@ def test_the_dashboard_shows_the_studies(root: Path, swept: Ran) -> None:
         assert f"http://127.0.0.1:{port}/" in process.stdout.readline()
         names = {study["study_name"] for study in ask(f"http://127.0.0.1:{port}/api/studies")}
         assert "xi-fsm-tiny-quick" in names
+        ask(f"http://localhost:{port}/api/studies")
+        for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port}.evil"):
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}/api/studies")
+            asked.add_header("Host", host)
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(asked, timeout=10)
         taken = bench("sweep", "ui", "--root", str(root), "--port", str(port))
         assert taken.code == 2 and f"port {port}" in taken.err
     finally:

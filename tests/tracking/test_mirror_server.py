@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ from benchmark.errors import BadInput
 from benchmark.tracking.mirror import Mirror
 from benchmark.tracking.report import CellReport, RowReport
 from benchmark.tracking.sync import sync
+from benchmark.tracking.ui import serve
 
 
 def reports(dataset: str, folder: Path) -> tuple[RowReport, list[CellReport]]:
@@ -162,6 +164,44 @@ def test_a_server_that_answers_500(failing: str, tmp_path: Path, warnings: list[
     with pytest.raises(BadInput, match="does not take the results") as caught:
         sync(failing, tmp_path / "mlartifacts", [(row, cells)])
     assert len(str(caught.value).splitlines()) == 1
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """Answers everything with a byte now and then, for ever: no time limit for a read notices."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b" ")
+                self.wfile.flush()
+                time.sleep(0.2)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *words: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("limit", ["CALL_SECONDS", "ALL_SECONDS"])
+def test_a_server_that_drips_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(f"benchmark.tracking.bounded.{limit}", 2.0)
+    stub = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
+    stub.daemon_threads = True
+    threading.Thread(target=stub.serve_forever, daemon=True).start()
+    uri = f"http://127.0.0.1:{stub.server_port}"
+    start = time.monotonic()
+    with pytest.raises(BadInput, match="within 2 s") as caught:
+        sync(uri, tmp_path / "mlartifacts", [reports("phantom", tmp_path)])
+    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(BadInput, match="within 2 s"):
+        serve(tmp_path, uri)
+    assert time.monotonic() - start < 30
+    stub.shutdown()
+    stub.server_close()
 
 
 class Dropping(BaseHTTPRequestHandler):

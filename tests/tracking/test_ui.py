@@ -16,6 +16,7 @@ import pytest
 from conftest import make_cell, make_row
 
 from benchmark.errors import BadInput
+from benchmark.tracking.database import uri_of
 from benchmark.tracking.mirror import default_uri
 from benchmark.tracking.sync import sync
 from benchmark.tracking.ui import serve
@@ -102,7 +103,48 @@ def test_a_taken_port_is_refused(root: Path) -> None:
             serve(root, default_uri(root), holder.getsockname()[1])
 
 
-def test_a_broken_database_is_refused(root: Path) -> None:
-    (root / "mlflow.db").write_bytes(b"no database" * 1000)
+def test_a_broken_database_of_somebody_else_is_refused(root: Path) -> None:
+    (root / "theirs.db").write_bytes(b"no database" * 1000)
     with pytest.raises(BadInput, match="bench sync"):
-        serve(root, default_uri(root), 0)
+        serve(root, uri_of(root / "theirs.db"), 0)
+    assert (root / "theirs.db").read_bytes() == b"no database" * 1000
+
+
+SLOW_SERVER = """
+import sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+time.sleep(2.5)
+class Health(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
+"""
+
+
+def test_a_server_that_starts_slowly_is_waited_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "benchmark.tracking.ui.server_command",
+        lambda uri, artifacts, port: [sys.executable, "-c", SLOW_SERVER, str(port)],
+    )
+    monkeypatch.setattr("benchmark.tracking.ui.SAY_SECONDS", 1.0)
+    said: list[str] = []
+
+    def ready(link: str) -> None:
+        raise KeyboardInterrupt
+
+    assert serve(root, default_uri(root), 0, say=said.append, ready=ready) == 0
+    assert "MLflow's server is still starting, 1 s (Ctrl-C ends it)" in said
+    assert said[-1].startswith("MLflow: http")
+
+
+def test_a_server_that_ends_is_not_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "benchmark.tracking.ui.server_command",
+        lambda uri, artifacts, port: [sys.executable, "-c", "print('no'); raise SystemExit(3)"],
+    )
+    said: list[str] = []
+    assert serve(root, default_uri(root), 0, say=said.append) == 1
+    assert "did not start" in said[-1] and "mlflow-server.log" in said[-1]

@@ -1,0 +1,78 @@
+"""Standard output belongs to the result of a command: what else is printed there, by packages that
+are imported or by C libraries, goes to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import TextIO
+
+OUT, ERR = 1, 2  # the numbers of the two streams
+
+
+@dataclass(kw_only=True)
+class _Result:
+    stream: TextIO | None = None  # None: whatever `sys.stdout` is
+
+
+_result = _Result()
+
+
+def put(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
+    """Print a line of the result to standard output."""
+    print(text, end=end, flush=flush, file=result())
+
+
+def result() -> TextIO:
+    """Return the stream that results are printed to."""
+    return _result.stream or sys.stdout
+
+
+@contextmanager
+def results_only() -> Iterator[None]:
+    """While the block runs, `put` alone reaches standard output."""
+    before = _result.stream
+    with _apart(sys.stdout) as stream, redirect_stdout(sys.stderr):
+        _result.stream = stream
+        try:
+            yield
+        finally:
+            _result.stream = before
+            stream.flush()
+
+
+@contextmanager
+def others_print() -> Iterator[None]:
+    """While the block runs, a command of another package prints its result as it likes."""
+    with redirect_stdout(result()):
+        yield
+
+
+@contextmanager
+def _apart(stream: TextIO) -> Iterator[TextIO]:
+    """Yield standard output under another number, its own being standard error's meanwhile.
+    A stream that is no file of the system is yielded as it is."""
+    kept = _second_number(stream)
+    if kept is None:
+        yield stream
+        return
+    with os.fdopen(kept, "w", encoding=stream.encoding, errors=stream.errors) as own:
+        try:
+            yield own
+        finally:
+            os.dup2(kept, OUT)
+
+
+def _second_number(stream: TextIO) -> int | None:
+    try:
+        if stream.fileno() != OUT:
+            return None
+        stream.flush()
+        kept = os.dup(OUT)
+        os.dup2(ERR, OUT)
+        return kept
+    except (OSError, ValueError):  # closed, or no file at all
+        return None

@@ -1,0 +1,153 @@
+"""SIGTERM and SIGUSR1 while loading, in training and in a step that hangs; who waits says for whom.
+All end with exit code 130, and the same command goes on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from bench_process import finish, package, setting_argv, spawn, tiny_workspace
+
+from benchmark.store.ledger import Ledger
+
+SIGNALS = [signal.SIGTERM, signal.SIGUSR1]
+ROWS = """
+import ctypes, os, sys, time
+from dataclasses import dataclass
+from typing import ClassVar
+import benchmark.running.stop as stop
+from benchmark.parts.networks import UNet
+from benchmark.parts.objectives import Segmentation
+from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, reading
+
+stop.HANG_SECONDS, stop.LEAVE_SECONDS = 1.0, 1.0
+steps = 0
+
+@dataclass(frozen=True, kw_only=True)
+class Hangs:
+    kind: ClassVar[str] = "test/hangs"
+    net: str = "ct"
+    reads: str = "image"
+    how: str = "slow"
+    def __call__(self, nets, batch):
+        global steps
+        steps += 1
+        if steps == 4 and os.environ["HANGS"] == "yes":
+            print("in step 4", file=sys.stderr, flush=True)
+            if self.how == "python":
+                while True:
+                    time.sleep(0.01)
+            if self.how == "library":  # no handler of Python's runs meanwhile
+                libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+                libc.pthread_mutex_lock(mutex)
+                libc.pthread_mutex_lock(mutex)
+        if self.how == "slow":
+            time.sleep(0.3)
+        return Segmentation()(nets, batch)
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    ct: Arch = reading(UNet, "C", "architecture of N_CT")
+    schedule: Schedule = reading(Schedule, "C", "of the training")
+    how: str = reading("slow", "C", "what a step does")
+    def plan(self):
+        return Train(title="N_CT", nets={"ct": Net(arch=self.ct)}, objective=Hangs(how=self.how),
+                     schedule=self.schedule)["ct"]
+
+METHODS = {"hangs": Row(method=Method(), group="x", title="hangs", about="-", source="-")}
+"""
+LOADING = "import sys, time\nprint('loading', file=sys.stderr, flush=True)\ntime.sleep(60)\n"
+
+
+def started(root: Path, site: Path, how: str, until: str) -> subprocess.Popen[str]:
+    """A run that has got as far as to say `until`."""
+    argv = ["run", "--method", "hangs", "--mlflow", "none", "--folds", "0", *setting_argv(root)]
+    process = spawn(*argv, "--set", f"how={how}", "--checkpoint-seconds", "0", site=site)
+    wait_for(process, until)
+    return process
+
+
+def wait_for(process: subprocess.Popen[str], until: str) -> list[str]:
+    """What it says up to a line with `until`; one that never says it is ended after a minute."""
+    assert process.stderr is not None
+    late = threading.Timer(60, process.kill)
+    late.start()
+    said: list[str] = []
+    while not any(until in line for line in said):
+        line = process.stderr.readline()
+        assert line, said
+        said.append(line)
+    late.cancel()
+    return said
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HANGS", "yes")
+    return package(tmp_path / "site", "hanging", ROWS, "beyond_loss.methods", "hanging")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("how", ["slow", "python", "library"])
+def test_a_training_is_saved_or_broken_off(
+    tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, how: str
+) -> None:
+    root = tiny_workspace(tmp_path / "workspace")
+    process = started(root, site, how, "in step 4")
+    process.send_signal(number)
+    asked = time.monotonic()
+    ran = finish(process, 30)
+    assert ran.code == 130 and time.monotonic() - asked < 15, ran.err
+    assert "Traceback" not in ran.err and "the same command goes on" in ran.err
+    saved = sorted((root / "objects").glob("*.partial/*"))
+    assert int(saved[-1].name) == (4 if how == "slow" else 3)
+    monkeypatch.setenv("HANGS", "no")
+    process = started(root, site, how, f"resumed from step {int(saved[-1].name)}")
+    assert finish(process).code == 0
+
+
+@pytest.mark.parametrize("number", [*SIGNALS, signal.SIGINT])
+def test_loading_ends_with_a_word(tmp_path: Path, number: signal.Signals) -> None:
+    site = package(tmp_path / "site", "slow_one", LOADING, "beyond_loss.methods", "slow_one")
+    process = spawn("methods", site=site)
+    wait_for(process, "loading")
+    process.send_signal(number)
+    ran = finish(process, 20)
+    assert ran.code == 130 and "Traceback" not in ran.err
+    assert ran.err.startswith("bench: interrupted")
+
+
+@pytest.mark.slow
+def test_who_waits_says_for_whom(
+    tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tiny_workspace(tmp_path / "workspace")
+    first = started(root, site, "python", "in step 4")
+    monkeypatch.setenv("HANGS", "no")
+    second = started(root, site, "python", "waiting for it")
+    assert len(list((root / "objects").glob("*.lock.who"))) == 1
+    first.kill()
+    first.wait()
+    ran = finish(second)
+    assert ran.code == 0, ran.err
+    assert Ledger(root / "ledger").entries()[0].state == "done"
+    assert not list(root.rglob("*.who"))
+    third = spawn("status", "--root", str(root))
+    assert "done" in finish(third).out
+
+
+def test_the_line_names_process_and_time(tmp_path: Path, site: Path) -> None:
+    root = tiny_workspace(tmp_path / "workspace")
+    first = started(root, site, "python", "in step 4")
+    argv = ["run", "--method", "hangs", "--mlflow", "none", "--folds", "0", *setting_argv(root)]
+    second = spawn(*argv, "--set", "how=python", site=site)
+    (line,) = [line for line in wait_for(second, "waiting for it") if "waiting" in line]
+    assert f"process {first.pid} on " in line and " since 20" in line
+    for process in (second, first):
+        process.send_signal(signal.SIGTERM)
+        assert finish(process).code == 130
