@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test rows long fuzz check
+.PHONY: run test rows long faults fuzz check
 
 run: $(READY)
 	$(BIN)/bench run --method fsm
@@ -21,6 +21,10 @@ rows: $(READY)
 # many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is one
 long: $(READY)
 	$(BIN)/pytest -m long
+
+# a kill and a full disk at every disk operation of a run, one after the other
+faults: $(READY)
+	FAULT_POINTS=all $(BIN)/pytest -m long tests/test_disk_faults.py
 
 # 200,000 inputs to all parsers; make test has 5,000 of them
 fuzz: $(READY)
