@@ -162,7 +162,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "sampler": (["xi", "--sampler", "best"], ["tpe, grid, random, qmc"]),
     "trials": (["xi", "--trials", "0"], ["--trials 0"]),
     "grid": (["joint", "--sampler", "grid"], ["36 points"]),
-    "workers": (["xi", "--workers", "0"], ["--workers 0"]),
+    "workers": (["xi", "--workers", "0"], ["--workers", "from 1 to"]),
     "data set": (["xi", "--dataset", "tinny"], ["tinny"]),
     "fold": (["xi", "--folds", "9"], ["fold 9"]),
     "patients": (["xi", "--folds", "0"], ["at most 3 for an organ", "4 are needed"]),
