@@ -167,7 +167,7 @@ def open_dataset(root: Path, name: str, *, say: Callable[[str], None] = lambda _
         say(f"warning: {refused()[name]}")
     if name in _stored_names(root):
         stored = _open(root / "data" / name)
-        if point and not stored.origin["command"]:  # written from the entry point
+        if point and not stored.origin.get("command"):  # written from the entry point
             _warn_if_outdated(stored, point, say)
         return stored
     if point is None:
@@ -180,7 +180,7 @@ def open_dataset(root: Path, name: str, *, say: Callable[[str], None] = lambda _
 
 def _warn_if_outdated(stored: DataSet, point: EntryPoint, say: Callable[[str], None]) -> None:
     with suppress(BadInput):  # its package is broken or gone: the stored set is still good
-        if load_embedded(point).fingerprint != stored.origin["fingerprint"]:
+        if load_embedded(point).fingerprint != stored.origin.get("fingerprint"):
             again = f"to renew it, remove {stored.folder} and give the same command again"
             say(f"warning: data set {stored.name!r} was made by another recipe; {again}")
 
@@ -269,9 +269,9 @@ def _same(
 ) -> DataSet:
     """Return the stored set when it came from this source; else raise BadInput."""
     stored = _open(final)
-    if not _untouched(stored, source) and stored.origin["fingerprint"] != source.fingerprint:
+    if not _untouched(stored, source) and stored.origin.get("fingerprint") != source.fingerprint:
         what = "exists and holds another source (or the files changed since)"
-    elif left_out := sorted(force & set(stored.origin["skipped"])):
+    elif left_out := sorted(force & set(stored.origin.get("skipped", ()))):
         what = f"exists and was added without {', '.join(left_out)}"
     else:
         if stored.origin.get("readers", 1) != READERS:

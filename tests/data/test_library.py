@@ -252,3 +252,15 @@ def test_case_json_is_plain(tmp_path: Path) -> None:
     record = json.loads((added.folder / "cases" / "case_0" / "case.json").read_text())
     assert {check["name"] for check in record["checks"]} >= {"shape", "labels", "hu_low"}
     assert all(check["ok"] for check in record["checks"])
+
+
+def test_a_set_that_does_not_say_where_it_came_from_opens(tmp_path: Path) -> None:
+    """Its name is that of an embedded set, so that its origin is asked for."""
+    added = library.add(tmp_path, "phantom", Few())
+    path = added.folder / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "origin": {}}))
+    said: list[str] = []
+    assert library.open_dataset(tmp_path, "phantom", say=said.append).cases == added.cases
+    assert len(said) == 1 and "another recipe" in said[0]
+    with pytest.raises(BadInput, match="another source"):
+        library.add(tmp_path, "phantom", Few())
