@@ -1,4 +1,4 @@
-"""Rows with a planted truth: patient + run + rest, in points of DSC."""
+"""Rows with a planted truth: patient + fold + run + rest, in points of DSC."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ def row(
     patient_sd: float = 0.8,
     run_sd: float = 0.3,
     rest_sd: float = 0.5,
+    fold_sd: float = 0.0,
     luck: int = 0,
 ) -> RowValues:
-    """A row whose luck is its own: a function of its name and `luck`."""
+    """A row whose luck is its own: a function of its name and `luck`. Its folds differ by `fold_sd`
+    exactly, over several seeds: of one seed, by the luck of its runs."""
     rng = np.random.default_rng([luck, *name.encode()])
     fold_n = np.arange(patients) % folds
     common = np.random.default_rng(luck).normal(0, 3, (patients, 1))  # shared by all rows
@@ -31,7 +33,12 @@ def row(
     own = rng.normal(0, patient_sd, (patients, 1))
     run = rng.normal(0, run_sd, (folds, seeds))[fold_n]
     rest = rng.normal(0, rest_sd, (patients, seeds))
-    centred = own - own.mean() + run - run.mean() + rest - rest.mean()  # the planted mean, exactly
+    drawn = own + run + rest
+    for fold in range(folds if seeds > 1 else 0):
+        drawn[fold_n == fold] -= drawn[fold_n == fold].mean()
+    tilt = np.linspace(-1, 1, folds) / np.linspace(-1, 1, folds).std(ddof=1)
+    drawn += fold_sd * rng.permutation(tilt)[fold_n][:, None]
+    centred = drawn - drawn.mean()  # the planted mean, exactly
     return RowValues(
         row=name,
         cases=tuple(f"case_{i}" for i in range(patients)),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common
 from benchmark.cli.out import put
-from benchmark.plan.wording import counted
+from benchmark.plan.analysis import ANALYSES
+from benchmark.plan.wording import counted, p_text
 
 if TYPE_CHECKING:
     from benchmark.plan.analysis import AnalysisPlan
@@ -75,6 +76,7 @@ def _json(found: list[Paired], suite: Standing, plan: AnalysisPlan) -> dict[str,
     return {
         "suite": suite.name,
         "post_hoc": suite.post_hoc,
+        "analysis": ANALYSES[plan.version],
         "comparisons": [
             {
                 "dataset": pair.dataset,
@@ -97,11 +99,11 @@ def _figures(found: Comparison) -> dict[str, Any]:
     What the text calls p is `p`, its equivalence p is `equivalence.p` (primary analysis), its
     sign-flip p, Wilcoxon p and TOST p are `these_networks.sign_flip_p`, `.wilcoxon_p` and
     `.ttost_p`."""
-    names = ("row", "reference", "patients", "seeds", "folds", "mean", "p", "false_claim",
-             "smallest_detectable")  # fmt: skip
+    names = ("row", "reference", "patients", "seeds", "folds", "mean", "median", "patients_better",
+             "p", "false_claim", "smallest_detectable")  # fmt: skip
     groups = {
         name: asdict(value) if (value := getattr(found, name)) else None
-        for name in ("primary", "equivalence", "nadeau_bengio", "these_networks")
+        for name in ("primary", "one_patient", "equivalence", "nadeau_bengio", "these_networks")
     }
     better = dict(zip(("p", "low", "high"), found.better, strict=True)) if found.better else None
     plain = {name: getattr(found, name) for name in names} | groups
@@ -154,20 +156,25 @@ def _lines(found: Comparison, pair: Paired, plan: AnalysisPlan) -> list[str]:
         lines = [f"{word}: mean gain {found.mean:+.2f} {unit}; each patient: {gains}"]
         return [*lines, *(f"note: {note}" for note in found.notes)]
     kept, these = found.primary, found.these_networks
-    p = "" if found.p is None else f", p {found.p:.4f}"
+    p = "" if found.p is None else f", p {p_text(found.p)}"
     if found.equivalence and found.equivalence.p is not None:
-        p += f", equivalence p {found.equivalence.p:.4f}"
+        p += f", equivalence p {p_text(found.equivalence.p)}"
     lines = [
         f"{word}: gain {kept.estimate:+.2f} {unit}, {kept.level:.0%} interval {kept.low:+.2f} to "
-        f"{kept.high:+.2f}{p}, margin {margin:g} (primary: patients and trainings both random)"
+        f"{kept.high:+.2f}{p}, margin {margin:g} ({ANALYSES[plan.version]})"
+        + (f"; {found.influence}" if found.one_patient else "")
     ]
     if found.nadeau_bengio:
         other = found.nadeau_bengio
         lines.append(f"Nadeau-Bengio interval {other.low:+.2f} to {other.high:+.2f} (sensitivity)")
-    if these.sign_flip_p is not None:
+    lines.append(
+        f"median gain over patients {found.median:+.2f} {unit}; better in "
+        f"{found.patients_better} of {counted(found.patients, 'patient')}"
+    )
+    if None not in (these.sign_flip_p, these.wilcoxon_p, these.ttost_p):
         lines.append(
-            f"these trained networks only: sign-flip p {these.sign_flip_p:.4f}, Wilcoxon p "
-            f"{these.wilcoxon_p:.4f}, TOST p {these.ttost_p:.4f}"
+            f"these trained networks only: sign-flip p {p_text(these.sign_flip_p)}, Wilcoxon p "
+            f"{p_text(these.wilcoxon_p)}, TOST p {p_text(these.ttost_p)}"
         )
     if found.better:
         lines.append("P(better in a patient) {:.2f}, {:.2f} to {:.2f}".format(*found.better))

@@ -6,13 +6,19 @@ suite whose stored hash differs from the plan it is analysed with is labelled "p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from benchmark.errors import BadInput
 from benchmark.plan.keys import canonical, digest
 
 POST_HOC = "post hoc"
+ANALYSES = {
+    1: "analysis 1: patients and trainings random",
+    2: "analysis 2: patients, folds and trainings random",
+}
+"""The primary analyses by version. A suite is analysed by the one that its plan was written with;
+the first does not know the luck of a fold's training patients (docs/decisions/0019)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +79,11 @@ class AnalysisPlan:
     `organ_share` of the set's patients have. `gap_minimum` is the GT gap's least estimate, in
     percent. `presets` are those that may give a verdict; every other one is a demonstration.
     `draws_rank` and `draws_bootstrap` are bootstrap samples, `draws_seed` their random seed.
+    `version` names the primary analysis, one of `ANALYSES`.
     """
 
     kind: ClassVar[str] = "analysis-plan"
+    version: int = field(default=max(ANALYSES), metadata={"label": True})  # `canonical` adds it
     anchor_organ: str = "liver"
     organ_share: float = 0.8
     metrics: tuple[Metric, ...] = (DSC, ASSD)
@@ -97,6 +105,9 @@ class AnalysisPlan:
     draws_seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.version not in ANALYSES:
+            known = ", ".join(map(str, ANALYSES))
+            raise BadInput(f"the plan is of analysis {self.version}; this bench knows {known}")
         for name in ("organ_share", "level", "alpha", "power"):
             if not 0 < getattr(self, name) <= 1:
                 raise BadInput(f"{name} must lie in (0, 1], not {getattr(self, name)}")
@@ -104,6 +115,11 @@ class AnalysisPlan:
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
                 raise BadInput(f"{name} must name at least one thing, and none twice: {values}")
+
+    @property
+    def fold_luck(self) -> bool:
+        """Whether the primary interval counts the luck of a fold's training patients."""
+        return self.version >= 2
 
     def metric(self, name: str) -> Metric:
         """Return the tested metric of that name; raises `BadInput` for one that is not planned."""

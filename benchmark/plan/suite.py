@@ -84,7 +84,12 @@ class SuitePlan:
             splits=splits,
             folds=tuple(sorted({*self.folds, *other.folds})),
             seeds=seeds,
-            analysis=replace(other.analysis, seeds=seeds, datasets=tuple(splits)),
+            analysis=replace(
+                other.analysis,
+                seeds=seeds,
+                datasets=tuple(splits),
+                version=self.analysis.version,  # as it was planned
+            ),
         )
 
 
@@ -111,7 +116,8 @@ def plan_from(value: Mapping[str, Any]) -> SuitePlan:
 def _analysis(value: Mapping[str, Any]) -> AnalysisPlan:
     plain = {name: item for name, item in value.items() if name != "kind"}
     metrics = [{n: v for n, v in item.items() if n != "kind"} for item in plain["metrics"]]
-    return AnalysisPlan(**{**_tuples(plain), "metrics": tuple(Metric(**m) for m in metrics)})
+    tested = tuple(Metric(**m) for m in metrics)
+    return AnalysisPlan(**{"version": 1, **_tuples(plain), "metrics": tested})
 
 
 def _tuples(value: Mapping[str, Any]) -> dict[str, Any]:

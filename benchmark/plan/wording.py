@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 
 def counted(number: int, thing: str) -> str:
     """Return a number of things in words: `1 seed`, `3 seeds`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+P_LEAST = 1e-6
+
+
+def p_text(p: float | None) -> str:
+    """Return a p or another probability for people: `0.0490`, `0.000042`, `< 0.000001`, `-` for
+    none. No model of a few patients knows a tail better than that."""
+    if p is None or math.isnan(p):
+        return "-"
+    if p < P_LEAST:
+        return f"< {P_LEAST:.6f}"
+    return f"{p:.6f}" if p < 1e-4 else f"{p:.4f}"

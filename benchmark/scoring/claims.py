@@ -9,8 +9,9 @@ With the primary interval [low, high] of a gain and the claim's margin m:
 | none   | high < m                          | low > 0, estimate >= m, Holm |
 | size g | low > g - m                       | high < g - m              |
 
-All else is undecided. "Holm": the adjusted p is at most alpha, where the contrast is in a family. m
-is the plan's margin, or half the claimed size where that is under twice the margin.
+All else is undecided. "Holm": the adjusted p is at most alpha, where the contrast is in a family,
+and no single patient moves the gain by more than the metric's margin (`Comparison.one_patient`).
+m is the plan's margin, or half the claimed size where that is under twice the margin.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmark.plan.analysis import AnalysisPlan, Contrast, Metric, families
+from benchmark.plan.wording import p_text
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.paper import MEAN_GAIN, printed_gain
 from benchmark.scoring.statistics.components import Interval, mean_of
@@ -99,11 +101,12 @@ def ledger(
         found = compared.get(claim.contrast)
         interval = found.primary if isinstance(found, Comparison) else None
         p = adjusted.get(claim.contrast)
+        hangs = isinstance(found, Comparison) and found.one_patient is not None
         sure = claim.contrast not in corrected or (p is not None and p <= plan.alpha)
         margin = claim_margin(metric, None if claim.kind == "none" else claim.size)
         status: Status = "demonstration"
         if preset in plan.presets:
-            status = status_of(claim.kind, interval, margin, sure=sure)
+            status = status_of(claim.kind, interval, margin, sure=sure and not hangs)
         why = _why(found)
         lines.append(_line(dataset, claim, status, margin, interval, p, metric.unit, why))
     return tuple(lines)
@@ -149,7 +152,8 @@ def status_of(
     size: float = 0.0,
 ) -> Status:
     """Return a claim's status by the table above. `sure` says that Holm's p is small enough, or
-    that the contrast is in no family. "undecided" where there is no interval."""
+    that the contrast is in no family, and that no single patient moves the gain by more than the
+    metric's margin. "undecided" where there is no interval."""
     if found is None:
         return "undecided"
     if kind == "size":
@@ -184,7 +188,7 @@ def _line(
         text += (
             f"; {interval.estimate:+z.2f} {unit} ({interval.low:+z.2f} to {interval.high:+z.2f})"
         )
-        text += f", margin {margin:g}" + (f", Holm p {p:.3g}" if p is not None else "")
+        text += f", margin {margin:g}" + (f", Holm p {p_text(p)}" if p is not None else "")
     if claim.size is not None:
         text += f"; the paper: {claim.size:+g}"
     return Line(
@@ -203,4 +207,4 @@ def _why(found: Comparison | Incomplete | None) -> str:
         return "not run"
     if isinstance(found, Incomplete):
         return found.sentence
-    return f"{found.patients} patients give no interval" if found.primary is None else ""
+    return found.no_interval or found.influence

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from benchmark.plan.analysis import AnalysisPlan, Metric
-from benchmark.plan.wording import counted
+from benchmark.errors import BadInput
+from benchmark.plan.analysis import ANALYSES, AnalysisPlan, Metric
+from benchmark.plan.wording import counted, p_text
 from benchmark.scoring.statistics.components import (
-    PATIENTS_INTERVAL,
     PATIENTS_P,
     SEEDS_P,
     Components,
     Interval,
-    components,
-    interval,
+    Primary,
     p_two_sided,
-    rough_components,
+    primary,
 )
 from benchmark.scoring.statistics.folds import fold_excess_p
 from benchmark.scoring.statistics.layout import Floats, Incomplete, Integers, RowValues, gain
@@ -31,6 +31,7 @@ from benchmark.scoring.statistics.paired import (
     sign_flip_p,
     ttost_p,
     wilcoxon_p,
+    wrong_sign_probability,
 )
 from benchmark.scoring.statistics.planning import smallest_detectable
 
@@ -49,15 +50,28 @@ class PatientsOnly:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OnePatient:
+    """The patient that moves the mean gain most, by more than the margin: the flag `one_patient`.
+
+    `moves` is the mean with it minus the mean without, in the metric's unit. `without` is the
+    primary interval of the other patients, None where they give none."""
+
+    case: str
+    moves: float
+    without: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """How much better `row` is than `reference`. All figures are gains in the metric's unit:
     positive is better, for distances too.
 
-    `primary` and all that rests on it are None under 6 patients; `p`, the equivalence p and
-    `false_claim` also under 12, `p` also under 3 seeds. `better` is P(row > reference) with its
-    limits. `nadeau_bengio` is a sensitivity figure, None where a fold is empty. `fold_excess_p`
-    tests whether folds differ by more than runs explain; then a note warns that the primary
-    interval is short.
+    `primary` and all that rests on it are None where `no_interval` says why; `p`, the equivalence p
+    and `false_claim` also under 12 patients, `p` also under 3 seeds. `median` is that of the
+    patients' mean gains and `patients_better` how many of them are above 0: figures that a single
+    failure does not move. `better` is P(row > reference) with its limits. `nadeau_bengio` is a
+    sensitivity figure, None where a fold is empty. `fold_excess_p` tests whether folds differ by
+    more than patients and runs explain.
     """
 
     row: str
@@ -67,8 +81,12 @@ class Comparison:
     seeds: int
     folds: int
     mean: float
+    median: float
+    patients_better: int
     spread: Components
     primary: Interval | None
+    no_interval: str
+    one_patient: OnePatient | None
     p: float | None
     equivalence: Equivalence | None
     nadeau_bengio: Interval | None
@@ -91,6 +109,17 @@ class Comparison:
         return (
             f"{name}: {self.word} ({found.estimate:+z.2f} {unit}, {found.level:.0%} interval "
             f"{found.low:+z.2f} to {found.high:+z.2f}, margin {self.metric.margin:g})"
+            + (f"; {self.influence}" if self.one_patient else "")
+        )
+
+    @property
+    def influence(self) -> str:
+        """Who moves the mean by more than the margin, and how far; "" where nobody does."""
+        if self.one_patient is None:
+            return ""
+        return (
+            f"one patient, {self.one_patient.case}, moves the gain by "
+            f"{self.one_patient.moves:+z.2f} {self.metric.unit} (one_patient)"
         )
 
 
@@ -114,8 +143,8 @@ def compare(
         (row.value_nS == 0).any() or (reference.value_nS == 0).any()
     )
     return compare_gain(
-        gain_nS, row.fold_n, row=row.row, reference=reference.row, metric=metric, plan=plan,
-        missed=missed,
+        gain_nS, row.fold_n, cases=row.cases, row=row.row, reference=reference.row, metric=metric,
+        plan=plan, missed=missed,
     )  # fmt: skip
 
 
@@ -123,43 +152,51 @@ def compare_gain(
     gain_nS: Floats,
     fold_n: Integers,
     *,
+    cases: Sequence[str],
     row: str,
     reference: str,
     metric: Metric,
     plan: AnalysisPlan,
     missed: bool = False,
 ) -> Comparison:
-    """Return the comparison that belongs to gains of shape (n patients, S seeds).
+    """Return the comparison that belongs to gains of shape (n patients, S seeds) of `cases`.
 
     `missed` says that a row missed the endpoint in some patient, which a note then tells.
     """
     n, n_seeds = gain_nS.shape
-    n_folds = len(np.unique(fold_n))
-    primary = interval(gain_nS, fold_n, level=plan.level)
-    excess = fold_excess_p(gain_nS, fold_n) if primary else None
-    return Comparison(
+    gain_n = gain_nS.mean(axis=1)
+    whole = _primary(gain_nS, fold_n, plan)
+    primary = whole.interval
+    movers = _movers(gain_n, metric) if primary else []
+    found = Comparison(
         row=row,
         reference=reference,
         metric=metric,
         patients=n,
         seeds=n_seeds,
-        folds=n_folds,
+        folds=len(np.unique(fold_n)),
         mean=float(gain_nS.mean()),
-        spread=(rough_components if primary is None else components)(gain_nS, fold_n),
+        median=float(np.median(gain_n)),
+        patients_better=int(np.count_nonzero(gain_n > 0)),
+        spread=whole.spread,
         primary=primary,
+        no_interval=whole.why_not,
+        one_patient=_one_patient(gain_nS, fold_n, cases, movers, plan),
         p=p_two_sided(primary) if primary and n >= PATIENTS_P and n_seeds >= SEEDS_P else None,
         equivalence=_equivalence(primary, metric, n) if primary else None,
         nadeau_bengio=_sensitivity(gain_nS, fold_n, plan) if primary else None,
-        these_networks=_patients_only(gain_nS.mean(axis=1), metric, plan),
+        these_networks=_patients_only(gain_n, metric, plan),
         better=_better(gain_nS, fold_n, plan) if primary else None,
         false_claim=(
             false_claim_probability(gain_nS, primary) if primary and n >= PATIENTS_P else None
         ),
         smallest_detectable=smallest_detectable(primary, power=plan.power) if primary else None,
-        fold_excess_p=excess,
-        word=_word(gain_nS, primary, metric, plan),
-        notes=_notes(n, n_seeds, n_folds, missed, excess, plan),
+        fold_excess_p=fold_excess_p(gain_nS, fold_n) if primary else None,
+        word=_word(gain_nS, fold_n, primary, movers, metric, plan),
+        notes=(),
     )
+    notes = [*_notes(found, missed, plan), *_version_notes(found, gain_nS, fold_n, plan)]
+    return replace(found, notes=tuple(notes))
 
 
 def word_in_family(found: Comparison, adjusted_p: float | None, *, alpha: float = 0.05) -> Word:
@@ -178,19 +215,79 @@ def level_of(seeds: int, folds: int, planned_folds: int = 5) -> Literal["look", 
     return "screen" if seeds >= 3 else "look"
 
 
-def _word(gain_nS: Floats, found: Interval | None, metric: Metric, plan: AnalysisPlan) -> Word:
+def _primary(gain_nS: Floats, fold_n: Integers, plan: AnalysisPlan) -> Primary:
+    return primary(gain_nS, fold_n, level=plan.level, fold_luck=plan.fold_luck)
+
+
+def _word(
+    gain_nS: Floats,
+    fold_n: Integers,
+    found: Interval | None,
+    movers: Sequence[int],
+    metric: Metric,
+    plan: AnalysisPlan,
+) -> Word:
+    """The word of all patients; "undecided" where it is another without one who moves the mean by
+    more than the margin: a word must not hang on one patient."""
+    if found is None:
+        return "values only"
+    word = _word_of(gain_nS, found, metric, plan)
+    for mover in movers if word != "undecided" else ():
+        others_nS, others = _without(gain_nS, fold_n, mover, plan)
+        if others is None or _word_of(others_nS, others, metric, plan) != word:
+            return "undecided"
+    return word
+
+
+def _word_of(gain_nS: Floats, found: Interval, metric: Metric, plan: AnalysisPlan) -> Word:
     """Equivalence goes first: a difference inside the margin is none, however sure it is.
 
     Beyond the interval, "better" and "worse" need a false-claim probability of at most alpha."""
-    if found is None:
-        return "values only"
     if equivalence(found, metric.margin).holds:
         return "equivalent"
-    if found.low > 0 and false_claim_probability(gain_nS, found) <= plan.alpha:
-        return "better"
-    if found.high < 0 and 1 - false_claim_probability(gain_nS, found) <= plan.alpha:
-        return "worse"
-    return "undecided"
+    if found.low <= 0 <= found.high or wrong_sign_probability(gain_nS, found) > plan.alpha:
+        return "undecided"
+    return "better" if found.low > 0 else "worse"
+
+
+def _movers(gain_n: Floats, metric: Metric) -> list[int]:
+    """The patients without whom the mean gain is another by more than the margin, the one that
+    moves it most first."""
+    moves_n = _moves(gain_n)
+    order = np.argsort(-np.abs(moves_n), kind="stable")
+    return [int(i) for i in order if abs(moves_n[i]) > metric.margin]
+
+
+def _moves(gain_n: Floats) -> Floats:
+    """The mean minus the mean of the others, of each patient."""
+    return np.asarray((gain_n - gain_n.mean()) / (len(gain_n) - 1))
+
+
+def _one_patient(
+    gain_nS: Floats,
+    fold_n: Integers,
+    cases: Sequence[str],
+    movers: Sequence[int],
+    plan: AnalysisPlan,
+) -> OnePatient | None:
+    if not movers:
+        return None
+    return OnePatient(
+        case=cases[movers[0]],
+        moves=float(_moves(gain_nS.mean(axis=1))[movers[0]]),
+        without=_without(gain_nS, fold_n, movers[0], plan)[1],
+    )
+
+
+def _without(
+    gain_nS: Floats, fold_n: Integers, patient: int, plan: AnalysisPlan
+) -> tuple[Floats, Interval | None]:
+    """The gains of the other patients and their interval, None where they give none."""
+    others_nS, others_n = np.delete(gain_nS, patient, axis=0), np.delete(fold_n, patient)
+    try:
+        return others_nS, _primary(others_nS, others_n, plan).interval
+    except BadInput:  # no fold has two patients left
+        return others_nS, None
 
 
 def _equivalence(found: Interval, metric: Metric, patients: int) -> Equivalence:
@@ -219,24 +316,42 @@ def _patients_only(gain_n: Floats, metric: Metric, plan: AnalysisPlan) -> Patien
     )
 
 
-def _notes(
-    n: int, n_seeds: int, n_folds: int, missed: bool, excess: float | None, plan: AnalysisPlan
-) -> tuple[str, ...]:
-    notes, there = [], counted(n, "patient")
-    if n < PATIENTS_INTERVAL:
-        notes.append(f"{there}: values only, no interval under {PATIENTS_INTERVAL}")
-    elif n < PATIENTS_P:
+def _notes(found: Comparison, missed: bool, plan: AnalysisPlan) -> list[str]:
+    n, there = found.patients, counted(found.patients, "patient")
+    notes = [found.no_interval] if found.no_interval else []
+    if found.primary and n < PATIENTS_P:
         notes.append(f"{there}: no p under {PATIENTS_P}")
-    elif n < PATIENTS_WARN:
+    elif found.primary and n < PATIENTS_WARN:
         notes.append(f"{there}: fewer than {PATIENTS_WARN}, read the interval with care")
     if missed and n < PATIENTS_WARN:
         notes.append("the organ was missed somewhere: with so few patients the interval is short")
-    if n_seeds < SEEDS_P:
-        notes.append(f"{counted(n_seeds, 'seed')}: a look, no p under {SEEDS_P}")
-    if n_folds < plan.folds:
-        notes.append(f"{n_folds} of {plan.folds} folds hold patients")
-    if excess is not None and excess <= plan.alpha:
+    if found.seeds < SEEDS_P:
+        notes.append(f"{counted(found.seeds, 'seed')}: a look, no p under {SEEDS_P}")
+    if found.folds < plan.folds:
+        notes.append(f"{found.folds} of {plan.folds} folds hold patients")
+    excess = found.fold_excess_p
+    if found.primary and excess is not None and excess <= plan.alpha:
         notes.append(
-            f"folds differ by more than their runs explain (p {excess:.2g}): the interval is short"
+            f"folds differ by more than patients and runs explain (p {p_text(excess)}): "
+            + (
+                f"the interval counts it, with {found.primary.degrees:.1f} degrees of freedom"
+                if plan.fold_luck
+                else "the interval is short"
+            )
         )
-    return tuple(notes)
+    return notes
+
+
+def _version_notes(
+    found: Comparison, gain_nS: Floats, fold_n: Integers, plan: AnalysisPlan
+) -> list[str]:
+    """Of a plan that was made with an earlier analysis: what the present one would say."""
+    newest = max(ANALYSES)
+    if plan.version == newest:
+        return []
+    now = replace(plan, version=newest)
+    other = _primary(gain_nS, fold_n, now).interval
+    movers = _movers(gain_nS.mean(axis=1), found.metric)
+    word = _word(gain_nS, fold_n, other, movers, found.metric, now)
+    limits = f", {other.low:+z.2f} to {other.high:+z.2f}" if other else ""
+    return [f"planned with {ANALYSES[plan.version]}; by {ANALYSES[newest]}: {word}{limits}"]

@@ -5,9 +5,11 @@ margin that the plan fixed before the run. Checked in this order:
 
 1. demonstration: the preset is not one that may give a verdict;
 2. incomplete: a planned value of the subject, of a control or of the GT gap is missing;
-3. not supported: for some control the upper limit of d is under delta (equivalent, or worse);
-4. supported: for every control the lower limit of d is over 0 and d at least delta, and the GT
-   gap's lower limit is over 0 and the gap at least 5 %;
+3. not supported: for some control the upper limit of d is under delta (equivalent, or worse), also
+   without the patient that moves d by more than delta, where there is one;
+4. supported: for every control the lower limit of d is over 0 and d at least delta, no single
+   patient moves d by more than delta, and the GT gap's lower limit is over 0 and the gap at least
+   5 %;
 5. undecided, with the number of patients that would decide.
 """
 
@@ -23,9 +25,7 @@ from benchmark.scoring.comparison import Comparison, level_of
 from benchmark.scoring.statistics.components import (
     Components,
     Interval,
-    components,
-    interval,
-    rough_components,
+    primary,
 )
 from benchmark.scoring.statistics.layout import Incomplete, RowValues
 from benchmark.scoring.statistics.planning import Needed, patients_needed
@@ -41,6 +41,7 @@ class GtGap:
     patients: int
     mean: float
     primary: Interval | None
+    no_interval: str
     spread: Components
 
 
@@ -65,12 +66,16 @@ class Verdict:
     sentences: tuple[str, ...]
 
 
-def gt_gap(gap: RowValues, *, level: float = 0.95) -> GtGap:
-    """Return the GT gap's mean over patients with its primary interval (None under 6 patients)."""
-    found = interval(gap.value_nS, gap.fold_n, level=level)
-    spread = (rough_components if found is None else components)(gap.value_nS, gap.fold_n)
+def gt_gap(gap: RowValues, *, level: float = 0.95, fold_luck: bool = True) -> GtGap:
+    """Return the GT gap's mean over patients with its primary interval, None where
+    `components.primary` says why."""
+    whole = primary(gap.value_nS, gap.fold_n, level=level, fold_luck=fold_luck)
     return GtGap(
-        patients=len(gap.cases), mean=float(gap.value_nS.mean()), primary=found, spread=spread
+        patients=len(gap.cases),
+        mean=float(gap.value_nS.mean()),
+        primary=whole.interval,
+        no_interval=whole.why_not,
+        spread=whole.spread,
     )
 
 
@@ -103,7 +108,7 @@ def judge(
         outcome, reasons = "incomplete", lacking
     else:
         controls = [c for c in present if c.reference in plan.controls]
-        found = gt_gap(gap, level=plan.level)
+        found = gt_gap(gap, level=plan.level, fold_luck=plan.fold_luck)
         outcome, reasons = _by_rule(controls, found, lambda c: c.primary, plan)
         sensitivity = _sensitivity(controls, found, plan)
         if outcome == "undecided":
@@ -180,7 +185,9 @@ def _by_rule(
     """Rules 3 to 5 with one kind of interval."""
     margin, unit = plan.metrics[0].margin, plan.metrics[0].unit
     pairs = [(c, interval_of(c)) for c in controls]
-    refuting = [(c, i) for c, i in pairs if i is not None and i.high < margin]
+    refuting = [
+        (c, i) for c, i in pairs if i is not None and i.high < margin and _stands(c, margin)
+    ]
     if refuting:
         return "not supported", tuple(
             f"against {c.reference} the gain is {_kind(i)}: {_range(i, unit)}, under the margin "
@@ -189,12 +196,13 @@ def _by_rule(
         )
     doubts = [
         f"against {c.reference}: "
-        + (f"{c.patients} patients give no interval" if i is None else _range(i, unit))
+        + (_lacks(c) if i is None else _range(i, unit))
+        + (f"; {c.influence}" if c.one_patient else "")
         for c, i in pairs
-        if i is None or not (i.low > 0 and i.estimate >= margin)
+        if i is None or c.one_patient or not (i.low > 0 and i.estimate >= margin)
     ]
     if gap.primary is None:
-        doubts.append(f"GT gap: {gap.patients} patients give no interval")
+        doubts.append(f"GT gap: {gap.no_interval}")
     elif not (gap.primary.low > 0 and gap.primary.estimate >= plan.gap_minimum):
         doubts.append(f"GT gap: {_range(gap.primary, '%')}, needed {plan.gap_minimum:g} %")
     if doubts:
@@ -204,6 +212,16 @@ def _by_rule(
         f"the gain over each of {len(controls)} controls is over 0 and at least {margin:g} {unit}; "
         f"the least is {_range(least, unit)}",
     )
+
+
+def _stands(found: Comparison, margin: float) -> bool:
+    """Whether a gain under the margin is so without the one patient that moves it, too."""
+    one = found.one_patient
+    return one is None or (one.without is not None and one.without.high < margin)
+
+
+def _lacks(found: Comparison) -> str:
+    return found.no_interval or "no interval of this kind"
 
 
 def _sensitivity(controls: list[Comparison], gap: GtGap, plan: AnalysisPlan) -> Outcome | None:
@@ -269,7 +287,10 @@ def _sentences(
 
 def _decides(needed: Needed | None) -> str:
     if needed is None:
-        return "No number of patients would decide, if the estimates stay as they are."
+        return (
+            "No number of patients or seeds would decide with these folds, if estimates and spread "
+            "stay as they are."
+        )
     return (
         f"{needed.patients} patients with {needed.seeds} seeds would decide, "
         "if estimates and spread stay as they are."

@@ -122,7 +122,8 @@ def test_a_note_tells_of_an_effect_of_folds():
     fsm.value_nS[:] += 3.0 * np.array([1, -1, 0.5, -0.5, 0])[fsm.fold_n][:, None]
     found = compare(fsm, row("unet", patients=60), metric=DSC, plan=PLAN)
     assert found.fold_excess_p < 0.001
-    assert "folds differ by more than their runs explain" in found.notes[-1]
+    told = "folds differ by more than patients and runs explain (p < 0.000001)"
+    assert told in found.notes[-1] and "with 4.0 degrees of freedom" in found.notes[-1]
 
 
 def test_levels():

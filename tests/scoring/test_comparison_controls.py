@@ -54,7 +54,7 @@ def test_permuted_names_leave_nothing(gain, run_sd):
 
 def test_permuted_names_turn_red_where_the_error_is_too_small(monkeypatch):
     monkeypatch.setattr(
-        "benchmark.scoring.controls.components", lambda v, f: _half(_components(v, f))
+        "benchmark.scoring.controls.components", lambda v, f, **how: _half(_components(v, f, **how))
     )
     found = permuted_names(row("fsm", patients=40), row("unet", patients=40), **GIVEN)
     assert found.passed is False
@@ -95,15 +95,19 @@ def test_ground_truth_against_itself(metric, best, wrong):
     assert truth_itself(LOST, metric=metric).passed is None
 
 
-def _components(values, folds):
+def _components(values, folds, *, fold_luck):
     from benchmark.scoring.statistics.components import components
 
-    return components(values, folds)
+    return components(values, folds, fold_luck=fold_luck)
 
 
 def _half(found):
     from dataclasses import replace
 
     return replace(
-        found, patient_squared=found.patient_squared / 4, run_squared=found.run_squared / 4
+        found,
+        **{
+            f"{name}_squared": getattr(found, f"{name}_squared") / 4
+            for name in ("patient", "fold", "run")
+        },
     )

@@ -63,7 +63,7 @@ def test_too_few_patients_for_an_interval():
     assert found.outcome == "undecided"
     assert found.needed.patients >= 6
     assert f"{found.needed.patients} patients with 5 seeds would decide" in found.sentences[-1]
-    assert "5 patients give no interval" in found.reasons[0]
+    assert "5 patients: values only, no interval" in found.reasons[0]
 
 
 @pytest.mark.parametrize("gain", [0.6, 1.2])
@@ -98,7 +98,7 @@ def test_no_support_without_a_gt_gap(mean, sd, reason):
 def test_a_gt_gap_that_is_too_small_is_decided_by_no_number_of_patients():
     found = verdict(4.0, gap(3.0, 1.0))
     assert found.needed is None
-    assert "No number of patients would decide" in found.sentences[-1]
+    assert "No number of patients or seeds would decide" in found.sentences[-1]
     # the controls are decided with 20; the gap (sd 30 within folds) needs 1.99 * 30 / sqrt(n) < 6
     assert verdict(4.0, gap(6.0, 25.0)).needed.patients == pytest.approx(98, abs=3)
 

@@ -17,7 +17,7 @@ from benchmark.store.plans import Plans
 
 PLAN = SuitePlan(
     rows=("unet",), labels=("unet",), splits={"d": "s"}, folds=(0, 1), seeds=(0,), preset="quick",
-    analysis=AnalysisPlan(seeds=(0,), datasets=("d",)),
+    analysis=AnalysisPlan(seeds=(0,), datasets=("d",), version=1),
 )  # fmt: skip
 BEFORE = "3e9e754a9f73dbc9f326"  # its fingerprint before presets had a hash
 
@@ -80,3 +80,25 @@ def test_later_values_keep_their_fingerprint(plans: Plans, monkeypatch: pytest.M
     found = plans.latest("new")
     assert found and found.preset == f"quick-{NEW.hash[:6]}"
     assert found.fingerprint == made.fingerprint
+
+
+def test_a_suite_keeps_the_analysis_that_it_was_planned_with(plans: Plans, tmp_path: Path) -> None:
+    """Before folds counted: no version in the file, and none when the suite grows now."""
+    assert (
+        "version" not in json.loads((tmp_path / "s/plan/0001.json").read_text())["plan"]["analysis"]
+    )
+    now = replace(with_values("quick"), analysis=AnalysisPlan(seeds=(0,), datasets=("d",)))
+    assert now.analysis.fold_luck
+    plans.record("s", replace(now, folds=(2,)), none)
+    assert [each.plan.analysis.version for each in plans.versions("s")] == [1, 1]
+    plans.record("new", now, none)
+    assert plans.latest("new") == now and now.fingerprint != BEFORE
+
+
+def test_an_analysis_of_a_later_bench_is_refused(plans: Plans, tmp_path: Path) -> None:
+    path = tmp_path / "s/plan/0001.json"
+    value = json.loads(path.read_text())
+    value["plan"]["analysis"]["version"] = 9
+    path.write_text(json.dumps(value))
+    with pytest.raises(BadInput, match="of analysis 9; this bench knows 1, 2"):
+        plans.latest("s")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.sheets.sheet import NOTHING, Sheet, number, range_of, small
+from benchmark.reporting.sheets.sheet import NOTHING, Sheet, number, range_of
 from benchmark.scoring.claims import Line
 
 
@@ -26,7 +27,7 @@ def claims_sheet(name: str, title: str, lines: tuple[Line, ...]) -> Sheet:
             line.status,
             range_of(line.interval),
             f"{line.margin:g}",
-            small(line.p),
+            p_text(line.p),
             NOTHING if line.claim.size is None else f"{line.claim.size:+g}",
         )
         for line in lines

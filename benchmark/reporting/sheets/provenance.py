@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmark.plan.analysis import fingerprint
+from benchmark.plan.analysis import ANALYSES, fingerprint
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.presets import PRESETS
 from benchmark.reporting.chapter import Chapter
@@ -58,6 +58,7 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
         "analysis plan",
         fingerprint(chapter.plan) + (f" ({chapter.timing})" if chapter.timing else ""),
     )
+    yield "primary analysis", ANALYSES[chapter.plan.version]
     yield "endpoint", ", ".join(chapter.analysis.organs)
     yield "trainings", f"{len(trainings)}, {sum(t.resumed for t in trainings)} of them resumed"
     for name in HARDWARE:

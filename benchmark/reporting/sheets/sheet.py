@@ -66,10 +66,3 @@ def range_of(found: Interval | None, digits: int = 2) -> str:
         return NOTHING
     low, high = (f"{value:+z.{digits}f}" for value in (found.low, found.high))
     return f"{found.estimate:+z.{digits}f} ({low} to {high})"
-
-
-def small(p: float | None) -> str:
-    """Return a p or a probability."""
-    if p is None or math.isnan(p):
-        return NOTHING
-    return "< 0.0001" if p < 1e-4 else f"{p:.4f}" if p < 0.01 else f"{p:.3f}"

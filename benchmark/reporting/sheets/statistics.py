@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.plan.analysis import Contrast
+from benchmark.plan.analysis import ANALYSES, Contrast
+from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.sheets.scores import headline
-from benchmark.reporting.sheets.sheet import NOTHING, Sheet, number, range_of, small
+from benchmark.reporting.sheets.sheet import NOTHING, Sheet, number, range_of
 from benchmark.scoring.comparison import Comparison, word_in_family
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
 
@@ -64,7 +65,7 @@ def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
     found = [chapter.analysis.comparison(plan.subject, row, m.name) for m in plan.metrics]
     gains = [range_of(each.primary) if each else NOTHING for each in found]
     contrast = Contrast(row=plan.subject, reference=row, metric=plan.metrics[0].name)
-    p = small(chapter.analysis.holm(contrast))
+    p = p_text(chapter.analysis.holm(contrast))
     return (row, about, *headline(row, chapter), *gains, word_of(contrast, chapter), p)
 
 
@@ -80,7 +81,8 @@ def word_of(contrast: Contrast, chapter: Chapter) -> str:
 
 
 COMPARISON = (
-    "row against reference", "metric", "gain (95 %)", "word", "p", "Holm p", "Nadeau-Bengio",
+    "row against reference", "metric", "gain (95 %)", "median", "patients better", "word",
+    "one_patient", "p", "Holm p", "Nadeau-Bengio",
     "P(better)", "false claim", "detectable", "equivalence p", "sign-flip p", "Wilcoxon p",
     "TOST p", "patients", "seeds",
 )  # fmt: skip
@@ -101,7 +103,7 @@ def _comparisons(chapter: Chapter) -> Sheet:
         title="Every comparison",
         columns=COMPARISON,
         rows=tuple(body),
-        about="The gain's interval is the primary one (patient and run as crossed random effects). "
+        about=f"The gain's interval is the primary one ({ANALYSES[chapter.plan.version]}). "
         "Sign-flip, Wilcoxon and TOST over patients hold for "
         f"{THESE_NETWORKS}; Nadeau-Bengio is a sensitivity figure.",
         notes=tuple(notes),
@@ -116,17 +118,22 @@ def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, 
         f"{found.row} against {found.reference}",
         found.metric.name,
         gain,
+        f"{found.median:+z.2f}",
+        f"{found.patients_better} of {found.patients}",
         word,
-        small(found.p),
-        small(holm),
+        f"{found.one_patient.case} {found.one_patient.moves:+z.2f}"
+        if found.one_patient
+        else NOTHING,
+        p_text(found.p),
+        p_text(holm),
         range_of(found.nadeau_bengio),
         NOTHING if better is None else f"{better[0]:.2f} ({better[1]:.2f} to {better[2]:.2f})",
-        small(found.false_claim),
+        p_text(found.false_claim),
         number(found.smallest_detectable, 2),
-        small(found.equivalence.p if found.equivalence else None),
-        small(found.these_networks.sign_flip_p),
-        small(found.these_networks.wilcoxon_p),
-        small(found.these_networks.ttost_p),
+        p_text(found.equivalence.p if found.equivalence else None),
+        p_text(found.these_networks.sign_flip_p),
+        p_text(found.these_networks.wilcoxon_p),
+        p_text(found.these_networks.ttost_p),
         str(found.patients),
         str(found.seeds),
     )

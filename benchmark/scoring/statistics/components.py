@@ -1,27 +1,33 @@
-"""The primary interval: patient and run as crossed random effects (METHODS.md section 7).
+"""The primary interval: patient, fold and run as random effects.
 
-    y[i, s] = mean + patient[i] + run[fold(i), s] + rest[i, s]
+    y[i, s] = mean + patient[i] + fold[fold(i)] + run[fold(i), s] + rest[i, s]
 
 A run is one training, (fold, seed); its luck is shared by all test patients of the fold, so it
-does not average out over patients. Within a fold, patients and seeds are crossed, which gives
-three mean squares: patients, runs, and the rest (two-way analysis of variance). With
+does not average out over patients. A fold's luck, that of its training patients, is shared by
+all seeds too, so it does not average out over seeds either. Within a fold, patients and seeds are
+crossed, which gives three mean squares: patients, runs, and the rest (two-way analysis of
+variance). The means of the folds give a fourth. With
 
     s_patient^2 = variance of a patient's mean over seeds, within folds
     s_run^2     = max(0, (mean square of runs - mean square of the rest) / patients a fold)
+    s_fold^2    = max(0, (mean square of folds - s_patient^2) / patients a fold - s_run^2 / seeds)
 
-the mean over patients has SE^2 = s_patient^2 / n + s_run^2 / (folds * seeds), and its degrees of
-freedom are Satterthwaite's (Biometrics Bulletin 2, 1946). docs/statistics.md shows how often such
-intervals cover the truth.
+the mean over patients has SE^2 = s_patient^2 / n + s_fold^2 / folds + s_run^2 / (folds * seeds),
+and its degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946): where s_fold^2 is
+above 0, those of the folds (folds - 1 where they are of equal size). One split of the patients can
+tell no more. docs/statistics.md shows how often such intervals cover the truth;
+docs/decisions/0019 why this one was chosen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
 from benchmark.scoring.statistics.layout import Floats, Integers
 
 PATIENTS_INTERVAL = 6
@@ -30,6 +36,11 @@ PATIENTS_P = 12
 """Fewer patients than this give no p."""
 SEEDS_P = 3
 """Fewer seeds than this give no p: Holm's families would err too often (docs/statistics.md)."""
+FOLD_SHARE = 0.4
+"""A fold with a larger share of the patients gives values only: the luck of its training patients
+is then most of the mean's, and one fold cannot show it."""
+Terms = list[tuple[Floats, float]]  # independent mean squares with their degrees of freedom
+ROUNDING = 1e-9  # a spread under this share of the largest value is that of rounding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,20 +48,24 @@ class Components:
     """The mean over patients and what its uncertainty is made of, in the unit of the values.
 
     Each field of arrays has the leading shape of the input (a scalar array for one comparison).
-    `runs` is folds * seeds where the folds are of equal size; less where they are not.
+    `folds` is their number and `runs` folds * seeds where the folds are of equal size; less where
+    they are not. With one seed a fold's luck and a run's are one: `run_squared` holds both.
     """
 
     mean: Floats
     patient_squared: Floats
+    fold_squared: Floats
     run_squared: Floats
     degrees: Floats
     n: int
+    folds: float
     runs: float
 
     @property
     def error(self) -> Floats:
         """The standard error of the mean."""
-        return np.sqrt(self.patient_squared / self.n + self.run_squared / self.runs)
+        luck = self.fold_squared / self.folds + self.run_squared / self.runs
+        return np.sqrt(self.patient_squared / self.n + luck)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +82,22 @@ class Interval:
     level: float
 
 
-def components(value_nS: Floats, fold_n: Integers) -> Components:
+@dataclass(frozen=True, kw_only=True)
+class Primary:
+    """The primary interval with its components, or None and why not. `spread` is then rough, for
+    planning only."""
+
+    spread: Components
+    interval: Interval | None
+    why_not: str
+
+
+def components(value_nS: Floats, fold_n: Integers, *, fold_luck: bool = True) -> Components:
     """Return the variance components of values of shape (..., n patients, S seeds).
 
     With one seed runs are seen between folds only: then s_run^2 comes from the fold means, with
-    folds - 1 degrees of freedom. Raises `BadInput` where no fold has two patients: such values
+    folds - 1 degrees of freedom. Without `fold_luck` s_fold^2 is 0, as in the first analysis
+    (`benchmark.plan.analysis`). Raises `BadInput` where no fold has two patients: such values
     are fold means, or cannot tell patients from runs.
     """
     members = [np.flatnonzero(fold_n == fold) for fold in np.unique(fold_n)]
@@ -80,27 +106,35 @@ def components(value_nS: Floats, fold_n: Integers) -> Components:
         raise BadInput(
             f"{n} values in {n_folds} folds: statistics need patients, never one mean a fold"
         )
-    sum_of_squares = float(sum(len(each) ** 2 for each in members))
-    runs = n_seeds * n**2 / sum_of_squares
+    if n_folds == 1 and n_seeds == 1:
+        raise BadInput("one fold and one seed cannot show the luck of a training: add seeds")
+    folds = n**2 / float(sum(len(each) ** 2 for each in members))
+    runs, df_patient = n_seeds * folds, float(n - n_folds)
     patient, run, rest = _sums_of_squares(value_nS, members)
-    df_patient = n - n_folds
     patient = patient / df_patient  # of a patient's mean over seeds
+    between, size = _between_folds(value_nS, members, n - n / folds)
+    # the patients' mean square counts twice, once against itself
+    by_folds: Terms = [(patient / n - patient / size / folds, df_patient),
+                       (between / size / folds, max(n_folds - 1.0, 1.0))]  # fmt: skip
     if n_seeds > 1:
-        df_run = n_folds * (n_seeds - 1)
-        df_rest = df_patient * (n_seeds - 1)
+        df_run, df_rest = n_folds * (n_seeds - 1.0), df_patient * (n_seeds - 1)
         seen, lost = run / df_run * (n_folds / n), rest / df_rest * (n_folds / n)
-        terms = [(patient / n, df_patient), (seen / runs, df_run), (-lost / runs, df_rest)]
+        by_runs: Terms = [(patient / n, df_patient), (seen / runs, df_run), (-lost / runs, df_rest)]
     else:
-        between, size = _between_folds(value_nS[..., 0], members, n - sum_of_squares / n)
-        seen, lost = between / size, patient / size
-        # the patients' mean square counts twice, once against itself
-        terms = [(patient / n - lost / runs, df_patient), (seen / runs, n_folds - 1)]
+        seen, lost, by_runs = between / size, patient / size, by_folds
+    run_squared = np.maximum(seen - lost, 0.0)
+    fold_squared = np.zeros(patient.shape)
+    if fold_luck and n_seeds > 1 and n_folds > 1:
+        fold_squared = np.maximum((between - patient) / size - run_squared / n_seeds, 0.0)
+    degrees = np.where(seen > lost, _satterthwaite(by_runs), df_patient)
     return Components(
         mean=value_nS.mean(axis=(-1, -2)),
         patient_squared=patient,
-        run_squared=np.maximum(seen - lost, 0.0),
-        degrees=np.where(seen > lost, _satterthwaite(terms), float(df_patient)),
+        fold_squared=fold_squared,
+        run_squared=run_squared,
+        degrees=np.where(fold_squared > 0, _satterthwaite(by_folds), degrees),
         n=n,
+        folds=folds,
         runs=runs,
     )
 
@@ -114,22 +148,49 @@ def rough_components(value_nS: Floats, fold_n: Integers) -> Components:
     return Components(
         mean=np.asarray(mean_n.mean()),
         patient_squared=np.asarray(mean_n.var(ddof=1) if n > 1 else np.nan),
+        fold_squared=np.zeros(()),
         run_squared=np.zeros(()),
         degrees=np.asarray(float(max(n - 1, 1))),
         n=n,
+        folds=float(len(np.unique(fold_n))),
         runs=float(value_nS.shape[1] * len(np.unique(fold_n))),
     )
 
 
-def interval(value_nS: Floats, fold_n: Integers, *, level: float = 0.95) -> Interval | None:
-    """Return the primary interval of the mean over patients, from values of shape (n, S).
+def primary(
+    value_nS: Floats, fold_n: Integers, *, level: float = 0.95, fold_luck: bool = True
+) -> Primary:
+    """Return the primary interval of the mean over patients, from values of shape (n, S), or why
+    there is none.
 
-    None for fewer than 6 patients. Raises `BadInput` as `components`.
+    None is given for fewer than 6 patients, over 40 % of them in one fold (with `fold_luck`), and
+    no spread at all: an interval of width 0 would claim to know what it cannot. Raises `BadInput`
+    as `components`.
     """
-    if value_nS.shape[0] < PATIENTS_INTERVAL:
-        return None
-    found = components(value_nS, fold_n)
-    return as_interval(float(found.mean), float(found.error), float(found.degrees), level=level)
+    n = value_nS.shape[0]
+    most = int(np.unique(fold_n, return_counts=True)[1].max())
+    why_not = ""
+    if n < PATIENTS_INTERVAL:
+        why_not = f"{counted(n, 'patient')}: values only, no interval under {PATIENTS_INTERVAL}"
+    elif fold_luck and most > FOLD_SHARE * n:
+        why_not = (
+            f"one fold holds {most} of {n} patients: values only, since the luck of its training "
+            f"patients is not seen where a fold holds over {FOLD_SHARE:.0%}"
+        )
+    if why_not:
+        return Primary(spread=rough_components(value_nS, fold_n), interval=None, why_not=why_not)
+    found = components(value_nS, fold_n, fold_luck=fold_luck)
+    error = float(found.error)
+    if error <= ROUNDING * np.abs(value_nS).max():
+        why_not = "every patient gains the same: values only, there is no spread to measure"
+        return Primary(spread=found, interval=None, why_not=why_not)
+    whole = as_interval(float(found.mean), error, float(found.degrees), level=level)
+    return Primary(spread=found, interval=whole, why_not="")
+
+
+def interval(value_nS: Floats, fold_n: Integers, *, level: float = 0.95) -> Interval | None:
+    """Return the primary interval from values of shape (n, S); None where `primary` says why."""
+    return primary(value_nS, fold_n, level=level).interval
 
 
 def as_interval(estimate: float, error: float, degrees: float, *, level: float) -> Interval:
@@ -145,11 +206,14 @@ def as_interval(estimate: float, error: float, degrees: float, *, level: float) 
     )
 
 
+def mirrored(found: Interval) -> Interval:
+    """Return the interval of the same rows in the other order."""
+    return replace(found, estimate=-found.estimate, low=-found.high, high=-found.low)
+
+
 def p_two_sided(found: Interval) -> float:
     """Return the p of "the mean is 0" that belongs to an interval: under 1 - level exactly where
-    the interval leaves 0 out. 1 where the error and the estimate are both 0."""
-    if found.error == 0:
-        return 1.0 if found.estimate == 0 else 0.0
+    the interval leaves 0 out."""
     return float(2 * stats.t.sf(abs(found.estimate) / found.error, found.degrees))
 
 
@@ -184,18 +248,21 @@ def _sums_of_squares(value_nS: Floats, members: list[Integers]) -> list[Floats]:
     return total
 
 
-def _between_folds(value_n: Floats, members: list[Integers], spread: float) -> tuple[Floats, float]:
-    """The mean square between folds, and how often it holds s_run^2 (patients a fold)."""
+def _between_folds(
+    value_nS: Floats, members: list[Integers], spread: float
+) -> tuple[Floats, float]:
+    """The mean square between folds, and how often it holds a fold's variance (patients a fold);
+    of a single fold, nothing."""
+    mean = value_nS.mean(axis=(-1, -2))
     if len(members) < 2:
-        raise BadInput("one fold and one seed cannot show the luck of a training: add seeds")
-    mean = value_n.mean(axis=-1)
+        return np.zeros(mean.shape), 1.0
     square = np.zeros(mean.shape)
     for each in members:
-        square += len(each) * (value_n[..., each].mean(axis=-1) - mean) ** 2
+        square += len(each) * (value_nS[..., each, :].mean(axis=(-1, -2)) - mean) ** 2
     return square / (len(members) - 1), spread / (len(members) - 1)
 
 
-def _satterthwaite(terms: list[tuple[Floats, float]]) -> Floats:
+def _satterthwaite(terms: Terms) -> Floats:
     """Degrees of freedom of a sum of independent mean squares, each with its sign and its own.
 
     1 where all are 0: then the interval is a point whatever the degrees."""

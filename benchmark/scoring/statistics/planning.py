@@ -19,7 +19,8 @@ class Needed:
     """So many patients with so many seeds would decide, if estimate and spread stay as they are.
 
     `seeds` exceeds the present number where no number of patients is enough with the present one:
-    the luck of the trainings does not average out over patients."""
+    the luck of the trainings does not average out over patients. The model is the primary
+    interval's (`components`), with folds of equal size."""
 
     patients: int
     seeds: int
@@ -37,18 +38,22 @@ def patients_needed(
 ) -> Needed | None:
     """Return the least design whose interval's half width is under `distance`.
 
-    Patients come first, up to 100,000, then seeds, up to 100. None where not even that decides,
-    and where `distance` is not above 0.
+    Patients come first, up to 100,000, then seeds, up to 100. The luck of the folds stays: neither
+    averages it out. None where not even that decides, and where `distance` is not above 0.
     """
     if not distance > 0:
         return None
     run_of_one_seed = float(spread.run_squared) * seeds / float(spread.runs)
+    fold = float(spread.fold_squared) / spread.folds
     for n_seeds in range(seeds, SEEDS_MOST + 1):
 
         def decides(n: int, n_seeds: int = n_seeds) -> bool:
             patient, run = float(spread.patient_squared) / n, run_of_one_seed / n_seeds
             # one seed: runs are told by folds
             df_run = folds * (n_seeds - 1) or max(folds - 1, 1)
+            if fold > 0:  # all of it is told by the means of the folds
+                quantile = float(stats.t.ppf(0.5 + level / 2, max(folds - 1, 1)))
+                return quantile * math.sqrt(patient + run + fold) < distance
             return _half_width(patient, n - folds, run, df_run, level) < distance
 
         if decides(PATIENTS_MOST):

@@ -14,6 +14,7 @@ from benchmark.scoring.statistics.components import (
     interval,
     mean_of,
     p_two_sided,
+    primary,
 )
 
 # Shrout & Fleiss, Psychological Bulletin 86 (1979), table 2: six targets, four judges. Their mean
@@ -76,11 +77,12 @@ def test_reml_of_statsmodels_in_one_balanced_fold():
 
 
 def test_without_run_luck_it_is_the_patients_t_interval():
-    """s_run^2 is cut off at 0; what is left is the t interval of patients within folds."""
+    """s_run^2 is cut off at 0; what is left is the t interval of patients within folds. (One fold:
+    by the first analysis.)"""
     value_nS, _ = planted(n=20, folds=1, run_sd=0, rng_seed=1)
     value_nS -= value_nS.mean(axis=0)
     fold_n = np.zeros(20, dtype=int)
-    found = interval(value_nS + 0.3, fold_n)
+    found = primary(value_nS + 0.3, fold_n, fold_luck=False).interval
     mean_n = value_nS.mean(axis=1) + 0.3
     expected = stats.ttest_1samp(mean_n, 0)
     limits = expected.confidence_interval(0.95)
@@ -126,16 +128,57 @@ def test_fold_means_are_refused():
 
 
 def test_fewer_than_six_patients_give_no_interval():
-    value_nS, fold_n = planted(n=12, folds=2)
+    value_nS, fold_n = planted(n=12, folds=3)
     assert interval(value_nS[:5], fold_n[:5]) is None
     assert interval(value_nS[:6], fold_n[:6]) is not None
 
 
-def test_rows_without_any_difference():
-    found = interval(np.zeros((20, 3)), np.arange(20) % 5)
-    assert (found.estimate, found.low, found.high) == (0.0, 0.0, 0.0)
-    assert p_two_sided(found) == 1.0
-    assert p_two_sided(interval(np.ones((20, 3)), np.arange(20) % 5)) == 0.0
+@pytest.mark.parametrize("values", [np.zeros((20, 3)), np.ones((20, 3)), np.full((20, 3), 0.1)])
+@pytest.mark.parametrize("fold_luck", [True, False])
+def test_no_interval_has_width_0(values, fold_luck):
+    fold_n = np.arange(20) % 5
+    found = primary(values, fold_n, fold_luck=fold_luck)
+    assert found.interval is None and "gains the same" in found.why_not
+
+
+def test_where_only_folds_vary_they_are_the_interval():
+    """The first analysis saw no spread there and gave a width of 0; now it is the t interval of the
+    fold means."""
+    fold_n, mean_F = np.arange(20) % 5, np.array([0.5, -0.3, 0.9, 0.2, -0.6])
+    value_nS = np.repeat(mean_F[fold_n][:, None], 3, axis=1)
+    found = interval(value_nS, fold_n)
+    limits = stats.ttest_1samp(mean_F, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((limits.low, limits.high), abs=1e-9)
+    assert primary(value_nS, fold_n, fold_luck=False).interval is None
+
+
+def test_the_luck_of_folds_does_not_average_out_over_seeds():
+    mean_F = np.random.default_rng(3).normal(0, 1, 5)
+    errors = []
+    for seeds in (3, 30):
+        value_nS, fold_n = planted(n=90, seeds=seeds, run_sd=0.3)
+        errors.append(float(components(value_nS + mean_F[fold_n][:, None], fold_n).error))
+    assert errors[1] > 0.8 * errors[0] > 0.3
+
+
+def test_mean_squares_of_folds():
+    """Even folds whose luck shows: the error is that of the fold means."""
+    value_nS, fold_n = planted(n=20)
+    value_nS = value_nS + np.array([3.0, -3, 2, -2, 0])[fold_n][:, None]
+    found = components(value_nS, fold_n)
+    means = np.array([value_nS[fold_n == f].mean() for f in range(5)])
+    assert float(found.fold_squared) > 0
+    assert float(found.error) == pytest.approx(stats.sem(means))
+    assert float(found.degrees) == pytest.approx(4)
+
+
+def test_one_large_fold_gives_values_only():
+    value_nS, _ = planted(n=20)
+    crowded = np.array([0] * 9 + [1] * 4 + [2] * 3 + [3] * 2 + [4] * 2)
+    assert interval(value_nS, crowded) is None
+    assert "one fold holds 9 of 20 patients" in primary(value_nS, crowded).why_not
+    crowded[0] = 4  # 8 of 20: 40 % exactly
+    assert interval(value_nS, crowded) is not None
 
 
 def test_mean_of_two_sets():

@@ -8,6 +8,7 @@ from statsmodels.stats.weightstats import ttost_paired
 from benchmark.errors import BadInput
 from benchmark.scoring.statistics.components import as_interval
 from benchmark.scoring.statistics.paired import (
+    EXACT_RANKS,
     equivalence,
     false_claim_probability,
     nadeau_bengio,
@@ -53,6 +54,35 @@ def test_sign_flip_by_sampling_beyond_twenty_patients():
 def test_wilcoxon_agrees_with_scipy():
     assert wilcoxon_p(DARWIN) == pytest.approx(stats.wilcoxon(DARWIN).pvalue, abs=1e-12)
     assert wilcoxon_p(np.zeros(12)) == 1.0
+
+
+def test_wilcoxon_is_exact_with_ties_and_zeros():
+    """All 2^m signs of the ranks, by SciPy's permutation test."""
+    gain_n = np.array([0, 0, 1, 1, -1, 2, 2, -3, 4, 4, 4, -5, 6], dtype=float)
+    moved = gain_n[gain_n != 0]
+    expected = stats.permutation_test(
+        (moved,),
+        lambda x: np.sum(np.sign(x) * stats.rankdata(abs(x))),
+        permutation_type="samples",
+        n_resamples=np.inf,
+        vectorized=False,
+    )
+    assert wilcoxon_p(gain_n) == pytest.approx(expected.pvalue, abs=1e-12)
+
+
+def test_wilcoxon_of_one_patient_is_the_same_among_any_number():
+    """SciPy's own switch gives 1.0 among 12 and 0.317 among 30."""
+    for n in (12, 30, 60):
+        gain_n = np.zeros(n)
+        gain_n[3] = -2.0
+        assert wilcoxon_p(gain_n) == 1.0
+
+
+def test_wilcoxon_changes_to_the_approximation_without_a_step():
+    for mean in (0.1, 0.2):
+        gain_n = gains(EXACT_RANKS, mean=mean)
+        exact = wilcoxon_p(gain_n[:-1])
+        assert stats.wilcoxon(gain_n[:-1], method="approx").pvalue == pytest.approx(exact, rel=0.06)
 
 
 @pytest.mark.parametrize("test", [sign_flip_p, wilcoxon_p, lambda gain_n: ttost_p(gain_n, 1.0)])

@@ -9,13 +9,15 @@ from benchmark.scoring.statistics.components import Components, as_interval
 from benchmark.scoring.statistics.planning import Needed, patients_needed, smallest_detectable
 
 
-def spread(patient=4.0, run=0.0, seeds=3):
+def spread(patient=4.0, run=0.0, seeds=3, fold=0.0):
     return Components(
         mean=np.asarray(0.3),
         patient_squared=np.asarray(patient),
+        fold_squared=np.asarray(fold),
         run_squared=np.asarray(run),
         degrees=np.asarray(15.0),
         n=20,
+        folds=5.0,
         runs=5.0 * seeds,
     )
 
@@ -39,6 +41,15 @@ def test_seeds_are_added_where_no_number_of_patients_is_enough():
     assert half_width(100_000, 4.0, 2.0, found.seeds) < 0.5
     assert half_width(100_000, 4.0, 2.0, found.seeds - 1) >= 0.5
     assert found.seeds > 3
+
+
+def test_the_luck_of_folds_is_averaged_out_by_neither_patients_nor_seeds():
+    """Where folds differ their means tell all, with folds - 1 degrees of freedom."""
+    found = patients_needed(1.5, spread(run=0.25, fold=1.0), seeds=3, folds=5)
+    t = stats.t.ppf(0.975, 4)
+    halves = [t * np.sqrt(4.0 / (found.patients - k) + 0.25 / 15 + 1.0 / 5) for k in (0, 1)]
+    assert halves[0] < 1.5 <= halves[1]
+    assert patients_needed(t * np.sqrt(0.2), spread(fold=1.0), seeds=3, folds=5) is None
 
 
 def test_what_nothing_decides():
