@@ -74,15 +74,17 @@ def test_too_little_gives_no_interval_and_no_mean() -> None:
     def names(ours: list[ResultRow], theirs: list[ResultRow]) -> set[str]:
         return {n[3:].replace("dsc_minus_unet/", "") for n in minus_plain(ours, theirs)}
 
-    whole = [result(c, "liver", 80.0 + c) for c in range(9)]
-    assert names(whole, whole) == {
+    plain = [result(c, "liver", 80.0 + c) for c in range(9)]
+    whole = [result(c, "liver", 81.0 + c + (c % 4) / 2) for c in range(9)]
+    assert names(whole, plain) == {
         f"{end}{organ}" for end in ("", "low_", "high_") for organ in ("liver", "mean")
     }
-    assert names(whole[:5], whole[:5]) == {"liver", "mean"}  # under 6 patients
+    assert names(plain, plain) == {"liver", "mean"}  # no spread
+    assert names(whole[:5], plain[:5]) == {"liver", "mean"}  # under 6 patients
     doubled = [*whole, result(0, "liver", 1.0, seed=1)]  # a seed in one patient only
-    assert names(doubled, doubled) == {"liver", "mean"}
+    assert names(doubled, [*plain, result(0, "liver", 2.0, seed=1)]) == {"liver", "mean"}
     undefined = [*whole, *(result(c, "spleen", float("nan")) for c in range(9))]
-    assert names(undefined, whole) == {"liver", "low_liver", "high_liver"}
-    some = [*whole, *(result(c, "spleen", 50.0) for c in range(4))]
-    assert names(some, some) == {"liver", "low_liver", "high_liver", "spleen", "mean"}
+    assert names(undefined, plain) == {"liver", "low_liver", "high_liver"}
+    some, few = ([*r, *(result(c, "spleen", 50.0) for c in range(4))] for r in (whole, plain))
+    assert names(some, few) == {"liver", "low_liver", "high_liver", "spleen", "mean"}
     assert minus_plain(whole, [result(c, "liver", 1.0, seed=5) for c in range(9)]) == {}

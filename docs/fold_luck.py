@@ -1,0 +1,113 @@
+"""Measure the luck of folds and runs without patients' noise: docs/fold-luck.json.
+
+bench suite --name luck --rows unet,unet-200,fsm --datasets phantom --preset quick \
+    --seeds 0,1,2,3,4,5 --root ROOT
+python docs/fold_luck.py --root ROOT   # about an hour on one core; what is measured is kept
+
+Every network of the suite is scored on 200 phantom patients that nobody trained on, so that the
+mean of a network hardly depends on them. Of a difference of two rows, over 5 folds and 6 seeds:
+s_run^2 is the variance of seeds within folds, s_fold^2 that of the fold means less s_run^2 / seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmark.data.phantom import Phantom
+from benchmark.data.scan import Scan
+from benchmark.data.volume import Volume
+from benchmark.files.atomic import commit_file, write_json
+from benchmark.plan.folds import FOLDS
+from benchmark.running.bench import Warns, open_bench
+from benchmark.running.predicting import predict, trained_row
+from benchmark.running.registry import load_registry
+from benchmark.running.resolve import resolve
+from benchmark.scoring.overlap import dice_percent
+from benchmark.training.precision import hardware
+
+FOUND = Path(__file__).with_name("fold-luck.json")
+ROWS, SEEDS = ("unet", "unet-200", "fsm"), range(6)
+FIRST, UNSEEN = 15, 200  # the set has patients 0 to 14
+
+
+def patients(count: int) -> Iterator[Volume]:
+    """Yield patients of the set's own recipe that are not in it."""
+    recipe = Phantom(patients=FIRST + count)
+    for index in range(FIRST, FIRST + count):
+        yield recipe.volume(index)
+
+
+def measure(root: Path, scores: Path, volumes: list[Volume]) -> None:
+    """Write the mean DSC of every patient, over organs, for each network that has no file yet."""
+    registry = load_registry()
+    bench = open_bench(root, hardware("cpu", "fp32"), Warns(print), reading=True)
+    scans = [Scan(name=v.case, image=v.image, geometry=v.geometry, header=None) for v in volumes]
+    for row, fold, seed in itertools.product(ROWS, range(FOLDS), SEEDS):
+        path = scores / f"{row}-{fold}-{seed}.json"
+        if path.exists():
+            continue
+        setting = resolve(registry, row, "quick", {})
+        trained = trained_row(bench, setting, dataset="phantom", folds=[fold], seed=seed, stage="")
+        with commit_file(path) as temporary:
+            found = [
+                dsc(volume, predict(trained, scan, bench))
+                for volume, scan in zip(volumes, scans, strict=True)
+            ]
+            write_json(temporary, found)
+        print(path.stem, flush=True)
+
+
+def dsc(volume: Volume, predicted: np.ndarray) -> float:
+    """Return the mean DSC over the organs, in percent."""
+    organs = range(1, len(volume.annotated) + 1)
+    return float(np.mean([dice_percent(volume.label == k, predicted == k) for k in organs]))
+
+
+def spread(mean_FS: np.ndarray) -> dict[str, float]:
+    """Return the sds of folds and of runs, in points, from the means of 5 x 6 networks."""
+    run = float(mean_FS.var(axis=1, ddof=1).mean())
+    between = float(mean_FS.mean(axis=1).var(ddof=1))
+    fold = max(between - run / mean_FS.shape[1], 0.0)
+    return {"mean": float(mean_FS.mean()), "fold_sd": fold**0.5, "run_sd": run**0.5}
+
+
+def summary(scores: Path) -> dict[str, dict[str, float]]:
+    """Return the spread of each row and of each difference."""
+    means = {
+        row: np.array(
+            [
+                [np.mean(json.loads((scores / f"{row}-{fold}-{seed}.json").read_text()))
+                 for seed in SEEDS]
+                for fold in range(FOLDS)
+            ]
+        )
+        for row in ROWS
+    }  # fmt: skip
+    found = {row: spread(mean_FS) for row, mean_FS in means.items()}
+    for a, b in (("unet-200", "unet"), ("fsm", "unet"), ("fsm", "unet-200")):
+        found[f"{a} - {b}"] = spread(means[a] - means[b])
+    return found
+
+
+def main() -> None:
+    """Score what is not scored yet, then write the summary."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", type=Path, required=True)
+    root = parser.parse_args().root
+    scores = root / "fold-luck"
+    scores.mkdir(exist_ok=True)
+    torch.set_num_threads(1)
+    measure(root, scores, list(patients(UNSEEN)))
+    write_json(FOUND, summary(scores))
+    print(FOUND.read_text())
+
+
+if __name__ == "__main__":
+    main()
