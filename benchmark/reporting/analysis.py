@@ -216,7 +216,7 @@ def _p(
     compared: Mapping[Contrast, Comparison | Incomplete], contrasts: Iterable[Contrast]
 ) -> dict[Contrast, float | None]:
     found = {contrast: compared.get(contrast) for contrast in contrasts}
-    return {c: each.p if isinstance(each, Comparison) else None for c, each in found.items()}
+    return {c: each.family_p if isinstance(each, Comparison) else None for c, each in found.items()}
 
 
 def gap_of(row: str, scores: Scores) -> Values | None:

@@ -17,6 +17,7 @@ from benchmark.scoring.statistics.components import (
     Components,
     Interval,
     Primary,
+    p_in_family,
     p_two_sided,
     primary,
 )
@@ -67,7 +68,8 @@ class Comparison:
     positive is better, for distances too.
 
     `primary` and all that rests on it are None where `no_interval` says why; `p`, the equivalence p
-    and `false_claim` also under 12 patients, `p` also under 3 seeds. `median` is that of the
+    and `false_claim` also under 12 patients, `p` also under 3 seeds. `family_p` is what Holm's
+    correction takes in place of `p`. `median` is that of the
     patients' mean gains and `patients_better` how many of them are above 0: figures that a single
     failure does not move. `better` is P(row > reference) with its limits. `nadeau_bengio` is a
     sensitivity figure, None where a fold is empty. `fold_excess_p` tests whether folds differ by
@@ -88,6 +90,7 @@ class Comparison:
     no_interval: str
     one_patient: OnePatient | None
     p: float | None
+    family_p: float | None
     equivalence: Equivalence | None
     nadeau_bengio: Interval | None
     these_networks: PatientsOnly
@@ -167,6 +170,8 @@ def compare_gain(
     gain_n = gain_nS.mean(axis=1)
     whole = _primary(gain_nS, fold_n, plan)
     primary = whole.interval
+    tested = primary if n >= PATIENTS_P and n_seeds >= SEEDS_P else None
+    n_folds = len(np.unique(fold_n))
     movers = _movers(gain_n, metric) if primary else []
     found = Comparison(
         row=row,
@@ -174,7 +179,7 @@ def compare_gain(
         metric=metric,
         patients=n,
         seeds=n_seeds,
-        folds=len(np.unique(fold_n)),
+        folds=n_folds,
         mean=float(gain_nS.mean()),
         median=float(np.median(gain_n)),
         patients_better=int(np.count_nonzero(gain_n > 0)),
@@ -182,7 +187,8 @@ def compare_gain(
         primary=primary,
         no_interval=whole.why_not,
         one_patient=_one_patient(gain_nS, fold_n, cases, movers, plan),
-        p=p_two_sided(primary) if primary and n >= PATIENTS_P and n_seeds >= SEEDS_P else None,
+        p=p_two_sided(tested) if tested else None,
+        family_p=_family_p(tested, n_folds, plan) if tested else None,
         equivalence=_equivalence(primary, metric, n) if primary else None,
         nadeau_bengio=_sensitivity(gain_nS, fold_n, plan) if primary else None,
         these_networks=_patients_only(gain_n, metric, plan),
@@ -288,6 +294,10 @@ def _without(
         return others_nS, _primary(others_nS, others_n, plan).interval
     except BadInput:  # no fold has two patients left
         return others_nS, None
+
+
+def _family_p(found: Interval, folds: int, plan: AnalysisPlan) -> float:
+    return p_in_family(found, folds) if plan.fold_luck else p_two_sided(found)
 
 
 def _equivalence(found: Interval, metric: Metric, patients: int) -> Equivalence:

@@ -104,6 +104,7 @@ def _comparisons(chapter: Chapter) -> Sheet:
         columns=COMPARISON,
         rows=tuple(body),
         about=f"The gain's interval is the primary one ({ANALYSES[chapter.plan.version]}). "
+        "Holm p takes the same interval with at most twice the folds' degrees of freedom. "
         "Sign-flip, Wilcoxon and TOST over patients hold for "
         f"{THESE_NETWORKS}; Nadeau-Bengio is a sensitivity figure.",
         notes=tuple(notes),

@@ -7,7 +7,7 @@ All sds are those of one row, in points, so that the difference of two rows has 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,7 +184,7 @@ def _family_chunk(design: Design, draws: int, rng: np.random.Generator) -> dict[
     }
     found: dict[str, Floats] = {}
     for name, pairs in gains.items():
-        p_bk = np.stack([_p(components(a - b, fold_n)) for a, b in pairs], axis=-1)
+        p_bk = np.stack([_family_p(components(a - b, fold_n)) for a, b in pairs], axis=-1)
         found[name] = _share((holm(p_bk) <= 0.05).any(axis=-1))
     subject = dsc[-1] - dsc[0]
     at_margin = components(subject + DSC.margin, fold_n)
@@ -225,6 +225,11 @@ def _words(found: Components, gain: Floats) -> tuple[NDArray[np.bool_], NDArray[
 
 def _p(found: Components) -> Floats:
     return np.asarray(2 * stats.t.sf(np.abs(found.mean) / found.error, found.degrees))
+
+
+def _family_p(found: Components) -> Floats:
+    """`components.p_in_family` of many comparisons of five folds."""
+    return _p(replace(found, degrees=np.minimum(found.degrees, 8.0)))
 
 
 def _share(wrong: NDArray[np.bool_] | np.bool_) -> Floats:
