@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.reporting.mixtures import value_mixtures
     from benchmark.running.comparing import named, paired
-    from benchmark.running.outdated import outdated_line
+    from benchmark.running.outdated import older_line, outdated_line
     from benchmark.running.registry import load_registry
     from benchmark.running.standing import chosen_suite, standing
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     found = paired(bench, first, second, plan=plan, metrics=metrics)
     entries = (*first.entries, *second.entries)
     old = outdated_line(bench, entries, load_registry().rows)
-    for line in filter(None, (*value_mixtures(entries), old)):
+    for line in filter(None, (*value_mixtures(entries), old, older_line(bench, entries))):
         say(f"warning: {line}")
     say(chosen.line)
     if args.json:

@@ -18,6 +18,7 @@ from benchmark.store.plans import Plans, post_hoc
 
 MAIN = "main"  # the suite that `bench suite` fills without --name
 NOT_RUN = "not run"
+OLDER = "scored by an older definition of distance: bench score scores it again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def standing(bench: Bench, name: str) -> Standing:
     plans = Plans(bench.ledger.folder)
     versions = plans.versions(name)
     plan = versions[-1].plan if versions else None
-    entries = [entry for entry in bench.ledger.entries(name) if entry.part == "test"]
+    entries = [e for e in of_one_definition(bench.ledger.entries(name)) if e.part == "test"]
     wanted = _wanted(plan, entries, name) if plan else [(_place(e), e) for e in entries]
     done: list[Entry] = []
     missing: list[Missing] = []
@@ -84,6 +85,21 @@ def _wanted(
 def on_plan(entry: Entry, plan: SuitePlan) -> bool:
     """Return whether an entry has the plan's preset values and split; its label may be another."""
     return entry.preset == plan.preset and entry.split == plan.splits.get(entry.dataset)
+
+
+def of_one_definition(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries; where those of a data set were scored by two definitions of distance, the
+    older ones count as failed, with what to do, so that no table mixes them."""
+    found = list(entries)
+    latest: dict[str, str] = {}
+    for entry in found:
+        latest[entry.dataset] = max(latest.get(entry.dataset, ""), entry.definition)
+    return [
+        entry
+        if entry.definition == latest[entry.dataset]
+        else replace(entry, state="failed", error=OLDER)
+        for entry in found
+    ]
 
 
 def count_results(bench: Bench, cells: list[Cell], plan: SuitePlan, name: str) -> int:
