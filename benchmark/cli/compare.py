@@ -127,6 +127,7 @@ def _word(found: Comparison, pair: Paired, plan: AnalysisPlan) -> str:
 
 def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     from benchmark.cli.show_suite import incomplete_text
+    from benchmark.scoring.definitions import described
 
     if pair.missing:
         put(f"{pair.dataset}: {incomplete_text(suite, pair.missing)}")
@@ -143,6 +144,8 @@ def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
             put(f"  {line}")
     if suite.post_hoc:
         put(f"suite {suite.name}: {suite.post_hoc}")
+    if "assd_penalised" in (pair.gains or {}):
+        put(described(["assd", "assd_penalised"]))
     put("one comparison, not corrected for others that were made")
 
 

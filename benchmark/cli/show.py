@@ -14,6 +14,7 @@ from benchmark.reporting.mixtures import mixtures, value_mixtures
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
 from benchmark.reporting.tables import Line, Missing, table
 from benchmark.running.code import old_line
+from benchmark.scoring.definitions import described
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -88,7 +89,7 @@ def _no_verdict(entries: list[Entry]) -> str:
 
 
 def print_table(lines: list[Line]) -> None:
-    """Print one line an organ, with DSC, ASSD and HD95, each with its n."""
+    """Print one line an organ, with DSC, ASSD and HD95, each with its n, and what they are."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -107,6 +108,7 @@ def print_table(lines: list[Line]) -> None:
         # a pipe has no width: give the table what it needs instead of cutting numbers off
         width = None if result().isatty() else 120
         Console(file=result(), width=width, highlight=False).print(shown)
+    put(described(["assd", "hd95"]))
 
 
 def number_text(line: Line | None, metric: str) -> str:

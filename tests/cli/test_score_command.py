@@ -16,6 +16,7 @@ from benchmark.running.bench import Silent, open_bench
 from benchmark.running.registry import load_registry
 from benchmark.running.rescoring import Rescored, rescore
 from benchmark.running.standing import standing
+from benchmark.scoring.definitions import described
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import ResultRow, Results
 from benchmark.testing import TinySource, tiny_volume
@@ -186,6 +187,15 @@ def test_a_row_and_a_data_set_choose(older: Path, tmp_path: Path) -> None:
     assert score(older, "unet", "--json").json["already_current"] == 2
     nowhere = score(tmp_path / "nowhere")
     assert nowhere.code == 2 and "no workspace" in nowhere.err
+
+
+def test_every_table_says_what_its_numbers_are(scored: Path) -> None:
+    ran = bench(*run_argv(scored, "unet", "--folds", "0,1"))
+    assert described(["assd", "hd95"]) in ran.out
+    assert bench("report", "--root", str(scored), "--mlflow", "none").code == 0
+    page = (scored / "reports/default/report.md").read_text()
+    for metrics in (["assd"], ["assd", "hd95", "nsd"]):
+        assert described(metrics) in page
 
 
 def test_mlflow_shows_the_new_numbers(older: Path) -> None:
