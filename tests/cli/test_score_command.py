@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from bench_process import Ran, bench, run_argv, tree
 
-from benchmark.data.library import add
+from benchmark.data.library import add, open_dataset
 from benchmark.data.volume import Volume
 from benchmark.running.bench import Silent, open_bench
+from benchmark.running.cells import plan_cells
 from benchmark.running.registry import load_registry
 from benchmark.running.rescoring import Rescored, rescore
-from benchmark.running.standing import standing
+from benchmark.running.resolve import resolve
+from benchmark.running.standing import count_results, standing
+from benchmark.running.suites import suite_plan
 from benchmark.scoring.definitions import described
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import ResultRow, Results
@@ -149,6 +152,15 @@ def test_two_definitions_never_share_a_table(older: Path) -> None:
     assert score(older).out == "scored again: 1 cell; already current: 1 cell\n"
     again = bench("report", "--root", str(older), "--mlflow", "none")
     assert "failed" not in again.out and "older" not in again.err
+
+
+def test_older_results_were_seen_before_a_plan(older: Path) -> None:
+    """A plan made after them is made after results."""
+    bench_now, entry = open_bench(older, hardware("cpu"), Silent()), entries_of(older)[0]
+    setting = resolve(load_registry(), "unet", "quick", dict(entry.overrides))
+    cells = plan_cells(setting, open_dataset(older, "tiny"), folds=[0, 1], seeds=[0])
+    plan = suite_plan([setting], cells, "quick", {})
+    assert count_results(bench_now, cells, plan, "default") == 2
 
 
 def test_what_cannot_be_scored_is_named(older: Path) -> None:
