@@ -15,9 +15,12 @@ from benchmark.plan.wording import counted, p_text
 
 if TYPE_CHECKING:
     from benchmark.plan.analysis import AnalysisPlan
-    from benchmark.running.comparing import Paired
+    from benchmark.reporting.tables import Line
+    from benchmark.running.bench import Bench
+    from benchmark.running.comparing import Named, Paired
     from benchmark.running.standing import Standing
     from benchmark.scoring.comparison import Comparison
+    from benchmark.scoring.definitions import Elsewhere
 
 HELP = "two rows or keys, paired: bench compare fsm unet"
 DEMONSTRATION = "demonstration"
@@ -36,19 +39,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--metric", action="append", default=[], metavar="NAME",
         help="dsc or assd_penalised; may be repeated (default: both)",
     )  # fmt: skip
+    parser.add_argument(
+        "--as", dest="other", metavar="NAME",
+        help="show ASSD and HD95 of another library too, from the stored label maps: medpy-0.4, "
+        "medpy-0.5, pooled-hd95, monai or metrics-reloaded",
+    )  # fmt: skip
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
     from benchmark.cli.session import reading_bench, say
+    from benchmark.cli.show_elsewhere import show_elsewhere
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.reporting.mixtures import value_mixtures
     from benchmark.running.comparing import named, paired
-    from benchmark.running.outdated import outdated_line
+    from benchmark.running.outdated import older_line, outdated_line
     from benchmark.running.registry import load_registry
     from benchmark.running.standing import chosen_suite, standing
+    from benchmark.scoring.definitions import elsewhere
 
+    other = elsewhere(args.other) if args.other else None
     bench = reading_bench(args)
     chosen = chosen_suite(bench, args.suite)
     suite = standing(bench, chosen.name)
@@ -61,15 +72,36 @@ def run(args: argparse.Namespace) -> int:
     found = paired(bench, first, second, plan=plan, metrics=metrics)
     entries = (*first.entries, *second.entries)
     old = outdated_line(bench, entries, load_registry().rows)
-    for line in filter(None, (*value_mixtures(entries), old)):
+    for line in filter(None, (*value_mixtures(entries), old, older_line(bench, entries))):
         say(f"warning: {line}")
     say(chosen.line)
+    there = _elsewhere(bench, found, first, second, other) if other else {}
     if args.json:
-        put(json.dumps(_json(found, suite, plan), indent=1))
+        more = _elsewhere_json(there, other, args.other) if other else {}
+        put(json.dumps({**_json(found, suite, plan), **more}, indent=1))
     else:
         for pair in found:
             _print(pair, suite, plan)
+            if other and pair.dataset in there:
+                show_elsewhere(pair.dataset, there[pair.dataset], other)
     return 1 if any(pair.missing for pair in found) else 0
+
+
+def _elsewhere(
+    bench: Bench, found: list[Paired], first: Named, second: Named, other: Elsewhere
+) -> dict[str, list[Line]]:
+    """The lines in another library's definition, by data set; none where a cell is missing."""
+    from benchmark.running.comparing import compared
+    from benchmark.running.elsewhere import in_other
+
+    whole = [pair.dataset for pair in found if not pair.missing]
+    return {d: in_other(bench, compared(first, second, d), d, other) for d in whole}
+
+
+def _elsewhere_json(there: dict[str, list[Line]], other: Elsewhere, name: str) -> dict[str, Any]:
+    from benchmark.cli.show_elsewhere import elsewhere_json
+
+    return {"elsewhere": [elsewhere_json(d, lines, other, name) for d, lines in there.items()]}
 
 
 def _json(found: list[Paired], suite: Standing, plan: AnalysisPlan) -> dict[str, Any]:
@@ -129,6 +161,7 @@ def _word(found: Comparison, pair: Paired, plan: AnalysisPlan) -> str:
 
 def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     from benchmark.cli.show_suite import incomplete_text
+    from benchmark.scoring.definitions import described
 
     if pair.missing:
         put(f"{pair.dataset}: {incomplete_text(suite, pair.missing)}")
@@ -145,6 +178,8 @@ def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
             put(f"  {line}")
     if suite.post_hoc:
         put(f"suite {suite.name}: {suite.post_hoc}")
+    if "assd_penalised" in (pair.gains or {}):
+        put(described(["assd", "assd_penalised"]))
     put("one comparison, not corrected for others that were made")
 
 

@@ -27,6 +27,7 @@ OURS = (
     "report",
     "plan",
     "status",
+    "score",
     "methods",
     "data",
     "predict",

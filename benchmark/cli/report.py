@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.session import reading_bench, say
     from benchmark.reporting.page import check_place, write_report
     from benchmark.reporting.report import make_report
+    from benchmark.running.outdated import older_line
     from benchmark.running.registry import load_registry
     from benchmark.running.standing import chosen_suite
     from benchmark.store.plans import Plans, post_hoc
@@ -66,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         say=say,
     )
     write_report(report, out)
+    if older := older_line(bench, bench.ledger.entries(suite)):
+        say(f"warning: {older}")
     say(chosen.line)
     _attach(args, bench, suite)
     if args.json:

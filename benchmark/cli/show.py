@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from benchmark.reporting.mixtures import mixtures, value_mixtures
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
 from benchmark.reporting.tables import Line, Missing, table
 from benchmark.running.code import old_line
+from benchmark.scoring.definitions import described
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -88,25 +89,41 @@ def _no_verdict(entries: list[Entry]) -> str:
 
 
 def print_table(lines: list[Line]) -> None:
-    """Print one line an organ, with DSC, ASSD and HD95, each with its n."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
+    """Print one line an organ, with DSC, ASSD and HD95, each with its n, and what they are."""
     for row, dataset, preset in dict.fromkeys((x.row, x.dataset, x.preset) for x in lines):
         chosen = [x for x in lines if (x.row, x.dataset, x.preset) == (row, dataset, preset)]
-        title = escape(f"{row} on {dataset}, preset {preset}")  # else [xi=1] would be markup
-        shown = Table(title=title, title_justify="left")
-        for heading in ("organ", *SHOWN.values(), "patients", "missed"):
-            shown.add_column(heading, justify="left" if heading == "organ" else "right")
+        body = []
         for organ in dict.fromkeys(line.organ for line in chosen):
             by_metric = {line.metric: line for line in chosen if line.organ == organ}
             values = [number_text(by_metric.get(metric), metric) for metric in SHOWN]
             dsc = by_metric["dsc"]
-            shown.add_row(organ, *values, str(dsc.n), str(dsc.n_missed))
-        # a pipe has no width: give the table what it needs instead of cutting numbers off
-        width = None if result().isatty() else 120
-        Console(file=result(), width=width, highlight=False).print(shown)
+            body.append((organ, *values, str(dsc.n), str(dsc.n_missed)))
+        headings = ("organ", *SHOWN.values(), "patients", "missed")
+        print_rows(f"{row} on {dataset}, preset {preset}", headings, body)
+    put(described(["assd", "hd95"]))
+
+
+def print_rows(
+    title: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: int = 1,
+    width: int = 120,
+) -> None:
+    """Print a table whose first `left` columns are words. A pipe has no width: there it gets
+    `width` letters, so that no number is cut off."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = Table(title=escape(title), title_justify="left")  # else [xi=1] would be markup
+    for place, heading in enumerate(headings):
+        shown.add_column(heading, justify="left" if place < left else "right")
+    for row in rows:
+        shown.add_row(*map(escape, row))
+    console = Console(file=result(), width=None if result().isatty() else width, highlight=False)
+    console.print(shown)
 
 
 def number_text(line: Line | None, metric: str) -> str:

@@ -13,6 +13,7 @@ from benchmark.reporting.reading.groups import common_overrides, no_verdict
 from benchmark.reporting.tables import MEAN, Line, Missing, table
 from benchmark.running.resolve import without
 from benchmark.running.standing import fill_command
+from benchmark.scoring.definitions import described
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -126,6 +127,7 @@ def _print_tables(lines: list[Line], suite: Standing) -> None:
             shown.add_row(escape(_name(row, suite)), *["-"] * (len(organs) + 2), "INCOMPLETE")
         width = None if result().isatty() else 140  # a pipe has no width: cut nothing off
         Console(file=result(), width=width, highlight=False).print(shown)
+    put(described(["assd"]))
 
 
 def _name(label: str, suite: Standing) -> str:

@@ -24,8 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each row and one for each cell that is not done. Raises `BadInput`."""
-    from benchmark.cli.session import reading_bench
+    from benchmark.cli.session import reading_bench, say
     from benchmark.reporting.flags import flags_of
+    from benchmark.running.outdated import older_line
     from benchmark.store.plans import Plans
 
     bench = reading_bench(args)
@@ -33,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     cells = [_cell(bench, entry) for entry in entries]
     both = list(zip(entries, cells, strict=True))
     suites = _suites(bench, Plans(bench.ledger.folder).suites(), both)
+    if older := older_line(bench, bench.ledger.compared()):
+        say(f"warning: {older}")
     if args.json:
         told = {"cells": cells, "suites": suites, "damaged": bench.ledger.damaged()}
         put(json.dumps(told, indent=1))

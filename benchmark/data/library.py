@@ -178,6 +178,14 @@ def open_dataset(root: Path, name: str, *, say: Callable[[str], None] = lambda _
     return add(root, name, source, say=say)
 
 
+def stored_dataset(root: Path, name: str) -> DataSet:
+    """Return a set that lies in the workspace; writes nothing. Raises BadInput where it is not
+    there, and where it is damaged."""
+    if name not in _stored_names(root):
+        raise BadInput(f"the data set {name!r} is not in the workspace: bench data add")
+    return _open(root / "data" / name)
+
+
 def _warn_if_outdated(stored: DataSet, point: EntryPoint, say: Callable[[str], None]) -> None:
     with suppress(BadInput):  # its package is broken or gone: the stored set is still good
         if load_embedded(point).fingerprint != stored.origin.get("fingerprint"):

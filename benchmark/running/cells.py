@@ -92,7 +92,7 @@ def plan_cells(
     split = split or folds_of(dataset)
     check_networks(setting.method.plan(), dataset.organs, setting.ground.size)
     cache = GridCache(dataset=dataset, size=setting.ground.size)
-    chosen = [_fold(split.folds, index, part) for index in folds]
+    chosen = [fold_at(split.folds, index, part) for index in folds]
     return [
         Cell(
             setting=setting,
@@ -200,7 +200,8 @@ def scoring_code(final: Weights) -> Code:
     return code_of(values_in(final.node.nets), (networks, measured))
 
 
-def _fold(known: tuple[Fold, ...], index: int, part: str) -> Fold:
+def fold_at(known: tuple[Fold, ...], index: int, part: str) -> Fold:
+    """Return a fold, for `part` "inner" the one within its training patients. Raises `BadInput`."""
     if not 0 <= index < len(known):
         raise BadInput(f"fold {index} is not there: the folds are 0 to {len(known) - 1}")
     return known[index].inner() if part == "inner" else known[index]

@@ -116,6 +116,15 @@ def paired(
     return [_on(bench, first, second, dataset, plan, list(metrics)) for dataset in shared]
 
 
+def compared(first: Named, second: Named, dataset: str) -> list[Entry]:
+    """Return the cells on one data set that stand in the comparison of two rows."""
+    ours, theirs = first.on(dataset), second.on(dataset)
+    if not (first.by_key and second.by_key):  # else a cell each, perhaps of two seeds
+        both = ours.keys() & theirs.keys()
+        ours, theirs = ({p: e for p, e in x.items() if p in both} for x in (ours, theirs))
+    return [*ours.values(), *theirs.values()]
+
+
 def _on(
     bench: Bench,
     first: Named,

@@ -11,7 +11,7 @@ from benchmark.data.slices import CaseSlices
 from benchmark.plan.folds import Fold, Subject, fold_fingerprint, split, split_fingerprint
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import digest
-from benchmark.scoring.cases import scoring_identity
+from benchmark.scoring.cases import OF_THE_CUT_ARRAY, scoring_identity
 
 
 @dataclass(kw_only=True)
@@ -64,6 +64,11 @@ class FoldData:
 
     def evaluation(self, net: str) -> str:
         """Return the identity of scoring network `net` on this fold's test cases."""
+        boxed = any(case.box for case in self.dataset.cases)
+        return self.tested(net) + (OF_THE_CUT_ARRAY if boxed else "")
+
+    def tested(self, net: str) -> str:
+        """Return the same without the definition of distance, on which a probe does not rest."""
         tested = sorted(self._sha256(self.fold.test).values())
         return digest([net, tested, *scoring_identity(self.dataset.organs)])[:12]
 

@@ -23,7 +23,7 @@ def measured(
     for name in data.fold.test:
         volume = data.dataset.load(name)
         predicted = _predicted(network, volume, data, hardware)
-        yield name, predicted, _scores(volume, predicted, data)
+        yield name, predicted, case_scores(volume, predicted, data)
 
 
 def _predicted(
@@ -42,7 +42,8 @@ def _predicted(
     return whole
 
 
-def _scores(volume: Volume, predicted: NDArray[np.uint8], data: FoldData) -> list[Score]:
+def case_scores(volume: Volume, predicted: NDArray[np.uint8], data: FoldData) -> list[Score]:
+    """Return the scores of a case's label map (Z, Y, X), as `score_case` gives them."""
     return score_case(
         volume.label,
         predicted,

@@ -133,5 +133,5 @@ def _patients(
 
 def evaluation_of(probe: Probe, cell: Cell) -> str:
     """Return the identity of a measurement: what is measured, on which cases."""
-    tested = cell.data.evaluation("")
+    tested = cell.data.tested("")
     return f"{probe.name}-{digest([canonical(probe.measure), tested, VERSION])[:12]}"

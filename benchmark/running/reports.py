@@ -15,6 +15,7 @@ from benchmark.reporting.tables import MEAN, per_patient, table
 from benchmark.running.bench import Bench
 from benchmark.running.differences import BASELINE, minus_plain, plain_row
 from benchmark.running.probing import means
+from benchmark.running.standing import of_one_definition
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
 from benchmark.store.results import ResultRow
 from benchmark.tracking.mirror import Mirror
@@ -75,12 +76,33 @@ def attach_report(bench: Bench, suite: str, uri: str, say: Callable[[str], None]
         return mirror.close()
 
 
+def mirror_again(
+    bench: Bench, entries: Iterable[Entry], uri: str, say: Callable[[str], None]
+) -> bool:
+    """Send cells that were scored again to the MLflow at `uri`, with their rows and suites.
+
+    Returns whether MLflow took all; `say` gets one line if not.
+    """
+    chosen = {(entry.suite, entry.name) for entry in entries}
+    with Mirror(uri, artifacts=bench.root / "mlartifacts", warn=say) as mirror:
+        for suite in sorted({suite for suite, _ in chosen}):
+            everything = bench.ledger.entries(suite)
+            for entry in with_rows(bench, everything):
+                if (suite, entry.name) in chosen:
+                    mirror.cell(cell_report(bench, entry))
+            for row, _ in row_reports(bench, everything):
+                mirror.row(row)
+            for report in suite_reports(bench, everything):
+                mirror.suite(report)
+        return mirror.close()
+
+
 def with_rows(bench: Bench, entries: Iterable[Entry]) -> list[Entry]:
     """Return, as done, the entries whose rows are on disk and whole. What the ledger says is not
     enough: rows may be damaged since, or a run that goes over them again was stopped."""
     return [
         replace(entry, state="done")
-        for entry in entries
+        for entry in of_one_definition(entries)
         if entry.state != "failed" and bench.results.intact(entry.key, entry.evaluation)
     ]
 

@@ -18,6 +18,7 @@ from benchmark.store.plans import Plans, post_hoc
 
 MAIN = "main"  # the suite that `bench suite` fills without --name
 NOT_RUN = "not run"
+OLDER = "scored by an older definition of distance: bench score scores it again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def standing(bench: Bench, name: str) -> Standing:
     plans = Plans(bench.ledger.folder)
     versions = plans.versions(name)
     plan = versions[-1].plan if versions else None
-    entries = [entry for entry in bench.ledger.entries(name) if entry.part == "test"]
+    entries = [e for e in of_one_definition(bench.ledger.entries(name)) if e.part == "test"]
     wanted = _wanted(plan, entries, name) if plan else [(_place(e), e) for e in entries]
     done: list[Entry] = []
     missing: list[Missing] = []
@@ -86,18 +87,38 @@ def on_plan(entry: Entry, plan: SuitePlan) -> bool:
     return entry.preset == plan.preset and entry.split == plan.splits.get(entry.dataset)
 
 
+def of_one_definition(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries; where those of a data set were scored by two definitions of distance, the
+    older ones count as failed, with what to do, so that no table mixes them."""
+    found = list(entries)
+    latest: dict[str, str] = {}
+    for entry in found:
+        latest[entry.dataset] = max(latest.get(entry.dataset, ""), entry.definition)
+    return [
+        entry
+        if entry.definition == latest[entry.dataset]
+        else replace(entry, state="failed", error=OLDER)
+        for entry in found
+    ]
+
+
 def count_results(bench: Bench, cells: list[Cell], plan: SuitePlan, name: str) -> int:
     """Return how many cells of a plan have a result: those of `cells` in any suite, the others
-    in the suite's ledger."""
+    in the suite's ledger. One of an older definition of distance was seen too, and counts."""
     ours = [entry for entry in bench.ledger.entries(name) if entry.part == "test"]
-    found = {_place(entry): entry for entry in ours if on_plan(entry, plan)}
-    found |= {_place(entry): entry for entry in (cell.entry(name) for cell in cells)}
+    stored = {_place(entry): entry for entry in ours if on_plan(entry, plan)}
+    found = stored | {_place(entry): entry for entry in (cell.entry(name) for cell in cells)}
     planned = set(plan.cells())
     return sum(
-        bench.results.has(entry.key, entry.evaluation)
-        for cell, entry in found.items()
-        if cell in planned
+        _was_scored(bench, entry, stored.get(place))
+        for place, entry in found.items()
+        if place in planned
     )
+
+
+def _was_scored(bench: Bench, entry: Entry, stored: Entry | None) -> bool:
+    known = [entry, stored] if stored and stored.key == entry.key else [entry]
+    return any(bench.results.has(one.key, one.evaluation) for one in known)
 
 
 def check_one_split(

@@ -67,6 +67,10 @@ NSD_TOLERANCE_MM: Mapping[str, float] = MappingProxyType(
 """The tolerance of `nsd` by organ, however it is spelled; others: `NSD_TOLERANCE_OTHER_MM`."""
 NSD_TOLERANCE_OTHER_MM = 3.0
 
+OF_THE_CUT_ARRAY = "-cut"
+"""What the evaluation of a set with crop boxes ends on. Without it the faces of a box were no
+borders, which is another definition of ASSD, HD95 and NSD (docs/decisions/0018)."""
+
 Label = NDArray[np.uint8]
 Box = tuple[slice, slice, slice]
 
@@ -115,9 +119,9 @@ def score_case(
 
     Both maps are uint8 of shape (Z, Y, X), canonical, 0 for background and k + 1 for the k-th
     organ. An organ that is not annotated in this case gives no Score. The table above says what
-    empty masks give. With a crop `box` everything outside it is ignored in both maps, and the
-    box's faces are not borders, not even where they lie on the volume's edge; the penalty of a
-    missed organ stays the diagonal of the whole volume.
+    empty masks give. With a crop `box` everything outside it is ignored in both maps, as if the
+    arrays had been cut before: a voxel at a face of the box is a border voxel, as one at the edge
+    of the volume is. The penalty of a missed organ stays the diagonal of the whole volume.
 
     Raises ValueError when the shapes differ, an array is not uint8 or not three-dimensional, a
     label exceeds the organs, an annotated organ is unknown, or spacing or box make no sense.
@@ -141,7 +145,6 @@ def score_case(
                 organ=organ,
                 spacing_mm=spacing_mm,
                 diagonal_mm=diagonal_mm,
-                edge_is_border=box is None,
             )
     return scores
 
@@ -153,12 +156,11 @@ def _score_organ(
     organ: str,
     spacing_mm: tuple[float, float, float],
     diagonal_mm: float,
-    edge_is_border: bool,
 ) -> list[Score]:
     n_voxels_true, n_voxels_predicted = (int(np.count_nonzero(m)) for m in (truth, predicted))
     state = state_of(n_voxels_true, n_voxels_predicted)
     if state == "overlap":
-        values = _overlap_values(truth, predicted, organ, spacing_mm, diagonal_mm, edge_is_border)
+        values = _overlap_values(truth, predicted, organ, spacing_mm)
     else:
         false_alarm_ml = n_voxels_predicted * math.prod(spacing_mm) / 1000.0
         values = _values_without_overlap(state, diagonal_mm, false_alarm_ml)
@@ -176,21 +178,15 @@ def _score_organ(
 
 
 def _overlap_values(
-    truth: Mask,
-    predicted: Mask,
-    organ: str,
-    spacing_mm: tuple[float, float, float],
-    diagonal_mm: float,
-    edge_is_border: bool,
+    truth: Mask, predicted: Mask, organ: str, spacing_mm: tuple[float, float, float]
 ) -> dict[str, float]:
-    distances = surface_distances(truth, predicted, spacing_mm, edge_is_border=edge_is_border)
+    distances = surface_distances(truth, predicted, spacing_mm)
     assd = assd_mm(distances)
     return {
         "dsc": dice_percent(truth, predicted),
         "dsc_slicewise": dice_slicewise_percent(truth, predicted),
         "assd": assd,
-        # Undefined although both hold voxels: one of them fills the crop box.
-        "assd_penalised": diagonal_mm if math.isnan(assd) else assd,
+        "assd_penalised": assd,
         "hd95": hd95_mm(distances),
         "nsd": nsd_percent(distances, nsd_tolerance_mm(organ)),
         "false_alarm_ml": 0.0,

@@ -78,8 +78,7 @@ class Border:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HardOrgan:
     """What image and truth alone say of one organ. `similar` are the voxels that look like the
-    organ and are not; None where the truth does not hold it. `border` is None too where it
-    fills the crop box."""
+    organ and are not; both are None where the truth does not hold it."""
 
     organ: str
     value: int
@@ -110,8 +109,8 @@ def score_hard_cases(
 ) -> list[Score]:
     """Return a Score per annotated organ and metric of the table above, as `cases.score_case`.
 
-    With a crop `box` all three arrays are cut to it first, and its faces are no border. Raises
-    ValueError when the shapes differ.
+    With a crop `box` all three arrays are cut to it first. Raises ValueError when the shapes
+    differ.
     """
     case = hard_case(
         image_hu_ZYX, truth_ZYX, spacing_mm=spacing_mm, organs=organs, annotated=annotated, box=box
@@ -141,7 +140,7 @@ def hard_case(
         cut=cut,
         voxel_ml=math.prod(spacing_mm) / 1000.0,
         organs=tuple(
-            _hard_organ(image, truth == k + 1, organ, k + 1, spacing_mm, box is None)
+            _hard_organ(image, truth == k + 1, organ, k + 1, spacing_mm)
             for k, organ in enumerate(organs)
             if organ in annotated
         ),
@@ -213,7 +212,6 @@ def _hard_organ(
     organ: str,
     value: int,
     spacing_mm: tuple[float, float, float],
-    edge_is_border: bool,
 ) -> HardOrgan:
     n_true = int(np.count_nonzero(mask))
     if not n_true:
@@ -224,16 +222,12 @@ def _hard_organ(
         value=value,
         n_true=n_true,
         similar=~mask & (image >= low_hu) & (image <= high_hu),
-        border=_border(image, mask, spacing_mm, edge_is_border),
+        border=_border(image, mask, spacing_mm),
     )
 
 
-def _border(
-    image: NDArray[Any], mask: Mask, spacing_mm: tuple[float, float, float], edge_is_border: bool
-) -> Border | None:
-    surface = border(mask, edge_is_border=edge_is_border)
-    if not surface.any():  # the organ fills the crop box
-        return None
+def _border(image: NDArray[Any], mask: Mask, spacing_mm: tuple[float, float, float]) -> Border:
+    surface = border(mask)
     window = _window(surface, spacing_mm)
     gradient, surface = gradient_hu_mm(image[window], spacing_mm), surface[window]
     distance_mm, nearest = ndimage.distance_transform_edt(
@@ -251,11 +245,9 @@ def _border(
 def _prediction_values(
     organ: HardOrgan, truth: Label, mask: Mask, voxel_ml: float
 ) -> dict[str, float]:
-    if organ.similar is None:
+    if organ.similar is None or organ.border is None:
         return {}
     values = {"similar_false_ml": float(np.count_nonzero(mask & organ.similar)) * voxel_ml}
-    if organ.border is None:
-        return values
     window, band = organ.border.window, organ.border.band
     wrong_k = ((truth[window] == organ.value) ^ mask[window])[band]
     values["border_gradient"] = organ.border.gradient

@@ -40,8 +40,7 @@ VOXELS_PER_FAR_QUERY = 3000
 class SurfaceDistances:
     """The distance of each border voxel of one mask to the other mask's surface, in mm.
 
-    Both arrays are float64 of shape (number of border voxels,). A mask that fills an array whose
-    edge is not a border has no border voxel: its array is empty and the other one is infinite.
+    Both arrays are float64 of shape (number of border voxels,), finite, and hold at least one.
     """
 
     truth_to_predicted_mm: NDArray[np.float64]
@@ -53,13 +52,13 @@ class SurfaceDistances:
         return np.concatenate([self.truth_to_predicted_mm, self.predicted_to_truth_mm])
 
 
-def border(mask: Mask, *, edge_is_border: bool = True) -> Mask:
+def border(mask: Mask) -> Mask:
     """Return the voxels of `mask` that have a face neighbour outside it, in the mask's shape.
 
-    What lies beyond the array is background, or (`edge_is_border=False`) more of the same mask. An
-    empty mask gives an empty border.
+    What lies beyond the array is background. An empty mask gives an empty border, and no other
+    mask does.
     """
-    padded = np.full([length + 2 for length in mask.shape], not edge_is_border)
+    padded = np.zeros([length + 2 for length in mask.shape], dtype=bool)
     padded[(slice(1, -1),) * mask.ndim] = mask
     surrounded = mask.copy()
     for axis, length in enumerate(mask.shape):
@@ -74,13 +73,10 @@ def surface_distances(
     truth: NDArray[Any],
     predicted: NDArray[Any],
     spacing_mm: Sequence[float],
-    *,
-    edge_is_border: bool = True,
 ) -> SurfaceDistances:
     """Return the distances, in mm, from each surface to the other, for masks of equal shape.
 
-    `spacing_mm` holds one number per axis. `edge_is_border=False` is for arrays cut out of a
-    larger volume: a mask that runs into the array's edge goes on beyond it.
+    `spacing_mm` holds one number per axis.
 
     Raises ValueError when a mask is empty (it has no surface: decide by `state_of` first), when
     the shapes differ, or when the spacing is not one positive number per axis.
@@ -91,9 +87,7 @@ def surface_distances(
         if not mask.any():
             raise ValueError(f"the {name} mask is empty: it has no surface")
     window = _window(truth | predicted)
-    border_true, border_predicted = (
-        border(mask[window], edge_is_border=edge_is_border) for mask in (truth, predicted)
-    )
+    border_true, border_predicted = (border(mask[window]) for mask in (truth, predicted))
     step_mm = np.asarray(spacing_mm, dtype=np.float64)
     return SurfaceDistances(
         truth_to_predicted_mm=_nearest_mm(border_true, border_predicted, step_mm),
@@ -105,56 +99,39 @@ def assd_mm(distances: SurfaceDistances) -> float:
     """Return the average symmetric surface distance in mm.
 
     (sum_a d(a, B) + sum_b d(b, A)) / (|A| + |B|): one mean over the pooled border voxels, as
-    medpy 0.5.2's `assd` computes it; not the mean of the two directed means (that is MASD).
-
-    0 when neither mask has a border voxel (both fill the array); nan when only one has any.
+    medpy 0.5.2's `assd` computes it; not the mean of the two directed means (that is MASD, and
+    medpy 0.4.0's `assd`).
     """
-    if not _both_or_neither(distances):
-        return math.nan
-    return float(np.mean(distances.pooled_mm)) if distances.pooled_mm.size else 0.0
+    return float(np.mean(distances.pooled_mm))
 
 
 def hd95_mm(distances: SurfaceDistances) -> float:
     """Return the 95th percentile Hausdorff distance in mm.
 
     The larger of the two directed 95th percentiles, each with linear interpolation, as Metrics
-    Reloaded defines it. (medpy takes one percentile of the pooled distances, which is never
-    larger and hides an error that lies on the smaller surface.) No border voxels as in `assd_mm`.
+    Reloaded defines it. (medpy takes one percentile of the pooled distances, which hides an error
+    that lies on the smaller surface. It is mostly the smaller number, and may be larger by the
+    interpolation between two distances: [0, 1] both ways gives 0.95 here and 1.0 pooled.)
     """
-    if not _both_or_neither(distances):
-        return math.nan
     directed = (distances.truth_to_predicted_mm, distances.predicted_to_truth_mm)
-    return max((float(np.percentile(each, 95)) for each in directed if each.size), default=0.0)
+    return max(float(np.percentile(each, 95)) for each in directed)
 
 
 def nsd_percent(distances: SurfaceDistances, tolerance_mm: float) -> float:
     """Return the normalised surface distance: the percentage of border voxels within tolerance.
 
     (|{a: d(a, B) <= t}| + |{b: d(b, A) <= t}|) / (|A| + |B|), Nikolov et al., J Med Internet Res
-    23 (2021), counted in border voxels as in Metrics Reloaded. 100 when neither mask has a border
-    voxel, 0 when only one has any. Raises ValueError when the tolerance is negative or not finite.
+    23 (2021), counted in border voxels as in Metrics Reloaded; a distance of exactly the tolerance
+    is within it. Raises ValueError when the tolerance is negative or not finite.
     """
     if not (math.isfinite(tolerance_mm) and tolerance_mm >= 0):
         raise ValueError(f"tolerance_mm must be a number of at least 0, not {tolerance_mm}")
-    pooled_mm = distances.pooled_mm
-    if pooled_mm.size == 0:
-        return 100.0
-    return 100.0 * float(np.mean(pooled_mm <= tolerance_mm + ROUNDING_MM))
-
-
-def _both_or_neither(distances: SurfaceDistances) -> bool:
-    n_true, n_predicted = (
-        distances.truth_to_predicted_mm.size,
-        distances.predicted_to_truth_mm.size,
-    )
-    return bool(n_true) == bool(n_predicted)
+    return 100.0 * float(np.mean(distances.pooled_mm <= tolerance_mm + ROUNDING_MM))
 
 
 def _nearest_mm(start: Mask, goal: Mask, step_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The distance of each voxel of `start` to the nearest voxel of `goal`; inf if it has none."""
+    """The distance of each voxel of `start` to the nearest voxel of `goal`."""
     voxels, goals = np.argwhere(start), np.argwhere(goal)
-    if len(goals) == 0:
-        return np.full(len(voxels), math.inf)
     # Voxels lie on a grid: midpoint splits are as good as medians, and faster to build.
     tree = cKDTree(goals * step_mm, balanced_tree=False, compact_nodes=False)
     nearest_mm: NDArray[np.float64] = tree.query(voxels * step_mm, distance_upper_bound=NEAR_MM)[0]

@@ -64,6 +64,11 @@ class Entry:
         named = [self.dataset, self.label, preset, values, self.fold, self.seed, self.part]
         return digest([*named, self.split] if self.own_split else named)
 
+    @property
+    def definition(self) -> str:
+        """The definition of distance by which the cell is scored: "" is the first one."""
+        return self.evaluation.partition("-")[2]
+
 
 class Ledger:
     """All entries under `folder`. A damaged file takes no other cell along: `warn` is told of it

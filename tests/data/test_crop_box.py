@@ -17,6 +17,13 @@ from benchmark.data.draw import SliceDraw
 from benchmark.data.slices import on_training_grid
 from benchmark.data.volume import Volume, inside, slices_of
 from benchmark.plan.ground import Ground
+from benchmark.plan.keys import canonical, digest
+from benchmark.plan.nodes import probes_of
+from benchmark.running.cells import plan_cells
+from benchmark.running.probing import evaluation_of
+from benchmark.running.registry import load_registry
+from benchmark.running.resolve import resolve
+from benchmark.scoring.cases import scoring_identity
 from benchmark.testing import ORGANS, TinySource, tiny_volume
 
 BOX = ((1, 5), (3, 23), (1, 19))
@@ -77,7 +84,9 @@ def test_a_whole_run_does_not_depend_on_what_lies_outside(tmp_path: Path) -> Non
         assert stored.cases[0].box == BOX and stored.cases[0].shape_inside == (4, 20, 18)
         ran = bench(*run_argv(root, "fsm", "--folds", "0", ground__size=16))
         assert ran.code == 0, ran.err
+        assert bench("report", "--root", str(root), "--mlflow", "none").code == 0
         files = sorted((root / "results").glob("*/*/rows.parquet"))
+        assert any(path.parent.name.startswith("hard1-") for path in files)
         tables = [pq.read_table(path).drop_columns(["code"]).to_pylist() for path in files]
         outcomes.append((weights(root), str(tables)))
         maps = list((root / "results").glob("*/*/labels.npz"))
@@ -103,3 +112,20 @@ def test_the_box_is_part_of_a_cases_identity(tmp_path: Path) -> None:
     two = library.add(tmp_path, "two", Bare())
     assert one.cases[0].sha256 != two.cases[0].sha256
     assert one.label("p00").shape == (4, 20, 18) and two.label("p00").shape == (5, 24, 20)
+
+
+def test_what_a_box_changes_in_an_identity(tmp_path: Path) -> None:
+    """Rows of the older definition of distance are told from those of now; probes rest on none."""
+    setting = resolve(load_registry(), "unet", "quick")
+    boxed_set, bare = (
+        library.add(tmp_path, "one", Boxed()),
+        library.add(tmp_path, "t", TinySource()),
+    )
+    for dataset, ending in ((boxed_set, "-cut"), (bare, "")):
+        (cell,) = plan_cells(setting, dataset, folds=[0], seeds=[0])
+        tested = sorted(dataset.case(name).sha256 for name in cell.data.fold.test)
+        before = digest(["ct", tested, *scoring_identity(dataset.organs)])[:12]
+        assert cell.entry("s").evaluation == before + ending
+        for probe in probes_of(resolve(load_registry(), "fsm", "quick").method):
+            known = digest([canonical(probe.measure), cell.data.tested(""), 1])[:12]
+            assert evaluation_of(probe, cell) == f"{probe.name}-{known}"

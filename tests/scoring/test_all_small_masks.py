@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from benchmark.scoring.cases import score_case
-from benchmark.scoring.surface import surface_distances
 
 SPACING_MM = (2.0, 3.0, 4.0)  # so that a distance may be exactly the kidney's 3 mm, or beside it
 VOXELS = list(itertools.product((0, 1), repeat=3))
@@ -90,22 +89,3 @@ def test_every_metric_of_every_pair():
         found.append([score.value for score in scores])
         expected.append(values)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
-
-
-def cut_border(members: list[int]) -> list[int]:
-    """Where the array's edge is no border, only neighbours inside the array can be outside."""
-    return [i for i in members if any(i ^ flip not in members for flip in (1, 2, 4))]
-
-
-def test_the_border_of_every_cut_mask():
-    """A quarter of all pairs, with the array's edge not a border."""
-    checked = 0
-    for a, b in PAIRS:
-        there, back = cut_border(MEMBERS[a]), cut_border(MEMBERS[b])
-        if (a + b) % 4 == 0 and there and back:
-            distances = surface_distances(ARRAYS[a], ARRAYS[b], SPACING_MM, edge_is_border=False)
-            expected = nearest(there, back), nearest(back, there)
-            assert distances.truth_to_predicted_mm == pytest.approx(expected[0], abs=1e-12)
-            assert distances.predicted_to_truth_mm == pytest.approx(expected[1], abs=1e-12)
-            checked += 1
-    assert checked > 8000

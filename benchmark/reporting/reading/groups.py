@@ -14,7 +14,7 @@ from benchmark.plan.presets import demonstration
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.registry_page import grouped
 from benchmark.running.resolve import GROUND, TUNED, label, without
-from benchmark.running.standing import on_plan
+from benchmark.running.standing import of_one_definition, on_plan
 from benchmark.store.ledger import Entry
 
 SHOWN = 8  # digits of a split's fingerprint
@@ -99,7 +99,7 @@ def groups_of(
     """Return the groups of a suite's test cells: rows that were tested on different splits never
     share one, as their patients cannot be compared."""
     found: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
-    for entry in entries:
+    for entry in of_one_definition(entries):
         if entry.part == "test":
             found[entry.dataset, entry.preset, entry.split].append(entry)
     splits = Counter((dataset, preset) for dataset, preset, _ in found)

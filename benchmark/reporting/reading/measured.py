@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.data.library import DataSet
-from benchmark.data.volume import Volume
+from benchmark.data.volume import Volume, slices_of
 from benchmark.files.code import Code
 from benchmark.plan.keys import digest
 from benchmark.reporting.reading.bulk import Pair, read_rows
@@ -144,24 +144,26 @@ def _prepared(volume: Volume, organs: tuple[str, ...]) -> HardCase:
         spacing_mm=volume.geometry.spacing_mm,
         organs=organs,
         annotated=volume.annotated,
+        box=slices_of(volume.box) if volume.box else None,
     )
 
 
 def _moved_scores(volume: Volume, predicted: Label, organs: tuple[str, ...]) -> list[Score]:
-    """DSC of the label map moved to the patient's left."""
+    """DSC of the label map moved to the patient's left, inside the crop box."""
+    box = slices_of(volume.box)
     voxels = max(1, round(MOVED_MM / volume.geometry.spacing_mm[2]))
     moved = np.zeros_like(predicted)
     moved[..., voxels:] = predicted[..., :-voxels]
     scores = []
     for k, organ in enumerate(organs):
-        truth = volume.label == k + 1
+        truth, found = volume.label[box] == k + 1, moved[box] == k + 1
         if organ in volume.annotated and truth.any():
             scores.append(
                 Score(
                     organ=organ,
-                    state="overlap" if (moved == k + 1).any() else "missed",
+                    state="overlap" if found.any() else "missed",
                     metric="dsc",
-                    value=dice_percent(truth, moved == k + 1),
+                    value=dice_percent(truth, found),
                     unit="percent",
                     n_voxels_true=int(truth.sum()),
                 )

@@ -12,7 +12,7 @@ from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import HARDWARE, mixtures, value_mixtures
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet
-from benchmark.running.outdated import outdated_line
+from benchmark.running.outdated import older_line, outdated_line
 from benchmark.store.ledger import Entry
 
 PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
@@ -65,6 +65,7 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
         yield name, _joined(training.hardware.get(name) for training in trainings)
     yield "code of the trainings", _joined(training.code for training in trainings)
     yield "made by other code", outdated_line(chapter.bench, group.entries, chapter.registry)
+    yield "older definition of distance", older_line(chapter.bench, group.entries)
     made = sorted(training.made_at for training in trainings)
     yield "trained", f"{made[0]} to {made[-1]}" if made else ""
     yield "versions of this report", ", ".join(f"{n} {_version(n)}" for n in PACKAGES)

@@ -9,13 +9,14 @@ from benchmark.reporting.columns import MEAN3, organ_groups
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, digits_of, number, range_of, spread
 from benchmark.reporting.tables import Line
 from benchmark.scoring.cases import METRIC_UNITS
+from benchmark.scoring.definitions import described
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
 
 PAPER = {IRCADB: "3D-IRCADb", MULTI_ORGAN: "Multi-Organ"}
 SYMBOLS = {"percent": "%", "mm": "mm", "ml": "ml"}
 MEANS = (
     "Means over patients of the mean over seeds, then over organs; ± is the sd over patients. "
-    "Headline: liver and left kidney. A missed organ counts as DSC 0 and has no ASSD."
+    f"Headline: liver and left kidney. {described(['assd'])}"
 )
 
 
@@ -108,7 +109,7 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
         title=f"Organ: {organ.replace('_', ' ')}",
         columns=("row", *titles, "n", "missed", "n ASSD"),
         rows=tuple(body),
-        about="Mean ± sd over patients; ASSD and HD95 drop missed organs, DSC and NSD do not.",
+        about=f"Mean ± sd over patients. {described(['assd', 'hd95', 'nsd'])}",
         long=True,
     )
 

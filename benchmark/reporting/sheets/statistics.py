@@ -10,6 +10,7 @@ from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.sheets.scores import headline
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, number, range_of
 from benchmark.scoring.comparison import Comparison, word_in_family
+from benchmark.scoring.definitions import described
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
 
 WITHOUT_FSM = "bottleneck-supervised"  # "FSM without FSM" (METHODS.md section 3)
@@ -51,7 +52,8 @@ def _against(
         columns=("row", "what it is", *SCORED, *gains, "word", "Holm p"),
         rows=tuple(_against_row(row, chapter) for row in chosen),
         about=f"Paired gain of {us} over each row (positive: {us} is better, for distances too) in "
-        "the test endpoint, with the primary interval. DSC and ASSD: headline organs.",
+        "the test endpoint, with the primary interval. DSC and ASSD: headline organs. "
+        f"{described(['assd', 'assd_penalised'])}",
         notes=(*([f"Not run: {', '.join(absent)}."] if absent else []), *notes),
     )
 

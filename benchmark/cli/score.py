@@ -1,0 +1,136 @@
+"""`bench score`: score stored label maps again, by the definitions of now."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.options import OFF, add_common
+from benchmark.cli.out import put
+from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
+
+if TYPE_CHECKING:
+    from benchmark.running.bench import Bench
+    from benchmark.running.rescoring import Rescored
+    from benchmark.store.ledger import Entry
+
+HELP = "score stored label maps again, by the definitions of now; trains and predicts nothing"
+SCORED, CURRENT = "scored again", "already current"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", help="a row, or a label as tables print it (default: all)"
+    )
+    parser.add_argument("--suite", metavar="NAME", help="default: all suites")
+    parser.add_argument("--dataset", metavar="NAME", help="default: all")
+    parser.add_argument(
+        "--mlflow", metavar="URI", help="send it there too, or none (default: local, if there)"
+    )
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns 0, or 1 where a result is not of the definitions of now and could
+    not be scored. Raises `BadInput`."""
+    from benchmark.cli.session import say
+    from benchmark.running.registry import load_registry
+    from benchmark.running.rescoring import rescore
+
+    bench = _open(args)
+    entries = _chosen(args, bench)
+    found = rescore(entries, bench, load_registry(), done=lambda one: _say(one, say))
+    again = [one.entry for one in found if one.state == SCORED]
+    if again:
+        _mirror(args, bench, again)
+    if args.json:
+        put(json.dumps(_json(found), indent=1))
+    else:
+        _print(found)
+    return 1 if any(_lacks(one) for one in found) else 0
+
+
+def _open(args: argparse.Namespace) -> Bench:
+    from benchmark.cli.session import say
+    from benchmark.running.bench import Warns, open_bench
+    from benchmark.training.precision import hardware
+
+    if not (args.root / "format").exists():
+        raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
+    return open_bench(args.root, hardware("cpu"), Warns(lambda text: say(f"warning: {text}")))
+
+
+def _chosen(args: argparse.Namespace, bench: Bench) -> list[Entry]:
+    """The cells that the options name; raises `BadInput` for a name that is not there."""
+    from benchmark.running.standing import chosen_suite, short
+
+    chosen_suite(bench, args.suite)
+    known = [e for e in bench.ledger.compared() if args.suite in (None, e.suite)]
+    datasets = list(dict.fromkeys(entry.dataset for entry in known))
+    if args.dataset and args.dataset not in datasets:
+        raise BadInput(f"no cell on data set {args.dataset!r}: there is {', '.join(datasets)}")
+    known = [entry for entry in known if args.dataset in (None, entry.dataset)]
+    names = {entry.name: {entry.label, short(entry.label), entry.row} for entry in known}
+    there = set().union(*names.values())
+    if lost := [row for row in args.rows if row not in there]:
+        rows = ", ".join(dict.fromkeys(short(entry.label) for entry in known)) or "nothing"
+        raise BadInput(f"no row {lost[0]!r} among these cells: there is {rows}")
+    return [entry for entry in known if not args.rows or names[entry.name] & set(args.rows)]
+
+
+def _mirror(args: argparse.Namespace, bench: Bench, entries: list[Entry]) -> None:
+    """Tell MLflow, where there is one: `bench sync` would tell it the same."""
+    from benchmark.cli.session import say
+    from benchmark.tracking.server import default_uri, sqlite_path
+
+    uri = args.mlflow or default_uri(args.root)
+    local: Path | None = sqlite_path(uri)
+    if uri == OFF or (not args.mlflow and local and not local.exists()):
+        return
+    from benchmark.running.reports import mirror_again
+
+    mirror_again(bench, entries, uri, lambda text: say(f"warning: {text}"))
+
+
+def _say(one: Rescored, say: Any) -> None:
+    if one.state == SCORED:
+        say(f"{_name(one.entry)}: {one.state}")
+
+
+def _name(entry: Entry) -> str:
+    inner = "" if entry.part == "test" else f", {entry.part}"
+    return (
+        f"{entry.label} on {entry.dataset} fold {entry.fold} seed {entry.seed}, suite "
+        f"{entry.suite}, preset {entry.preset}{inner}"
+    )
+
+
+def _lacks(one: Rescored) -> bool:
+    """Whether there is a result that could not be scored; a cell that never ended has none."""
+    return one.state not in (SCORED, CURRENT) and one.entry.state == "done"
+
+
+def _print(found: list[Rescored]) -> None:
+    states = dict.fromkeys([SCORED, CURRENT, *(one.state for one in found)])
+    counts = {state: sum(one.state == state for one in found) for state in states}
+    put("; ".join(f"{state}: {counted(number, 'cell')}" for state, number in counts.items()))
+    for one in found:
+        if one.why:
+            put(f"  {_name(one.entry)}: {one.state}, {one.why}")
+
+
+def _json(found: list[Rescored]) -> dict[str, Any]:
+    names = ("suite", "dataset", "label", "preset", "fold", "seed", "part", "key", "evaluation")
+    return {
+        "scored_again": sum(one.state == SCORED for one in found),
+        "already_current": sum(one.state == CURRENT for one in found),
+        "cells": [
+            {**{name: getattr(one.entry, name) for name in names},
+             "state": one.state, "why": one.why}
+            for one in found
+        ],
+    }  # fmt: skip
