@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 DRAWS, SEED = 4000, 20200403
 SOURCES = (
     "benchmark/scoring/comparison.py",
+    "benchmark/scoring/words.py",
     "benchmark/scoring/statistics/components.py",
     "benchmark/scoring/statistics/families.py",
     "benchmark/scoring/statistics/paired.py",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.errors import BadInput
 from benchmark.plan.analysis import ANALYSES, AnalysisPlan, Metric
 from benchmark.plan.wording import counted, p_text
 from benchmark.scoring.statistics.components import (
@@ -16,10 +15,8 @@ from benchmark.scoring.statistics.components import (
     SEEDS_P,
     Components,
     Interval,
-    Primary,
     p_in_family,
     p_two_sided,
-    primary,
 )
 from benchmark.scoring.statistics.folds import fold_excess_p
 from benchmark.scoring.statistics.layout import Floats, Incomplete, Integers, RowValues, gain
@@ -32,12 +29,13 @@ from benchmark.scoring.statistics.paired import (
     sign_flip_p,
     ttost_p,
     wilcoxon_p,
-    wrong_sign_probability,
 )
 from benchmark.scoring.statistics.planning import smallest_detectable
+from benchmark.scoring.words import OnePatient, Word, movers_of, one_patient, primary_of, word_of
 
-Word = Literal["better", "worse", "equivalent", "undecided", "values only"]
 PATIENTS_WARN = 50
+BESIDE = ("equivalence", "nadeau_bengio", "better", "false_claim", "smallest_detectable",
+          "fold_excess_p")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +46,6 @@ class PatientsOnly:
     sign_flip_p: float | None
     wilcoxon_p: float | None
     ttost_p: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnePatient:
-    """The patient that moves the mean gain most, by more than the margin: the flag `one_patient`.
-
-    `moves` is the mean with it minus the mean without, in the metric's unit. `without` is the
-    primary interval of the other patients, None where they give none."""
-
-    case: str
-    moves: float
-    without: Interval | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,11 +154,11 @@ def compare_gain(
     """
     n, n_seeds = gain_nS.shape
     gain_n = gain_nS.mean(axis=1)
-    whole = _primary(gain_nS, fold_n, plan)
+    whole = primary_of(gain_nS, fold_n, plan)
     primary = whole.interval
     tested = primary if n >= PATIENTS_P and n_seeds >= SEEDS_P else None
     n_folds = len(np.unique(fold_n))
-    movers = _movers(gain_n, metric) if primary else []
+    movers = movers_of(gain_n, metric) if primary else []
     found = Comparison(
         row=row,
         reference=reference,
@@ -186,20 +172,13 @@ def compare_gain(
         spread=whole.spread,
         primary=primary,
         no_interval=whole.why_not,
-        one_patient=_one_patient(gain_nS, fold_n, cases, movers, plan),
+        one_patient=one_patient(gain_nS, fold_n, cases, movers, plan),
         p=p_two_sided(tested) if tested else None,
         family_p=_family_p(tested, n_folds, plan) if tested else None,
-        equivalence=_equivalence(primary, metric, n) if primary else None,
-        nadeau_bengio=_sensitivity(gain_nS, fold_n, plan) if primary else None,
         these_networks=_patients_only(gain_n, metric, plan),
-        better=_better(gain_nS, fold_n, plan) if primary else None,
-        false_claim=(
-            false_claim_probability(gain_nS, primary) if primary and n >= PATIENTS_P else None
-        ),
-        smallest_detectable=smallest_detectable(primary, power=plan.power) if primary else None,
-        fold_excess_p=fold_excess_p(gain_nS, fold_n) if primary else None,
-        word=_word(gain_nS, fold_n, primary, movers, metric, plan),
+        word=word_of(gain_nS, fold_n, primary, movers, metric, plan),
         notes=(),
+        **_beside(gain_nS, fold_n, primary, metric, plan),
     )
     notes = [*_notes(found, missed, plan), *_version_notes(found, gain_nS, fold_n, plan)]
     return replace(found, notes=tuple(notes))
@@ -221,79 +200,25 @@ def level_of(seeds: int, folds: int, planned_folds: int = 5) -> Literal["look", 
     return "screen" if seeds >= 3 else "look"
 
 
-def _primary(gain_nS: Floats, fold_n: Integers, plan: AnalysisPlan) -> Primary:
-    return primary(gain_nS, fold_n, level=plan.level, fold_luck=plan.fold_luck)
-
-
-def _word(
+def _beside(
     gain_nS: Floats,
     fold_n: Integers,
     found: Interval | None,
-    movers: Sequence[int],
     metric: Metric,
     plan: AnalysisPlan,
-) -> Word:
-    """The word of all patients; "undecided" where it is another without one who moves the mean by
-    more than the margin: a word must not hang on one patient."""
+) -> dict[str, Any]:
+    """The figures that stand beside the primary interval, each None without one."""
+    n = len(fold_n)
     if found is None:
-        return "values only"
-    word = _word_of(gain_nS, found, metric, plan)
-    for mover in movers if word != "undecided" else ():
-        others_nS, others = _without(gain_nS, fold_n, mover, plan)
-        if others is None or _word_of(others_nS, others, metric, plan) != word:
-            return "undecided"
-    return word
-
-
-def _word_of(gain_nS: Floats, found: Interval, metric: Metric, plan: AnalysisPlan) -> Word:
-    """Equivalence goes first: a difference inside the margin is none, however sure it is.
-
-    Beyond the interval, "better" and "worse" need a false-claim probability of at most alpha."""
-    if equivalence(found, metric.margin).holds:
-        return "equivalent"
-    if found.low <= 0 <= found.high or wrong_sign_probability(gain_nS, found) > plan.alpha:
-        return "undecided"
-    return "better" if found.low > 0 else "worse"
-
-
-def _movers(gain_n: Floats, metric: Metric) -> list[int]:
-    """The patients without whom the mean gain is another by more than the margin, the one that
-    moves it most first."""
-    moves_n = _moves(gain_n)
-    order = np.argsort(-np.abs(moves_n), kind="stable")
-    return [int(i) for i in order if abs(moves_n[i]) > metric.margin]
-
-
-def _moves(gain_n: Floats) -> Floats:
-    """The mean minus the mean of the others, of each patient."""
-    return np.asarray((gain_n - gain_n.mean()) / (len(gain_n) - 1))
-
-
-def _one_patient(
-    gain_nS: Floats,
-    fold_n: Integers,
-    cases: Sequence[str],
-    movers: Sequence[int],
-    plan: AnalysisPlan,
-) -> OnePatient | None:
-    if not movers:
-        return None
-    return OnePatient(
-        case=cases[movers[0]],
-        moves=float(_moves(gain_nS.mean(axis=1))[movers[0]]),
-        without=_without(gain_nS, fold_n, movers[0], plan)[1],
-    )
-
-
-def _without(
-    gain_nS: Floats, fold_n: Integers, patient: int, plan: AnalysisPlan
-) -> tuple[Floats, Interval | None]:
-    """The gains of the other patients and their interval, None where they give none."""
-    others_nS, others_n = np.delete(gain_nS, patient, axis=0), np.delete(fold_n, patient)
-    try:
-        return others_nS, _primary(others_nS, others_n, plan).interval
-    except BadInput:  # no fold has two patients left
-        return others_nS, None
+        return dict.fromkeys(BESIDE)
+    return {
+        "equivalence": _equivalence(found, metric, n),
+        "nadeau_bengio": _sensitivity(gain_nS, fold_n, plan),
+        "better": _better(gain_nS, fold_n, plan),
+        "false_claim": false_claim_probability(gain_nS, found) if n >= PATIENTS_P else None,
+        "smallest_detectable": smallest_detectable(found, power=plan.power),
+        "fold_excess_p": fold_excess_p(gain_nS, fold_n),
+    }
 
 
 def _family_p(found: Interval, folds: int, plan: AnalysisPlan) -> float:
@@ -360,8 +285,8 @@ def _version_notes(
     if plan.version == newest:
         return []
     now = replace(plan, version=newest)
-    other = _primary(gain_nS, fold_n, now).interval
-    movers = _movers(gain_nS.mean(axis=1), found.metric)
-    word = _word(gain_nS, fold_n, other, movers, found.metric, now)
+    other = primary_of(gain_nS, fold_n, now).interval
+    movers = movers_of(gain_nS.mean(axis=1), found.metric)
+    word = word_of(gain_nS, fold_n, other, movers, found.metric, now)
     limits = f", {other.low:+z.2f} to {other.high:+z.2f}" if other else ""
     return [f"planned with {ANALYSES[plan.version]}; by {ANALYSES[newest]}: {word}{limits}"]

@@ -214,7 +214,7 @@ def _mixture_chunk(design: Design, draws: int, rng: np.random.Generator) -> dict
 
 
 def _words(found: Components, gain: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which draws are called better, and which worse: `comparison._word_of` for many at once."""
+    """Which draws are called better, and which worse: `words.word_of` for many at once."""
     half = _half(found, 0.975)
     gain_n = gain.mean(axis=-1)
     published = stats.t.sf(np.abs(found.mean) / stats.sem(gain_n, axis=-1), gain_n.shape[-1] - 1)
