@@ -34,7 +34,7 @@ def row(
     run = rng.normal(0, run_sd, (folds, seeds))[fold_n]
     rest = rng.normal(0, rest_sd, (patients, seeds))
     drawn = own + run + rest
-    for fold in range(folds if seeds > 1 else 0):
+    for fold in np.unique(fold_n) if seeds > 1 else ():
         drawn[fold_n == fold] -= drawn[fold_n == fold].mean()
     tilt = np.linspace(-1, 1, folds) / np.linspace(-1, 1, folds).std(ddof=1)
     drawn += fold_sd * rng.permutation(tilt)[fold_n][:, None]
