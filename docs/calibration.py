@@ -23,7 +23,6 @@ from benchmark.scoring.statistics.calibration import (
 ROOT = Path(__file__).parents[1]
 DRAWS, SEED = 4000, 20200403
 SOURCES = (
-    "benchmark/scoring/comparison.py",
     "benchmark/scoring/words.py",
     "benchmark/scoring/statistics/components.py",
     "benchmark/scoring/statistics/families.py",

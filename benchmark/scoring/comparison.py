@@ -180,7 +180,7 @@ def compare_gain(
         notes=(),
         **_beside(gain_nS, fold_n, primary, metric, plan),
     )
-    notes = [*_notes(found, missed, plan), *_version_notes(found, gain_nS, fold_n, plan)]
+    notes = [*_notes(found, missed, plan), *_version_notes(gain_nS, fold_n, plan)]
     return replace(found, notes=tuple(notes))
 
 
@@ -277,16 +277,12 @@ def _notes(found: Comparison, missed: bool, plan: AnalysisPlan) -> list[str]:
     return notes
 
 
-def _version_notes(
-    found: Comparison, gain_nS: Floats, fold_n: Integers, plan: AnalysisPlan
-) -> list[str]:
-    """Of a plan that was made with an earlier analysis: what the present one would say."""
+def _version_notes(gain_nS: Floats, fold_n: Integers, plan: AnalysisPlan) -> list[str]:
+    """Of a plan that was made with an earlier analysis: what the present one would give."""
     newest = max(ANALYSES)
     if plan.version == newest:
         return []
-    now = replace(plan, version=newest)
-    other = primary_of(gain_nS, fold_n, now).interval
-    movers = movers_of(gain_nS.mean(axis=1), found.metric)
-    word = word_of(gain_nS, fold_n, other, movers, found.metric, now)
-    limits = f", {other.low:+z.2f} to {other.high:+z.2f}" if other else ""
-    return [f"planned with {ANALYSES[plan.version]}; by {ANALYSES[newest]}: {word}{limits}"]
+    other = primary_of(gain_nS, fold_n, replace(plan, version=newest))
+    found = other.interval
+    limits = f"{found.low:+z.2f} to {found.high:+z.2f}" if found else other.why_not
+    return [f"planned with {ANALYSES[plan.version]}; by {ANALYSES[newest]}: {limits}"]

@@ -147,7 +147,6 @@ def test_a_suite_of_the_first_analysis_keeps_it_and_is_told_the_second() -> None
     assert first.primary.error < second.primary.error
     assert first.notes[-1] == (
         "planned with analysis 1: patients and trainings random; by analysis 2: patients, folds "
-        f"and trainings random: {second.word}, {second.primary.low:+.2f} to "
-        f"{second.primary.high:+.2f}"
+        f"and trainings random: {second.primary.low:+.2f} to {second.primary.high:+.2f}"
     )
     assert not any("planned with" in note for note in second.notes)
