@@ -113,10 +113,10 @@ false words {words_first}.
 
 ## How large the luck of folds is
 
-Measured without patients' noise (`python docs/fold_luck.py`): {networks} networks of preset `quick` on
-the phantom (5 folds of 15 patients, 6 seeds), each scored on {unseen} phantom patients that nobody
-trained on. Mean DSC over three organs; sds in points, of a row or of a difference (divide those of
-a difference by the root of 2 to read them on the scale of the tables here).
+Measured without patients' noise (`python docs/fold_luck.py`): {networks} networks of preset
+`quick` on the phantom (5 folds of 15 patients, 6 seeds), each scored on {unseen} phantom patients
+that nobody trained on. Mean DSC over three organs; sds in points, of a row or of a difference
+(divide those of a difference by the root of 2 to read them on the scale of the tables here).
 
 {luck}
 
@@ -317,8 +317,9 @@ def _luck(found: dict[str, Any]) -> dict[str, str]:
         "luck_read": (
             "Rows that share a fold share part of its luck. Of the variance that the folds of two "
             "rows would give their difference if they shared none, this is left: "
-            f"{'; '.join(told)}.\nFive folds tell a variance with four degrees of freedom: its 95 % "
-            "limits are 0.36 and 8.3 times the figure. Three rows, one data set, one preset: no law."
+            f"{'; '.join(told)}.\nFive folds tell a variance with four degrees of freedom: its "
+            "95 % limits are 0.36 and 8.3 times the figure. Three rows, one data set, one preset: "
+            "no law."
         ),
     }
 
