@@ -85,9 +85,12 @@ def test_the_suite_is_done_and_compares(root: Path) -> None:
     compared = bench("compare", "fsm", "unet", "--suite", "kept", "--root", str(root), "--json")
     assert compared.code == 0, compared.err
     assert {found["metric"] for found in compared.json["comparisons"]} == {"dsc", "assd_penalised"}
+    assert compared.json["analysis"] == "analysis 1: patients and trainings random", "as planned"
     reported = bench("report", "--suite", "kept", "--root", str(root))
     assert "fsm on tiny: demonstration" in reported.out, reported.err
-    assert "| made by other code | - |" in (root / "reports/kept/report.md").read_text()
+    page = (root / "reports/kept/report.md").read_text()
+    assert "| made by other code | - |" in page
+    assert "| primary analysis | analysis 1: patients and trainings random |" in page
 
 
 def test_the_sweep_is_done(root: Path) -> None:
