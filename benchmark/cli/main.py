@@ -28,6 +28,7 @@ OURS = (
     "plan",
     "status",
     "score",
+    "explain",
     "methods",
     "data",
     "predict",
