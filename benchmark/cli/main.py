@@ -35,6 +35,7 @@ OURS = (
     "sync",
     "ui",
     "doctor",
+    "speed",
 )
 GROUP = "beyond_loss.commands"
 
