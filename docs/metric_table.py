@@ -198,6 +198,7 @@ neither mask is empty. With MedPy 0.5.2 (a test runs these lines):
 ```python
 from medpy.metric import binary
 from numpy import percentile
+
 assd_mm = binary.assd(predicted, truth, voxelspacing=spacing_mm)
 both_ways = (truth, predicted), (predicted, truth)
 directed_mm = [binary.__surface_distances(*pair, spacing_mm) for pair in both_ways]
@@ -209,6 +210,7 @@ With MONAI 1.6.1 (the calls behind its row above):
 ```python
 import torch
 from monai import metrics
+
 masks = [torch.from_numpy(mask[None, None].astype("float32")) for mask in (predicted, truth)]
 how = {"include_background": True, "spacing": spacing_mm}
 assd_mm = metrics.compute_average_surface_distance(*masks, symmetric=True, **how).item()

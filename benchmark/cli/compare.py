@@ -161,6 +161,7 @@ def _word(found: Comparison, pair: Paired, plan: AnalysisPlan) -> str:
 
 def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     from benchmark.cli.show_suite import incomplete_text
+    from benchmark.reporting.flag_guide import how_to_read
     from benchmark.scoring.definitions import described
 
     if pair.missing:
@@ -180,7 +181,14 @@ def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
         put(f"suite {suite.name}: {suite.post_hoc}")
     if "assd_penalised" in (pair.gains or {}):
         put(described(["assd", "assd_penalised"]))
+    if more := how_to_read(["one_patient"] if any(map(_hangs, pair.comparisons)) else []):
+        put(more)
     put("one comparison, not corrected for others that were made")
+
+
+def _hangs(found: Comparison) -> bool:
+    """Whether its lines name one patient who moves the gain."""
+    return found.primary is not None and found.one_patient is not None
 
 
 def _lines(found: Comparison, pair: Paired, plan: AnalysisPlan) -> list[str]:

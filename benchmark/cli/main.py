@@ -28,6 +28,7 @@ OURS = (
     "plan",
     "status",
     "score",
+    "explain",
     "methods",
     "data",
     "predict",
@@ -78,7 +79,7 @@ def _run(argv: list[str]) -> int:
         sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
         sub.set_defaults(module=module, command=name)
         module.configure(sub)
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv or ["--help"])
     try:
         return _result_of(args)
     except (BadInput, BrokenPipeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import (
@@ -47,9 +48,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         put(f"{setting.label} on {dataset.name}, preset {setting.preset}")
         _print(nodes, probes)
-        for flag in setting.flags:
-            put(f"flag: {flag}")
+        for line in _flag_lines(setting.flags):
+            put(line)
     return 0
+
+
+def _flag_lines(flags: Sequence[str]) -> list[str]:
+    """The flags that the values alone raise, and where they are explained."""
+    from benchmark.reporting.flag_guide import how_to_read
+
+    told = [f"flag: {flag}" for flag in flags]
+    return [*told, *filter(None, [how_to_read(flag.partition(":")[0] for flag in flags)])]
 
 
 def _shown(nodes: list[Planned]) -> list[dict[str, object]]:

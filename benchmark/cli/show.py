@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.out import put, result
+from benchmark.reporting.flag_guide import how_to_read
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures, value_mixtures
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
@@ -77,8 +78,10 @@ def _about(entries: list[Entry]) -> dict[str, Any]:
 
 
 def _warnings(entries: list[Entry]) -> list[str]:
-    flags = [f"flag: {flag.row}: {flag.line()}" for flag in flags_of(entries)]
-    return [*flags, *filter(None, [_no_verdict(entries)])]
+    flags = flags_of(entries)
+    told = [f"flag: {flag.row}: {flag.line()}" for flag in flags]
+    more = how_to_read(flag.name for flag in flags)
+    return [*told, *filter(None, [more, _no_verdict(entries)])]
 
 
 def _no_verdict(entries: list[Entry]) -> str:

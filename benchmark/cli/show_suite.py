@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.out import put, result
 from benchmark.cli.show import number_text, results, warn_of_mixtures
+from benchmark.reporting.flag_guide import how_to_read
 from benchmark.reporting.flags import Flag, flags_of
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
 from benchmark.reporting.tables import MEAN, Line, Missing, table
@@ -70,10 +71,12 @@ def _flags(shown: list[Entry]) -> list[tuple[str, Flag]]:
 
 def _flag_lines(suite: Standing, shown: list[Entry]) -> list[str]:
     several = len({entry.dataset for entry in shown}) > 1
-    return [
+    flags = _flags(shown)
+    told = [
         f"flag: {_name(flag.row, suite)}{f' on {dataset}' if several else ''}: {flag.line()}"
-        for dataset, flag in _flags(shown)
+        for dataset, flag in flags
     ]
+    return [*told, *filter(None, [how_to_read(flag.name for _, flag in flags)])]
 
 
 def _no_verdict(suite: Standing) -> str:

@@ -11,6 +11,7 @@ from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
+    from benchmark.reporting.flags import Flag
     from benchmark.running.bench import Bench
     from benchmark.store.ledger import Entry
 
@@ -25,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a line for each row and one for each cell that is not done. Raises `BadInput`."""
     from benchmark.cli.session import reading_bench, say
+    from benchmark.reporting.flag_guide import how_to_read
     from benchmark.reporting.flags import flags_of
     from benchmark.running.outdated import older_line
     from benchmark.store.plans import Plans
@@ -42,11 +44,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for suite in suites:
         _print_suite(suite)
+    names: list[str] = []
     for row in dict.fromkeys(map(_row, entries)):
         _, dataset, label, preset, part, split = row
-        flags = [flag.line() for flag in flags_of(e for e in entries if _row(e) == row)]
+        flags = flags_of(e for e in entries if _row(e) == row)
+        names += [flag.name for flag in flags]
         members = [cell for entry, cell in both if _row(entry) == row]
         _print_row(f"{label} on {dataset}, preset {preset}, {part}{split}", members, flags)
+    if more := how_to_read(names):
+        put(more)
     if not cells:
         put("nothing has been run in this workspace yet: bench run --method fsm")
     return 0
@@ -109,12 +115,12 @@ def _row(entry: Entry) -> tuple[str, ...]:
     return (entry.suite, entry.dataset, entry.label, entry.preset, entry.part, split)
 
 
-def _print_row(name: str, cells: list[dict[str, Any]], flags: list[str]) -> None:
+def _print_row(name: str, cells: list[dict[str, Any]], flags: list[Flag]) -> None:
     states = [cell["state"] for cell in cells]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     put(f"{name}: {counts}")
     for flag in flags:
-        put(f"  flag: {flag}")
+        put(f"  flag: {flag.line()}")
     for cell in cells:
         if cell["state"] != "done":
             at = f", saved at step {cell['step']}" if cell["step"] is not None else ""

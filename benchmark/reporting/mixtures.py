@@ -1,5 +1,5 @@
-"""What a table mixes that may move its numbers: hardware, precision, threads, torch, code, and
-values that changed under one name."""
+"""What a table mixes that may move its numbers: hardware, precision, layout, threads, torch, code,
+and values that changed under one name."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 from benchmark.running.code import named
 from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
+from benchmark.training.precision import BEFORE
 
-HARDWARE = ("device", "name", "precision", "threads", "torch")
+HARDWARE = ("device", "name", "precision", "layout", "threads", "torch")
 
 
 def mixtures(records: Iterable[Mapping[str, Any]], codes: Codes) -> tuple[str, ...]:
@@ -21,7 +22,8 @@ def mixtures(records: Iterable[Mapping[str, Any]], codes: Codes) -> tuple[str, .
     them, and a reader must know.
     """
     known = list(records)
-    found = {name: [record["hardware"].get(name) for record in known] for name in HARDWARE}
+    hardware = [{"layout": BEFORE, **record["hardware"]} for record in known]
+    found = {name: [each.get(name) for each in hardware] for name in HARDWARE}
     lines = []
     for name, values in found.items():
         different = list(dict.fromkeys(str(value) for value in values))

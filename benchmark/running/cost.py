@@ -29,7 +29,7 @@ from benchmark.running.code import is_outdated
 from benchmark.running.execute import training_code
 from benchmark.running.probing import is_probed
 from benchmark.running.renewal import codes_of
-from benchmark.training.nets import build, freeze, place
+from benchmark.training.nets import build, freeze, on_meta
 
 PROBE = (8, 32, 64, 64)  # a convolution of middling size: batch, channels, height, width
 
@@ -151,7 +151,7 @@ def operations(node: Train, cell: Cell) -> float:
     height, width = grid(native, data.ground.size)
     with torch.device("meta"):
         nets = build(node, organs=data.dataset.organs, size=data.ground.size, seed=0)
-        place(nets, torch.device("meta"))  # some libraries make some weights elsewhere
+        on_meta(nets)  # some libraries make some weights elsewhere
         freeze(node, nets)
         stride = max(int(getattr(module, "stride", 1)) for module in nets.values())
         shape = (data.ground.batch, height + -height % stride, width + -width % stride)

@@ -23,7 +23,8 @@ from benchmark.running.failing import one_line
 from benchmark.running.folds import FoldData
 from benchmark.running.prepare import networks, prepared
 from benchmark.training.meter import Epoch
-from benchmark.training.nets import build, place, start
+from benchmark.training.nets import build, on_meta, place, start
+from benchmark.training.precision import BEFORE, Hardware
 from benchmark.training.trainer import Control, History, State, fit
 
 
@@ -77,7 +78,7 @@ def check_networks(final: Weights, organs: tuple[str, ...], size: int | None) ->
 def _built(node: Train, organs: tuple[str, ...], size: int | None) -> Mapping[str, nn.Module]:
     try:
         nets = build(node, organs=organs, size=size, seed=0)
-        place(nets, torch.device("meta"))  # some libraries make some weights elsewhere
+        on_meta(nets)  # some libraries make some weights elsewhere
     except BadInput:
         raise
     except (Exception, SystemExit) as error:
@@ -93,7 +94,7 @@ def load_networks(node: Train, node_key: str, data: FoldData, bench: Bench) -> d
     for name, module in nets.items():
         module.load_state_dict(bench.objects.weights(node_key, name))
         module.eval()
-    place(nets, bench.hardware.device)
+    place(nets, bench.hardware)
     return nets
 
 
@@ -120,17 +121,24 @@ def _train(
     began = time.monotonic()
     bench.results.discard_all(node_key)  # rows never outlive the networks that they measured
     loaded = {w: _parent_state(w, context, bench) for n in node.nets.values() for w in n.init}
-    nets, draw = prepared(node, data, context.seed, loaded, bench.hardware.device)
     code = own_code(node)
     state, before = _resume(node_key, code, bench)
+    begun = bench.hardware.as_begun(before["hardware"]) if state else bench.hardware
+    nets, draw, hardware = prepared(node, data, context.seed, loaded, begun)
+    _warn_of_other_hardware(node_key, before, hardware, bench)
     steps = node.schedule.steps(draw.steps_in_one_pass)
     bench.watcher.node(node.title, node_key, *place_in_plan, steps, state.step if state else None)
     parents = [key(parent, context) for parent in node.parents()]
-    about = {"code": bench.codes.note(code), "parents": parents}
+    about = {
+        "code": bench.codes.note(code),
+        "parents": parents,
+        "hardware": hardware.record(),
+    }
     control = _control(node, node_key, bench, state, before, about)
     with bench.stop.training() as control.stop:
-        history = fit(node, nets, draw, seed=context.seed, hardware=bench.hardware, control=control)
+        history = fit(node, nets, draw, seed=context.seed, hardware=hardware, control=control)
     record = _record(node, node_key, data, context, bench, history, nets)
+    record["hardware"] = hardware.record()
     record["seconds"] = round(before.get("seconds", 0.0) + time.monotonic() - began, 3)
     record["resumed"] = [*before.get("resumed", []), *([state.step] if state else [])]
     states = {name: module.state_dict() for name, module in nets.items()}
@@ -152,13 +160,19 @@ def _resume(node_key: str, code: Code, bench: Bench) -> tuple[State | None, dict
     if not may_resume(node_key, str(about.get("code")), code, bench):
         bench.objects.drop_checkpoints(node_key)
         return None, {}
-    if about.get("hardware") != bench.hardware.record():
-        bench.watcher.warn(
-            f"training {node_key} goes on with other hardware, precision, threads or torch: "
-            "its result will not be bit-identical to an undisturbed one"
-        )
     bench.tally.resumed.append(Resumed(key=node_key, step=state.step))
     return state, about
+
+
+def _warn_of_other_hardware(
+    node_key: str, before: Mapping[str, Any], now: Hardware, bench: Bench
+) -> None:
+    """Precision and layout are those that a training began with; all else may differ."""
+    if before and {"layout": BEFORE, **before["hardware"]} != now.record():
+        bench.watcher.warn(
+            f"training {node_key} goes on with other hardware, threads or torch: "
+            "its result will not be bit-identical to an undisturbed one"
+        )
 
 
 def _control(
@@ -176,7 +190,6 @@ def _control(
         spent = before.get("seconds", 0.0) + time.monotonic() - began
         about = {
             **whose,
-            "hardware": bench.hardware.record(),
             "seconds": round(spent, 3),
             "resumed": resumed,
         }
@@ -221,7 +234,6 @@ def _record(
         "parameters": {
             name: sum(p.numel() for p in module.parameters()) for name, module in nets.items()
         },
-        "hardware": bench.hardware.record(),
         "code": bench.codes.note(training_code(node)),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

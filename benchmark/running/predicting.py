@@ -223,5 +223,5 @@ def _network(trained: Trained, node_key: str, weights: Weights, bench: Bench) ->
     nets = build(weights.node, organs=trained.organs, size=size, seed=0)
     network = nets[weights.net]
     network.load_state_dict(bench.objects.weights(node_key, weights.net))
-    place({weights.net: network}, bench.hardware.device)
+    place({weights.net: network}, bench.hardware)
     return network.eval()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from benchmark.data.draw import SliceDraw
 from benchmark.plan.nodes import Train, Weights
 from benchmark.running.folds import FoldData
 from benchmark.training.nets import build, place, start
+from benchmark.training.precision import Hardware
 
 Loaded = Mapping[Weights, Mapping[str, Tensor]]
 
@@ -21,22 +21,23 @@ def networks(node: Train, data: FoldData, seed: int) -> dict[str, nn.Module]:
 
 
 def prepared(
-    node: Train, data: FoldData, seed: int, loaded: Loaded, device: torch.device
-) -> tuple[dict[str, nn.Module], SliceDraw]:
-    """Return the node's networks as they start, on the device, and the draw of its batches.
+    node: Train, data: FoldData, seed: int, loaded: Loaded, hardware: Hardware
+) -> tuple[dict[str, nn.Module], SliceDraw, Hardware]:
+    """Return the node's networks as they start, on the device, the draw of its batches, and the
+    hardware with the layout of this training.
 
     `loaded` holds the whole networks' states of the weights that it starts from.
     """
     nets = networks(node, data, seed)
     start(node, nets, loaded)
-    place(nets, device)
+    chosen = place(nets, hardware)
     draw = SliceDraw(
         data.training(),
         data.ground,
         seed=seed,
         stream=node.schedule.stream,
         stride=max(int(getattr(module, "stride", 1)) for module in nets.values()),
-        device=device,
+        device=hardware.device,
         sources=node.sources,
     )
-    return nets, draw
+    return nets, draw, chosen

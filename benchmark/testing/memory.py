@@ -57,7 +57,7 @@ class MemoryTrainer:
         nets = self.nets(node, seed)
         inits = [weights for net in node.nets.values() for weights in net.init]
         start(node, nets, {w: done[w.node][w.net].state_dict() for w in inits})
-        place(nets, self.hardware.device)
+        place(nets, self.hardware)
         return nets
 
     def fit(self, node: Train, nets: Mapping[str, nn.Module], seed: int = 0) -> History:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Build, Net, Train, Weights
+from benchmark.training.precision import BEFORE, FORMATS, Hardware
 
 State = Mapping[str, Tensor]
 Loaded = Mapping[Weights, State]  # the whole network's state of each `init` entry of a node
@@ -40,10 +42,40 @@ def start(node: Train, nets: Mapping[str, nn.Module], loaded: Loaded) -> None:
             _copy(nets[name], weights, loaded[weights])
 
 
-def place(nets: Mapping[str, nn.Module], device: torch.device) -> None:
-    """Move the networks to the device, in channels_last."""
+def place(nets: Mapping[str, nn.Module], hardware: Hardware) -> Hardware:
+    """Move the networks to the device, in the layout that the hardware's rule has for them; return
+    the hardware with that layout."""
+    normed = any(isinstance(m, nn.GroupNorm) for net in nets.values() for m in net.modules())
+    chosen = hardware.laid_out(normed=normed)
     for module in nets.values():
-        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        to_layout(module, hardware.device, chosen.layout)
+    return chosen
+
+
+def on_meta(nets: Mapping[str, nn.Module]) -> None:
+    """Move the networks to the meta device, where nothing is computed."""
+    for module in nets.values():
+        to_layout(module, torch.device("meta"), BEFORE)
+
+
+def to_layout(module: nn.Module, device: torch.device, layout: str) -> None:
+    """Move a network to the device, in a layout that its first input is brought into."""
+    module.to(device=device, memory_format=FORMATS[layout])  # type: ignore[call-overload]
+    if layout == "nchw":
+        getattr(module, "encoder", module).register_forward_pre_hook(_in_nchw)
+
+
+def _in_nchw(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(_nchw(x) if isinstance(x, Tensor) and x.dim() == 4 else x for x in inputs)
+
+
+def _nchw(x_BCHW: Tensor) -> Tensor:
+    """The strides too: of one channel both layouts have the same bytes, and the strides alone say
+    which of them a convolution takes."""
+    channels, height, width = x_BCHW.shape[1:]
+    if x_BCHW.stride() == (channels * height * width, height * width, width, 1):
+        return x_BCHW
+    return x_BCHW.clone(memory_format=torch.contiguous_format)
 
 
 def freeze(node: Train, nets: Mapping[str, nn.Module]) -> list[nn.Parameter]:

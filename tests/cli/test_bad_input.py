@@ -196,7 +196,7 @@ def test_reading_commands_never_make_a_workspace(tmp_path: Path, command: list[s
 
 @pytest.mark.parametrize(
     "argv",
-    [[], ["nonsense"], ["store"], ["store", "burn"], ["methods", "show"], ["run"]],
+    [["nonsense"], ["store"], ["store", "burn"], ["methods", "show"], ["run"]],
     ids=" ".join,
 )
 def test_command_line(argv: list[str]) -> None:

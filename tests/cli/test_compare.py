@@ -179,6 +179,24 @@ def test_demonstration_has_no_word(compare: Callable[..., Ran]) -> None:
     assert "demonstration: gain +2" in text and "no verdict" in text and "better:" not in text
 
 
+def test_one_patient_is_named_with_where_the_word_is_explained(
+    compare: Callable[..., Ran], tmp_path: Path
+) -> None:
+    assert "explain" not in compare(patients=20).out, "nobody moves the gain"
+    results = Results(tmp_path / "workspace" / "results", print)
+    for seed in range(3):
+        of = key("fsm", 0, seed)
+        found = [
+            replace(row, value=row.value - 40) if (row.case, row.metric) == ("p00", "dsc") else row
+            for row in results.rows(of, "e")
+        ]
+        shutil.rmtree(tmp_path / "workspace" / "results" / of)
+        results.commit(of, "e", found, {})
+    lines = compare().out.splitlines()
+    assert any("one patient, p00, moves the gain by" in line for line in lines)
+    assert lines.count("what a flag means, and what to do: bench explain one_patient") == 1
+
+
 def test_missing_cell_is_never_a_smaller_n(compare: Callable[..., Ran], tmp_path: Path) -> None:
     assert compare(patients=20).code == 0
     shutil.rmtree(tmp_path / "workspace" / "results" / key("unet", 3, 1))

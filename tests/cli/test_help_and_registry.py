@@ -92,6 +92,12 @@ def test_help_imports_nothing_heavy(argv: list[str]) -> None:
     assert not HEAVY & {name.partition(".")[0] for name in modules}
 
 
+def test_bench_alone_is_the_help() -> None:
+    alone = bench()
+    assert alone == bench("--help")
+    assert alone.code == 0 and "predict" in alone.out and alone.err == ""
+
+
 def test_methods() -> None:
     listed = bench("methods", "--json").json
     assert all(set(row) == {"name", "group", "title", "table1"} for row in listed)

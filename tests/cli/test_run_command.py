@@ -242,6 +242,10 @@ def test_probes_are_rows_by_key_and_flags_stand_in_the_table(first: tuple[Path, 
     assert "flag: fsm[" in again.out and "no_gt_gap" in again.out
     status = bench("status", "--root", str(root))
     assert "no_gt_gap" in status.out
+    for text in (first[1].err, again.out, status.out):
+        (line,) = (x for x in text.splitlines() if "what a flag means" in x)
+        argv = line.partition(": bench ")[2].split()
+        assert argv[0] == "explain" and "no_gt_gap" in argv and bench(*argv).code == 0
 
 
 def test_json_holds_every_flag_and_stderr_says_it(first: tuple[Path, Ran]) -> None:

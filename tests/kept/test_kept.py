@@ -108,13 +108,17 @@ def test_mlflow_finds_its_runs_again(root: Path) -> None:
     assert synced.code == 0 and "sent now: 0 runs" in synced.out, synced
 
 
-def test_a_training_in_mid_way_goes_on(root: Path, tmp_path: Path) -> None:
-    """It began in another layout of records; it ends with the weights of an undisturbed one."""
+def test_a_training_in_mid_way_goes_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began in another layout of records, and in the memory layout of then, which it keeps: it
+    ends with the weights of an undisturbed one."""
     ran = bench(*run(root, "unet", LONG, "--folds", "0"))
     assert ran.code == 0 and [found["step"] for found in ran.json["resumed"]] == [20], ran.err
     (key,) = [found["key"] for found in ran.json["resumed"]]
     record = json.loads((root / "objects" / key / "record.json").read_text())
-    assert record["resumed"] == [20]
+    assert record["resumed"] == [20] and record["hardware"]["layout"] == "channels_last"
+    monkeypatch.setenv("BENCH_LAYOUT", "channels_last")
     same = (record["hardware"]["name"], record["hardware"]["torch"])
     undisturbed = tiny_workspace(tmp_path / "new", patients=15)
     assert bench(*run(undisturbed, "unet", LONG, "--folds", "0")).code == 0
@@ -142,8 +146,12 @@ def test_code_that_is_not_known_to_be_equal_is_named(
     assert "of the stored results here were made by other code than this bench's" in report
 
 
-def test_this_machine_trains_the_same(root: Path, tmp_path: Path) -> None:
-    """Not only is the code named equal: the same weights and rows come out of it."""
+def test_this_machine_trains_the_same(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only is the code named equal: the same weights and rows come out of it, in the memory
+    layout of then."""
+    monkeypatch.setenv("BENCH_LAYOUT", "channels_last")
     kept = weights(root)
     new = tiny_workspace(tmp_path / "new", patients=15)
     for row, values in (("unet", SMALL), ("fsm", SMALL_GT)):

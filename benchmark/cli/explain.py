@@ -1,0 +1,38 @@
+"""`bench explain`: what a flag beside a row's numbers means, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from benchmark.cli.out import put
+
+HELP = "what a flag means and what to do: bench explain fsm_saturated"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("names", nargs="*", metavar="FLAG", help="default: a list of all flags")
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the page docs/flags.md and nothing else"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the flags asked for, or a line for each. Raises `BadInput` for an unknown name."""
+    from benchmark.reporting.flag_guide import GUIDES, flags_page, guide_of, text_of
+
+    chosen = list(dict.fromkeys(map(guide_of, args.names)))
+    if args.markdown:
+        put(flags_page(chosen or GUIDES), end="")
+    elif args.json:
+        put(json.dumps([asdict(guide) for guide in chosen or GUIDES], indent=1))
+    elif chosen:
+        put("\n\n".join(map(text_of, chosen)))
+    else:
+        for guide in GUIDES:
+            put(f"{guide.slug:28s} {guide.title}")
+        put("bench explain FLAG says what was measured, the limit, what it means and what to do")
+    return 0
