@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from benchmark.running.cells import Cell
 
 LINE_EVERY_SECONDS = 20.0
+FIELDS = ("epoch", "terms", "left")  # of a bar, beside what it is of
 
 
 @dataclass(kw_only=True)
@@ -121,7 +122,8 @@ class Bars(Lines):
     def __init__(self, progress: Any, clock: Clock | None = None) -> None:
         super().__init__(clock)
         self._progress = progress
-        self._task = progress.add_task("", total=1, start=False)
+        empty = dict.fromkeys(FIELDS, "")  # it is drawn at once
+        self._task = progress.add_task("", total=1, start=False, **empty)
         self._epoch = 0
 
     def beside(self) -> Lines:
@@ -171,7 +173,7 @@ def watcher() -> Iterator[Lines]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=20)]
-    columns += [TextColumn("{task.fields[" + name + "]}") for name in ("epoch", "terms", "left")]
+    columns += [TextColumn("{task.fields[" + name + "]}") for name in FIELDS]
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
         yield Bars(progress)

@@ -12,7 +12,10 @@ from benchmark.plan.nodes import Schedule
 from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
+from benchmark.running.code import is_outdated
+from benchmark.running.execute import training_code
 from benchmark.running.failing import one_line
+from benchmark.running.renewal import codes_of
 from benchmark.running.resolve import Setting
 from benchmark.running.tasks import trainings_of
 
@@ -37,12 +40,19 @@ class Left:
 
 
 def left_of(cells: Iterable[Cell], bench: Bench) -> Left:
-    """Return what is left to train for cells, what their probes need too."""
+    """Return what is left to train for the cells of a row and for their probes; what other people's
+    code made counts where it changed since."""
     seconds: dict[str, float] = {}
     places: set[tuple[int, int]] = set()
+    theirs: dict[str, bool] = {}  # by stage: all folds and seeds share their code
     for cell in cells:
+        if cell.stage not in theirs:
+            theirs[cell.stage] = codes_of(cell).has_others
         for node_key, node, _ in trainings_of(cell):
-            if bench.fresh or not bench.objects.has(node_key):
+            stored = not bench.fresh and bench.objects.has(node_key)
+            if stored and theirs[cell.stage]:
+                stored = not is_outdated(node_key, training_code(node), bench)
+            if not stored:
                 seconds[node_key] = _seconds(node.schedule)
                 places.add((cell.data.fold.index, cell.seed))
     return Left(seconds=seconds, places=len(places))

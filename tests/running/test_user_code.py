@@ -150,6 +150,20 @@ def test_an_edit_of_the_second_stage_leaves_the_first(root: Path, site: Path) ->
     assert (changed.json["trained"], changed.json["reused"]) == (1, 1)
 
 
+def test_two_workers_train_an_edited_loss_anew(root: Path, site: Path) -> None:
+    edit(site)
+    more = ["--json", "--folds", "0,1", "--workers", "2"]
+    assert run(root, site, *more).json["trained"] == 4
+    edit(site, NEGATED)
+    changed = run(root, site, *more)
+    assert (changed.code, changed.json["trained"], changed.json["reused"]) == (0, 4, 0)
+    assert changed.err.count("weighted changed") == 2
+    lines = [line for line in changed.err.splitlines() if ", key " in line]
+    assert [line[:4] for line in lines[:2]] in (["[1/2", "[2/2"], ["[2/2", "[1/2"]), (
+        "both folds are trained again at once"
+    )
+
+
 def test_reuse_keeps_what_the_old_code_made(root: Path, site: Path) -> None:
     edit(site)
     run(root, site)
