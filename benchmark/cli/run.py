@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from benchmark.cli.experiment import complete
 from benchmark.cli.options import (
     add_common,
     add_hardware,
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.cells import plan_cells, run_cells, stored_cells
     from benchmark.store.workspace import is_read_only
 
+    complete(args)
     setting = setting_of(args)
     with watcher() as watch, live_mirror(args, watch) as mirrored:
         bench, dataset = open_session(args, mirrored, setting, may_read=not args.fresh)
