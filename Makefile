@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test rows long faults fuzz check
+.PHONY: run test rows long faults fuzz gpu check
 
 run: $(READY)
 	$(BIN)/bench run --method fsm
@@ -29,6 +29,11 @@ faults: $(READY)
 # 200,000 inputs to all parsers; make test has 5,000 of them
 fuzz: $(READY)
 	FUZZ_INPUTS=200000 $(BIN)/pytest tests/fuzz
+
+# speed and checks on a CUDA device, at most eight minutes, with the Python at hand: no set-up
+GPU_OUT ?= speed-gpu.json
+gpu:
+	$(PYTHON) docs/gpu.py --out $(GPU_OUT)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

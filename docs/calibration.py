@@ -297,29 +297,24 @@ def _grid_table(grid: dict[Design, Calibration]) -> str:
 
 
 def _luck(found: dict[str, Any]) -> dict[str, str]:
-    """What `docs/fold_luck.py` measured, and what of a fold's luck two rows share."""
+    """What `docs/fold_luck.py` measured: a table, and the sentence that it allows."""
     lines = [
         f"| {name} | {each['mean']:.2f} | {each['fold_sd']:.2f} | {each['run_sd']:.2f} |"
         for name, each in found["spread"].items()
     ]
-    told = []
-    for name in found["spread"]:
-        if " - " not in name:
-            continue
-        first, second = (found["spread"][row]["fold_sd"] for row in name.split(" - "))
-        apart = (first**2 + second**2) ** 0.5
-        left = 100 * (found["spread"][name]["fold_sd"] / apart) ** 2
-        told.append(f"{name} {left:.0f} %")
+    pairs = [each for name, each in found["spread"].items() if " - " in name]
+    fold, run = ([each[name] for each in pairs] for name in ("fold_sd", "run_sd"))
+    larger = "runs matter more than folds" if max(fold) < min(run) else "both matter"
     return {
         "networks": str(found["networks"]),
         "unseen": str(found["patients"]),
         "luck": _markdown(["row or difference", "mean", "fold sd", "run sd"], lines),
         "luck_read": (
-            "Rows that share a fold share part of its luck. Of the variance that the folds of two "
-            "rows would give their difference if they shared none, this is left: "
-            f"{'; '.join(told)}.\nFive folds tell a variance with four degrees of freedom: its "
-            "95 % limits are 0.36 and 8.3 times the figure. Three rows, one data set, one preset: "
-            "no law."
+            f"Of these differences the folds' sd is {min(fold):.2f} to {max(fold):.2f} points, the "
+            f"runs' {min(run):.2f} to {max(run):.2f}: here {larger}. Five folds tell a\nvariance "
+            "with four degrees of freedom (its 95 % limits are 0.36 and 8.3 times the figure), so "
+            "how much\nof a fold's luck two rows share is not told from this. One data set, one "
+            "preset: no law for others."
         ),
     }
 

@@ -14,7 +14,7 @@ from benchmark.cli.options import (
     numbers,
     seconds,
 )
-from benchmark.cli.suite import MOST_ASKED
+from benchmark.cli.workers import MOST_ASKED
 
 HELP = "tune with Optuna, on inner validation patients alone: xi, noise, taps, joint"
 ABOUT_NAME = "xi, noise, taps, joint, FILE.py:FUNCTION, or an installed sweep"

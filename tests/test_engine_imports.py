@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BLOCKED = ["torchvision", "rich", "mlflow", "optuna", "segmentation_models_pytorch", "timm"]
 BLOCKED += ["pandas", "pyarrow", "safetensors", "nibabel", "medpy", "matplotlib", "psutil"]
+BLOCKED += ["statsmodels"]
 
 # Only these may be imported: the four, ours, the standard library, and what torch itself requires.
 GUARD = """
@@ -102,7 +103,8 @@ for method in (Plain(ct=ct, schedule=schedule),
 """
 
 DRAW = """
-import benchmark.data.slices, benchmark.data.augment, benchmark.data.volume
+import benchmark.data.slices, benchmark.data.augment, benchmark.data.volume, benchmark.data.draw
+from benchmark.testing import MemoryTrainer, tiny_volume
 print("imported")
 """
 
@@ -116,7 +118,7 @@ def guarded(code: str) -> str:
 
 
 def test_the_engine_imports_and_trains_with_four_packages_alone() -> None:
-    """The draw of slices, too: it is tensors in memory, although it lies in `data`."""
+    """The draw of slices and the trainer in memory, too: a machine lent for its GPU has no more."""
     assert guarded(IMPORTS + TRAINING + DRAW).splitlines() == [
         "N_CT 2 True ['dsc']",
         "N_GT 2 True ['dsc']",

@@ -186,14 +186,16 @@ def test_stopped_by_a_signal(
     same_result(root, again, undisturbed)
 
 
-def test_second_interrupt_ends_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_second_interrupt_ends_at_once(tmp_path: Path, workers: str) -> None:
     site = package(tmp_path / "site", "sleepy", SLOW, "beyond_loss.methods", "sleepy")
     root = tiny_workspace(tmp_path / "workspace")
     small = ["--root", str(root), "--dataset", "tiny", "--threads", "1", "--mlflow", "none"]
-    process = spawn("run", "--method", "slow", *small, site=site)
+    process = spawn("run", "--method", "slow", "--workers", workers, *small, site=site)
     assert process.stderr is not None
-    line = process.stderr.readline()
-    assert "slow" in line and "key" in line, line
+    for _ in range(int(workers)):
+        line = process.stderr.readline()
+        assert "slow" in line and "key" in line, line
     time.sleep(0.3)  # into the step that sleeps
     process.send_signal(signal.SIGINT)
     assert "once more" in process.stderr.readline()

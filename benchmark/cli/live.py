@@ -56,12 +56,22 @@ class Mirrored:
 
     def epoch(self, title: str, epoch: Epoch) -> None:
         """Show it and mirror its points."""
+        self._show.epoch(title, epoch)
+        self.points(title, epoch)
+
+    def points(self, title: str, epoch: Epoch) -> None:
+        """Mirror an epoch's points in the cell that was started last."""
         from benchmark.running.reports import stage_points
 
-        self._show.epoch(title, epoch)
         if self._mirror and self._running:
             points = stage_points(title, epoch.index, dict(epoch.terms), epoch.at_ms)
             self._mirror.cell(replace(self._running, points=points))
+
+    def beside(self) -> Mirrored:
+        """Return another with the same mirror, for a cell that runs at the same time."""
+        other = Mirrored(self._show, self._mirror)
+        other.bench = self.bench
+        return other
 
     def warn(self, text: str) -> None:
         """Show it."""

@@ -36,6 +36,7 @@ OURS = (
     "sync",
     "ui",
     "doctor",
+    "speed",
 )
 GROUP = "beyond_loss.commands"
 

@@ -128,6 +128,15 @@ def at_most(most: int) -> Callable[[str], int]:
     return count
 
 
+def auto_or(count: Callable[[str], int]) -> Callable[[str], int | None]:
+    """Return what reads `auto` as None and all else as `count` does."""
+
+    def read(text: str) -> int | None:
+        return None if text == "auto" else count(text)
+
+    return read
+
+
 def numbers(text: str) -> list[int]:
     """Return `0,1,2` as a list, each once; argparse turns the error into a line."""
     try:

@@ -26,8 +26,7 @@ class Clock:
     steps: dict[str, int] = field(default_factory=dict)  # left, by key
     done: int = 0
     began: float = field(default_factory=time.monotonic)
-    _current: str = ""
-    _base: int = 0
+    _running: dict[str, float] = field(default_factory=dict)  # steps done, by key
 
     def expect(self, cells: list[Cell], bench: Bench) -> None:
         """Count the steps of every distinct training that is not stored."""
@@ -41,26 +40,35 @@ class Clock:
                     self.steps[key] = round(node.schedule.epochs * per_epoch)
         self.began = time.monotonic()
 
-    def start(self, key: str) -> None:
-        """A training starts: what ran before it is done."""
-        self.done += self.steps.pop(self._current, 0)
-        self._current = key
+    def finish(self, key: str) -> None:
+        """A training is done."""
+        self._running.pop(key, None)
+        self.done += self.steps.pop(key, 0)
 
-    def seconds_left(self, step: int, steps: int) -> float | None:
-        """Return an estimate from the pace so far, or None before there is one."""
-        own = self.steps.get(self._current, 0)
-        done = self.done + own * step / max(1, steps)
-        left = sum(self.steps.values()) - own * step / max(1, steps)
+    def seconds_left(self, key: str, step: int, steps: int) -> float | None:
+        """Return an estimate from the pace of all trainings so far, or None before there is one; a
+        training has done `step` of its steps."""
+        self._running[key] = self.steps.get(key, 0) * step / max(1, steps)
+        part = sum(self._running.values())
+        done, left = self.done + part, sum(self.steps.values()) - part
         return (time.monotonic() - self.began) * left / done if done else None
 
 
 class Lines:
-    """Plain lines: one where a cell and a training starts, and one now and then between."""
+    """Plain lines: one where a cell and a training starts, and one now and then between. One of
+    these is for one process that trains; the others `beside` it share its clock."""
 
-    def __init__(self) -> None:
-        self.clock = Clock()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self._printed = time.monotonic()
-        self._where = ""
+        self._where = self._key = self._title = ""
+        self._alone = clock is None
+
+    def beside(self) -> Lines:
+        """Return another, for a process that trains at the same time; from now on both say of which
+        training they speak."""
+        self._alone = False
+        return Lines(self.clock)
 
     def expect(self, cells: list[Cell], bench: Bench) -> None:
         """Tell what is to be done, for the seconds left."""
@@ -74,15 +82,18 @@ class Lines:
         self, title: str, key: str, number: int, total: int, steps: int, resumed: int | None
     ) -> None:
         """Print a line."""
-        self.clock.start(key)
+        self._start(title, key)
         again = f", resumed from step {resumed}" if resumed is not None else ""
         self._print(f"{self._where}: {title} ({number}/{total}), {steps} steps{again}, key {key}")
 
     def progress(self, step: int, steps: int, terms: Mapping[str, float]) -> None:
         """Print a line now and then."""
         if time.monotonic() - self._printed >= LINE_EVERY_SECONDS:
-            left = duration(self.clock.seconds_left(step, steps))
-            self._print(f"  step {step}/{steps}: {terms_text(terms)}; {left} left")
+            left = self._left(step, steps)
+            what = "" if self._alone else f"{self._where}: {self._title}, "
+            self._print(f"  {what}step {step}/{steps}: {terms_text(terms)}; {left}")
+        else:
+            self._left(step, steps)
 
     def epoch(self, title: str, epoch: Epoch) -> None:
         """Nothing: the lines above say enough."""
@@ -90,6 +101,14 @@ class Lines:
     def warn(self, text: str) -> None:
         """Print a warning."""
         self._print(f"warning: {text}")
+
+    def _start(self, title: str, key: str) -> None:
+        """A training starts: what ran here before it is done."""
+        self.clock.finish(self._key)
+        self._key, self._title = key, title
+
+    def _left(self, step: int, steps: int) -> str:
+        return f"{duration(self.clock.seconds_left(self._key, step, steps))} left"
 
     def _print(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -99,19 +118,22 @@ class Lines:
 class Bars(Lines):
     """A live bar: row, fold, stage, epoch, loss terms, seconds left."""
 
-    def __init__(self, progress: Any) -> None:
-        super().__init__()
+    def __init__(self, progress: Any, clock: Clock | None = None) -> None:
+        super().__init__(clock)
         self._progress = progress
         self._task = progress.add_task("", total=1, start=False)
-        self._title = ""
         self._epoch = 0
+
+    def beside(self) -> Lines:
+        """Return another bar below this one, for a process that trains at the same time."""
+        return Bars(self._progress, self.clock)
 
     def node(
         self, title: str, key: str, number: int, total: int, steps: int, resumed: int | None
     ) -> None:
         """Start the bar of a training."""
-        self.clock.start(key)
-        self._title, self._epoch = f"{title} ({number}/{total})", 0
+        self._start(f"{title} ({number}/{total})", key)
+        self._epoch = 0
         if resumed is not None:
             self._print(f"{self._where}: {title} resumed from step {resumed}, key {key}")
         self._progress.reset(self._task, total=max(1, steps), completed=resumed or 0)
@@ -132,7 +154,7 @@ class Bars(Lines):
             description=f"{self._where}: {self._title}",
             epoch=f"epoch {self._epoch}",
             terms=terms_text(terms),
-            left=f"{duration(self.clock.seconds_left(step, steps))} left",
+            left=self._left(step, steps),
         )
 
     def _print(self, text: str) -> None:

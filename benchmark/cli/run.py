@@ -12,14 +12,21 @@ from benchmark.cli.options import (
     add_hardware,
     add_reuse,
     add_setting,
+    at_most,
+    auto_or,
     folds_of,
     part_of,
     seconds,
     setting_of,
 )
+from benchmark.cli.workers import MOST_ASKED
 
 if TYPE_CHECKING:
+    from benchmark.cli.live import Mirrored
+    from benchmark.cli.progress import Lines
     from benchmark.running.bench import Bench
+    from benchmark.running.cells import Cell
+    from benchmark.running.crew import Left
     from benchmark.store.ledger import Entry
 
 HELP = "train and score one row: bench run --method fsm"
@@ -29,6 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_setting(parser)
     add_hardware(parser)
+    parser.add_argument(
+        "--workers", type=auto_or(at_most(MOST_ASKED)), metavar="auto|N",
+        help="processes that train; 1: this one (default: auto, what cores or GPUs and work allow)",
+    )  # fmt: skip
     parser.add_argument("--fresh", action="store_true", help="train again what is stored")
     add_reuse(parser)
     parser.add_argument(
@@ -45,8 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.progress import watcher
     from benchmark.cli.session import open_session
     from benchmark.cli.show import show_run
-    from benchmark.running.cells import plan_cells, run_cells, stored_cells
-    from benchmark.store.workspace import is_read_only
+    from benchmark.running.cells import plan_cells
 
     complete(args)
     setting = setting_of(args)
@@ -58,17 +68,42 @@ def run(args: argparse.Namespace) -> int:
         watch.expect(cells, bench)
         mirrored.bench = bench
         with bench.stop.listening():
-            entries = (
-                stored_cells(cells, bench)
-                if is_read_only(args.root)
-                else run_cells(
-                    cells, bench, started=mirrored.started, done=mirrored.cell_done, go_on=True
-                )
-            )
+            entries = _entries(args, cells, bench, watch, mirrored)
         mirrored.row_done(entries)
     show_run(bench, entries, as_json=args.json)
     _say_failures(bench, entries)
     return 0 if all(entry.state == "done" for entry in entries) else 1
+
+
+def _entries(
+    args: argparse.Namespace, cells: list[Cell], bench: Bench, show: Lines, mirrored: Mirrored
+) -> list[Entry]:
+    """Run the cells, here or by several workers; of a workspace that is only read, take them."""
+    from benchmark.running.cells import run_cells, stored_cells
+    from benchmark.store.workspace import is_read_only
+
+    if is_read_only(args.root):
+        return stored_cells(cells, bench)
+    left, workers = _workers(args, cells, bench)
+    if workers > 1:
+        from benchmark.cli.several import run_by_workers
+
+        return run_by_workers(args, cells, bench, left, workers, show, mirrored)
+    return run_cells(cells, bench, started=mirrored.started, done=mirrored.cell_done, go_on=True)
+
+
+def _workers(args: argparse.Namespace, cells: list[Cell], bench: Bench) -> tuple[Left, int]:
+    """What is left to train, and by how many processes."""
+    from benchmark.cli.session import say
+    from benchmark.cli.workers import run_workers
+    from benchmark.running.crew import left_of, why_not_sent
+
+    setting, left = cells[0].setting, left_of(cells, bench)
+    workers = run_workers(args, setting.ground.size, left)
+    if workers > 1 and (why := why_not_sent(setting)):
+        say(f"one worker alone trains: another process cannot make {setting.row} ({why})")
+        workers = 1
+    return left, workers
 
 
 def _say_failures(bench: Bench, entries: list[Entry]) -> None:

@@ -16,6 +16,7 @@ from benchmark.cli.options import (
     say_refused,
     seconds,
 )
+from benchmark.cli.workers import MOST_ASKED, default_workers, local
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from benchmark.running.tasks import Work
 
 HELP = "compare rows over data sets, folds and seeds: bench suite --rows table1"
-MOST_WORKERS = 8  # by default
-MOST_ASKED = 256
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -130,35 +129,12 @@ def _open(args: argparse.Namespace, view: Board) -> tuple[Bench, list[DataSet]]:
 def _executor(args: argparse.Namespace, settings: list[Setting]) -> Local:
     """The workers that the options ask for: one a GPU, or N on the CPU with their share of the
     cores."""
-    from benchmark.cli.session import cores, threads_for
-    from benchmark.running.local import Local, settings_for
-    from benchmark.running.worker import Settings
+    from benchmark.cli.session import threads_for
 
-    devices, size = _devices(args.device), settings[0].ground.size
-    on_cpu = devices == ["cpu"]
-    default = min(MOST_WORKERS, cores() // threads_for(size)) if on_cpu else len(devices)
-    workers = args.workers or default
-    threads = threads_for(size, workers) if args.threads is None else args.threads
-    shared = Settings(
-        root=args.root,
-        suite=args.name,
-        device="",
-        precision=args.precision,
-        threads=threads,
-        checkpoint_seconds=args.checkpoint_seconds,
-        log=args.root / "logs" / f"suite-{args.name}",
-        reuse=args.reuse,
-    )
-    return Local(settings=settings_for(shared, workers, devices))
-
-
-def _devices(name: str) -> list[str]:
-    """`auto` and `cuda` are all GPUs that are there; the name was checked before."""
-    import torch
-
-    if name in ("auto", "cuda") and torch.cuda.is_available():
-        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-    return ["cpu" if name == "auto" else name]
+    size = settings[0].ground.size
+    workers = args.workers or default_workers(args.device, threads_for(size))
+    log = args.root / "logs" / f"suite-{args.name}"
+    return local(args, size, workers, suite=args.name, log=log)
 
 
 def _plan(

@@ -10,6 +10,7 @@ from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.reporting.tables import Missing
 from benchmark.running.bench import Bench
+from benchmark.running.lacking import not_there, run_command
 from benchmark.running.resolve import without
 from benchmark.running.standing import NOT_RUN, Standing, check_one_split, short
 from benchmark.scoring.comparison import Comparison, compare
@@ -86,7 +87,7 @@ def named(
         done = [entry for entry in done if entry.key.startswith(name)][:1]
         chosen = [entry.label for entry in done]
     if len(chosen) != 1:
-        raise _no_one(suite, name, chosen, labels)
+        raise _no_one(suite, name, chosen, labels, dataset)
     found = [entry for entry in done if entry.label == chosen[0]]
     if len(presets := sorted({entry.preset for entry in found})) > 1:
         raise BadInput(f"{name} was run with presets {', '.join(presets)}: choose with --preset")
@@ -95,11 +96,12 @@ def named(
     return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
 
 
-def _no_one(suite: Standing, name: str, chosen: list[str], labels: list[str]) -> BadInput:
+def _no_one(
+    suite: Standing, name: str, chosen: list[str], labels: list[str], dataset: str | None
+) -> BadInput:
     if chosen:
         return BadInput(f"{name!r} may be {' or '.join(chosen)}: write one of them in full")
-    there = ", ".join(dict.fromkeys(map(short, labels))) or "nothing"
-    return BadInput(f"no row or key {name!r} in suite {suite.name}: it holds {there}")
+    return not_there(suite, name, labels, dataset)
 
 
 def paired(
@@ -112,8 +114,17 @@ def paired(
     ours, theirs = first.datasets, second.datasets
     shared = [dataset for dataset in ours if dataset in theirs]
     if not shared:
-        raise BadInput(f"{first.name} and {second.name} share no data set")
+        raise _apart(first, second)
     return [_on(bench, first, second, dataset, plan, list(metrics)) for dataset in shared]
+
+
+def _apart(first: Named, second: Named) -> BadInput:
+    sets = [f"{one.name} was run on {', '.join(one.datasets)}" for one in (first, second)]
+    command = run_command(second.label, first.entries)
+    return BadInput(
+        f"{first.name} and {second.name} share no data set: {', '.join(sets)}"
+        + (f"; run it there with: {command}" if command else "")
+    )
 
 
 def compared(first: Named, second: Named, dataset: str) -> list[Entry]:

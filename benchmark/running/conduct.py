@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NoReturn, Protocol
 
-from benchmark.errors import Stopped
+from benchmark.errors import BadInput, Stopped
 from benchmark.running.bench import Bench
 from benchmark.running.executors import STOPPED, Ended, Event, Executor, Lost, Warned
+from benchmark.running.stop import HANG_SECONDS, LEAVE_SECONDS
 from benchmark.running.tasks import Task, Work
 from benchmark.store.ledger import Entry
 
@@ -41,12 +44,17 @@ class Audience(Protocol):
 
 @dataclass(kw_only=True)
 class Conductor:
-    """Runs the work of one suite; `entries` are its cells' latest entries by name."""
+    """Runs the work of one suite; `entries` are its cells' latest entries by name.
+
+    `as_run`: of the one row of `bench run`. What all its cells would meet ends it, a failed cell
+    says what its training raised, and a step may take as long to end as in one process.
+    """
 
     work: Work
     executor: Executor
     bench: Bench
     audience: Audience
+    as_run: bool = False
     entries: dict[str, Entry] = field(default_factory=dict)
     _started: set[str] = field(default_factory=set)
     _attempts: Counter[str] = field(default_factory=Counter)
@@ -56,7 +64,7 @@ class Conductor:
         """Run all tasks; return the entries of all cells, cached ones too.
 
         A task that fails takes down the cells that need it and nothing else. Raises `Stopped` when
-        interrupted, after the workers have saved.
+        interrupted, after the workers have saved, and `as_run` what all cells would meet, too.
         """
         self.entries = {entry.name: entry for entry in self.work.cached}
         try:
@@ -67,11 +75,16 @@ class Conductor:
                 self.audience.tick()
         except KeyboardInterrupt:
             self.audience.warn("stopping: workers save (once more: at once)")
-            saved = self.executor.stop(STOP_SECONDS)
+            saved = self.executor.stop(self._patience)
             raise Stopped(self._stopped(saved)) from None
         finally:
             self.executor.close()
         return [self.entries[name] for name in self.work.entries]
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for the workers to save; in a run `Stop` itself breaks a step off before."""
+        return HANG_SECONDS + LEAVE_SECONDS if self.as_run else STOP_SECONDS
 
     def _hand_out(self) -> None:
         while self.executor.free() and (task := self.work.graph.take()):
@@ -118,6 +131,8 @@ class Conductor:
         if ended.stopped:  # by somebody else than us: a worker alone was told to end
             self.work.graph.put_back(task)
         elif ended.error:
+            if self.as_run and ended.ends_all:
+                self._end_all(task, ended)
             self._fail(task, ended.error)
         else:
             self.work.graph.done(task)
@@ -126,10 +141,18 @@ class Conductor:
 
     def _fail(self, task: Task, error: str) -> None:
         for cell in self.work.graph.give_up(task):
-            why = error if cell is task else f"{task.title}: {error}"
+            why = error if cell is task or self.as_run else f"{task.title}: {error}"
             failed = replace(self.work.entries[cell.name], state="failed", error=why)
             self.bench.ledger.write(failed)
             self._settle(failed)
+
+    def _end_all(self, task: Task, ended: Ended) -> NoReturn:
+        """Raise what all cells would meet, after the other workers have saved."""
+        self.executor.stop(self._patience)
+        if ended.ends_all == "disk full":  # nothing can be noted
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._fail(task, ended.error)
+        raise BadInput(ended.error)
 
     def _settle(self, entry: Entry) -> None:
         self.entries[entry.name] = entry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from benchmark.files.equal import Difference
 from benchmark.running.bench import Resumed
@@ -13,24 +13,29 @@ from benchmark.store.ledger import Entry
 from benchmark.training.meter import Epoch
 
 STOPPED = "stopped between two trainings"
+EndsAll = Literal["", "bad input", "disk full"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """A training starts, or is taken up again at step `resumed`."""
+    """A training starts, or is taken up again at step `resumed`. It is the `number`-th of `total`
+    of what it was given for."""
 
     title: str
     key: str
+    number: int
+    total: int
     steps: int
     resumed: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A training has done `step` of its steps."""
+    """A training has done `step` of its steps; `terms` are its latest."""
 
     step: int
     steps: int
+    terms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +58,11 @@ class Ended:
     """A task ended: done, or failed with `error`, or `stopped` because the worker was asked to.
 
     `trained` are the keys trained for it, `old` what other code made, `entry` a scored cell's.
+    `ends_all`: all cells would meet the error, since the input is bad or the disk is full.
     """
 
     error: str = ""
+    ends_all: EndsAll = ""
     stopped: str = ""
     trained: tuple[str, ...] = ()
     resumed: tuple[Resumed, ...] = ()

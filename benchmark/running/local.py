@@ -157,7 +157,7 @@ def settings_for(shared: Settings, workers: int, devices: list[str]) -> list[Set
         replace(
             shared,
             device=devices[number % len(devices)],
-            log=shared.log.with_name(f"{shared.log.name}-worker{number}.log"),
+            log=shared.log and shared.log.with_name(f"{shared.log.name}-worker{number}.log"),
         )
         for number in range(workers)
     ]

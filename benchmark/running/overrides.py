@@ -6,8 +6,9 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,34 @@ from benchmark.parts.networks import arch_named
 from benchmark.plan.nodes import Arch
 
 LARGEST = 1e15
+MOST_HINTS = 3
+NEAR = 0.75  # from 0 to 1, as difflib has it
+
+
+class UnknownField(BadInput):
+    """A value was given for a field that is not there; the message lists those that are. `typed`
+    is the whole name that was given, of which the field is a part."""
+
+    def __init__(self, name: str, known: Iterable[str], typed: str, hint: str = "") -> None:
+        self.name, self.known, self.typed = name, tuple(known), typed
+        super().__init__(f"no field {name!r}: {hint}the fields here are {', '.join(self.known)}")
+
+    def among(self, names: Iterable[str]) -> UnknownField:
+        """Return it with the nearest of all dotted names that a row has."""
+        hint = did_you_mean(self.typed, names)
+        return UnknownField(self.name, self.known, self.typed, hint)
+
+
+def did_you_mean(typed: str, names: Iterable[str]) -> str:
+    """Return "did you mean schedule.epochs? " for `epochs`: the dotted name that is near to a
+    dotted one, else those with its last part, else with one near to that; "" where none is."""
+    known = list(names)
+    last = typed.rpartition(".")[2]
+    lasts = [name.rpartition(".")[2] for name in known]
+    near = ([last] if last in lasts else []) or get_close_matches(last, lasts, cutoff=NEAR)
+    whole = get_close_matches(typed, known, 1, NEAR) if typed != last else []
+    found = whole or [name for name, end in zip(known, lasts, strict=True) if end in near]
+    return f"did you mean {' or '.join(found[:MOST_HINTS])}? " if found else ""
 
 
 def parse(texts: list[str]) -> dict[str, Any]:
@@ -90,7 +119,8 @@ def _changed(target: Any, name: str, values: Mapping[str, Any], root: str) -> An
         raise BadInput(f"{root.rstrip('.')} has no field {name!r}: it is a plain value")
     known = [item.name for item in fields(target)]
     if name not in known:
-        raise BadInput(f"no field {full!r}: the fields here are {', '.join(known)}")
+        rest = next(iter(values))
+        raise UnknownField(full, known, typed=f"{full}.{rest}" if rest else full)
     changed = getattr(target, name)
     if "" in values:
         hint = typing.get_type_hints(type(target))[name]

@@ -19,7 +19,7 @@ from benchmark.plan.nodes import Method, flags_of, in_order
 from benchmark.plan.presets import preset_named, scale_ground, scale_method
 from benchmark.running.failing import one_line
 from benchmark.running.kinds import kinds_of
-from benchmark.running.overrides import override
+from benchmark.running.overrides import UnknownField, override
 from benchmark.running.registry import Registry
 
 GROUND = "ground."
@@ -65,7 +65,10 @@ def resolve(
     chosen = dict(overrides or {})
     shared = {n.removeprefix(GROUND): v for n, v in chosen.items() if n.startswith(GROUND)}
     own = {n: v for n, v in chosen.items() if not n.startswith(GROUND)}
-    method = override(method, own)
+    try:
+        method, ground = override(method, own), override(ground, shared, root=GROUND)
+    except UnknownField as error:
+        raise error.among(all_names(method, ground)) from None
     if row in registry.theirs:  # which values it is made of may depend on its fields
         kinds_of(method, registry.kinds)
     setting = Setting(
@@ -73,7 +76,7 @@ def resolve(
         preset=preset,
         overrides=chosen,
         method=method,
-        ground=override(ground, shared, root=GROUND),
+        ground=ground,
         preset_hash=scale.hash,
     )
     try:
@@ -81,6 +84,11 @@ def resolve(
     except (Exception, SystemExit) as error:
         raise BadInput(f"the flags of the row {row!r} fail: {one_line(error)}") from error
     return setting
+
+
+def all_names(method: Method, ground: Ground) -> list[str]:
+    """Return the dotted names of all values that `--set` takes for a row."""
+    return [*leaves(method), *leaves(ground, GROUND)]
 
 
 def own_loss_flags(method: Method, loss: LossReading) -> tuple[str, ...]:

@@ -174,7 +174,7 @@ def fill_command(name: str, plan: SuitePlan) -> str:
     """Return the command that runs what a suite lacks; what is stored it reuses."""
     words = ["bench", "suite", "--name", name, "--rows", ",".join(plan.rows)]
     words += ["--datasets", ",".join(plan.splits), "--preset", plan.preset]
-    words += ["--folds", _numbers(plan.folds), "--seeds", _numbers(plan.seeds)]
+    words += ["--folds", numbers_text(plan.folds), "--seeds", numbers_text(plan.seeds)]
     for field_name, value in plan.overrides.items():
         words += ["--set", f"{field_name}={json.dumps(value)}"]
     return shlex.join(words)
@@ -185,7 +185,8 @@ def short(label: str) -> str:
     return re.sub(r"\[.*\]", "", label)
 
 
-def _numbers(values: tuple[int, ...]) -> str:
+def numbers_text(values: Iterable[int]) -> str:
+    """Return folds or seeds as an option takes them: `0,1`."""
     return ",".join(map(str, values))
 
 

@@ -10,12 +10,13 @@ from typing import Any
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
+from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import stages_of
 from benchmark.plan.suite import SuitePlan
 from benchmark.running.cells import Cell, plan_cells
-from benchmark.running.overrides import parse, pieces
+from benchmark.running.overrides import did_you_mean, parse, pieces
 from benchmark.running.registry import Registry
-from benchmark.running.resolve import GROUND, Setting, label, resolve, without
+from benchmark.running.resolve import GROUND, Setting, all_names, label, resolve, without
 from benchmark.store.ledger import SWEEPS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -79,13 +80,23 @@ def settings_of(
     known = {text: _fields(registry, _named(text)[0]) for text in rows}
     for name in overrides:
         if not any(_has(names, name) for names in known.values()):
-            raise BadInput(f"--set {name}: none of the rows {', '.join(known)} has such a field")
+            raise BadInput(
+                f"--set {name}: {_near(registry, known, name)}none of the rows {', '.join(known)} "
+                "has such a field"
+            )
     settings = []
     for text, names in known.items():
         row, own = _named(text)
         shared = {n: v for n, v in overrides.items() if _has(names, n)}
         settings.append(resolve(registry, row, preset, {**shared, **own}))
     return list({setting.label: setting for setting in settings}.values())
+
+
+def _near(registry: Registry, rows: Iterable[str], name: str) -> str:
+    """The nearest names that any of the rows has, as a question."""
+    methods = [registry.row(_named(text)[0]).method for text in rows]
+    names = [known for method in methods for known in all_names(method, Ground())]
+    return did_you_mean(name, dict.fromkeys(names))
 
 
 def _fields(registry: Registry, row: str) -> set[str]:

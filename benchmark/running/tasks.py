@@ -1,8 +1,9 @@
 """A suite as a graph of tasks: each training once, and each cell's scoring after its trainings.
 
 A task is handed out when all that it needs is done, so no worker waits for another one's
-training. Folds and seeds go one after the other, and within one the longest way to the end goes
-first (list scheduling by critical path), so workers run idle at the very end at most.
+training. In a suite folds and seeds go one after the other, and within one the longest way to the
+end goes first (list scheduling by critical path), so workers run idle at the very end at most. In
+a run all folds start at once (`breadth_first`): one row has too few trainings a fold to share.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class CellName:
     fold: int
     seed: int
     stage: str
+    part: str = "test"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class Task:
     """Train `name`, a key; or score the cell whose name in the ledger is `name`.
 
     `cell` is a cell that needs it and `entry` that cell's name in the ledger; `needs` are the
-    tasks before it, `seconds` is what it will take.
+    tasks before it, `seconds` is what it will take. `fresh`: a stored one does not count.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Task:
     needs: frozenset[str]
     group: int
     seconds: float
+    fresh: bool = False
 
     @property
     def where(self) -> str:
@@ -70,8 +73,9 @@ class Graph:
             for parent in task.needs:
                 self._children[parent].append(task.name)
         self._way = self._ways()
+        self._place = {name: place for place, name in enumerate(self.tasks)}
         self._left = set(self.tasks)
-        self._ready: list[tuple[int, float, str]] = []
+        self._ready: list[tuple[int, float, int, str]] = []
         for name, waits in self._waits.items():
             if not waits:
                 self._push(name)
@@ -83,7 +87,7 @@ class Graph:
 
     def take(self) -> Task | None:
         """Hand out the next task, or None where all that is left waits for others."""
-        return self.tasks[heapq.heappop(self._ready)[2]] if self._ready else None
+        return self.tasks[heapq.heappop(self._ready)[-1]] if self._ready else None
 
     def put_back(self, task: Task) -> None:
         """Take back a task that was handed out and not done."""
@@ -111,7 +115,8 @@ class Graph:
         return failed
 
     def _push(self, name: str) -> None:
-        heapq.heappush(self._ready, (self.tasks[name].group, -self._way[name], name))
+        task, way = self.tasks[name], self._way[name]
+        heapq.heappush(self._ready, (task.group, -way, self._place[name], name))
 
     def _ways(self) -> dict[str, float]:
         """Seconds from each task's start to the end of the last that needs it."""
@@ -134,8 +139,19 @@ class Work:
     probes_only: frozenset[str]
 
 
-def work_of(cells: list[Cell], bench: Bench, suite: str, seconds: Mapping[str, float]) -> Work:
-    """Return what is to be done for the cells; `seconds` is what trainings will take, by key."""
+def work_of(
+    cells: list[Cell],
+    bench: Bench,
+    suite: str,
+    seconds: Mapping[str, float],
+    *,
+    every_cell: bool = False,
+    breadth_first: bool = False,
+) -> Work:
+    """Return what is to be done for the cells; `seconds` is what trainings will take, by key.
+
+    `every_cell`: the done ones are looked at again too, as `run_cells` does.
+    """
     known = {entry.name: entry for entry in bench.ledger.entries(suite)}
     entries = {}
     cached: list[Entry] = []
@@ -144,15 +160,15 @@ def work_of(cells: list[Cell], bench: Bench, suite: str, seconds: Mapping[str, f
         entry = cell.entry(suite)
         entries[entry.name] = entry
         stored = known.get(entry.name)
-        if stored and _is_done(stored, entry, bench):
+        if stored and not every_cell and _is_done(stored, entry, bench):
             cached.append(stored)
         else:
             open_cells.append((cell, entry))
     return Work(
-        graph=Graph(_tasks(open_cells, bench, seconds)),
+        graph=Graph(_tasks(open_cells, bench, seconds, breadth_first)),
         entries=entries,
         cached=tuple(cached),
-        reused=frozenset(k for e in entries.values() for k in e.nodes if bench.objects.has(k)),
+        reused=frozenset(k for e in entries.values() for k in e.nodes if _is_stored(k, bench)),
         probes_only=_probes_only(open_cells),
     )
 
@@ -163,18 +179,26 @@ def _is_done(stored: Entry, entry: Entry, bench: Bench) -> bool:
     return same and all(bench.results.intact(*place) for place in places)
 
 
+def _is_stored(node_key: str, bench: Bench) -> bool:
+    return not bench.fresh and bench.objects.has(node_key)
+
+
 def _tasks(
-    open_cells: list[tuple[Cell, Entry]], bench: Bench, seconds: Mapping[str, float]
+    open_cells: list[tuple[Cell, Entry]],
+    bench: Bench,
+    seconds: Mapping[str, float],
+    breadth_first: bool,
 ) -> Iterator[Task]:
     made: set[str] = set()
     groups: dict[tuple[str, int, int], int] = {}
     ordered = sorted(open_cells, key=lambda both: (both[1].seed, both[1].fold))
     for cell, entry in ordered:
-        group = groups.setdefault((entry.dataset, entry.seed, entry.fold), len(groups))
+        place = entry.dataset, entry.seed, entry.fold
+        group = 0 if breadth_first else groups.setdefault(place, len(groups))
         name = _name(cell)
         needed = []
-        for node_key, node, parents in _trainings(cell):
-            if bench.objects.has(node_key):
+        for node_key, node, parents in trainings_of(cell):
+            if _is_stored(node_key, bench):
                 continue
             needed.append(node_key)
             if node_key not in made:
@@ -182,7 +206,7 @@ def _tasks(
                 yield Task(
                     name=node_key, title=node.title, scores=False, cell=name,
                     entry=entry.name, group=group,
-                    needs=parents & made, seconds=seconds.get(node_key, 0.0),
+                    needs=parents & made, seconds=seconds.get(node_key, 0.0), fresh=bench.fresh,
                 )  # fmt: skip
         yield Task(
             name=entry.name, title="scoring", scores=True, cell=name, entry=entry.name,
@@ -190,8 +214,8 @@ def _tasks(
         )  # fmt: skip
 
 
-def _trainings(cell: Cell) -> Iterator[tuple[str, Train, frozenset[str]]]:
-    """The trainings of a cell and of its probes, parents first, with their keys and parents."""
+def trainings_of(cell: Cell) -> Iterator[tuple[str, Train, frozenset[str]]]:
+    """Yield the trainings of a cell and of its probes, parents first: key, training, parents."""
     context = Context(fold=cell.data.fingerprint, seed=cell.seed)
     for final in (cell.final.node, *_probed(cell)):
         for node in in_order(final):
@@ -205,7 +229,7 @@ def _probed(cell: Cell) -> list[Train]:
 
 def _probes_only(open_cells: list[tuple[Cell, Entry]]) -> frozenset[str]:
     own = {node_key for _, entry in open_cells for node_key in entry.nodes}
-    return frozenset(k for cell, _ in open_cells for k, _, _ in _trainings(cell)) - own
+    return frozenset(k for cell, _ in open_cells for k, _, _ in trainings_of(cell)) - own
 
 
 def _name(cell: Cell) -> CellName:
@@ -215,4 +239,5 @@ def _name(cell: Cell) -> CellName:
         fold=cell.data.fold.index,
         seed=cell.seed,
         stage=cell.stage,
+        part=cell.part,
     )

@@ -19,15 +19,17 @@ from types import FrameType
 import torch
 
 from benchmark.data.library import DataSet, open_dataset
-from benchmark.errors import Stopped
+from benchmark.errors import BadInput, Stopped
+from benchmark.files.full import disk_full
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order, probes_of
 from benchmark.running.bench import Bench, Tally, open_bench
-from benchmark.running.cells import Cell, run_cells
+from benchmark.running.cells import Cell, fold_at, run_cells
 from benchmark.running.execute import execute
 from benchmark.running.executors import (
     STOPPED,
     Ended,
+    EndsAll,
     EpochEnded,
     Message,
     Progress,
@@ -46,7 +48,8 @@ ORPHAN_SECONDS = 10.0  # how long a worker whose parent is gone may take to save
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all tasks of a worker share."""
+    """What all tasks of a worker share. Without a `log` what is printed goes to the standard error
+    of the process that started it."""
 
     root: Path
     suite: str
@@ -54,7 +57,7 @@ class Settings:
     precision: str
     threads: int
     checkpoint_seconds: float
-    log: Path
+    log: Path | None
     reuse: bool = False
 
 
@@ -88,11 +91,13 @@ class Telling:
         self, title: str, key: str, number: int, total: int, steps: int, resumed: int | None
     ) -> None:
         """Send it."""
-        self.send(Training(title=title, key=key, steps=steps, resumed=resumed))
+        self.send(
+            Training(title=title, key=key, number=number, total=total, steps=steps, resumed=resumed)
+        )
 
     def progress(self, step: int, steps: int, terms: Mapping[str, float]) -> None:
         """Send it."""
-        self.send(Progress(step=step, steps=steps))
+        self.send(Progress(step=step, steps=steps, terms=dict(terms)))
 
     def epoch(self, title: str, epoch: Epoch) -> None:
         """Send it."""
@@ -120,17 +125,20 @@ class Cells:
         size = name.setting.ground.size
         grid = self._grids.setdefault((name.dataset, size), GridCache(dataset=dataset, size=size))
         data = FoldData(
-            fold=split.folds[name.fold], dataset=dataset, ground=name.setting.ground, cache=grid
+            fold=fold_at(split.folds, name.fold, name.part),
+            dataset=dataset,
+            ground=name.setting.ground,
+            cache=grid,
         )
         return Cell(
-            setting=name.setting, data=data, seed=name.seed, part="test",
+            setting=name.setting, data=data, seed=name.seed, part=name.part,
             split=split.fingerprint, stage=name.stage,
         )  # fmt: skip
 
 
 def work(pipe: Connection, settings: Settings) -> None:
-    """Run tasks until the pipe says None or ends. Output goes to the worker's log file."""
-    _log_to(settings.log)
+    """Run tasks until the pipe says None or ends."""
+    _print_to(settings.log)
     telling = Telling(pipe)
     stop = AskedOnce()
     tasks: SimpleQueue[Task | None] = SimpleQueue()
@@ -149,20 +157,24 @@ def work(pipe: Connection, settings: Settings) -> None:
             return
 
 
-def _log_to(path: Path) -> None:
-    """Point both streams, also those of libraries and of a crash, to the log."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _print_to(log: Path | None) -> None:
+    """Point both streams, also those of libraries and of a crash, to the log; without one, standard
+    output to standard error, for the result alone is printed there."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    if log is None:
+        os.dup2(2, 1)
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for number in (1, 2):
         os.dup2(handle, number)
     os.close(handle)
 
 
 def _receive(pipe: Connection, tasks: SimpleQueue[Task | None]) -> None:
-    """In a thread: pass tasks on. None, or the parent's death, ends the worker: a training saves
-    itself, everything else ends at once."""
+    """In a thread: pass tasks on. None, the parent's death, or a task that cannot be read ends the
+    worker: a training saves itself, everything else ends at once."""
     try:
         while (task := pipe.recv()) is not None:
             tasks.put(task)
@@ -170,6 +182,9 @@ def _receive(pipe: Connection, tasks: SimpleQueue[Task | None]) -> None:
         killer = threading.Timer(ORPHAN_SECONDS, os._exit, args=(1,))
         killer.daemon = True
         killer.start()
+    except Exception:  # a class that is not there in this process
+        traceback.print_exc()
+        sys.stderr.flush()
     tasks.put(None)
     _thread.interrupt_main(signal.SIGTERM)
 
@@ -189,31 +204,48 @@ def _bench(settings: Settings, telling: Telling, stop: Stop) -> Bench:
 def _run(task: Task, cells: Cells, bench: Bench, settings: Settings) -> Ended:
     """Run one task. Whatever it raises fails it alone, with one line here and the rest in the
     log; only a request to stop ends the worker."""
-    bench = replace(bench, tally=Tally())
+    bench = replace(bench, tally=Tally(), fresh=task.fresh)
     entry, error, stopped = None, "", ""
+    ends_all: EndsAll = ""
     try:
         cell = cells.cell(task.cell)
         if task.scores:
             (entry,) = run_cells([cell], bench, suite=settings.suite)
             error = entry.error
         else:
-            execute(_training(task.name, cell), cell.data, cell.seed, bench)
+            _train(task, cell, bench)
     except Stopped as reason:
         stopped = str(reason)
     except KeyboardInterrupt:
         stopped = STOPPED
     except (Exception, SystemExit) as reason:
-        traceback.print_exc()
-        sys.stderr.flush()
-        error = failure(reason, task.where, settings.root)
+        if settings.log:
+            traceback.print_exc()
+            sys.stderr.flush()
+        error, ends_all = failure(reason, task.where, settings.root), _ends_all(reason)
     return Ended(
         error=error,
+        ends_all=ends_all,
         stopped=stopped,
         trained=(*bench.tally.trained, *bench.tally.fitted),
         resumed=tuple(bench.tally.resumed),
         old=bench.tally.old,
         entry=entry,
     )
+
+
+def _train(task: Task, cell: Cell, bench: Bench) -> None:
+    node = _training(task.name, cell)
+    if task.fresh:  # the parents are of this command already
+        context = Context(fold=cell.data.fingerprint, seed=cell.seed)
+        bench.tally.reused += [key(n, context) for n in in_order(node) if n is not node]
+    execute(node, cell.data, cell.seed, bench)
+
+
+def _ends_all(reason: BaseException) -> EndsAll:
+    if disk_full(reason):
+        return "disk full"
+    return "bad input" if isinstance(reason, BadInput) else ""
 
 
 def _training(node_key: str, cell: Cell) -> Train:

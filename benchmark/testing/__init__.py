@@ -6,11 +6,32 @@
     class TestMine(MethodConformance):
         rows = METHODS
 
-It needs pytest, and takes about a second a row.
+It needs pytest, and takes about a second a row. `MemoryTrainer` and the tiny set need nothing but
+the engine: what is named here is imported when it is asked for.
 """
 
-from benchmark.testing.conformance import MethodConformance as MethodConformance
-from benchmark.testing.memory import MemoryTrainer as MemoryTrainer
-from benchmark.testing.tiny import ORGANS as ORGANS
-from benchmark.testing.tiny import TinySource as TinySource
-from benchmark.testing.tiny import tiny_volume as tiny_volume
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmark.testing.conformance import MethodConformance as MethodConformance
+    from benchmark.testing.memory import MemoryTrainer as MemoryTrainer
+    from benchmark.testing.tiny import ORGANS as ORGANS
+    from benchmark.testing.tiny import TinySource as TinySource
+    from benchmark.testing.tiny import tiny_volume as tiny_volume
+
+_LIES_IN = {
+    "MethodConformance": "conformance",
+    "MemoryTrainer": "memory",
+    "ORGANS": "tiny",
+    "TinySource": "tiny",
+    "tiny_volume": "tiny",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LIES_IN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LIES_IN[name]}"), name)

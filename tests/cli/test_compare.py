@@ -211,11 +211,15 @@ def test_missing_cell_is_never_a_smaller_n(compare: Callable[..., Ran], tmp_path
 def test_bad_names(compare: Callable[..., Ran]) -> None:
     assert compare(patients=20).code == 0
     bad = {
-        ("fsm", "nope"): "it holds unet, fsm",
+        ("fsm", "nope"): "it holds unet, fsm (bench methods lists all rows)",
+        ("fsm", "unett"): "it holds unet, fsm; did you mean unet",
+        ("fsm", "vid"): "run it with: bench suite --name main --rows unet,fsm,vid --datasets "
+        "planted --preset paper --folds 0,1,2,3,4 --seeds 0,1,2\n",
+        ("vid[xi=1]", "unet"): "bench suite --name main --rows 'unet,fsm,vid[xi=1]' --datasets",
         ("fsm", "abcdef123456"): "no row or key",
         ("fsm", "unet", "--metric", "hd"): "hd is not a tested metric",
         ("fsm", "unet", "--suite", "other"): "no suite 'other': there is main",
-        ("fsm", "unet", "--dataset", "x"): "no row or key 'fsm'",
+        ("fsm", "unet", "--dataset", "x"): "with --dataset x: its data sets are planted",
         (key("fsm", 0, 0), key("unet", 1, 0)): "tested on other patients",
     }
     for argv, said in bad.items():
@@ -230,6 +234,21 @@ def loosen(root: Path) -> Ledger:
     for entry in ledger.entries("main"):
         ledger.write(replace(entry, suite="loose"))
     return ledger
+
+
+def test_rows_of_two_sets_say_what_to_run(compare: Callable[..., Ran], tmp_path: Path) -> None:
+    assert compare(patients=20).code == 0
+    ledger = loosen(tmp_path / "workspace")
+    for entry in ledger.entries("loose"):
+        if entry.row == "unet":
+            ledger.write(replace(entry, row="vid", label="vid[xi=1]", dataset="other"))
+    ran = compare("fsm", "vid", "--suite", "loose")
+    assert (ran.code, ran.out) == (2, ""), ran
+    assert "fsm was run on planted, vid was run on other; run it there with: " in ran.err
+    assert (
+        "bench run --method vid --dataset planted --preset paper --folds 0,1,2,3,4 --seeds 0,1,2 "
+        "--set xi=1\n"
+    ) in ran.err
 
 
 def test_mixed_splits_are_refused(compare: Callable[..., Ran], tmp_path: Path) -> None:

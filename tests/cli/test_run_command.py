@@ -292,6 +292,18 @@ def test_a_stored_workspace_shows_the_range_everywhere(done: Path, no_figures: N
     assert [cell.flags for cell in children] == [(said.format(n),) for n in ("0.21", "0.0")]
 
 
+def test_compare_says_how_to_run_the_row_that_is_missing(done: Path) -> None:
+    ran = bench("compare", "fsm", "unet[ct.width=4]", "--root", str(done))
+    assert (ran.code, ran.out) == (2, "")
+    said, _, command = ran.err.strip().partition("; run it with: bench run ")
+    assert said.endswith("in suite default: it holds fsm, fsm@stage2")
+    plan = bench("plan", *command.split(), "--root", str(done), "--json")
+    assert plan.code == 0, plan.err
+    assert [(node["fold"], node["seed"]) for node in plan.json["nodes"]] == [(0, 0), (1, 0)]
+    assert command.startswith("--method unet --dataset tiny --preset quick --folds 0,1 --seeds 0 ")
+    assert "bench run" not in bench("compare", "fsm", "nosuchrow", "--root", str(done)).err
+
+
 def test_no_refine_is_part_of_fsm(done: Path) -> None:
     ran = bench(*run_argv(done, "no-refine", "--folds", "0,1", "--json"))
     assert (ran.json["trained"], ran.json["reused"]) == (0, 4)

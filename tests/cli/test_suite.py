@@ -224,6 +224,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "another preset": (["--preset", "lite"], ["main is planned with --preset quick"]),
     "field": (["--set", "gt.wide=3"], ["gt.wide"]),
     "field of no row": (["--set", "wide=3"], ["wide", "none of the rows"]),
+    "last part of a field": (["--set", "epochs=3"], ["did you mean schedule.epochs? none of"]),
     "value": (["--set", "xi=-1"], ["xi", "range"]),
     "other values": (["--set", "xi=0.5"], ["main is planned with --set"]),
     "device": (["--device", "banana"], ["banana"]),

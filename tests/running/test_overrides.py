@@ -9,7 +9,7 @@ import pytest
 from benchmark.errors import BadInput
 from benchmark.plan.keys import Context, key
 from benchmark.plan.presets import PRESETS
-from benchmark.running.overrides import override, parse, read_config
+from benchmark.running.overrides import did_you_mean, override, parse, read_config
 from benchmark.running.registry import load_registry
 from benchmark.running.resolve import Setting, resolve
 from methods.fsm import Fsm
@@ -74,6 +74,13 @@ def test_config_tables_are_dotted_names(tmp_path: Any) -> None:
     file = tmp_path / "a.toml"
     file.write_text("xi = 1\n[ct]\nwidth = 3\n[ground.loss]\nce = 1\n")
     assert read_config(file) == {"xi": 1, "ct.width": 3, "ground.loss.ce": 1}
+
+
+def test_what_is_near_to_nothing_gets_no_hint() -> None:
+    names = ["xi", "schedule.epochs", "ground.batch", "ground.loss.ce"]
+    assert did_you_mean("ground.zoom", names) == did_you_mean("zzz", names) == ""
+    assert did_you_mean("ct.epochs", names) == "did you mean schedule.epochs? "
+    assert did_you_mean("x", []) == ""
 
 
 def test_registry_names_what_is_near_and_what_is_lost() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_process import SMALL, SMALL_GT, bench, tiny_workspace
+from bench_process import SMALL, SMALL_GT, bench, run_argv, tiny_workspace
 from conftest import Dump, dump_experiment, mirror_of
 
 from benchmark.cli.live import Mirrored
@@ -134,3 +134,20 @@ def test_a_new_report_is_attached_where_it_belongs(trained: Path, live: Any) -> 
     assert {n: r for n, r in seen.items() if n != name} == {
         n: r for n, r in live.items() if n != name
     }
+
+
+def test_a_run_by_workers_is_mirrored_as_it_goes(template: Path, tmp_path: Path) -> None:
+    """Two cells at a time, each with its own curves: after it a sync finds nothing to do."""
+    root = tiny_workspace(tmp_path / "workspace")
+    shutil.copy(template, root / "mlflow.db")
+    argv = run_argv(root, "fsm", "--folds", "0,1", "--workers", "2")
+    argv[argv.index("--mlflow") + 1] = default_uri(root)
+    ran = bench(*argv)
+    assert ran.code == 0 and "did not take everything" not in ran.err, ran.err
+    seen = without_clock(dump_experiment(default_uri(root), "tiny"))
+    again = bench("sync", "--root", str(root))
+    assert "sent now: 0 runs, 0 points, 0 files; removed 0, ended 0" in again.out, again.out
+    assert without_clock(dump_experiment(default_uri(root), "tiny")) == seen
+    folds = [run for run in seen.values() if run["tags"]["level"] == "fold"]
+    assert len(folds) == 4 and {run["status"] for run in seen.values()} == {"FINISHED"}
+    assert all(any(name.startswith("train/") for name in run["curves"]) for run in folds)
