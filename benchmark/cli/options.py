@@ -6,11 +6,12 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from benchmark.cli.experiment import DEFAULTS, LIMIT, values_alone
 from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
@@ -22,7 +23,6 @@ DEFAULT_ROOT = "workspace"
 OFF = "none"  # of --mlflow
 MOST_THREADS = 1024
 MOST_PORT = 2**16 - 1
-LIMIT = 2**63  # a seed is stored as a 64-bit integer
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,11 +49,13 @@ def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
 
 
 def add_setting(parser: argparse.ArgumentParser) -> None:
-    """Add what names a row and its values, the data set, folds and seeds."""
-    parser.add_argument("--method", required=True, metavar="NAME", help="see bench methods")
-    add_values(parser)
+    """Add what names a row and its values, the data set, folds and seeds.
+
+    What is left out is None until `complete` (`experiment.py`) fills it in."""
+    parser.add_argument("--method", metavar="NAME", help="see bench methods")
+    add_values(parser, experiment=True)
     parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
-    parser.add_argument("--seeds", type=numbers, default=[0], metavar="0,1,...")
+    parser.add_argument("--seeds", type=numbers, metavar="0,1,...", help="default: 0")
     parser.add_argument(
         "--inner", action="store_true",
         help="for tuning: train without the inner validation patients and score them",
@@ -64,15 +66,22 @@ def add_setting(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_values(parser: argparse.ArgumentParser) -> None:
-    """Add the data set and the values of a row."""
-    parser.add_argument("--dataset", default="phantom", metavar="NAME", help="see bench data list")
-    parser.add_argument("--preset", default="quick", metavar="quick|lite|paper")
+def add_values(parser: argparse.ArgumentParser, *, experiment: bool = False) -> None:
+    """Add the data set and the values of a row; with `experiment`, `--config` may hold both."""
+    chosen = dict.fromkeys(DEFAULTS) if experiment else DEFAULTS
+    parser.add_argument(
+        "--dataset", default=chosen["dataset"], metavar="NAME", help="see bench data list"
+    )
+    parser.add_argument("--preset", default=chosen["preset"], metavar="quick|lite|paper")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="a hyper-parameter (bench methods show NAME) or ground.NAME; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the same, as JSON or TOML")
+    more = ", or a whole experiment: method, preset, dataset, folds, seeds, set"
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE",
+        help="the same, as JSON or TOML" + (more if experiment else ""),
+    )  # fmt: skip
 
 
 def add_reuse(parser: argparse.ArgumentParser) -> None:
@@ -141,12 +150,12 @@ def numbers(text: str) -> list[int]:
 
 def setting_of(args: argparse.Namespace) -> Setting:
     """Return the row with its values resolved; raises `BadInput`."""
-    from benchmark.running.overrides import parse, read_config
+    from benchmark.running.overrides import parse
     from benchmark.running.registry import load_registry
     from benchmark.running.resolve import resolve
 
     chosen = parse(args.overrides)
-    overrides: dict[str, Any] = read_config(args.config) if args.config else {}
+    overrides = _config_values(args)
     for name in list(overrides):  # --set ct=... also ends what the file says of ct.width
         if any(name.startswith(f"{other}.") for other in chosen):
             del overrides[name]
@@ -155,6 +164,14 @@ def setting_of(args: argparse.Namespace) -> Setting:
     say_refused(registry, [args.method])
     setting = resolve(registry, args.method, args.preset, overrides)
     return replace(setting, tuned=check_tuned(getattr(args, "tuned", "")))
+
+
+def _config_values(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of the row in `--config`, where `complete` has read it or not."""
+    known: Mapping[str, Any] | None = getattr(args, "config_values", None)
+    if known is None:
+        known = values_alone(args.config) if args.config else {}
+    return dict(known)
 
 
 def check_tuned(name: str) -> str:

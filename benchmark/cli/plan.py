@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from benchmark.cli.experiment import complete
 from benchmark.cli.options import (
     add_common,
     add_hardware,
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.cells import plan_cells
     from benchmark.running.cost import planned
 
+    complete(args)
     setting = setting_of(args)
     bench, dataset = open_session(args, Silent(), setting, may_read=True)
     cells = plan_cells(setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args))

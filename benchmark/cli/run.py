@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from benchmark.cli.experiment import complete
 from benchmark.cli.options import (
     add_common,
     add_hardware,
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.show import show_run
     from benchmark.running.cells import plan_cells
 
+    complete(args)
     setting = setting_of(args)
     with watcher() as watch, live_mirror(args, watch) as mirrored:
         bench, dataset = open_session(args, mirrored, setting, may_read=not args.fresh)

@@ -13,7 +13,7 @@ from benchmark.reporting.flag_guide import how_to_read
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures, value_mixtures
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
-from benchmark.reporting.tables import Line, Missing, table
+from benchmark.reporting.tables import HEADLINE, Line, Missing, table
 from benchmark.running.code import old_line
 from benchmark.scoring.definitions import described
 
@@ -35,6 +35,8 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
             print(text, file=sys.stderr)
         return
     print_table(lines)
+    for text in _words(lines):
+        put(text)
     if missing:
         cells = ", ".join(f"fold {cell.fold} seed {cell.seed}" for cell in missing)
         put(f"INCOMPLETE: {cells} failed")
@@ -104,6 +106,15 @@ def print_table(lines: list[Line]) -> None:
         headings = ("organ", *SHOWN.values(), "patients", "missed")
         print_rows(f"{row} on {dataset}, preset {preset}", headings, body)
     put(described(["assd", "hd95"]))
+
+
+def _words(lines: list[Line]) -> list[str]:
+    """What the words in a run's table mean that are neither organs nor metrics."""
+    organs = {line.organ for line in lines}
+    shared = " and ".join(organ for organ in HEADLINE if organ in organs)
+    stages = dict.fromkeys(line.row.rpartition("@")[2] for line in lines if "@" in line.row)
+    told = [f"headline: the mean over {shared}"] if "headline" in organs else []
+    return [*told, *(f"NAME@{stage}: the row before its later trainings" for stage in stages)]
 
 
 def print_rows(

@@ -240,6 +240,8 @@ def test_probes_are_rows_by_key_and_flags_stand_in_the_table(first: tuple[Path, 
     assert any(flag.startswith("no_gt_gap") for flag in flagged), "6 steps teach no FSM anything"
     again = bench(*run_argv(root, "fsm", "--folds", "0,1"))
     assert "flag: fsm[" in again.out and "no_gt_gap" in again.out
+    assert "headline: the mean over liver and left_kidney\n" in again.out
+    assert again.out.count("NAME@stage2: the row before its later trainings") == 1
     status = bench("status", "--root", str(root))
     assert "no_gt_gap" in status.out
     for text in (first[1].err, again.out, status.out):
