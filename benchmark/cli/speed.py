@@ -24,7 +24,7 @@ QUICK_STEPS = {"quick": 4, "lite": 1}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--quick-look", action="store_true", help="fewer rounds: a minute or two, not ten"
+        "--quick-look", action="store_true", help="fewer rounds: about a minute, not five"
     )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
 
