@@ -55,7 +55,8 @@ def links(root: Path) -> Iterator[list[str]]:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
     try:
         assert child.stdout is not None
-        yield [child.stdout.readline().split(": ")[1].strip() for _ in range(2)]
+        told = (line for line in child.stdout if "still starting" not in line)  # a busy machine
+        yield [next(told).split(": ")[1].strip() for _ in range(2)]
     finally:
         child.send_signal(signal.SIGINT)
         child.wait(15)
