@@ -17,10 +17,13 @@ from benchmark.cli.options import (
     setting_of,
 )
 from benchmark.cli.out import put
+from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
+    from benchmark.running.bench import Bench
     from benchmark.running.cost import Planned
 
+LONG = 3600.0  # seconds from which it is worth to ask what a GPU takes
 HELP = "the trainings of a row: keys, what is stored, what it will cost"
 JSON_FIELDS = ("key", "title", "parents", "steps", "cached", "final", "fold", "seed", "seconds")
 
@@ -50,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         put(f"{setting.label} on {dataset.name}, preset {setting.preset}")
         _print(nodes, probes)
+        for line in _gpu_lines(bench, [*nodes, *probes]):
+            put(line)
         for line in _flag_lines(setting.flags):
             put(line)
     return 0
@@ -61,6 +66,22 @@ def _flag_lines(flags: Sequence[str]) -> list[str]:
 
     told = [f"flag: {flag}" for flag in flags]
     return [*told, *filter(None, [how_to_read(flag.partition(":")[0] for flag in flags)])]
+
+
+def _gpu_lines(bench: Bench, nodes: list[Planned]) -> list[str]:
+    """What a long plan on a CPU would take on a GPU, as far as the store knows."""
+    from benchmark.cli.progress import duration
+    from benchmark.running.cost import gpu_seconds, total_seconds
+
+    if bench.hardware.device.type != "cpu" or total_seconds(nodes) < LONG:
+        return []
+    return [
+        f"on {name}: about {duration(seconds)}, by trainings like these in the store"
+        for name, seconds in gpu_seconds(nodes, bench).items()
+    ] or [
+        "on a GPU: not known, since no GPU has made trainings like these in this workspace; "
+        "bench plan on a machine with one measures it there"
+    ]
 
 
 def _shown(nodes: list[Planned]) -> list[dict[str, object]]:
@@ -83,12 +104,12 @@ def _print(nodes: list[Planned], probes: list[Planned]) -> None:
     left = [node for node in nodes if not node.cached]
     steps = sum(node.steps for node in left)
     put(
-        f"{len(left)} of {len(nodes)} trainings to do, {steps} steps, "
+        f"{len(left)} of {counted(len(nodes), 'training')} to do, {counted(steps, 'step')}, "
         f"about {duration(total_seconds(nodes))} on this machine"
     )
     missing = [node for node in probes if not node.cached]
     if missing:
         put(
-            f"then {len(missing)} trainings for probes alone, "
+            f"then {counted(len(missing), 'training')} for probes alone, "
             f"about {duration(total_seconds(probes))}"
         )

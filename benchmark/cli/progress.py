@@ -185,9 +185,12 @@ def terms_text(terms: Mapping[str, float]) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as `45 s`, `12 min`, `3.4 h`."""
+    """Return seconds as `45 s`, `12 min`, `3.4 h`, `120 days`."""
     if seconds is None:
         return "?"
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 100 else f"{hours / 24:.0f} days"

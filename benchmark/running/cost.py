@@ -36,7 +36,8 @@ PROBE = (8, 32, 64, 64)  # a convolution of middling size: batch, channels, heig
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One training of a plan in one fold with one seed. `seconds` is None where it is stored."""
+    """One training of a plan in one fold with one seed. `seconds` is None where it is stored.
+    `shape` is what decides its pace on one device."""
 
     key: str
     title: str
@@ -47,6 +48,7 @@ class Planned:
     fold: int
     seed: int
     seconds: float | None
+    shape: str
 
 
 def planned(cells: list[Cell], bench: Bench) -> tuple[list[Planned], list[Planned]]:
@@ -98,6 +100,7 @@ class _Known:
             fold=cell.data.fold.index,
             seed=cell.seed,
             seconds=None if seconds is None else round(seconds, 1),
+            shape=_shape_of(node, cell),
         )
 
     def _outdated(self, cell: Cell, node: Train, node_key: str) -> bool:
@@ -113,23 +116,20 @@ class Paces:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        self._known = _stored_paces(bench)
+        device = str(bench.hardware.record()["name"])
+        self._known = {shape: p for (_, name, shape), p in _stored_paces(bench) if name == device}
         self._speed: float | None = None
         self._estimated: dict[str, float] = {}
 
     def seconds_per_step(self, node: Train, cell: Cell) -> float:
         """Return the expected seconds of one optimiser step of a training."""
-        context = Context(fold="", seed=0)
-        shape = _shape(spec(node, context), canonical(cell.data.ground), self._device())
+        shape = _shape_of(node, cell)
         if shape in self._known:
             return self._known[shape]
         if shape not in self._estimated:
             self._speed = self._speed or measured_speed(self._bench.hardware.device)
             self._estimated[shape] = operations(node, cell) / self._speed
         return self._estimated[shape]
-
-    def _device(self) -> str:
-        return str(self._bench.hardware.record()["name"])
 
 
 def _steps_in_one_pass(cell: Cell, counted: dict[str, tuple[int, int]]) -> float:
@@ -211,21 +211,41 @@ def measured_speed(device: torch.device) -> float:
     return run()
 
 
-def _stored_paces(bench: Bench) -> dict[str, float]:
-    paces: dict[str, float] = {}
+def gpu_seconds(nodes: Iterable[Planned], bench: Bench) -> dict[str, float]:
+    """Return what all trainings that are not stored would take on a GPU, by its name: of GPUs on
+    which a training like each of them was made, as the store has it. Nothing is estimated."""
+    paces: dict[str, dict[str, float]] = {}
+    for (device, name, shape), pace in _stored_paces(bench):
+        if device == "cuda":
+            paces.setdefault(name, {})[shape] = pace
+    left = [node for node in nodes if not node.cached]
+    return {
+        name: sum(node.steps * known[node.shape] for node in left)
+        for name, known in paces.items()
+        if all(node.shape in known for node in left)
+    }
+
+
+def _stored_paces(bench: Bench) -> Iterator[tuple[tuple[str, str, str], float]]:
+    """The kind and name of the device and the shape of each stored training, with its seconds a
+    step."""
     for record in map(bench.objects.record, filter(bench.objects.has, bench.objects.stored())):
         if record["steps"]:
-            shape = _shape(record["spec"], record["ground"], record["hardware"]["name"])
-            paces[shape] = record["seconds"] / record["steps"]
-    return paces
+            made = record["hardware"]
+            shape = _shape(record["spec"], record["ground"])
+            yield (made["device"], made["name"], shape), record["seconds"] / record["steps"]
 
 
-def _shape(node_spec: Mapping[str, Any], ground: Mapping[str, Any], device: object) -> str:
-    """What decides the pace of a training: networks, objective, grid, batch, device."""
+def _shape_of(node: Train, cell: Cell) -> str:
+    return _shape(spec(node, Context(fold="", seed=0)), canonical(cell.data.ground))
+
+
+def _shape(node_spec: Mapping[str, Any], ground: Mapping[str, Any]) -> str:
+    """What decides the pace of a training on one device: networks, objective, grid, batch."""
     nets = {
         name: [net["arch"], net["trainable"]] for name, net in sorted(node_spec["nets"].items())
     }
-    values = [nets, node_spec["objective"]["kind"], ground["size"], ground["batch"], device]
+    values = [nets, node_spec["objective"]["kind"], ground["size"], ground["batch"]]
     return json.dumps(values, sort_keys=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -137,6 +138,33 @@ def test_plan_is_what_the_run_does(tmp_path: Path) -> None:
         assert node["cached"] and node["steps"] == record["steps"] > 0
         assert node["parents"] == record["parents"]
     assert "0 of 6 trainings to do" in bench(*plan).out
+
+
+def test_a_long_plan_says_what_a_gpu_takes_where_the_store_knows(tmp_path: Path) -> None:
+    """A record of a GPU comes into a workspace that was copied from its machine."""
+    root = tiny_workspace(tmp_path)
+    run = run_argv(root, "unet", "--folds", "0", schedule__epochs=1)
+    long = {**SMALL, "schedule.epochs": 1e7}
+    plan = ["plan", "--method", "unet", "--folds", "1,2", *setting_argv(root, long)]
+    assert "on a GPU: not known" in bench(*plan).out
+    assert bench(*run).code == 0
+    assert "on a GPU: not known" in bench(*plan).out, "a CPU's pace says nothing of it"
+    (file,) = (root / "objects").glob("*/record.json")
+    record = json.loads(file.read_text())
+    record["hardware"] |= {"device": "cuda", "name": "GPU of ours"}
+    file.write_text(json.dumps(record | {"seconds": record["steps"] * 0.001}))
+    sums = file.with_name("checksums.json")
+    of_file = hashlib.sha256(file.read_bytes()).hexdigest()
+    sums.write_text(json.dumps(json.loads(sums.read_text()) | {"record.json": of_file}))
+    text = bench(*plan).out
+    # 2 folds of 1e7 epochs of 3 steps of a millisecond
+    assert "on GPU of ours: about 16.7 h, by trainings like these in the store" in text
+    assert "on a GPU" not in text
+    other = {**long, "ct.width": 8}
+    wide = bench("plan", "--method", "unet", "--folds", "1", *setting_argv(root, other))
+    assert "on a GPU: not known" in wide.out, "no such network was trained there"
+    short = bench("plan", "--method", "unet", "--folds", "1", *setting_argv(root))
+    assert "GPU" not in short.out and "1 of 1 training to do" in short.out
 
 
 def test_values_come_from_preset_then_config_then_set(tmp_path: Path) -> None:
