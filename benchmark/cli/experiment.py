@@ -46,6 +46,7 @@ def read_experiment(path: Path) -> Experiment:
     options = {n: v for n, v in found.items() if not n.startswith(f"{SET}.")}
     for name, value in options.items():
         _check(name, value, path)
+    options |= {n: list(dict.fromkeys(options[n])) for n in LISTS if n in options}  # each once
     values = {n.removeprefix(f"{SET}."): v for n, v in found.items() if n not in options}
     return Experiment(options=options, values=values)
 

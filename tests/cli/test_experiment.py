@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bench_process import SMALL, SMALL_GT, Ran, bench, tiny_workspace
 
-from benchmark.cli.experiment import NAMES
+from benchmark.cli.experiment import NAMES, read_experiment
 from benchmark.running.registry import load_registry
 from benchmark.running.resolve import leaves
 
@@ -67,6 +67,12 @@ def test_toml_says_the_same(root: Path) -> None:
     path = root.parent / "exp.toml"
     path.write_text(TOML)
     assert planned(root, "--config", str(path)) == [(1, 3, 6)]
+
+
+def test_a_fold_or_seed_that_is_written_twice_counts_once(root: Path) -> None:
+    path = written(root, folds=[1, 0, 1], seeds=[3, 3])
+    found = read_experiment(path).options
+    assert (found["folds"], found["seeds"]) == ([1, 0], [3])
 
 
 def test_options_win(root: Path) -> None:
