@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.running.code import named
 from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
-from benchmark.training.precision import BEFORE
+from benchmark.training.precision import completed
 
 HARDWARE = ("device", "name", "precision", "layout", "threads", "torch")
 
@@ -22,7 +22,7 @@ def mixtures(records: Iterable[Mapping[str, Any]], codes: Codes) -> tuple[str, .
     them, and a reader must know.
     """
     known = list(records)
-    hardware = [{"layout": BEFORE, **record["hardware"]} for record in known]
+    hardware = [completed(record["hardware"]) for record in known]
     found = {name: [each.get(name) for each in hardware] for name in HARDWARE}
     lines = []
     for name, values in found.items():

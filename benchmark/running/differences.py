@@ -109,7 +109,7 @@ def _named(metric: str, organ: str, mean: float, gain: Values) -> dict[str, floa
 
 
 def _ends(gain: Values) -> tuple[float, float] | None:
-    """The ends of the primary interval (docs/decisions/0011); None where it cannot be had."""
+    """The ends of the primary interval (docs/decisions/0019); None where it cannot be had."""
     if not gain:
         return None
     places = sorted({(case, fold) for case, fold, _ in gain})

@@ -24,7 +24,7 @@ from benchmark.running.folds import FoldData
 from benchmark.running.prepare import networks, prepared
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, on_meta, place, start
-from benchmark.training.precision import BEFORE, Hardware
+from benchmark.training.precision import Hardware, completed
 from benchmark.training.trainer import Control, History, State, fit
 
 
@@ -168,7 +168,7 @@ def _warn_of_other_hardware(
     node_key: str, before: Mapping[str, Any], now: Hardware, bench: Bench
 ) -> None:
     """Precision and layout are those that a training began with; all else may differ."""
-    if before and {"layout": BEFORE, **before["hardware"]} != now.record():
+    if before and completed(before["hardware"]) != now.record():
         bench.watcher.warn(
             f"training {node_key} goes on with other hardware, threads or torch: "
             "its result will not be bit-identical to an undisturbed one"

@@ -22,11 +22,7 @@ from typing import Literal
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.scoring.comparison import Comparison, level_of
-from benchmark.scoring.statistics.components import (
-    Components,
-    Interval,
-    primary,
-)
+from benchmark.scoring.statistics.components import Components, Interval, primary
 from benchmark.scoring.statistics.layout import Incomplete, RowValues
 from benchmark.scoring.statistics.planning import Needed, patients_needed
 
@@ -196,7 +192,7 @@ def _by_rule(
         )
     doubts = [
         f"against {c.reference}: "
-        + (_lacks(c) if i is None else _range(i, unit))
+        + (c.no_interval or "no interval of this kind" if i is None else _range(i, unit))
         + (f"; {c.influence}" if c.one_patient else "")
         for c, i in pairs
         if i is None or c.one_patient or not (i.low > 0 and i.estimate >= margin)
@@ -218,10 +214,6 @@ def _stands(found: Comparison, margin: float) -> bool:
     """Whether a gain under the margin is so without the one patient that moves it, too."""
     one = found.one_patient
     return one is None or (one.without is not None and one.without.high < margin)
-
-
-def _lacks(found: Comparison) -> str:
-    return found.no_interval or "no interval of this kind"
 
 
 def _sensitivity(controls: list[Comparison], gap: GtGap, plan: AnalysisPlan) -> Outcome | None:

@@ -71,6 +71,11 @@ class Hardware:
         }
 
 
+def completed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hardware's record of a stored training, with what older ones leave out."""
+    return {"layout": BEFORE, **record}
+
+
 def hardware(device: str = "auto", precision: str = "auto") -> Hardware:
     """Return the hardware of a name: `auto`, `cpu`, `cuda`, `cuda:1`; `auto`, `fp32`, `bf16`.
 

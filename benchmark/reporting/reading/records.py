@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmark.reporting.reading.bulk import checked
 from benchmark.store.objects import Objects
-from benchmark.training.precision import BEFORE
+from benchmark.training.precision import completed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +55,7 @@ def _training(key: str, record: Mapping[str, Any]) -> Training:
         steps=record["steps"],
         seconds=record["seconds"],
         parameters=record["parameters"],
-        hardware={"layout": BEFORE, **record["hardware"]},
+        hardware=completed(record["hardware"]),
         code=record["code"],
         made_at=record.get("made_at", ""),
         resumed=bool(record.get("resumed")),
