@@ -40,6 +40,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest --collect-only -qq  # two test files of one name end here, in seconds
 
 # torch and torchvision are pinned as a pair, and first, so that no other package chooses them
 $(READY): pyproject.toml constraints.txt
