@@ -14,6 +14,7 @@ from difflib import get_close_matches
 
 from benchmark.errors import BadInput
 from benchmark.parts.bottoms import UNUSED_POINTS
+from benchmark.parts.curves import STILL_RISING
 from benchmark.parts.probes import GAP_PERCENT, NEGLIGIBLE, SATURATED
 from benchmark.parts.shape_probes import NEGLIGIBLE_SHARE
 from benchmark.plan.analysis import AnalysisPlan
@@ -165,6 +166,16 @@ GUIDES = (
         "its own, or starts from random weights: the numbers are not those of the paper's method.",
         todo="Use one architecture for both networks (--set ct=NAME --set gt=NAME), or say so "
         "beside the numbers.",
+    ),
+    FlagGuide(
+        name="not_converged",
+        title="the training was still going up when it ended",
+        measured="How many points soft Dice on the training slices rose from the fifth before the "
+        "last of the epochs to the last, in the training whose network is scored.",
+        limit=f"{STILL_RISING:g} points or more.",
+        meaning="A longer training would have scored higher. Between two such rows the one that "
+        "learns faster wins, which says nothing of where both would end.",
+        todo="Train longer (--set schedule.epochs=...), and the rows beside it as long.",
     ),
     FlagGuide(
         name="own_loss",

@@ -13,6 +13,7 @@ from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Diverged
 from benchmark.files.code import Code
 from benchmark.files.full import disk_full
+from benchmark.parts.curves import curve_flags
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Weights, in_order, stages_of
@@ -91,7 +92,7 @@ def plan_cells(
     that cannot be built."""
     split = split or folds_of(dataset)
     check_networks(setting.method.plan(), dataset.organs, setting.ground.size)
-    cache = GridCache(dataset=dataset, size=setting.ground.size)
+    cache = GridCache.of(dataset, setting.ground)
     chosen = [fold_at(split.folds, index, part) for index in folds]
     return [
         Cell(
@@ -163,6 +164,8 @@ def _ended(cell: Cell, entry: Entry, bench: Bench, go_on: bool) -> Entry:
     try:
         _run(cell, entry, bench)
         entry = with_probes(cell, entry, bench)
+        curve = curve_flags(bench.objects.record(entry.key)["epochs"])
+        entry = replace(entry, flags=(*entry.flags, *curve))
         return replace(entry, state="done", seconds=round(time.monotonic() - began, 3))
     except (Exception, SystemExit) as error:  # a method may raise anything, and may leave
         if disk_full(error):

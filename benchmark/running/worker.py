@@ -114,7 +114,7 @@ class Cells:
 
     root: Path
     _folds: dict[str, tuple[DataSet, Split]] = field(default_factory=dict)
-    _grids: dict[tuple[str, int | None], GridCache] = field(default_factory=dict)
+    _grids: dict[tuple[str, int | None, str], GridCache] = field(default_factory=dict)
 
     def cell(self, name: CellName) -> Cell:
         """Return the cell of a name; raises `BadInput` for a set that is not there."""
@@ -122,8 +122,10 @@ class Cells:
             dataset = open_dataset(self.root, name.dataset)
             self._folds[name.dataset] = (dataset, folds_of(dataset))
         dataset, split = self._folds[name.dataset]
-        size = name.setting.ground.size
-        grid = self._grids.setdefault((name.dataset, size), GridCache(dataset=dataset, size=size))
+        ground = name.setting.ground
+        grid = self._grids.setdefault(
+            (name.dataset, ground.size, ground.labels), GridCache.of(dataset, ground)
+        )
         data = FoldData(
             fold=fold_at(split.folds, name.fold, name.part),
             dataset=dataset,
