@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from benchmark.data.library import open_dataset
+from benchmark.parts.curves import last_rise
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import stages_of
 from benchmark.running.bench import Bench, Warns, open_bench
@@ -57,10 +58,12 @@ def unet(cell: Cell, bench: Bench) -> dict[str, Any]:
             found.append(_scored(nets["ct"], cell, bench))
             nets["ct"].train()
 
-    fit(node, nets, draw, seed=cell.seed, hardware=chosen, control=Control(epoch=look))
+    control = Control(epoch=look)
+    history = fit(node, nets, draw, seed=cell.seed, hardware=chosen, control=control)
     curve = [{organ: fmean(values) for organ, values in one.items()} for one in found]
     missed = sum(value == 0 for values in found[-1].values() for value in values)
-    return {"curve": curve, "missed": missed}
+    rise = last_rise([{"terms": epoch.terms} for epoch in history.epochs])
+    return {"curve": curve, "missed": missed, "rise": rise}
 
 
 def _scored(network: nn.Module, cell: Cell, bench: Bench) -> dict[str, list[float]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from benchmark.data.library import DataSet, add
 from benchmark.plan.ground import Ground
@@ -15,6 +16,9 @@ from benchmark.testing import ORGANS as ORGANS
 from benchmark.testing import MemoryTrainer, TinySource
 from benchmark.testing import tiny_volume as tiny_volume
 from benchmark.training.precision import hardware
+
+settings.register_profile("shared machine", deadline=None)  # a busy core is no slow example
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -63,9 +63,9 @@ GUIDES = (
         limit=f"{SATURATED:g} or more.",
         meaning="At its end M has next to no gradient, whatever xi is. FSM is as good as switched "
         "off, and the row is a network that was trained longer.",
-        todo="Do not read the row's gain as FSM's. Train more slowly and longer, with the plain "
-        "row beside it: bench suite --rows unet,fsm --set schedule.lr=0.004 "
-        "--set schedule.epochs=30. A larger xi hardly helps.",
+        todo="Do not read the row's gain as FSM's. Halve the rate and train longer (--set "
+        "schedule.lr=... --set schedule.epochs=...), with the plain row beside it. A larger xi "
+        "hardly helps. The preset quick-1 always does this.",
     ),
     FlagGuide(
         name="fsm_dead",
@@ -75,7 +75,7 @@ GUIDES = (
         meaning="Where R is zero M stays at 1 without a gradient: FSM trains nothing there, as if "
         "xi were 0.",
         todo="Do not read the row's gain as FSM's. Some draws of the first weights start dead: try "
-        "other seeds (--seeds 1,2). Else train more slowly: --set schedule.lr=0.004.",
+        "other seeds (--seeds 1,2). Else halve the rate: --set schedule.lr=...",
     ),
     FlagGuide(
         name="no_gt_gap",
