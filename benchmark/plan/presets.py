@@ -57,7 +57,7 @@ PRESETS = {
     "quick": Preset(
         about="demonstration: minutes on two cores, no verdict",
         epochs=0.3,
-        lr=2e-3,
+        lr=4e-3,
         steps_per_epoch=20,
         width=8,
         norm="instance",
