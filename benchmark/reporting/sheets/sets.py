@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.columns import MEAN3
 from benchmark.reporting.sheets.scores import value
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, range_of
-from benchmark.reporting.tables import MEAN
+from benchmark.reporting.tables import MEAN, MEAN3
 
 NOTES = {
     "phantom-shapeless": "phantom-shapeless has the very images of phantom; its labels end where "
