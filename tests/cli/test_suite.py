@@ -87,7 +87,7 @@ def test_json_is_the_contract(two: tuple[Path, Ran]) -> None:
     _, ran = two
     assert ran.code == 0, ran.err
     assert set(ran.json) == {
-        "table", "incomplete", "trained", "reused", "resumed",
+        "table", "incomplete", "trained", "reused", "resumed", "ceilings",
         "flags", "folds", "seeds", "preset", "part", "verdict_possible",
     }  # fmt: skip
     assert (ran.json["trained"], ran.json["reused"]) == (8, 0)  # of 2 folds; probes are apart
