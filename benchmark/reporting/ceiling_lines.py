@@ -9,7 +9,7 @@ import json
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
@@ -23,12 +23,16 @@ from benchmark.store.ledger import Entry
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
 
+AT_TARGET = "at_target"  # the name of the flag
 AT_TARGET_POINTS = 0.5
 WHAT = (
     "target ceiling: the DSC of a perfect copy of the training target, the labels on the training "
     "grid; grid ceiling: that of each organ's exact share of each of its pixels"
 )
 NATIVE = Ceiling(majority=100.0, area=100.0, n_voxels_true=0)
+
+
+Row = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +61,24 @@ class CeilingLine:
 @dataclass(frozen=True, kw_only=True)
 class Ceilings:
     """What stands beside a table. `lines` are those of all rows with ceilings, `entries` the
-    table's cells with the flag `at_target` where it holds, `why_not` why rows have none."""
+    table's cells with the flag `at_target` where it holds, `left_out` why rows have none."""
 
     lines: tuple[CeilingLine, ...] = ()
     entries: tuple[Entry, ...] = ()
-    why_not: tuple[str, ...] = ()
+    left_out: Mapping[Row, str] = field(default_factory=dict)
+
+    @property
+    def why_not(self) -> tuple[str, ...]:
+        """Why rows have no ceilings, each reason once."""
+        return tuple(dict.fromkeys(self.left_out.values()))
+
+    def on(self, dataset: str) -> Ceilings:
+        """Return what is of one data set."""
+        return Ceilings(
+            lines=tuple(line for line in self.lines if line.dataset == dataset),
+            entries=tuple(entry for entry in self.entries if entry.dataset == dataset),
+            left_out={row: why for row, why in self.left_out.items() if row[0] == dataset},
+        )
 
     def of(self, row: str, dataset: str) -> dict[str, CeilingLine]:
         """Return the lines of a row on a data set by organ; empty where there are none."""
@@ -72,12 +89,11 @@ class Ceilings:
         return [asdict(line) for line in self.lines if line.organ != MEAN3]
 
 
+Cells = Sequence[tuple[Entry, Sequence[Scored]]]
+
+
 class _LeftOut(Exception):  # noqa: N818 - no error: the reason is printed and the rest goes on
     """Why a row has no ceilings."""
-
-
-Row = tuple[str, ...]
-Cells = Sequence[tuple[Entry, Sequence[Scored]]]
 
 
 def ceilings_of(
@@ -109,7 +125,7 @@ def ceilings_of(
     return Ceilings(
         lines=tuple(line for row, of in values.items() for line in _lines(row, of, labels[row])),
         entries=tuple(flagged),
-        why_not=tuple(dict.fromkeys(known.why.values())),
+        left_out=known.why,
     )
 
 

@@ -180,6 +180,17 @@ def test_what_is_not_measured_is_left_out_where_nothing_is_to_be_measured(done: 
     assert told == ["measuring the ceilings of 3 cases of tiny on the grid of 16 pixels, once"]
 
 
+def test_compare_prints_them_over_the_organs_of_its_endpoint(done: Path) -> None:
+    ran = bench("compare", "unet", "unet", "--root", str(done))
+    of = {x.organ: f"{x.target:.1f} and {x.grid:.1f}" for x in found(done).lines}
+    organs = ("left_kidney", "liver", "right_kidney", "mean")
+    line = "target and grid ceiling, DSC in percent: " + ", ".join(f"{o} {of[o]}" for o in organs)
+    assert line in ran.out.splitlines() and ran.out.count(WHAT) == 1, ran.out
+    shown = bench("compare", "unet", "unet", "--root", str(done), "--json").json
+    assert [x["organ"] for x in shown["ceilings"]] == [*ORGANS, "mean", "headline"]
+    assert shown["at_target"] == []
+
+
 def scores(*values: float) -> list[Scored]:
     return [Scored(case=f"p{n}", organ="liver", value=value) for n, value in enumerate(values)]
 
@@ -221,6 +232,10 @@ def test_flags_stand_in_run_and_its_json(done: Path, monkeypatch: pytest.MonkeyP
     flags = bench(*argv, "--json").json["flags"]
     (liver,) = (f for f in flags if f["text"].startswith("at_target: liver"))
     assert (liver["name"], liver["of"], len(liver["per_cell"])) == ("at_target", 2, 2)
+    told = bench("compare", "unet", "unet", "--root", str(done))
+    assert f"flag: {liver['row']}: {liver['text']} (in all 2 cells)" in told.out.splitlines()
+    shown = bench("compare", "unet", "unet", "--root", str(done), "--json").json["at_target"]
+    assert {x["name"] for x in shown} == {"at_target"} and shown[0]["dataset"] == "tiny"
     assert all("at_target" not in f for e in entries(done) for f in e.flags), "nothing is stored"
 
 
