@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.out import put
 from benchmark.cli.session import say
-from benchmark.reporting.ceiling_lines import AT_TARGET, WHAT, CeilingLine, Ceilings, ceilings_of
+from benchmark.reporting.ceiling_lines import (
+    AT_TARGET,
+    WHAT,
+    CeilingLine,
+    Ceilings,
+    ceiling_text,
+    ceilings_of,
+)
 from benchmark.reporting.flag_guide import how_to_read
 from benchmark.reporting.flags import Flag, flags_of
 from benchmark.running.comparing import compared
@@ -61,11 +68,11 @@ def _lines(pair: Paired, ceilings: Ceilings) -> list[str]:
 
 
 def _text(lines: list[CeilingLine]) -> str:
-    each = [f"{x.organ} {x.target:.1f} and {x.grid:.1f}" for x in lines]
+    each = [f"{x.organ} {ceiling_text(x.target, x.grid)}" for x in lines]
     if len(lines) > 1:
         target, grid = (statistics.fmean(of) for of in zip(*((x.target, x.grid) for x in lines),
                                                            strict=True))  # fmt: skip
-        each.append(f"mean {target:.1f} and {grid:.1f}")
+        each.append(f"mean {ceiling_text(target, grid)}")
     return ", ".join(each)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.errors import BadInput
+from benchmark.plan.ground import Ground
 from benchmark.plan.wording import counted
 from benchmark.reporting.tables import MEAN3, organ_groups
 from benchmark.running.folds import folds_of
@@ -33,6 +34,7 @@ NATIVE = Ceiling(majority=100.0, area=100.0, n_voxels_true=0)
 
 
 Row = tuple[str, ...]
+Mean = tuple[float, float, int]  # target ceiling and grid ceiling in percent, number of patients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,40 @@ def row_of(entry: Entry) -> Row:
     return (entry.dataset, entry.label, entry.preset, entry.split, entry.part, entry.suite)
 
 
+def set_ceilings(dataset: DataSet, ground: Ground, say: Callable[[str], None]) -> dict[str, Mean]:
+    """Return target ceiling, grid ceiling and number of patients by organ over a whole data set,
+    with means as a table takes them. What is not kept yet is measured, which `say` is told.
+
+    Raises `BadInput` where a stored case is missing or damaged.
+    """
+    labels = getattr(ground, "labels", "majority")
+    if ground.size is None:
+        known = [(case.name, organ) for case in dataset.cases for organ in case.annotated]
+        return _without_mean3(mean_lines(dict.fromkeys(known, NATIVE), labels))
+    names = [case.name for case in dataset.cases]
+    lacking = [name for name in names if not are_kept(dataset, name, ground.size)]
+    _tell(say, dataset.name, len(lacking), ground.size)
+    found = several_ceilings(dataset, names, ground.size)
+    held = {
+        (name, organ): found[name][organ]
+        for name in names
+        for organ in dataset.organs
+        if organ in found[name] and found[name][organ].n_voxels_true
+    }
+    return _without_mean3(mean_lines(held, labels))
+
+
+def _without_mean3(means: Mapping[str, Mean]) -> dict[str, Mean]:
+    """`mean3` stands in the report alone."""
+    return {organ: found for organ, found in means.items() if organ != MEAN3}
+
+
+def _tell(say: Callable[[str], None], name: str, lacking: int, size: int) -> None:
+    if lacking:
+        cases = counted(lacking, "case")
+        say(f"measuring the ceilings of {cases} of {name} on the grid of {size} pixels, once")
+
+
 def stored_scores(bench: Bench, entry: Entry) -> list[Scored]:
     """Return the defined DSC of a cell from its rows."""
     return [
@@ -158,9 +194,12 @@ def ceiling_flags(pairs: Iterable[tuple[Scored, Ceiling]], labels: str) -> tuple
     )
 
 
-def mean_lines(
-    values: Mapping[tuple[str, str], Ceiling], labels: str
-) -> dict[str, tuple[float, float, int]]:
+def ceiling_text(target: float, grid: float) -> str:
+    """Return both ceilings as a line shows them."""
+    return f"{target:.1f} and {grid:.1f}"
+
+
+def mean_lines(values: Mapping[tuple[str, str], Ceiling], labels: str) -> dict[str, Mean]:
     """Return target ceiling, grid ceiling and number of patients by organ, as a table takes means:
     over patients, then over the organs of `mean`, `headline` and `mean3`. `values` are by case and
     organ."""
@@ -271,11 +310,7 @@ class _Known:
             lacking = [case for case in cases if not are_kept(dataset, case, size)]
             if lacking and not self._measuring:
                 raise _LeftOut(f"no ceilings of {name}: they were not measured yet")
-            if lacking:
-                self._say(
-                    f"measuring the ceilings of {counted(len(lacking), 'case')} of {name} on the "
-                    f"grid of {size} pixels, once"
-                )
+            _tell(self._say, name, len(lacking), size)
             found = several_ceilings(dataset, cases, size)
         except BadInput:
             raise _LeftOut(

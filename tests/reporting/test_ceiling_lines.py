@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench_process import Ran, bench, flip, run_argv, tiny_workspace
+from bench_process import SMALL, Ran, bench, flip, run_argv, setting_argv, tiny_workspace
 
 from benchmark.cli.session import reading_bench
 from benchmark.data import ceilings as module
@@ -178,6 +178,33 @@ def test_what_is_not_measured_is_left_out_where_nothing_is_to_be_measured(done: 
     assert not got.lines and got.why_not == ("no ceilings of tiny: they were not measured yet",)
     assert ceilings_of(known, cells, say=told.append).lines
     assert told == ["measuring the ceilings of 3 cases of tiny on the grid of 16 pixels, once"]
+
+
+def test_a_plan_shows_them_over_the_whole_set(done: Path) -> None:
+    shutil.rmtree(done / "data" / "tiny" / "ceilings")
+    argv = ["plan", "--method", "unet", "--folds", "0"]
+    ran = bench(*argv, *setting_argv(done, {**SMALL, "ground.size": 16}))
+    assert ran.code == 0, ran.err
+    assert "measuring the ceilings of 6 cases of tiny on the grid of 16 pixels, once" in ran.err
+    again = bench(*argv, *setting_argv(done, {**SMALL, "ground.size": 16}), "--json")
+    assert "measuring" not in again.err
+    dataset = open_dataset(done, "tiny")
+    each = [case_ceilings(dataset, case.name, 16) for case in dataset.cases]
+    shown = {x["organ"]: x for x in again.json["ceilings"]}
+    assert list(shown) == [*ORGANS, "mean", "headline"]
+    for organ in ORGANS:
+        assert shown[organ]["target"] == pytest.approx(np.mean([x[organ].majority for x in each]))
+        assert shown[organ]["grid"] == pytest.approx(np.mean([x[organ].area for x in each]))
+        assert shown[organ]["n"] == 6
+    line = next(x for x in ran.out.splitlines() if x.startswith("target and grid ceiling"))
+    assert f"liver {shown['liver']['target']:.1f} and {shown['liver']['grid']:.1f}, " in line
+    assert line.endswith("(6 patients of tiny)")
+
+
+def test_a_plan_on_the_native_grid_has_100(done: Path) -> None:
+    ran = bench("plan", "--method", "unet", "--folds", "0", *setting_argv(done), "--json")
+    found = {(x["target"], x["grid"], x["n"]) for x in ran.json["ceilings"]}
+    assert found == {(100.0, 100.0, 6)}
 
 
 def test_compare_prints_them_over_the_organs_of_its_endpoint(done: Path) -> None:
