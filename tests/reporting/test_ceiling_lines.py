@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -21,12 +22,12 @@ from benchmark.plan.folds import split
 from benchmark.reporting.ceiling_lines import (
     WHAT,
     Ceilings,
-    Scored,
     ceiling_flags,
     ceilings_of,
     mean_lines,
     stored_scores,
 )
+from benchmark.reporting.ceiling_sources import Scored
 from benchmark.running.bench import Bench
 from benchmark.running.folds import subjects
 from benchmark.store.ledger import Entry
@@ -216,6 +217,55 @@ def test_compare_prints_them_over_the_organs_of_its_endpoint(done: Path) -> None
     shown = bench("compare", "unet", "unet", "--root", str(done), "--json").json
     assert [x["organ"] for x in shown["ceilings"]] == [*ORGANS, "mean", "headline"]
     assert shown["at_target"] == []
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.reporting.report.pictures_of", lambda chapter: {})
+
+
+def csv_rows(out: Path, sheet: str) -> dict[str, dict[str, str]]:
+    with (out / "tables" / f"tiny-quick-{sheet}.csv").open(newline="") as file:
+        return {row["row"]: row for row in csv.DictReader(file)}
+
+
+def test_the_report_has_them_as_rows_of_its_tables(done: Path, no_figures: None) -> None:
+    out = done / "report"
+    ran = bench("report", "--root", str(done), "--out", str(out), "--json")
+    assert ran.code == 0, ran.err
+    of = {x.organ: (f"{x.target:.1f}", f"{x.grid:.1f}") for x in found(done).lines}
+    for place, name in enumerate(("target ceiling", "grid ceiling")):
+        table1 = csv_rows(out, "table1")[name]
+        assert list(csv_rows(out, "table1"))[place] == name
+        assert table1["DSC %"] == of["headline"][place]
+        assert table1["right kidney DSC %"] == of["right_kidney"][place]
+        assert table1["mean3 DSC %"] == of["mean3"][place] and table1["ASSD mm"] == "-"
+        for organ in (*ORGANS, "mean", "headline"):
+            row = csv_rows(out, f"organ-{organ.replace('_', '-')}")[name]
+            assert (row["dsc %"], row["assd mm"]) == (of[organ][place], "-")
+    page = (out / "index.html").read_text()
+    assert page.count("Target ceiling: the DSC of a perfect copy") >= 2
+    shown = {x["organ"]: x["target"] for x in ran.json["ceilings"]}
+    assert list(shown) == [*ORGANS, "mean", "headline"]
+    shutil.rmtree(done / "data" / "tiny")
+    assert bench("report", "--root", str(done), "--out", str(out)).code == 0
+    assert "target ceiling" not in csv_rows(out, "table1")
+    assert "No ceilings of tiny: the data set is not in" in (out / "index.html").read_text()
+
+
+def test_the_report_flags_a_row_at_its_target(
+    done: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(done / "data" / "tiny" / "ceilings")
+    real = module.ceilings
+
+    def low(*args: Any) -> dict[str, Ceiling]:
+        return {o: replace(c, majority=-1.0) for o, c in real(*args).items()}
+
+    monkeypatch.setattr(module, "ceilings", low)
+    assert bench("report", "--root", str(done), "--out", str(done / "report")).code == 0
+    flags = (done / "report" / "tables" / "tiny-quick-flags.csv").read_text()
+    assert "at_target: liver " in flags and "(in all 2 cells)" in flags
 
 
 def scores(*values: float) -> list[Scored]:
