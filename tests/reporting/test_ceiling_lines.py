@@ -95,9 +95,7 @@ def test_the_table_of_run_has_them_as_columns(done: Path) -> None:
     assert "measuring" not in ran.err, "they were kept by the first run"
 
 
-def test_they_are_kept_for_workspaces_without_the_labels_at_hand(
-    done: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_kept_is_not_measured_again(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ceilings", lambda *_: pytest.fail("it is kept"))
     assert found(done).lines and not found(done).why_not
 
@@ -145,8 +143,6 @@ def test_other_data_of_that_name_gives_no_number(done: Path) -> None:
     add(done, "tiny", Other())
     other = "no ceilings of tiny: the data set in the workspace is not the one that was tested"
     assert why(done) == other
-    smaller = [c.name for c in open_dataset(done, "tiny").cases]
-    assert len(smaller) == 6
 
 
 def test_of_a_split_of_ones_own_the_voxels_tell_other_data(
