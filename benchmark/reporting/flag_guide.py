@@ -19,6 +19,7 @@ from benchmark.parts.probes import GAP_PERCENT, NEGLIGIBLE, SATURATED
 from benchmark.parts.shape_probes import NEGLIGIBLE_SHARE
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.wording import counted
+from benchmark.reporting.ceiling_lines import AT_TARGET_POINTS
 
 WIDTH = 100
 POINT = counted(round(UNUSED_POINTS), "point")
@@ -188,6 +189,20 @@ GUIDES = (
         "difference may come from that alone.",
         todo="Build the loss on segmentation_terms with batch.reading (docs/architecture.md), or "
         "compare with the preset paper, which changes none of these values.",
+    ),
+    FlagGuide(
+        name="at_target",
+        title="the row is as good as its training target: there is no room to differ",
+        measured="How many points of DSC an organ scores, mean over the test patients of a cell, "
+        "under the target ceiling: what a perfect copy of the training target scores, when the "
+        "labels of the training grid are brought back to the native grid as predictions are.",
+        limit=f"{AT_TARGET_POINTS:g} points or less, or above it; on a native grid the target "
+        "ceiling is 100.",
+        meaning="Another row that learns the same target can hardly score more in this organ, "
+        "however good it is. 'No difference' says here nothing of the methods.",
+        todo="Look at the target ceiling and the grid ceiling beside the table. Where they lie far "
+        "apart the labels bind, and not the grid: train on a larger grid (--set "
+        "ground.size=128), which raises both.",
     ),
     FlagGuide(
         name="one_patient",

@@ -26,7 +26,7 @@ from benchmark.store.ledger import Entry, Ledger
 
 LINE = {"dataset", "row", "preset", "organ", "metric", "unit", "mean", "sd", "n", "n_missed"}
 CONTRACT = {
-    "table", "incomplete", "trained", "reused", "resumed",
+    "table", "incomplete", "trained", "reused", "resumed", "ceilings",
     "flags", "folds", "seeds", "preset", "part", "verdict_possible",
 }  # fmt: skip
 ORGANS = ["liver", "left_kidney", "right_kidney"]
