@@ -19,6 +19,7 @@ from benchmark.store.ledger import Entry
 
 Range = tuple[float, float]
 PLAIN, SUBJECT, CONTROL, OTHER = "plain", "subject", "control", "other"
+WHOLE = 100.0  # percent
 PULL, SHARE = "_gradient_ratio", "_share"
 FSM_PULL = "m" + PULL
 WITH_OTHERS = {
@@ -103,7 +104,7 @@ class Seen:
     def hardly_pulls(self) -> bool:
         """Whether FSM's gradient is under the limit of `term_negligible` wherever it was seen."""
         seen = [found for found in (self.pulled, _percent(self.over(FSM_PULL))) if found]
-        return bool(seen) and all(high < 100 * NEGLIGIBLE for _, high in seen)
+        return bool(seen) and all(high < WHOLE * NEGLIGIBLE for _, high in seen)
 
 
 def text_of(seen: Seen) -> str:
@@ -180,7 +181,8 @@ def _fsm(seen: Seen) -> str:
         end = " in the end" if pulled_before(seen) else ""
         return f"{who} was switched off{end}: {_why_off(seen)}; it {pull}."
     some = f"was switched off in {len(seen.off)} of {counted(len(seen.means), 'cell')}; it "
-    parts = [f"{who} {some if seen.off else ''}{pull}", _way_of_m(seen), *_gap(seen, "it")]
+    way = _way_of_m(seen)
+    parts = [f"{who} {some if seen.off else ''}{pull}", way, *_gap(seen, "it" if way else "M")]
     return f"{'; '.join(filter(None, parts))}{_transfer(seen)}."
 
 
@@ -211,7 +213,7 @@ def _shape(seen: Seen) -> str:
 
 def _why_off(seen: Seen) -> str:
     """What of FSM is at its end, in the cells in which it is."""
-    dead = range_of(100 * means["dead_r"] for means in seen.off if is_dead(means))
+    dead = range_of(WHOLE * means["dead_r"] for means in seen.off if is_dead(means))
     ends = range_of(means["m_relative"] for means in seen.off if not is_dead(means))
     told = [f"R is zero in {_range(dead, _whole)} % of the slices"] if dead else []
     told += [f"M stands at its end ({_range(ends, _four)} of 1)"] if ends else []
@@ -221,7 +223,7 @@ def _why_off(seen: Seen) -> str:
 def _pull(seen: Seen) -> str:
     """How strongly FSM pulled, and when that was measured."""
     if seen.pulled:
-        return f"{_range(seen.pulled, _significant)} % of the loss's gradient"
+        return _of_loss(seen.pulled)
     return _share_of_loss(seen, FSM_PULL)
 
 
@@ -229,12 +231,19 @@ def _share_of_loss(seen: Seen, metric: str, at: str = " at the end of the traini
     found = _percent(seen.over(metric))
     if found is None:
         return "a gradient that was not measured"
-    return f"{_range(found, _significant)} % of the loss's gradient{at}"
+    return f"{_of_loss(found)}{at}"
+
+
+def _of_loss(percent: Range) -> str:
+    if percent[0] > WHOLE:
+        times = percent[0] / WHOLE, percent[1] / WHOLE
+        return f"{_range(times, _significant)} times the loss's gradient"
+    return f"{_range(percent, _significant)} % of the loss's gradient"
 
 
 def pulled_before(seen: Seen) -> bool:
     """Return whether FSM pulled during the training, whatever it does at the end."""
-    return seen.pulled is not None and seen.pulled[1] >= 100 * NEGLIGIBLE
+    return seen.pulled is not None and seen.pulled[1] >= WHOLE * NEGLIGIBLE
 
 
 def _way_of_m(seen: Seen) -> str:
@@ -252,18 +261,20 @@ def _fell(seen: Seen) -> bool:
 
 
 def _gap(seen: Seen, what: str) -> list[str]:
-    """What another patient's masks make of the distance."""
-    gap = seen.over("gt_gap")
+    """What another patient's masks, or image where the teacher reads that, make of M."""
+    gap, params = seen.over("gt_gap"), seen.entries[0].params
+    of_ct = params.get("teacher") == "ct" or params.get("gt.reads") == "image"
+    other = f"another patient's {'image' if of_ct else 'masks'}"
     if gap is None:
-        return ["no other patient's masks could be shown"]
+        return [f"{other} could not be shown"]
     shown, (low, high) = f"(GT gap {_range(gap, _tenths)} %)", gap
     if low >= GAP_PERCENT:
-        return [f"with another patient's masks {what} is higher {shown}"]
+        return [f"with {other} {what} is higher {shown}"]
     if high >= GAP_PERCENT:
-        return [f"with another patient's masks {what} is higher in some cells only {shown}"]
+        return [f"with {other} {what} is higher in some cells only {shown}"]
     same = "stays as low" if _fell(seen) else "hardly changes"
     same = same if low > -GAP_PERCENT else "is as low or lower"
-    return [f"shown another patient's masks {what} {same} {shown}"]
+    return [f"shown {other} {what} {same} {shown}"]
 
 
 def _transfer(seen: Seen) -> str:
@@ -273,7 +284,7 @@ def _transfer(seen: Seen) -> str:
         return ""
     if gap[1] < GAP_PERCENT:
         return ": no sign of transfer"
-    return ": it sees whose masks they are" if gap[0] >= GAP_PERCENT else ": undecided"
+    return ": it depends on whose they are" if gap[0] >= GAP_PERCENT else ": undecided"
 
 
 def _beside(beside: Mapping[str, Range]) -> str:
@@ -293,7 +304,7 @@ def _little(seen: Seen) -> list[str]:
         "N_CT": seen.over("student_loses_shuffled"),
     }
     told = [
-        f"{net} loses {_range(points, _tenths)} points of DSC without its bottom"
+        f"{net} loses {_range(points, _tenths)} points of DSC when its bottom is shuffled"
         for net, points in lost.items()
         if points and points[1] < UNUSED_POINTS
     ]
@@ -313,7 +324,7 @@ def is_dead(means: Mapping[str, float]) -> bool:
 
 
 def _percent(found: Range | None) -> Range | None:
-    return (100 * found[0], 100 * found[1]) if found else None
+    return (WHOLE * found[0], WHOLE * found[1]) if found else None
 
 
 def _range(found: Range | None, shown: Callable[[float], str]) -> str:

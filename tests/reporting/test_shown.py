@@ -50,9 +50,9 @@ def test_what_was_measured_during_the_training_goes_first() -> None:
     [
         ((0.14, 0.06), "hardly changes (GT gap 0.1 %): no sign of transfer."),
         ((-7.0, 1.0), "is as low or lower (GT gap -7.0 to 1.0 %): no sign of transfer."),
-        ((5.0, 9.0), "is higher (GT gap 5.0 to 9.0 %): it sees whose masks they are."),
+        ((5.0, 9.0), "is higher (GT gap 5.0 to 9.0 %): it depends on whose they are."),
         ((4.9, 9.0), "is higher in some cells only (GT gap 4.9 to 9.0 %): undecided."),
-        ((float("nan"),), "no other patient's masks could be shown."),
+        ((float("nan"),), "another patient's masks could not be shown."),
     ],
 )
 def test_the_word_on_transfer_follows_the_gap(gaps: tuple[float, ...], said: str) -> None:
@@ -62,7 +62,7 @@ def test_the_word_on_transfer_follows_the_gap(gaps: tuple[float, ...], said: str
 def test_without_a_partner_nothing_is_said_of_transfer() -> None:
     means = {name: value for name, value in ON.items() if name != "gt_gap"}
     text = text_of(seen(means))
-    assert "no other patient's masks could be shown." in text and "transfer" not in text
+    assert "another patient's masks could not be shown." in text and "transfer" not in text
 
 
 def test_m_that_did_not_fall_is_not_said_to() -> None:
@@ -120,9 +120,9 @@ def test_why_little_could_be_handed_on() -> None:
     little = {**ON, "headroom": 0.2, "teacher_loses_shuffled": 0.0, "student_loses_shuffled": 0.9}
     text = text_of(seen(little))
     assert text.endswith(
-        "Little could be handed on at this tap: N_GT loses 0.0 points of DSC without its bottom; "
-        "N_CT loses 0.9 points of DSC without its bottom; even the true masks' features gain 0.2 "
-        "points."
+        "Little could be handed on at this tap: N_GT loses 0.0 points of DSC when its bottom is "
+        "shuffled; N_CT loses 0.9 points of DSC when its bottom is shuffled; even the true masks' "
+        "features gain 0.2 points."
     )
     assert text_of(seen(little, ON)).endswith(ALONE), "not in all cells"
 
@@ -135,6 +135,13 @@ def test_a_control_is_told_by_what_it_changes_and_has_no_transfer() -> None:
     assert text.endswith(
         " It is a control: it says something only beside the row that it controls."
     )
+
+
+@pytest.mark.parametrize("params", [{"teacher": "ct"}, {"gt.reads": "image"}])
+def test_a_teacher_that_reads_images_is_shown_images(params: dict[str, str]) -> None:
+    found = seen(ON)
+    of_ct = replace(found, entries=(replace(ENTRY, params=params),))
+    assert "shown another patient's image it hardly changes" in text_of(of_ct)
 
 
 def test_a_rival_with_the_same_teacher() -> None:
@@ -154,7 +161,7 @@ def test_terms_without_a_teacher() -> None:
         "gradient. Whether acnn"
     )
     two = text_of(seen({**one, "edge_gradient_ratio": 2.0}, row="mine", kind=OTHER))
-    assert two.startswith("The terms beside") and "gradient and edge with 200 % of the" in two
+    assert two.startswith("The terms beside") and "gradient and edge with 2.0 times the loss" in two
 
 
 def test_shape_models() -> None:
@@ -205,8 +212,15 @@ def test_a_preset_that_may_give_a_verdict_names_who_gives_it() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "shown"),
-    [(0.0, "0"), (0.0996, "10"), (1.234, "120"), (0.00017, "0.017"), (1e-8, "under 0.0001")],
+    [
+        (0.0, "0 % of"),
+        (0.0996, "10 % of"),
+        (1.0, "100 % of"),
+        (1.234, "1.2 times"),
+        (0.00017, "0.017 % of"),
+        (1e-8, "under 0.0001 % of"),
+    ],
 )
 def test_two_digits_that_count(ratio: float, shown: str) -> None:
     text = text_of(seen({**ON, "m_gradient_ratio": ratio}))
-    assert f" {shown} % of the loss's gradient" in text
+    assert f" {shown} the loss's gradient" in text
