@@ -88,7 +88,7 @@ def test_json_is_the_contract(first: tuple[Path, Ran]) -> None:
 def test_it_says_what_it_shows_right_below_the_table(first: tuple[Path, Ran], done: Path) -> None:
     _, ran = first
     shows = ran.json["shows"]
-    assert list(shows) == ["text", "next"] and " of the loss's gradient" in shows["text"]
+    assert list(shows) == ["text", "next"] and " the loss's gradient at the end of" in shows["text"]
     terms = []
     for entry in entries(done):
         fsm = next(key for name, key, _ in entry.probes if name == "fsm")
