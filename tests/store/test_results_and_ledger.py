@@ -15,7 +15,7 @@ from bench_process import flip
 from changed_preset import NEW, OLD, change_quick
 
 from benchmark.errors import BadInput
-from benchmark.plan.presets import PRESETS
+from benchmark.plan.presets import FIRST, PRESETS
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import ResultRow, Results
 from benchmark.store.workspace import open_workspace
@@ -29,6 +29,7 @@ ENTRY = Entry(
     dataset="set", row="fsm", label="fsm[xi=1]", preset="quick", overrides={"xi": 1}, fold=0,
     seed=0, part="test", key=KEY, evaluation=EVALUATION, split="s", nodes=("p", KEY),
 )  # fmt: skip
+FIRST_QUICK = next(values for values, name in FIRST.items() if name == "quick")
 
 
 @pytest.fixture
@@ -141,6 +142,18 @@ def test_another_split_has_cells_of_its_own(tmp_path: Path) -> None:
     assert sorted((e.split, e.own_split) for e in ledger.entries()) == [
         ("s", True), ("t", False), ("u", True),
     ], "the set's own split replaces itself when cases are added"  # fmt: skip
+
+
+def test_a_cell_is_found_by_its_place(tmp_path: Path) -> None:
+    told: list[str] = []
+    ledger = Ledger(tmp_path, told.append)
+    ledger.write(replace(ENTRY, state="done"))
+    assert ledger.stored(ENTRY) == replace(ENTRY, state="done", preset_hash=FIRST_QUICK)
+    assert ledger.stored(replace(ENTRY, fold=1)) is None
+    assert ledger.stored(replace(ENTRY, suite="main")) is None
+    (file,) = tmp_path.glob("default/*.json")
+    file.write_text("{")
+    assert ledger.stored(ENTRY) is None and len(told) == 1
 
 
 def test_suites_by_time(tmp_path: Path) -> None:
