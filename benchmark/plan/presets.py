@@ -147,8 +147,8 @@ def demonstration(name: str) -> str:
 
 def scale_ground(preset: Preset, ground: Ground) -> Ground:
     """Return the ground with the preset's size, batch, target and loss reading."""
-    given = {"ce": preset.ce, "squared": preset.squared}
-    loss = replace(ground.loss, **{n: value for n, value in given.items() if value is not None})
+    loss = ground.loss if preset.ce is None else replace(ground.loss, ce=preset.ce)
+    loss = loss if preset.squared is None else replace(loss, squared=preset.squared)
     size, batch = preset.size or ground.size, preset.batch or ground.batch
     labels = preset.labels or ground.labels
     return replace(ground, size=size, batch=batch, loss=loss, labels=labels)

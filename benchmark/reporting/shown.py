@@ -37,9 +37,10 @@ class Seen:
     but N_CT on the loss that all rows share), `subject` (the method in question), `control` or
     `other`; `about` is the registry's line. `means` holds, for each cell that was probed, the means
     over its test patients by metric. `m` is M in the first and in the last epoch of the training
-    with FSM, for each cell; `pulled` the share of FSM's gradient in the loss's during that
-    training, in percent over the cells, None where only the end of it was measured. `beside_m`
-    is M at the same step in the controls of `WITH_OTHERS` that are stored.
+    with FSM, for each cell; `pulled` the size of FSM's gradient at F in percent of the loss's in
+    the middle third of that training, the least and the greatest mean of the cells, None where only
+    the end of it was measured. `beside_m` is M at the same step in the controls of `WITH_OTHERS`
+    that are stored.
 
     `rows` are the row and what should stand beside it, as `bench suite --rows` takes them with
     `values` for `--set`; `alone` is one row with its values where a run of that one is enough;
@@ -223,7 +224,7 @@ def _why_off(seen: Seen) -> str:
 def _pull(seen: Seen) -> str:
     """How strongly FSM pulled, and when that was measured."""
     if seen.pulled:
-        return _of_loss(seen.pulled)
+        return f"{_of_loss(seen.pulled)} in the middle of the training"
     return _share_of_loss(seen, FSM_PULL)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,13 +40,19 @@ def run(
     return plant(bench, {row: 0.1}, folds=folds, seeds=(0,), values=values, suite=suite)
 
 
-def with_m(bench: Bench, entries: Sequence[Entry], *m: float, steps: int = 18) -> None:
-    """Let the training with FSM of each cell have this M by epoch, times the weight 0.3."""
+def with_m(
+    bench: Bench, entries: Sequence[Entry], *m: float, steps: int = 18, pulls: Sequence[float] = ()
+) -> None:
+    """Let the training with FSM of each cell have this M by epoch, times the weight 0.3, and these
+    pulls from its second epoch on, twice as strong in fold 1."""
     for entry in entries:
         if "@" not in entry.row:
             key = next(key for name, key, _ in entry.probes if name == "gap")
             record = bench.objects.record(key)
+            epochs: list[dict[str, Any]]
             epochs = [{"index": i, "terms": {"m": 0.3 * x}, "at_ms": i} for i, x in enumerate(m)]
+            for epoch, pull in zip(epochs[1:], pulls, strict=False):
+                epoch["pulls"] = {"m": pull * (1 + entry.fold)}
             bench.objects.remove(key)
             changed = {**record, "epochs": epochs, "steps": steps}
             bench.objects.commit(key, {"ct": {"w": torch.zeros(1)}}, changed)
@@ -68,7 +75,8 @@ def test_what_is_measured_of_a_row(bench: Bench) -> None:
     assert {"headroom", "teacher_loses_shuffled", "m_matched"} <= found.means[0].keys()
     assert [(round(a, 9), round(b, 9)) for a, b in found.m] == [(0.3, 0.02)] * 2
     assert found.pulled is None and found.beside_m == {} and found.lies_in == ""
-    assert seen_of(bench, entries, pulled=(4.0, 9.0)).pulled == (4.0, 9.0)
+    with_m(bench, entries, 0.3, 0.2, 0.1, 0.02, pulls=(0.02, 0.06))
+    assert seen_of(bench, entries).pulled == pytest.approx((4.0, 8.0)), "of the folds' means"
 
 
 def test_without_its_curve_and_its_probes_nothing_is_read(bench: Bench) -> None:
