@@ -78,6 +78,7 @@ class BottomUse:
     training grid, mean over annotated organs. `noise` corrupts what a teacher reads."""
 
     kind: ClassVar[str] = "bottom-use"
+    shares_features: ClassVar[bool] = True
     name: str
     net: str
     reads: str = "image"
@@ -121,6 +122,7 @@ class Headroom:
     patient's own masks; the adapter is a training of its own on the training patients."""
 
     kind: ClassVar[str] = "headroom"
+    shares_features: ClassVar[bool] = True
     objective: Replaced
 
     def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
