@@ -23,7 +23,7 @@ from benchmark.plan.nodes import Build, Net, Probe, Schedule, Train, in_order
 from benchmark.running.probing import _values
 from benchmark.testing import ORGANS, MemoryTrainer
 from benchmark.training.features import Features
-from benchmark.training.nets import build, start
+from benchmark.training.nets import build, freeze, start
 from benchmark.training.precision import hardware
 
 CT, GT = UNet(width=4, levels=3), UNet(reads="masks", width=4, levels=3)
@@ -52,8 +52,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
     return done
 
 
-def fsm_probes() -> tuple[Probe, ...]:
-    schedule, noise = Schedule(epochs=1), MaskNoise()
+def fsm_probes(lr: float = 3e-4) -> tuple[Probe, ...]:
+    schedule, noise = Schedule(epochs=1, lr=lr), MaskNoise()
     n_gt = teacher(GT, schedule, noise=noise)
     stage2 = matched(Matched(), Similarity(), frozen(n_gt["gt"]), CT, schedule)
     final = stage3(stage2["ct"], n_gt["gt"], "auto")
@@ -188,3 +188,25 @@ def test_a_measure_of_somebodys_own_is_run_as_ever(some_patients: list[Patient])
     assert found[0] != found[1], "its own change of the weights counts"
     encoder = cast(Network, nets[theirs.node]["ct"]).encoder
     assert "forward" not in vars(encoder), "nothing stays behind on a network"
+
+
+def test_what_headroom_freezes_builds_no_graph(some_patients: list[Patient]) -> None:
+    """Of a step of its training only what comes after the adapter is gone through backwards."""
+    probe = fsm_probes()[-1]
+    nets = untrained((probe,))[probe.node]
+    trained, graphs = freeze(probe.node, nets), dict[str, bool]()
+    for name in ("ct", "gt"):
+        encoder = cast(Network, nets[name]).encoder
+        encoder.register_forward_hook(
+            lambda _, __, maps, name=name: graphs.update({name: any(x.requires_grad for x in maps)})
+        )
+    terms = probe.node.objective(nets, some_patients[0].batches[0])
+    torch.stack([*terms.values()]).sum().backward()
+    assert graphs == {"ct": False, "gt": False}
+    assert {id(x) for x in trained} == {id(x) for x in nets["adapter"].parameters()}
+    assert all(x.grad is not None for x in trained)
+
+
+def test_the_rate_of_headroom_is_legal_for_every_rate_of_a_stage() -> None:
+    assert fsm_probes(lr=2e-3)[-1].node.schedule.lr == pytest.approx(5e-3)
+    assert fsm_probes(lr=1.0)[-1].node.schedule.lr == 1.0
