@@ -14,7 +14,8 @@ from benchmark.parts.stages import frozen
 from benchmark.parts.views import MaskNoise
 from benchmark.plan.nodes import Net, Probe, Train, Weights
 
-HEADROOM_SHARE = 0.25  # of a stage's epochs for fitting the adapter: it is two convolutions
+HEADROOM_SHARE = 0.15  # of a stage's epochs for fitting the adapter: it is two convolutions
+HEADROOM_RATE = 2.5  # times a stage's rate (docs/decisions/0012)
 
 
 def with_teacher(
@@ -48,7 +49,10 @@ def with_teacher(
 def _headroom(stage: Train, final: Weights, taps: Taps, reads: str) -> Probe:
     objective = Replaced(taps=taps, reads=reads)
     schedule = replace(
-        stage.schedule, epochs=stage.schedule.epochs * HEADROOM_SHARE, stream="headroom"
+        stage.schedule,
+        epochs=stage.schedule.epochs * HEADROOM_SHARE,
+        lr=min(1.0, stage.schedule.lr * HEADROOM_RATE),
+        stream="headroom",
     )
     node = Train(
         title="headroom",

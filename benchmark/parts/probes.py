@@ -37,6 +37,7 @@ class GtGap:
     """
 
     kind: ClassVar[str] = "gt-gap"
+    shares_features: ClassVar[bool] = True
     objective: Guide
     taps: Taps = ((BOTTOM, BOTTOM),)
 
@@ -75,6 +76,7 @@ class FsmState:
     Sc vary."""
 
     kind: ClassVar[str] = "fsm-state"
+    shares_features: ClassVar[bool] = True
     version: ClassVar[int] = 2  # 2: m_relative
     taps: Taps = ((BOTTOM, BOTTOM),)
     reads: str = "masks"
@@ -125,6 +127,7 @@ class TermGradients:
     all rows share."""
 
     kind: ClassVar[str] = "term-gradients"
+    shares_features: ClassVar[bool] = True
     objective: Any
     at: str = "F"
 

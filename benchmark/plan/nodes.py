@@ -96,7 +96,11 @@ class Source(Protocol):
 
 
 class Measure(Protocol):
-    """A diagnostic of a trained node on the fold's test patients: a frozen dataclass."""
+    """A diagnostic of a trained node on the fold's test patients: a frozen dataclass.
+
+    Where its class says `shares_features = True`, encoders answer an input that one with the same
+    weights has seen in this cell from memory. It must leave weights and feature maps as they are.
+    """
 
     kind: ClassVar[str]
 

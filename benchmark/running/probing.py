@@ -26,6 +26,7 @@ from benchmark.running.prepare import networks
 from benchmark.scoring.cases import Score
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, rows_of
+from benchmark.training.features import Features
 from benchmark.training.precision import Hardware
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def with_probes(cell: Cell, entry: Entry, bench: Bench) -> Entry:
         return entry
     done: list[tuple[str, str, str]] = []
     flags = list(entry.flags)
+    features = Features()
     for probe in probes_of(cell.setting.method):
         node_key = key(probe.node, Context(fold=cell.data.fingerprint, seed=cell.seed))
         evaluation = evaluation_of(probe, cell)
@@ -55,7 +57,7 @@ def with_probes(cell: Cell, entry: Entry, bench: Bench) -> Entry:
         with bench.results.lock(*place):
             code = probe_code(probe)
             if not (bench.results.whole(*place) and may_use_rows(*place, code, bench)):
-                rows = _measured(probe, node_key, cell, bench)
+                rows = _measured(probe, node_key, cell, bench, features)
                 bench.results.commit(*place, rows, {})
             found = bench.results.rows(node_key, evaluation)
         flags += probe.measure.flags(means(found))
@@ -93,12 +95,16 @@ def _execute(probe: Probe, cell: Cell, entry: Entry, bench: Bench) -> None:
         names[:] = [name for name in names if name not in extra]
 
 
-def _measured(probe: Probe, node_key: str, cell: Cell, bench: Bench) -> list[ResultRow]:
+def _measured(
+    probe: Probe, node_key: str, cell: Cell, bench: Bench, features: Features
+) -> list[ResultRow]:
     nets = load_networks(probe.node, node_key, cell.data, bench)
     noted = bench.codes.note(probe_code(probe))
     return [
         row
-        for case, found in _values(probe, nets, _patients(nets, cell.data, bench.hardware))
+        for case, found in _values(
+            probe, nets, _patients(nets, cell.data, bench.hardware), features
+        )
         for row in rows_of(
             [_score(metric, value) for metric, value in found.items()],
             key=node_key, seed=cell.seed, fold=cell.data.fold.index, case=case, code=noted,
@@ -107,12 +113,13 @@ def _measured(probe: Probe, node_key: str, cell: Cell, bench: Bench) -> list[Res
 
 
 def _values(
-    probe: Probe, nets: Mapping[str, nn.Module], patients: Iterable[Patient]
+    probe: Probe, nets: Mapping[str, nn.Module], patients: Iterable[Patient], features: Features
 ) -> list[tuple[str, dict[str, float]]]:
     """What a probe measures of each patient, by metric."""
     for module in nets.values():
         module.requires_grad_(False)
-    with torch.no_grad():
+    own = getattr(probe.measure, "shares_features", False)
+    with torch.no_grad(), features.shared(nets if own else {}, probe.node.nets):
         return [(patient.name, probe.measure(nets, patient)) for patient in patients]
 
 

@@ -288,6 +288,28 @@ def test_cka_is_one_for_a_rotation_and_low_for_noise() -> None:
     assert linear_cka(f, torch.ones_like(f)) == 0
 
 
+def test_patient_dice_is_its_formula_whatever_the_layout_and_counts_no_padding() -> None:
+    generator = torch.Generator().manual_seed(0)
+    (patient, *_) = some_patients()
+    valid = [torch.rand(b.label_BHW.shape, generator=generator) < 0.8 for b in patient.batches]
+    batches = [replace(b, valid_BHW=v) for b, v in zip(patient.batches, valid, strict=True)]
+    logits = [torch.randn(len(v), 4, *v.shape[1:], generator=generator) for v in valid]
+    there = torch.cat(valid)
+    guess, truth = (
+        torch.cat(parts)
+        for parts in ([x.argmax(1) for x in logits], [b.label_BHW for b in batches])
+    )
+    of_organs = []
+    for organ in (1, 2, 3):
+        one, other = (guess == organ) & there, (truth == organ) & there
+        if other.any():
+            of_organs.append(200 * int((one & other).sum()) / int(one.sum() + other.sum()))
+    assert len(of_organs) > 1
+    laid_out = [x.contiguous(memory_format=torch.channels_last) for x in logits]
+    for given in (logits, laid_out):
+        assert patient_dice(given, batches) == pytest.approx(sum(of_organs) / len(of_organs))
+
+
 def test_patient_dice_counts_what_is_annotated_and_there() -> None:
     (patient, *_) = some_patients()
     truth = [torch.nn.functional.one_hot(b.label_BHW, 4).movedim(-1, 1).float()
