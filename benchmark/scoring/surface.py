@@ -30,8 +30,8 @@ from benchmark.scoring.overlap import Mask, as_masks
 # whatever the order of the axes in which its squares were summed. A voxel is a million times this.
 ROUNDING_MM = 1e-9
 
-# What follows decides speed alone: both ways are exact. What a query of the tree costs, as voxels of
-# the distance transform (measured: 60 to 210 ns each). A far query is cheap outside of the box
+# What follows decides speed alone: both ways are exact. What a query of the tree costs, in voxels
+# of the distance transform (measured: 60 to 210 ns each). A far query is cheap outside of the box
 # around all goals (1 to 20 us), where half of the tree lies behind the rest; inside, as within a
 # shell, nearly all of the tree may be asked (5 to 1700 us).
 NEAR_MM = 20.0
