@@ -163,7 +163,8 @@ def operations(node: Train, cell: Cell) -> float:
 
 
 def _count(node: Train, nets: Mapping[str, nn.Module], batch: Batch) -> float:
-    with _Counter() as counter:
+    counter = _Counter()
+    with counter:
         terms = node.objective(nets, batch)
         total = torch.stack(list(terms.values())).sum()
         if total.requires_grad:  # a node of frozen networks alone is only put together
@@ -171,12 +172,12 @@ def _count(node: Train, nets: Mapping[str, nn.Module], batch: Batch) -> float:
     return counter.total
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what torch's `FlopCounterMode` counts, without taking apart every other operation:
     that is most of its time."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0.0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
