@@ -16,7 +16,7 @@ from benchmark.files.full import disk_full
 from benchmark.parts.curves import curve_flags
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
-from benchmark.plan.nodes import Weights, in_order, stages_of
+from benchmark.plan.nodes import Weights, in_order
 from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_use_rows
@@ -48,8 +48,7 @@ class Cell:
     @property
     def final(self) -> Weights:
         """The weights that are scored."""
-        method = self.setting.method
-        return stages_of(method)[self.stage] if self.stage else method.plan()
+        return self.setting.stages[self.stage] if self.stage else self.setting.plan
 
     def entry(self, suite: str) -> Entry:
         """Return the cell's line in the ledger, as started."""
@@ -91,7 +90,7 @@ def plan_cells(
     (None: the data set's own); raises `BadInput` for a fold that is not there and for networks
     that cannot be built."""
     split = split or folds_of(dataset)
-    check_networks(setting.method.plan(), dataset.organs, setting.ground.size)
+    check_networks(setting.plan, dataset.organs, setting.ground.size)
     cache = GridCache.of(dataset, setting.ground)
     chosen = [fold_at(split.folds, index, part) for index in folds]
     return [
@@ -104,7 +103,7 @@ def plan_cells(
             own_split=split.own,
             stage=stage,
         )
-        for stage in ("", *stages_of(setting.method))
+        for stage in ("", *setting.stages)
         for seed in seeds
         for fold in chosen
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from benchmark.data.library import DataSet
 from benchmark.data.slice_cache import open_several, open_slices
@@ -52,7 +53,7 @@ class FoldData:
     ground: Ground
     cache: GridCache
 
-    @property
+    @cached_property  # every key of every cell asks
     def fingerprint(self) -> str:
         """The hash of what a training can see; part of every key.
 

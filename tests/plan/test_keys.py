@@ -267,3 +267,14 @@ def test_trainings_come_after_their_parents_and_once() -> None:
     assert [node.title for node in nodes] == ["N_GT", "N_CT + FSM", "refine"]
     for place, node in enumerate(nodes):
         assert set(node.parents()) <= set(nodes[:place])
+
+
+@pytest.mark.parametrize("row", sorted(ROWS))
+def test_a_remembered_content_gives_the_key_of_the_whole(row: str) -> None:
+    """What all folds and seeds share is made once: the first key and the next are those that the
+    whole content hashes to."""
+    nodes = list(in_order(ROWS[row].method.plan().node))
+    for context in (CONTEXT, Context(fold="ffff", seed=7)):
+        for node in nodes:
+            whole = {"fold": context.fold, "seed": context.seed, "train": spec(node, context)}
+            assert key(node, context) == digest(whole)
