@@ -14,9 +14,9 @@ run: $(READY)
 test: $(READY)
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# every row once, really trained on the phantom
+# every row once, really trained on the phantom; two workers share a workspace
 rows: $(READY)
-	$(BIN)/pytest -m rows -s tests/test_rows_train.py
+	$(BIN)/pytest -m rows -n 2 -rA tests/test_rows_train.py
 
 # many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is one
 long: $(READY)

@@ -6,6 +6,7 @@ on test patients here, and no default was chosen by this score.
 
 from __future__ import annotations
 
+import os
 import statistics
 from pathlib import Path
 
@@ -28,7 +29,10 @@ REGISTRY = load_registry()
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSet, Bench]:
     torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("rows")
+    # the workers of pytest-xdist share it: a training that two rows need is made once
+    shared = os.environ.get("PYTEST_XDIST_WORKER")
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent / "rows" if shared else tmp_path_factory.mktemp("rows")
     bench = open_bench(root, hardware("cpu"), Silent())
     return open_dataset(root, "phantom", say=print), bench
 
