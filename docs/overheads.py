@@ -27,10 +27,10 @@ SHORT = ("--set", "schedule.epochs=1", "--set", "schedule.steps_per_epoch=2")
 FIRST = """
 import os, sys, time, torch
 from torch.optim import Adam
-step = Adam.step
+step, out = Adam.step, os.dup(1)
 def first(self, closure=None):
     step(self, closure)
-    print(time.process_time(), flush=True)
+    os.write(out, f"{time.process_time()}\\n".encode())
     os._exit(0)
 Adam.step = first
 from benchmark.cli.main import main
