@@ -11,8 +11,9 @@ READY := $(VENV)/.ready
 run: $(READY)
 	$(BIN)/bench run --method fsm
 
+# the long files first (tests/conftest.py): else one process ends minutes before the other
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # every row once, really trained on the phantom; two workers share a workspace
 rows: $(READY)
