@@ -1,6 +1,6 @@
 """Measure the luck of folds and runs without patients' noise: docs/fold-luck.json.
 
-bench suite --name luck --rows unet,unet-200,fsm --datasets phantom --preset quick \
+bench suite --name luck --rows unet,unet-200,fsm --datasets phantom --preset quick-1 \
     --seeds 0,1,2,3,4,5 --root ROOT
 python docs/fold_luck.py --root ROOT   # half an hour on one core; what is measured is kept
 
@@ -54,7 +54,7 @@ def measure(root: Path, scores: Path, volumes: list[Volume]) -> None:
         path = scores / f"{row}-{fold}-{seed}.json"
         if path.exists():
             continue
-        setting = resolve(registry, row, "quick", {})
+        setting = resolve(registry, row, "quick-1", {})
         trained = trained_row(bench, setting, dataset="phantom", folds=[fold], seed=seed, stage="")
         with commit_file(path) as temporary:
             found = [
