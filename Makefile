@@ -11,12 +11,13 @@ READY := $(VENV)/.ready
 run: $(READY)
 	$(BIN)/bench run --method fsm
 
+# the long files first (tests/conftest.py): else one process ends minutes before the other
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# every row once, really trained on the phantom
+# every row once, really trained on the phantom; two workers share a workspace
 rows: $(READY)
-	$(BIN)/pytest -m rows -s tests/test_rows_train.py
+	$(BIN)/pytest -m rows -n 2 -rA tests/test_rows_train.py
 
 # many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is one
 long: $(READY)

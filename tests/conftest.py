@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from benchmark.data.library import DataSet, add
 from benchmark.plan.ground import Ground
@@ -15,6 +17,16 @@ from benchmark.testing import ORGANS as ORGANS
 from benchmark.testing import MemoryTrainer, TinySource
 from benchmark.testing import tiny_volume as tiny_volume
 from benchmark.training.precision import hardware
+
+settings.register_profile("shared machine", deadline=None)  # a busy core is no slow example
+settings.load_profile("shared machine")
+
+
+@pytest.hookimpl(trylast=True)  # after what was not asked for is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with most tests marked `slow` go first, so that two processes end together."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)

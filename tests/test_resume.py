@@ -23,7 +23,6 @@ from bench_process import (
     weights,
 )
 
-KILLS = 5
 STEPS = 60  # of each training
 SLOW = """
 import time
@@ -104,11 +103,15 @@ def same_result(root: Path, ran: Ran, undisturbed: tuple[Path, Ran]) -> None:
     assert not list((root / "objects").glob("*.partial"))
 
 
-def test_killed_at_random_moments(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [2, pytest.param(5, marks=pytest.mark.long)])
+def test_killed_at_random_moments(
+    tmp_path: Path, undisturbed: tuple[Path, Ran], times: int
+) -> None:
     root = tiny_workspace(tmp_path)
     chance = random.Random(20)
     kills, said = 0, []
-    for _ in range(KILLS):
+    for _ in range(times):
         before = progress(root)
         process = spawn(*argv(root, 0))
         wait_for(root, process, beyond=before)
@@ -118,7 +121,7 @@ def test_killed_at_random_moments(tmp_path: Path, undisturbed: tuple[Path, Ran])
         kills += ran.code == -signal.SIGKILL
         said += [line for line in ran.err.splitlines() if "resumed from step" in line]
     last = bench(*argv(root))
-    assert kills == KILLS, "all of them hit a living run"
+    assert kills == times, "all of them hit a living run"
     assert said, "a run says from which step it goes on"
     assert last.json["resumed"], "so does the last one"
     same_result(root, last, undisturbed)

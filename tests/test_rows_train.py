@@ -1,11 +1,12 @@
 """Every row trains for real on the phantom: `make rows` (marked, so that `make test` stays short).
 
-Fold 0, preset quick at half its rate, scored on the inner validation patients: no row is looked at
+Fold 0, preset quick, scored on the inner validation patients: no row is looked at
 on test patients here, and no default was chosen by this score.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 from pathlib import Path
 
@@ -15,7 +16,6 @@ import torch
 from torch import Tensor
 
 from benchmark.data.library import DataSet, open_dataset
-from benchmark.plan.presets import PRESETS
 from benchmark.running.bench import Bench, Silent, open_bench
 from benchmark.running.cells import Cell, plan_cells, run_cells
 from benchmark.running.registry import load_registry
@@ -24,15 +24,15 @@ from benchmark.training.precision import hardware
 
 pytestmark = pytest.mark.rows
 REGISTRY = load_registry()
-# At the preset's own rate FSM is switched off and shape-loss falls into predicting nothing, in
-# which its shape term is least (docs/decisions/0006): neither would be a training of its row.
-SLOWER = {"schedule.lr": PRESETS["quick"].lr / 2}
 
 
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSet, Bench]:
     torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("rows")
+    # the workers of pytest-xdist share it: a training that two rows need is made once
+    shared = os.environ.get("PYTEST_XDIST_WORKER")
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent / "rows" if shared else tmp_path_factory.mktemp("rows")
     bench = open_bench(root, hardware("cpu"), Silent())
     return open_dataset(root, "phantom", say=print), bench
 
@@ -53,7 +53,7 @@ def floors(phantom: tuple[DataSet, Bench]) -> tuple[float, float]:
 
 
 def cells(dataset: DataSet, row: str) -> list[Cell]:
-    setting = resolve(REGISTRY, row, overrides=SLOWER)
+    setting = resolve(REGISTRY, row)
     found = plan_cells(setting, dataset, folds=[0], seeds=[0], part="inner")
     return [cell for cell in found if not cell.stage]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from bench_process import Ran, bench, finish, run_argv, spawn, tiny_workspace, weights
-from suite_process import family, progress, rows, wait_for, workers
+from bench_process import Ran, bench, run_argv, spawn, tiny_workspace
+from killed_process import killed, same_result, stopped, undisturbed_run
+from suite_process import family, progress, wait_for, workers
 
 from benchmark.store.ledger import Ledger
 
@@ -28,17 +27,7 @@ def argv(root: Path, count: int, every_seconds: float = 1000) -> list[str]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
     """The same run by one process, which nothing disturbed and which never saved itself."""
     root = tiny_workspace(tmp_path_factory.mktemp("undisturbed"))
-    ran = bench(*argv(root, 1))
-    assert ran.code == 0, ran.err
-    return root, ran
-
-
-def same_result(root: Path, ran: Ran, undisturbed: tuple[Path, Ran]) -> None:
-    assert ran.code == 0, ran.err
-    assert rows(root) == rows(undisturbed[0])
-    assert weights(root) == weights(undisturbed[0])
-    assert ran.json["table"] == undisturbed[1].json["table"] != []
-    assert not list((root / "objects").glob("*.partial"))
+    return undisturbed_run(root, argv(root, 1))
 
 
 def test_a_killed_worker_and_a_killed_run(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
@@ -49,12 +38,7 @@ def test_a_killed_worker_and_a_killed_run(tmp_path: Path, undisturbed: tuple[Pat
     victim.kill()
     victim.wait(10)
     wait_for(root, process, beyond=progress(root))
-    orphans = family(process)[1:]
-    assert process.poll() is None, "it ended before it was killed"
-    process.kill()
-    _, living = psutil.wait_procs(orphans, timeout=15)
-    assert not living, "a worker outlives its parent"
-    ran = finish(process)
+    ran = killed(process)
     assert ran.code == -signal.SIGKILL and "Traceback" not in ran.err
     assert ran.err.count("the worker was killed (SIGKILL") == 1 and "trying once more" in ran.err
     states = {entry.state for entry in Ledger(root / "ledger").entries()}
@@ -66,7 +50,10 @@ def test_a_killed_worker_and_a_killed_run(tmp_path: Path, undisturbed: tuple[Pat
     assert bench(*argv(root, 2)).json["trained"] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.long)],
+)
 def test_stopped_by_a_signal(
     tmp_path: Path, undisturbed: tuple[Path, Ran], number: signal.Signals
 ) -> None:
@@ -75,18 +62,10 @@ def test_stopped_by_a_signal(
     process = spawn(*argv(root, 2, 0.1))
     wait_for(root, process, beyond=(0, 0))
     processes = family(process)
-    for each in processes if number == signal.SIGINT else processes[:1]:
-        each.send_signal(number)
-    asked = time.monotonic()
-    ran = finish(process)
-    assert time.monotonic() - asked < 15
-    assert ran.code == 130 and ran.out == "" and "Traceback" not in ran.err
-    last = ran.err.splitlines()[-1]
+    to = processes if number == signal.SIGINT else processes[:1]
+    last = stopped(root, process, number, to, within=15)
     assert "the same command goes on" in last and "of 4 cells are done" in last
-    _, living = psutil.wait_procs(processes, timeout=5)
-    assert not living, "a worker outlives its parent"
-    stored, step = progress(root)
-    assert stored or step, "nothing was saved"
+    _, step = progress(root)
     again = bench(*argv(root, 1))  # the other number of workers
     assert bool(again.json["resumed"]) == bool(step)
     same_result(root, again, undisturbed)

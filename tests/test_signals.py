@@ -92,8 +92,17 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("how", ["slow", "python", "library"])
+@pytest.mark.parametrize(
+    ("how", "number"),
+    [
+        ("slow", signal.SIGTERM),
+        ("slow", signal.SIGUSR1),
+        ("python", signal.SIGTERM),
+        ("library", signal.SIGTERM),
+        pytest.param("python", signal.SIGUSR1, marks=pytest.mark.long),
+        pytest.param("library", signal.SIGUSR1, marks=pytest.mark.long),
+    ],
+)
 def test_a_training_is_saved_or_broken_off(
     tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, how: str
 ) -> None:

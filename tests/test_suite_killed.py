@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from bench_process import Ran, bench, finish, spawn, tiny_workspace, weights
-from suite_process import family, progress, rows, suite_argv, wait_for, workers
+from bench_process import Ran, bench, finish, spawn, tiny_workspace
+from killed_process import killed, same_result, stopped, undisturbed_run
+from suite_process import family, progress, suite_argv, wait_for, workers
 
 pytestmark = pytest.mark.long
 RUNS = 4
@@ -30,18 +30,12 @@ def argv(root: Path, every_seconds: float = 1000) -> list[str]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
     """The same suite, which nothing disturbed and which never saved itself."""
     root = tiny_workspace(tmp_path_factory.mktemp("undisturbed"))
-    ran = bench(*argv(root))
-    assert ran.code == 0, ran.err
-    return root, ran
+    return undisturbed_run(root, argv(root))
 
 
-def same_result(root: Path, ran: Ran, undisturbed: tuple[Path, Ran]) -> None:
-    assert ran.code == 0, ran.err
-    assert rows(root) == rows(undisturbed[0])
-    assert weights(root) == weights(undisturbed[0])
-    assert ran.json["table"] == undisturbed[1].json["table"] != []
+def whole(root: Path, ran: Ran, undisturbed: tuple[Path, Ran]) -> None:
+    same_result(root, ran, undisturbed)
     assert ran.json["incomplete"] == []
-    assert not list((root / "objects").glob("*.partial"))
 
 
 def test_killed_twenty_times(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
@@ -59,12 +53,7 @@ def test_killed_twenty_times(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> N
             kills += 1
         wait_for(root, process, beyond=progress(root))
         time.sleep(chance.uniform(0, 0.2))
-        orphans = family(process)[1:]
-        assert process.poll() is None, "it ended before it was killed"
-        process.kill()
-        _, living = psutil.wait_procs(orphans, timeout=15)
-        assert not living, "a worker outlives its parent"
-        ran = finish(process)
+        ran = killed(process)
         parents += ran.code == -signal.SIGKILL
         told += ran.err.count("the worker was killed (SIGKILL")
     assert (kills, parents) == (RUNS * WORKERS_KILLED, RUNS)
@@ -72,7 +61,7 @@ def test_killed_twenty_times(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> N
     stored, _ = progress(root)
     last = bench(*argv(root))
     assert last.json["trained"] > 0 and last.json["resumed"], f"nothing was left, {stored} stored"
-    same_result(root, last, undisturbed)
+    whole(root, last, undisturbed)
     assert bench("store", "verify", "--root", str(root)).code == 0
     assert bench(*argv(root)).json["trained"] == 0
 
@@ -85,24 +74,13 @@ def test_stopped_by_a_signal(
     root = tiny_workspace(tmp_path)
     process = spawn(*argv(root, 0.1))
     wait_for(root, process, beyond=(0, 0))
-    processes = family(process)
-    for each in reversed(processes):
-        each.send_signal(number)
-    asked = time.monotonic()
-    assert process.stderr is not None
-    said = list(process.stderr)
-    assert time.monotonic() - asked < 20  # 2 s on an idle machine, 7 s beside ten other processes
-    ran = finish(process)
-    assert ran.code == 130 and ran.out == "" and "Traceback" not in "".join(said)
-    last = said[-1]
+    # 2 s on an idle machine, 7 s beside ten other processes
+    last = stopped(root, process, number, family(process)[::-1], within=20)
     assert "of 6 cells are done" in last and "the same command goes on from there" in last
-    _, living = psutil.wait_procs(processes, timeout=5)
-    assert not living, "a worker outlives its parent"
-    stored, step = progress(root)
-    assert stored or step, "nothing was saved"
+    _, step = progress(root)
     again = bench(*argv(root))
     assert again.json["resumed"] if step else True
-    same_result(root, again, undisturbed)
+    whole(root, again, undisturbed)
 
 
 def test_two_parents_share_the_work(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
@@ -113,4 +91,4 @@ def test_two_parents_share_the_work(tmp_path: Path, undisturbed: tuple[Path, Ran
     trained = undisturbed[1].json["trained"]
     assert sum(ran.json["trained"] for ran in both) == trained
     for ran in both:
-        same_result(root, ran, undisturbed)
+        whole(root, ran, undisturbed)

@@ -50,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
     from benchmark.cli.session import reading_bench, say
+    from benchmark.cli.show_ceilings import ceilings_json, compared_ceilings, show_ceilings
     from benchmark.cli.show_elsewhere import show_elsewhere
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.reporting.mixtures import value_mixtures
@@ -76,12 +77,17 @@ def run(args: argparse.Namespace) -> int:
         say(f"warning: {line}")
     say(chosen.line)
     there = _elsewhere(bench, found, first, second, other) if other else {}
+    ceilings = compared_ceilings(bench, found, first, second)
     if args.json:
         more = _elsewhere_json(there, other, args.other) if other else {}
-        put(json.dumps({**_json(found, suite, plan), **more}, indent=1))
+        shown = {**_json(found, suite, plan), **ceilings_json(ceilings), **more}
+        put(json.dumps(shown, indent=1))
+        for text in ceilings.why_not:
+            say(text)
     else:
         for pair in found:
             _print(pair, suite, plan)
+            show_ceilings(pair, ceilings)
             if other and pair.dataset in there:
                 show_elsewhere(pair.dataset, there[pair.dataset], other)
     return 1 if any(pair.missing for pair in found) else 0

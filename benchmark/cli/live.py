@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     from benchmark.tracking.report import CellReport
 
 QUIT_SECONDS = 2.0
+EVERY_SECONDS = 5.0  # between two batches of points of a cell that is running
 
 
 class Mirrored:
-    """Shows progress through `show` and mirrors what ended. Without a mirror it only shows."""
+    """Shows progress through `show` and mirrors what ended. Without a mirror it only shows.
+
+    A cell appears in MLflow with the first step of a training: nothing waits for MLflow to load
+    before, and one that is stored is not shown as running."""
 
     def __init__(self, show: Lines, mirror: Mirror | None) -> None:
         self._show = show
         self._mirror = mirror
-        self._running: CellReport | None = None
+        self._entry: Entry | None = None  # of the cell that was started last
+        self._running: CellReport | None = None  # what MLflow was told of it
         self.bench: Bench | None = None
 
     def cell(self, label: str, fold: int, seed: int, number: int, total: int) -> None:
@@ -37,11 +42,15 @@ class Mirrored:
         self._show.cell(label, fold, seed, number, total)
 
     def started(self, entry: Entry) -> None:
-        """Mirror the start of a cell, so that its curves can be watched."""
+        """Remember the cell whose curves will come."""
+        self._entry, self._running = entry, None
+
+    def begun(self) -> None:
+        """Mirror the start of the cell, once, so that its curves can be watched."""
         from benchmark.running.reports import cell_report
 
-        if self._mirror and self.bench:
-            self._running = cell_report(self.bench, entry)
+        if self._mirror and self.bench and self._entry and not self._running:
+            self._running = cell_report(self.bench, self._entry)
             self._mirror.cell(self._running)
 
     def node(
@@ -51,8 +60,9 @@ class Mirrored:
         self._show.node(title, key, number, total, steps, resumed)
 
     def progress(self, step: int, steps: int, terms: Mapping[str, float]) -> None:
-        """Show it."""
+        """Show it; with the first the cell has begun."""
         self._show.progress(step, steps, terms)
+        self.begun()
 
     def epoch(self, title: str, epoch: Epoch) -> None:
         """Show it and mirror its points."""
@@ -63,6 +73,7 @@ class Mirrored:
         """Mirror an epoch's points in the cell that was started last."""
         from benchmark.running.reports import stage_points
 
+        self.begun()
         if self._mirror and self._running:
             points = stage_points(title, epoch.index, dict(epoch.terms), epoch.at_ms)
             self._mirror.cell(replace(self._running, points=points))
@@ -81,7 +92,7 @@ class Mirrored:
         """Mirror a finished cell: its metrics, files and curves."""
         from benchmark.running.reports import cell_report
 
-        self._running = None
+        self._entry = self._running = None
         if self._mirror and self.bench:
             self._mirror.cell(cell_report(self.bench, entry))
 
@@ -110,7 +121,9 @@ def live_mirror(args: argparse.Namespace, show: Lines) -> Iterator[Mirrored]:
     from benchmark.tracking.mirror import Mirror, default_uri
 
     uri = args.mlflow or default_uri(args.root)
-    mirror = Mirror(uri, artifacts=args.root / "mlartifacts", warn=show.warn)
+    mirror = Mirror(
+        uri, artifacts=args.root / "mlartifacts", warn=show.warn, every_seconds=EVERY_SECONDS
+    )
     try:
         yield Mirrored(show, mirror)
     except BaseException:

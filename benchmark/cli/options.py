@@ -39,13 +39,17 @@ class Parser(argparse.ArgumentParser):
 
 def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
     """Add `--root`, and `--json` for commands that print results."""
-    root = Path(os.environ.get("BENCH_ROOT") or DEFAULT_ROOT)
     parser.add_argument(
-        "--root", type=Path, default=root, metavar="DIR",
+        "--root", type=Path, default=default_root(), metavar="DIR",
         help=f"the workspace (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})",
     )  # fmt: skip
     if json:
         parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+
+
+def default_root() -> Path:
+    """Return the workspace of a command without `--root`."""
+    return Path(os.environ.get("BENCH_ROOT") or DEFAULT_ROOT)
 
 
 def add_setting(parser: argparse.ArgumentParser) -> None:

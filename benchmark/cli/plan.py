@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.cli.experiment import complete
@@ -38,7 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan; trains nothing. Raises `BadInput`."""
-    from benchmark.cli.session import open_session
+    from benchmark.cli.session import open_session, say
+    from benchmark.reporting.ceiling_lines import set_ceilings
     from benchmark.running.bench import Silent
     from benchmark.running.cells import plan_cells
     from benchmark.running.cost import planned
@@ -48,16 +49,36 @@ def run(args: argparse.Namespace) -> int:
     bench, dataset = open_session(args, Silent(), setting, may_read=True)
     cells = plan_cells(setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args))
     nodes, probes = planned(cells, bench)
+    ceilings = set_ceilings(dataset, setting.ground, say)
     if args.json:
-        put(json.dumps({"nodes": _shown(nodes), "probes": _shown(probes)}, indent=1))
+        shown = {"nodes": _shown(nodes), "probes": _shown(probes)}
+        put(json.dumps({**shown, "ceilings": _ceilings_json(ceilings)}, indent=1))
     else:
         put(f"{setting.label} on {dataset.name}, preset {setting.preset}")
         _print(nodes, probes)
         for line in _gpu_lines(bench, [*nodes, *probes]):
             put(line)
-        for line in _flag_lines(setting.flags):
+        for line in (*_ceiling_lines(ceilings, dataset.name), *_flag_lines(setting.flags)):
             put(line)
     return 0
+
+
+def _ceilings_json(found: Mapping[str, tuple[float, float, int]]) -> list[dict[str, object]]:
+    return [
+        {"organ": organ, "target": target, "grid": grid, "n": n}
+        for organ, (target, grid, n) in found.items()
+    ]
+
+
+def _ceiling_lines(found: Mapping[str, tuple[float, float, int]], dataset: str) -> list[str]:
+    """What the grid leaves to be scored, over all patients of the set."""
+    from benchmark.reporting.ceiling_lines import WHAT, ceiling_text
+
+    if not found:
+        return []
+    each = ", ".join(f"{organ} {ceiling_text(t, g)}" for organ, (t, g, _) in found.items())
+    patients = counted(max(n for *_, n in found.values()), "patient")
+    return [f"target and grid ceiling, DSC in percent: {each} ({patients} of {dataset})", WHAT]
 
 
 def _flag_lines(flags: Sequence[str]) -> list[str]:

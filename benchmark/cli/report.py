@@ -107,6 +107,9 @@ def _value(report: Report) -> dict[str, Any]:
         "trained": 0,
         "reused": len({key for chapter in chapters for key in chapter.trainings}),
         "resumed": [],
+        "ceilings": [
+            {**line, "split": c.group.split} for c in chapters for line in c.ceilings.as_json()
+        ],
     }
 
 

@@ -31,7 +31,7 @@ class Several:
         self._told: set[str] = set()
 
     def started(self, entry: Entry) -> None:
-        """Mirror the start of a cell, so that its curves can be watched."""
+        """Remember the cell whose curves will come."""
         self._mirrors[entry.name] = self._mirrored.beside()
         self._mirrors[entry.name].started(entry)
 
@@ -45,6 +45,8 @@ class Several:
             self._training(view, event.task, message)
         elif isinstance(message, Progress):
             view.progress(message.step, message.steps, message.terms)
+            if mirror := self._mirrors.get(event.task.entry):
+                mirror.begun()
         elif isinstance(message, EpochEnded):
             view.epoch(message.title, message.epoch)
             if mirror := self._mirrors.get(event.task.entry):

@@ -8,11 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.options import default_root
 from benchmark.cli.out import put, result
+from benchmark.cli.session import say
+from benchmark.reporting.ceiling_lines import WHAT, CeilingLine, Ceilings, ceilings_of
 from benchmark.reporting.flag_guide import how_to_read
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures, value_mixtures
+from benchmark.reporting.next_step import next_of
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
+from benchmark.reporting.reading.seen import seen_of
+from benchmark.reporting.shown import text_of
 from benchmark.reporting.tables import HEADLINE, Line, Missing, table
 from benchmark.running.code import old_line
 from benchmark.scoring.definitions import described
@@ -29,13 +35,20 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
     must know of them; with JSON the last goes to standard error too."""
     lines, missing = table(entries, lambda e: bench.results.rows(e.key, e.evaluation))
     warn_of_mixtures(bench, entries)
+    ceilings = ceilings_of(bench, entries, say=say)
+    entries = list(ceilings.entries)
+    shows = _shows(bench, entries)
     if as_json:
-        put(json.dumps({**results(bench, lines, missing), **_about(entries)}, indent=1))
-        for text in _warnings(entries):
+        found = {**results(bench, lines, missing), "ceilings": ceilings.as_json()}
+        put(json.dumps({**found, "shows": shows, **_about(entries)}, indent=1))
+        for text in (*ceilings.why_not, *_warnings(entries)):
             print(text, file=sys.stderr)
         return
-    print_table(lines)
-    for text in _words(lines):
+    print_table(lines, ceilings)
+    put(f"this run shows: {shows['text']}")
+    put(f"next: {shows['next']}")
+    put(described(["assd", "hd95"]))
+    for text in (*ceiling_words(ceilings), *_words(lines)):
         put(text)
     if missing:
         cells = ", ".join(f"fold {cell.fold} seed {cell.seed}" for cell in missing)
@@ -66,6 +79,13 @@ def results(bench: Bench, lines: Iterable[Line], missing: Iterable[Missing]) -> 
     }
 
 
+def _shows(bench: Bench, entries: list[Entry]) -> dict[str, str]:
+    """What the run shows, in plain words, and the command to type next."""
+    root = "" if bench.root == default_root() else str(bench.root)
+    seen = seen_of(bench, entries, root=root)
+    return {"text": text_of(seen), "next": next_of(seen)}
+
+
 def _about(entries: list[Entry]) -> dict[str, Any]:
     """What the numbers are of, and what a reader must know of them."""
     first = entries[0]
@@ -93,19 +113,33 @@ def _no_verdict(entries: list[Entry]) -> str:
     return no_verdict(first.preset, common_overrides(entries, {})) or inner
 
 
-def print_table(lines: list[Line]) -> None:
-    """Print one line an organ, with DSC, ASSD and HD95, each with its n, and what they are."""
+def print_table(lines: list[Line], ceilings: Ceilings) -> None:
+    """Print one line an organ, with DSC, its ceilings where they are known, ASSD and HD95, each
+    with its n."""
     for row, dataset, preset in dict.fromkeys((x.row, x.dataset, x.preset) for x in lines):
         chosen = [x for x in lines if (x.row, x.dataset, x.preset) == (row, dataset, preset)]
+        beside = ceilings.of(row, dataset)
         body = []
         for organ in dict.fromkeys(line.organ for line in chosen):
             by_metric = {line.metric: line for line in chosen if line.organ == organ}
-            values = [number_text(by_metric.get(metric), metric) for metric in SHOWN]
+            dsc_text, *others = (number_text(by_metric.get(metric), metric) for metric in SHOWN)
+            values = (dsc_text, *(ceiling_texts(beside.get(organ)) if beside else ()), *others)
             dsc = by_metric["dsc"]
             body.append((organ, *values, str(dsc.n), str(dsc.n_missed)))
-        headings = ("organ", *SHOWN.values(), "patients", "missed")
+        dsc_title, *titles = SHOWN.values()
+        both = ("target ceiling", "grid ceiling") if beside else ()
+        headings = ("organ", dsc_title, *both, *titles, "patients", "missed")
         print_rows(f"{row} on {dataset}, preset {preset}", headings, body)
-    put(described(["assd", "hd95"]))
+
+
+def ceiling_texts(line: CeilingLine | None) -> tuple[str, str]:
+    """Return target and grid ceiling as a table shows them, "-" where there is none."""
+    return ("-", "-") if line is None else (f"{line.target:.1f}", f"{line.grid:.1f}")
+
+
+def ceiling_words(ceilings: Ceilings) -> list[str]:
+    """Return what the ceilings of a table are, and why rows have none."""
+    return [*([WHAT] if ceilings.lines else []), *ceilings.why_not]
 
 
 def _words(lines: list[Line]) -> list[str]:

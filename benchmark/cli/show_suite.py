@@ -7,7 +7,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.out import put, result
-from benchmark.cli.show import number_text, results, warn_of_mixtures
+from benchmark.cli.session import say
+from benchmark.cli.show import (
+    ceiling_texts,
+    ceiling_words,
+    number_text,
+    results,
+    warn_of_mixtures,
+)
+from benchmark.reporting.ceiling_lines import Ceilings, ceilings_of
 from benchmark.reporting.flag_guide import how_to_read
 from benchmark.reporting.flags import Flag, flags_of
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
@@ -29,14 +37,19 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
     shown = suite.complete()
     lines, _ = table(shown, lambda entry: bench.results.rows(entry.key, entry.evaluation))
     warn_of_mixtures(bench, shown)
+    ceilings = ceilings_of(bench, shown, say=say)
+    shown = list(ceilings.entries)
     told = [*_flag_lines(suite, shown), *_notes(suite)]
     if as_json:
-        put(json.dumps({**results(bench, lines, suite.missing), **_about(suite, shown)}, indent=1))
-        for text in told:
+        found = {**results(bench, lines, suite.missing), "ceilings": ceilings.as_json()}
+        put(json.dumps({**found, **_about(suite, shown)}, indent=1))
+        for text in (*ceilings.why_not, *told):
             print(text, file=sys.stderr)
         return
     tally = bench.tally
-    _print_tables(lines, suite)
+    _print_tables(lines, suite, ceilings)
+    for text in ceiling_words(ceilings):
+        put(text)
     put(
         f"trainings: {len(set(tally.trained))} done now, "
         f"{len(set(tally.reused) - set(tally.trained))} reused from the store; "
@@ -107,8 +120,9 @@ def _notes(suite: Standing) -> list[str]:
     return [*notes, *filter(None, [_no_verdict(suite)])]
 
 
-def _print_tables(lines: list[Line], suite: Standing) -> None:
-    """Print a table a data set: one line a row; a row that lacks a cell has no number."""
+def _print_tables(lines: list[Line], suite: Standing, ceilings: Ceilings) -> None:
+    """Print a table a data set: the ceilings, and one line a row; a row that lacks a cell has no
+    number."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -122,6 +136,8 @@ def _print_tables(lines: list[Line], suite: Standing) -> None:
         shown.add_column("row")
         for heading in (*organs, "ASSD mm (mean)", "patients", "missed"):
             shown.add_column(heading, justify="right")
+        for name, cells in _ceiling_rows(chosen, organs, suite, ceilings):
+            shown.add_row(escape(name), *cells, "-", "-", "-")
         for row in dict.fromkeys(line.row for line in chosen):
             shown.add_row(
                 escape(_name(row, suite)), *_cells([x for x in chosen if x.row == row], organs)
@@ -131,6 +147,24 @@ def _print_tables(lines: list[Line], suite: Standing) -> None:
         width = None if result().isatty() else 140  # a pipe has no width: cut nothing off
         Console(file=result(), width=width, highlight=False).print(shown)
     put(described(["assd"]))
+
+
+def _ceiling_rows(
+    lines: list[Line], organs: list[str], suite: Standing, ceilings: Ceilings
+) -> list[tuple[str, list[str]]]:
+    """Target and grid ceiling of a data set's rows by organ; rows of another grid or of other
+    patients have their own, with their names."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for row, dataset in dict.fromkeys((line.row, line.dataset) for line in lines):
+        if beside := ceilings.of(row, dataset):
+            texts = tuple(ceiling_texts(beside.get(organ)) for organ in organs)
+            found.setdefault(texts, []).append(_name(row, suite))
+    rows = []
+    for texts, names in found.items():
+        of = "" if len(found) == 1 else f" of {', '.join(names)}"
+        for place, name in enumerate(("target ceiling", "grid ceiling")):
+            rows.append((name + of, [pair[place] for pair in texts]))
+    return rows
 
 
 def _name(label: str, suite: Standing) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmark.cli.live import QUIT_SECONDS
+from benchmark.cli.live import EVERY_SECONDS, QUIT_SECONDS
 from benchmark.cli.options import OFF
 from benchmark.running.executors import EpochEnded, Event
 
@@ -89,7 +89,9 @@ def suite_mirror(args: argparse.Namespace, bench: Bench, board: Board) -> Iterat
     from benchmark.tracking.mirror import Mirror, default_uri
 
     uri = args.mlflow or default_uri(args.root)
-    mirror = Mirror(uri, artifacts=args.root / "mlartifacts", warn=board.warn)
+    mirror = Mirror(
+        uri, artifacts=args.root / "mlartifacts", warn=board.warn, every_seconds=EVERY_SECONDS
+    )
     try:
         yield SuiteMirror(bench, board, mirror)
     except BaseException:

@@ -7,6 +7,7 @@ depend on workers, on resumption, or on names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.data.augment import augment, moved_alike
-from benchmark.data.fills import fill
-from benchmark.data.slices import CaseSlices, organ_range, scaled
+from benchmark.data.fills import Fill, fill
+from benchmark.data.slices import WHOLE, CaseSlices, organ_range, scaled
 from benchmark.data.volume import Label
 from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Ground
@@ -53,6 +54,7 @@ class SliceDraw:
         self._index = _Index(ordered, ground)
         self._annotated_CK = torch.stack([case.annotated_K for case in ordered]).to(device)
         hu, label, valid = stacked(ordered, stride)
+        self._area = area_fill(ordered, stride) if ground.labels == "area" else None
         self._fills = {name: fill(what, ordered, label) for name, what in (sources or {}).items()}
         self._hu_NHW, self._label_NHW, self._valid_NHW = _placed((hu, label, valid), device)
         self.steps_in_one_pass = self._index.per_epoch / ground.batch
@@ -85,7 +87,15 @@ class SliceDraw:
             position_B=self._index.position_N[rows].to(self._device),
             reading=self._ground.loss,
             entries=entries,
+            area_BKHW=self._areas_of(rows, seed),
         )
+
+    def _areas_of(self, rows: Tensor, seed: int) -> Tensor | None:
+        """The shares of area of a batch, moved as its slices are, where they are the target."""
+        if self._area is None:
+            return None
+        shares_BKHW = self._area(rows, self._device)
+        return moved_alike(shares_BKHW, self._ground.augmentation, seed, self._area.mode)
 
     def _nth(self, position: int) -> int:
         """The slice at a place of the endless sequence of epochs."""
@@ -160,6 +170,23 @@ def _others(inside: int, outside: int, ground: Ground) -> int:
     return min(outside, round(ground.others * inside))
 
 
+def frame(cases: list[CaseSlices], stride: int) -> tuple[int, int]:
+    """Return height and width of the largest slice, rounded up to the networks' stride."""
+    height = max(case.hu_ZHW.shape[1] for case in cases)
+    width = max(case.hu_ZHW.shape[2] for case in cases)
+    return height + -height % stride, width + -width % stride
+
+
+def area_fill(cases: list[CaseSlices], stride: int) -> Fill:
+    """Return what shows the organs' shares of area of each slice, in the frame of `stacked`."""
+    height, width = frame(cases, stride)
+    parts = [cast(Tensor, case.area_ZKHW) for case in cases]
+    shares_NKHW = torch.cat(
+        [F.pad(part, (0, width - part.shape[3], 0, height - part.shape[2])) for part in parts]
+    )
+    return Fill(lambda rows: shares_NKHW[rows].float() / WHOLE, "bilinear")
+
+
 def stacked(cases: list[CaseSlices], stride: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return HU, labels and validity (N, H, W) of all slices in one frame.
 
@@ -167,9 +194,7 @@ def stacked(cases: list[CaseSlices], stride: int) -> tuple[Tensor, Tensor, Tenso
 
     HU go on as at the edge, so that interpolation at the last valid pixel meets no foreign value.
     """
-    height = max(case.hu_ZHW.shape[1] for case in cases)
-    width = max(case.hu_ZHW.shape[2] for case in cases)
-    height, width = height + -height % stride, width + -width % stride
+    height, width = frame(cases, stride)
 
     def padded(part: Tensor) -> Tensor:
         return F.pad(part, (0, width - part.shape[2], 0, height - part.shape[1]))

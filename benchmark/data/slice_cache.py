@@ -28,38 +28,49 @@ SLICES_VERSION = 1
 """Part of every key: raise it with any change of what `on_training_grid` returns."""
 
 
-def open_slices(dataset: DataSet, name: str, size: int | None) -> CaseSlices:
-    """Return a case on the grid of `size`, from disk where it lies, else made and kept.
+def open_slices(
+    dataset: DataSet, name: str, size: int | None, *, areas: bool = False
+) -> CaseSlices:
+    """Return a case on the grid of `size`, from disk where it lies, else made and kept, with the
+    organs' shares of each pixel where `areas` asks for them.
 
     Raises BadInput when the stored case is missing or damaged.
     """
     case = dataset.case(name)
     native = case.shape_inside[1:]
+
+    def made() -> CaseSlices:
+        volume = dataset.load(name)
+        return on_training_grid(volume, dataset.organs, size, case.sha256, areas=areas)
+
     if grid(native, size) == tuple(native):
-        return on_training_grid(dataset.load(name), dataset.organs, size, case.sha256)
-    folder = dataset.folder / "slices" / key(dataset, name, size)
+        return made()
+    folder = dataset.folder / "slices" / key(dataset, name, size, areas=areas)
     try:
         with brief_lock(folder):
             if folder.exists() and damage(folder):
                 shutil.rmtree(folder)
             if not folder.exists():
-                _store(folder, on_training_grid(dataset.load(name), dataset.organs, size))
+                _store(folder, made())
             return _load(folder, dataset, name)
     except OSError:  # a workspace that is full or cannot be written serves all the same
-        return on_training_grid(dataset.load(name), dataset.organs, size, case.sha256)
+        return made()
 
 
-def open_several(dataset: DataSet, names: Sequence[str], size: int | None) -> list[CaseSlices]:
+def open_several(
+    dataset: DataSet, names: Sequence[str], size: int | None, *, areas: bool = False
+) -> list[CaseSlices]:
     """Return several cases in the order of `names`, made in parallel where they are not there."""
     with ThreadPoolExecutor(max_workers=max(1, min(cpus(), len(names)))) as pool:
-        return list(pool.map(lambda name: open_slices(dataset, name, size), names))
+        return list(pool.map(lambda name: open_slices(dataset, name, size, areas=areas), names))
 
 
-def key(dataset: DataSet, name: str, size: int | None) -> str:
+def key(dataset: DataSet, name: str, size: int | None, *, areas: bool = False) -> str:
     """Return the key of a case on a grid: 40 hexadecimal digits."""
     case = dataset.case(name)
     made_from = [case.sha256, case.box, dataset.record(name)["files"], list(dataset.organs)]
     made_by = {"size": size, "version": SLICES_VERSION, "torch": torch.__version__}
+    made_by |= {"areas": True} if areas else {}
     return content_hash([made_from, made_by])[:40]
 
 
@@ -67,6 +78,8 @@ def _store(folder: Path, made: CaseSlices) -> None:
     with commit_folder(folder, checksums=True) as temporary:
         np.save(temporary / "hu.npy", made.hu_ZHW.numpy(), allow_pickle=False)
         np.save(temporary / "label.npy", made.label_ZHW.numpy(), allow_pickle=False)
+        if made.area_ZKHW is not None:
+            np.save(temporary / "area.npy", made.area_ZKHW.numpy(), allow_pickle=False)
         ends = {"range": list(made.range_Z), "ends": list(made.ends_Z)}
         write_json(temporary / "slices.json", ends)
 
@@ -75,6 +88,7 @@ def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
     case = dataset.case(name)
     kept = read_json(folder / "slices.json")
     hu, label = (load_array(folder / f"{part}.npy") for part in ("hu", "label"))
+    area = folder / "area.npy"
     return CaseSlices(
         name=name,
         sha256=case.sha256,
@@ -84,4 +98,5 @@ def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
         range_Z=tuple(kept["range"]),
         ends_Z=tuple(kept["ends"]),
         source=case.source,
+        area_ZKHW=torch.from_numpy(load_array(area)) if area.exists() else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from benchmark.data.volume import Label, Volume, inside
 from benchmark.plan.ground import Ground
 
+WHOLE = 255  # a whole pixel, in shares of its area
 REFERENCE = "liver"  # annotated in every patient of both sets
 
 
@@ -23,6 +25,8 @@ class CaseSlices:
     `range_Z` is the first and last slice with any organ on the native grid: a small organ may
     vanish on a coarse one, and an epoch must not depend on the grid. `ends_Z` are the ends of the
     liver there (of all organs where there is none): relative heights are measured between them.
+    `area_ZKHW` (uint8, `WHOLE` for a whole pixel) is each organ's share of a pixel's area, None
+    where nobody asked for it.
     """
 
     name: str
@@ -33,6 +37,7 @@ class CaseSlices:
     range_Z: tuple[int, int]
     ends_Z: tuple[int, int]
     source: str = ""
+    area_ZKHW: Tensor | None = None
 
     def height(self, z: int) -> float:
         """Return the relative height of a slice: 0 and 1 at the ends, beyond them outside."""
@@ -46,16 +51,22 @@ class CaseSlices:
 
 
 def on_training_grid(
-    volume: Volume, organs: tuple[str, ...], size: int | None, sha256: str = ""
+    volume: Volume,
+    organs: tuple[str, ...],
+    size: int | None,
+    sha256: str = "",
+    *,
+    areas: bool = False,
 ) -> CaseSlices:
     """Return a volume, cut to its crop box, resampled so that its longest side has `size` pixels.
 
-    HU are interpolated with antialiasing; a label pixel is the class with the largest area in it.
+    HU are interpolated with antialiasing; a label pixel is the class with the largest area in it;
+    with `areas` the organs' shares of it are there too.
     """
     volume = inside(volume)
     label = np.ascontiguousarray(volume.label)
     hu = torch.from_numpy(np.ascontiguousarray(volume.image))
-    labels = torch.from_numpy(label)
+    native = labels = torch.from_numpy(label)
     height, width = grid(volume.image.shape[1:], size)
     if (height, width) != tuple(volume.image.shape[1:]):
         hu = _resampled_hu(hu, height, width)
@@ -70,6 +81,7 @@ def on_training_grid(
         range_Z=organ_range(label),
         ends_Z=organ_range(_reference(label, organs)),
         source=volume.source,
+        area_ZKHW=_areas(native, len(organs), height, width) if areas else None,
     )
 
 
@@ -116,12 +128,31 @@ def _resampled_hu(hu_ZYX: Tensor, height: int, width: int) -> Tensor:
 
 
 def _resampled_labels(label_ZYX: Tensor, height: int, width: int) -> Tensor:
-    """Slice by slice, since the one-hot volume of a large CT does not fit in memory.
-
-    Only the classes of a slice are spread out, and only where there are any: a class that is not
-    there has no area.
-    """
     resampled = torch.zeros(len(label_ZYX), height, width, dtype=torch.uint8)
+    for z, classes, area_CHW, place in _shares(label_ZYX, height, width):
+        resampled[z, *place] = classes[area_CHW.argmax(dim=0)]
+    return resampled
+
+
+def _areas(label_ZYX: Tensor, organs: int, height: int, width: int) -> Tensor:
+    """Each organ's share of each pixel's area (Z, K, H, W), uint8, `WHOLE` for a whole pixel."""
+    shares = torch.zeros(len(label_ZYX), organs, height, width, dtype=torch.uint8)
+    for z, classes, area_CHW, place in _shares(label_ZYX, height, width):
+        for number, area_HW in zip(classes.tolist(), area_CHW, strict=True):
+            if number:
+                shares[z, number - 1, *place] = (WHOLE * area_HW).round().to(torch.uint8)
+    return shares
+
+
+def _shares(
+    label_ZYX: Tensor, height: int, width: int
+) -> Iterator[tuple[int, Tensor, Tensor, tuple[slice, slice]]]:
+    """The slices that hold an organ: their number, their classes, each one's share of the area of
+    each pixel of the other grid (classes, h, w), and where on that grid this part lies.
+
+    Slice by slice, since the one-hot volume of a large CT does not fit in memory. Only the classes
+    of a slice are spread out, and only where there are any: a class that is not there has no area.
+    """
     sizes = tuple(zip(label_ZYX.shape[1:], (height, width), strict=True))
     for z, label_YX in enumerate(label_ZYX):
         classes = torch.bincount(label_YX.flatten()).nonzero()[:, 0].to(torch.uint8)
@@ -132,8 +163,7 @@ def _resampled_labels(label_ZYX: Tensor, height: int, width: int) -> Tensor:
         onehot = (label_YX[y, x] == classes[:, None, None])[None].float()
         size = (to_y.stop - to_y.start, to_x.stop - to_x.start)
         area = F.interpolate(onehot, size=size, mode="bilinear", antialias=True)
-        resampled[z, to_y, to_x] = classes[area.argmax(dim=1)[0]]
-    return resampled
+        yield z, classes, area[0], (to_y, to_x)
 
 
 def _cut(held: Tensor, native: int, grid: int) -> tuple[slice, slice]:

@@ -23,6 +23,8 @@ class Batch:
     sample's case; `valid_BHW` is false where no pixel of the slice lies (padding), which
     neither loss nor score counts; `case_B` indexes the fold's training cases; `position_B` is the
     slice's relative height between the ends of the case's organs. `entries` holds what views add.
+    `area_BKHW` is each organ's share of a pixel's area, in [0, 1], where the ground asks for it as
+    the target; None: the target is the label.
     """
 
     image_B1HW: Tensor
@@ -33,6 +35,7 @@ class Batch:
     position_B: Tensor
     reading: LossReading
     entries: Mapping[str, Tensor] = field(default_factory=dict)
+    area_BKHW: Tensor | None = None
 
     def with_entry(self, name: str, value: Tensor) -> Batch:
         """Return the batch with one more entry."""

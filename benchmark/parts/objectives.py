@@ -131,10 +131,9 @@ def segmentation_terms(logits_BCHW: Tensor, batch: Batch) -> dict[str, Tensor]:
     probs_BCHW = fold_unknown(torch.softmax(logits_BCHW.float(), dim=1), batch.annotated_BK)
     terms = {DSC: soft_dice(probs_BCHW, batch)}
     if reading.ce:
-        truth_BHW = batch.label_BHW * known_pixels(batch)
-        chosen_BHW = probs_BCHW.gather(1, truth_BHW[:, None])[:, 0].clamp_min(1e-12)
         valid = batch.valid_BHW.float()
-        terms[CE] = -reading.ce * (chosen_BHW.log() * valid).sum() / valid.sum().clamp_min(1)
+        likely_BHW = _log_likelihood(probs_BCHW, batch)
+        terms[CE] = -reading.ce * (likely_BHW * valid).sum() / valid.sum().clamp_min(1)
     return terms
 
 
@@ -147,8 +146,7 @@ def soft_dice(probs_BCHW: Tensor, batch: Batch) -> Tensor:
     """
     reading = batch.reading
     valid_B1HW = batch.valid_BHW[:, None].float()
-    truth = F.one_hot(batch.label_BHW * known_pixels(batch), probs_BCHW.shape[1])
-    truth_BCHW = truth.permute(0, 3, 1, 2).float() * valid_B1HW
+    truth_BCHW = target(batch) * valid_B1HW
     known_BC = torch.cat([torch.ones_like(batch.annotated_BK[:, :1]), batch.annotated_BK], dim=1)
     probs_BCHW = probs_BCHW * valid_B1HW * known_BC[:, :, None, None].float()
     power = 2 if reading.squared else 1
@@ -163,6 +161,25 @@ def soft_dice(probs_BCHW: Tensor, batch: Batch) -> Tensor:
         dice, counted = dice[:, 1:], counted[:, 1:]
     weight = counted.float()
     return 1 - (dice * weight).sum() / weight.sum().clamp_min(1)
+
+
+def target(batch: Batch) -> Tensor:
+    """Return what the probabilities shall be (B, 1 + K, H, W): 1 for the label's class, or the
+    classes' shares of a pixel's area; an organ that is not annotated counts as background."""
+    if batch.area_BKHW is None:
+        truth = F.one_hot(batch.label_BHW * known_pixels(batch), batch.annotated_BK.shape[1] + 1)
+        return truth.permute(0, 3, 1, 2).float()
+    organs_BKHW = batch.area_BKHW * batch.annotated_BK[:, :, None, None].float()
+    background_B1HW = 1 - organs_BKHW.sum(dim=1, keepdim=True)
+    return torch.cat([background_B1HW.clamp_min(0), organs_BKHW], dim=1)
+
+
+def _log_likelihood(probs_BCHW: Tensor, batch: Batch) -> Tensor:
+    """The logarithm of the target under the probabilities, by pixel (B, H, W)."""
+    if batch.area_BKHW is not None:
+        return (probs_BCHW.clamp_min(1e-12).log() * target(batch)).sum(dim=1)
+    truth_BHW = batch.label_BHW * known_pixels(batch)
+    return probs_BCHW.gather(1, truth_BHW[:, None])[:, 0].clamp_min(1e-12).log()
 
 
 def fold_unknown(probs_BCHW: Tensor, annotated_BK: Tensor) -> Tensor:

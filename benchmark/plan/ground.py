@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from benchmark.plan.nodes import check_range
+from benchmark.plan.nodes import check_choice, check_range, later
+
+LABELS = ("majority", "area")  # how a label is brought to the training grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,9 @@ class Ground:
 
     `size` is the longest in-plane side in pixels after resampling (None: the native grid). An
     epoch is every slice within the organs' z-range widened by `margin`, plus `others` as many
-    from outside it.
+    from outside it. `labels` is the target on the training grid: `majority` gives each pixel the
+    class with the largest area in it, `area` the share of each organ's area. Whatever reads masks
+    (a teacher, a shape model) reads the majority in any case.
     """
 
     kind: ClassVar[str] = "ground"
@@ -70,8 +74,10 @@ class Ground:
     others: float = 0.1
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: LossReading = field(default_factory=LossReading)
+    labels: str = later("majority")
 
     def __post_init__(self) -> None:
+        check_choice("ground.labels", self.labels, LABELS)
         if self.size is not None:
             check_range("ground.size", self.size, low=16, high=4096)
         check_range("ground.hu_low", self.hu_low)

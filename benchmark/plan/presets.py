@@ -1,9 +1,10 @@
 """Presets: one function of a method's values, so that every row is scaled alike.
 
-A preset may change only width, norm, epochs, rate, and of the ground size, batch and the loss's
-share of cross-entropy. The resolved values are hashed, the preset's name is not. `quick` also
-fixes the length of an epoch, so that its cost does not grow with the data set
-(docs/decisions/0004); why both demonstrations add cross-entropy stands in docs/decisions/0006.
+A preset may change only width, norm, epochs, rate, and of the ground size, batch, the target on the
+grid and the loss's share of cross-entropy and squares. The resolved values are hashed, the preset's
+name is not. `quick` also fixes the length of an epoch, so that its cost does not grow with the data
+set (docs/decisions/0004); why both demonstrations add cross-entropy stands in docs/decisions/0006,
+how `quick` was chosen in docs/decisions/0022.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Preset:
     size: int | None = None
     batch: int | None = None
     ce: float | None = None
+    squared: bool | None = None
+    labels: str | None = None
     verdict: bool = False
 
     @cached_property
@@ -53,13 +56,15 @@ class Preset:
 PRESETS = {
     "quick": Preset(
         about="demonstration: minutes on two cores, no verdict",
-        epochs=0.1,
-        lr=8e-3,
+        epochs=0.3,
+        lr=4e-3,
         steps_per_epoch=20,
         width=8,
         norm="instance",
         size=64,
         ce=0.1,
+        squared=True,
+        labels="area",
     ),
     "lite": Preset(
         about="demonstration: hours on a CPU, minutes on a GPU, no verdict",
@@ -71,6 +76,16 @@ PRESETS = {
         ce=0.1,
     ),
     "paper": Preset(about="the paper's network, epochs and rate; needs a GPU", verdict=True),
+    "quick-1": Preset(
+        about="what quick was: FSM does not act in it; no verdict",
+        epochs=0.1,
+        lr=8e-3,
+        steps_per_epoch=20,
+        width=8,
+        norm="instance",
+        size=64,
+        ce=0.1,
+    ),
 }
 
 # The values with which hashes began. What was written before holds no hash, and had these.
@@ -131,10 +146,12 @@ def demonstration(name: str) -> str:
 
 
 def scale_ground(preset: Preset, ground: Ground) -> Ground:
-    """Return the ground with the preset's size, batch and loss reading."""
+    """Return the ground with the preset's size, batch, target and loss reading."""
     loss = ground.loss if preset.ce is None else replace(ground.loss, ce=preset.ce)
+    loss = loss if preset.squared is None else replace(loss, squared=preset.squared)
     size, batch = preset.size or ground.size, preset.batch or ground.batch
-    return replace(ground, size=size, batch=batch, loss=loss)
+    labels = preset.labels or ground.labels
+    return replace(ground, size=size, batch=batch, loss=loss, labels=labels)
 
 
 def scale_method(preset: Preset, method: Method) -> Method:

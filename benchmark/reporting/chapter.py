@@ -10,6 +10,8 @@ import pandas as pd
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.nodes import Row
 from benchmark.reporting.analysis import Analysis, analyse
+from benchmark.reporting.ceiling_lines import Ceilings
+from benchmark.reporting.chapter_ceilings import chapter_ceilings
 from benchmark.reporting.checks import checks_of
 from benchmark.reporting.columns import indexed, lines_of
 from benchmark.reporting.reading.groups import Group
@@ -28,7 +30,8 @@ Index = Mapping[tuple[str, str, str], Line]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chapter:
     """A group with its scores, statistics, checks and trainings; `index` holds the lines by
-    (row, metric, organ), `hard` the hard-case metrics as a frame like `scores.frame`."""
+    (row, metric, organ), `hard` the hard-case metrics as a frame like `scores.frame`; `ceilings`
+    go by the rows' names in tables."""
 
     bench: Bench
     plan: AnalysisPlan
@@ -42,6 +45,7 @@ class Chapter:
     readings: Readings
     hard: pd.DataFrame
     trainings: Mapping[str, Training]
+    ceilings: Ceilings
 
     @property
     def group(self) -> Group:
@@ -93,4 +97,5 @@ def chapter_of(
         readings=readings_of(scores, analysis, ledger, bench, plan, timing),
         hard=measured_frame(scores, bench, HARD),
         trainings=read_trainings(bench.objects, keys),
+        ceilings=chapter_ceilings(scores, bench, measuring=measuring, say=say),
     )

@@ -7,22 +7,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from benchmark.reporting.reading.suite import Scores
-from benchmark.reporting.tables import HEADLINE, MEAN, Line
+from benchmark.reporting.tables import Line, organ_groups
 from benchmark.scoring.cases import METRIC_UNITS
-
-KIDNEYS_AND_LIVER = ("liver", "left_kidney", "right_kidney")
-MEAN3 = "mean3"
-
-
-def organ_groups(organs: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return what has a line of its own: each organ, the mean, the headline organs, and `mean3`
-    (the paper's three) where a set has them."""
-    groups: dict[str, tuple[str, ...]] = {organ: (organ,) for organ in organs}
-    groups[MEAN] = tuple(organs)
-    groups["headline"] = tuple(organ for organ in HEADLINE if organ in organs)
-    if set(KIDNEYS_AND_LIVER) <= set(organs):
-        groups[MEAN3] = KIDNEYS_AND_LIVER
-    return {name: members for name, members in groups.items() if members}
 
 
 def lines_of(scores: Scores) -> list[Line]:

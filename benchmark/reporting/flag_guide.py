@@ -14,10 +14,12 @@ from difflib import get_close_matches
 
 from benchmark.errors import BadInput
 from benchmark.parts.bottoms import UNUSED_POINTS
+from benchmark.parts.curves import STILL_RISING
 from benchmark.parts.probes import GAP_PERCENT, NEGLIGIBLE, SATURATED
 from benchmark.parts.shape_probes import NEGLIGIBLE_SHARE
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.wording import counted
+from benchmark.reporting.ceiling_lines import AT_TARGET_POINTS
 
 WIDTH = 100
 POINT = counted(round(UNUSED_POINTS), "point")
@@ -62,9 +64,9 @@ GUIDES = (
         limit=f"{SATURATED:g} or more.",
         meaning="At its end M has next to no gradient, whatever xi is. FSM is as good as switched "
         "off, and the row is a network that was trained longer.",
-        todo="Do not read the row's gain as FSM's. Train more slowly and longer, with the plain "
-        "row beside it: bench suite --rows unet,fsm --set schedule.lr=0.004 "
-        "--set schedule.epochs=30. A larger xi hardly helps.",
+        todo="Do not read the row's gain as FSM's. Halve the rate and train longer (--set "
+        "schedule.lr=... --set schedule.epochs=...), with the plain row beside it. A larger xi "
+        "hardly helps. The preset quick-1 always does this.",
     ),
     FlagGuide(
         name="fsm_dead",
@@ -74,7 +76,7 @@ GUIDES = (
         meaning="Where R is zero M stays at 1 without a gradient: FSM trains nothing there, as if "
         "xi were 0.",
         todo="Do not read the row's gain as FSM's. Some draws of the first weights start dead: try "
-        "other seeds (--seeds 1,2). Else train more slowly: --set schedule.lr=0.004.",
+        "other seeds (--seeds 1,2). Else halve the rate: --set schedule.lr=...",
     ),
     FlagGuide(
         name="no_gt_gap",
@@ -167,6 +169,16 @@ GUIDES = (
         "beside the numbers.",
     ),
     FlagGuide(
+        name="not_converged",
+        title="the training was still going up when it ended",
+        measured="How many points soft Dice on the training slices rose from the fifth before the "
+        "last of the epochs to the last, in the training whose network is scored.",
+        limit=f"{STILL_RISING:g} points or more.",
+        meaning="A longer training would have scored higher. Between two such rows the one that "
+        "learns faster wins, which says nothing of where both would end.",
+        todo="Train longer (--set schedule.epochs=...), and the rows beside it as long.",
+    ),
+    FlagGuide(
         name="own_loss",
         title="a loss of your own ignores what the preset changes for all other rows",
         measured="Nothing: the code of the loss is read. It never uses batch.reading, in which the "
@@ -177,6 +189,20 @@ GUIDES = (
         "difference may come from that alone.",
         todo="Build the loss on segmentation_terms with batch.reading (docs/architecture.md), or "
         "compare with the preset paper, which changes none of these values.",
+    ),
+    FlagGuide(
+        name="at_target",
+        title="the row is as good as its training target: there is no room to differ",
+        measured="How many points of DSC an organ scores, mean over the test patients of a cell, "
+        "under the target ceiling: what a perfect copy of the training target scores, when the "
+        "labels of the training grid are brought back to the native grid as predictions are.",
+        limit=f"{AT_TARGET_POINTS:g} points or less, or above it; on a native grid the target "
+        "ceiling is 100.",
+        meaning="Another row that learns the same target can hardly score more in this organ, "
+        "however good it is. 'No difference' says here nothing of the methods.",
+        todo="Look at the target ceiling and the grid ceiling beside the table. Where they lie far "
+        "apart the labels bind, and not the grid: train on a larger grid (--set "
+        "ground.size=128), which raises both.",
     ),
     FlagGuide(
         name="one_patient",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.store.ledger import Entry
@@ -17,6 +17,8 @@ from benchmark.store.results import ResultRow
 
 HEADLINE = ("liver", "left_kidney")
 MEAN = "mean"  # the pseudo-organ: the mean over all organs of the set
+KIDNEYS_AND_LIVER = ("liver", "left_kidney", "right_kidney")
+MEAN3 = "mean3"
 RowsOf = Callable[[Entry], list[ResultRow]]
 
 
@@ -49,6 +51,17 @@ class Missing:
     seed: int
     state: str
     error: str
+
+
+def organ_groups(organs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return what has a line of its own: each organ, the mean, the headline organs, and `mean3`
+    (the paper's three) where a set has them."""
+    groups: dict[str, tuple[str, ...]] = {organ: (organ,) for organ in organs}
+    groups[MEAN] = tuple(organs)
+    groups["headline"] = tuple(organ for organ in HEADLINE if organ in organs)
+    if set(KIDNEYS_AND_LIVER) <= set(organs):
+        groups[MEAN3] = KIDNEYS_AND_LIVER
+    return {name: members for name, members in groups.items() if members}
 
 
 def table(entries: Iterable[Entry], rows_of: RowsOf) -> tuple[list[Line], list[Missing]]:

@@ -13,9 +13,10 @@ from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Diverged
 from benchmark.files.code import Code
 from benchmark.files.full import disk_full
+from benchmark.parts.curves import curve_flags
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
-from benchmark.plan.nodes import Weights, in_order, stages_of
+from benchmark.plan.nodes import Weights, in_order
 from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_use_rows
@@ -47,8 +48,7 @@ class Cell:
     @property
     def final(self) -> Weights:
         """The weights that are scored."""
-        method = self.setting.method
-        return stages_of(method)[self.stage] if self.stage else method.plan()
+        return self.setting.stages[self.stage] if self.stage else self.setting.plan
 
     def entry(self, suite: str) -> Entry:
         """Return the cell's line in the ledger, as started."""
@@ -90,8 +90,8 @@ def plan_cells(
     (None: the data set's own); raises `BadInput` for a fold that is not there and for networks
     that cannot be built."""
     split = split or folds_of(dataset)
-    check_networks(setting.method.plan(), dataset.organs, setting.ground.size)
-    cache = GridCache(dataset=dataset, size=setting.ground.size)
+    check_networks(setting.plan, dataset.organs, setting.ground.size)
+    cache = GridCache.of(dataset, setting.ground)
     chosen = [fold_at(split.folds, index, part) for index in folds]
     return [
         Cell(
@@ -103,7 +103,7 @@ def plan_cells(
             own_split=split.own,
             stage=stage,
         )
-        for stage in ("", *stages_of(setting.method))
+        for stage in ("", *setting.stages)
         for seed in seeds
         for fold in chosen
     ]
@@ -163,6 +163,8 @@ def _ended(cell: Cell, entry: Entry, bench: Bench, go_on: bool) -> Entry:
     try:
         _run(cell, entry, bench)
         entry = with_probes(cell, entry, bench)
+        curve = curve_flags(bench.objects.record(entry.key)["epochs"])
+        entry = replace(entry, flags=(*entry.flags, *curve))
         return replace(entry, state="done", seconds=round(time.monotonic() - began, 3))
     except (Exception, SystemExit) as error:  # a method may raise anything, and may leave
         if disk_full(error):

@@ -11,18 +11,21 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from benchmark.data.draw import epoch_length, near_and_far
 from benchmark.data.slices import grid
 from benchmark.parts.batch import Batch
 from benchmark.parts.views import CORRUPTED, EARLY, LEFT
-from benchmark.plan.keys import Context, canonical, key, spec
-from benchmark.plan.nodes import Train, in_order, probes_of
+from benchmark.plan.ground import Ground
+from benchmark.plan.keys import NODES, Context, canonical, key, spec
+from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
 from benchmark.running.code import is_outdated
@@ -60,7 +63,7 @@ def planned(cells: list[Cell], bench: Bench) -> tuple[list[Planned], list[Planne
     probes = [
         node
         for cell in tested
-        for probe in probes_of(cell.setting.method)
+        for probe in cell.setting.probes
         for node in known.of(cell, probe.node)
     ]
     return rows, probes
@@ -100,7 +103,7 @@ class _Known:
             fold=cell.data.fold.index,
             seed=cell.seed,
             seconds=None if seconds is None else round(seconds, 1),
-            shape=_shape_of(node, cell),
+            shape=_shape_of(node, cell.data.ground),
         )
 
     def _outdated(self, cell: Cell, node: Train, node_key: str) -> bool:
@@ -123,7 +126,7 @@ class Paces:
 
     def seconds_per_step(self, node: Train, cell: Cell) -> float:
         """Return the expected seconds of one optimiser step of a training."""
-        shape = _shape_of(node, cell)
+        shape = _shape_of(node, cell.data.ground)
         if shape in self._known:
             return self._known[shape]
         if shape not in self._estimated:
@@ -160,13 +163,30 @@ def operations(node: Train, cell: Cell) -> float:
 
 
 def _count(node: Train, nets: Mapping[str, nn.Module], batch: Batch) -> float:
-    counter = FlopCounterMode(display=False)
+    counter = _Counter()
     with counter:
         terms = node.objective(nets, batch)
         total = torch.stack(list(terms.values())).sum()
         if total.requires_grad:  # a node of frozen networks alone is only put together
             torch.autograd.backward(total)
-    return float(counter.get_total_flops())
+    return counter.total
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what torch's `FlopCounterMode` counts, without taking apart every other operation:
+    that is most of its time."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and add what it costs."""
+        found = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=found)
+        return found
 
 
 def _meta_batch(node: Train, shape: tuple[int, int, int], organs: int, cell: Cell) -> Batch:
@@ -236,8 +256,9 @@ def _stored_paces(bench: Bench) -> Iterator[tuple[tuple[str, str, str], float]]:
             yield (made["device"], made["name"], shape), record["seconds"] / record["steps"]
 
 
-def _shape_of(node: Train, cell: Cell) -> str:
-    return _shape(spec(node, Context(fold="", seed=0)), canonical(cell.data.ground))
+@lru_cache(maxsize=NODES)
+def _shape_of(node: Train, ground: Ground) -> str:
+    return _shape(spec(node, Context(fold="", seed=0)), canonical(ground))
 
 
 def _shape(node_spec: Mapping[str, Any], ground: Mapping[str, Any]) -> str:

@@ -207,6 +207,11 @@ def _control(
     )
 
 
+def _told(epoch: Epoch) -> dict[str, Any]:
+    pulls = {"pulls": dict(epoch.pulls)} if epoch.pulls else {}
+    return {"index": epoch.index, "terms": dict(epoch.terms), "at_ms": epoch.at_ms, **pulls}
+
+
 def _record(
     node: Train,
     node_key: str,
@@ -228,9 +233,7 @@ def _record(
         "seed": context.seed,
         "organs": list(data.dataset.organs),
         "steps": history.steps,
-        "epochs": [
-            {"index": e.index, "terms": dict(e.terms), "at_ms": e.at_ms} for e in history.epochs
-        ],
+        "epochs": [_told(epoch) for epoch in history.epochs],
         "parameters": {
             name: sum(p.numel() for p in module.parameters()) for name, module in nets.items()
         },

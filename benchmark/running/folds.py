@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from benchmark.data.library import DataSet
 from benchmark.data.slice_cache import open_several, open_slices
@@ -20,19 +21,25 @@ class GridCache:
 
     dataset: DataSet
     size: int | None
+    areas: bool = False
     _made: dict[str, CaseSlices] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: DataSet, ground: Ground) -> GridCache:
+        """Return the cases of a set as a ground asks for them."""
+        return cls(dataset=dataset, size=ground.size, areas=ground.labels == "area")
 
     def case(self, name: str) -> CaseSlices:
         """Return one case on the training grid."""
         if name not in self._made:
-            self._made[name] = open_slices(self.dataset, name, self.size)
+            self._made[name] = open_slices(self.dataset, name, self.size, areas=self.areas)
         return self._made[name]
 
     def cases(self, names: Iterable[str]) -> list[CaseSlices]:
         """Return several cases; those that are not there yet are made at the same time."""
         wanted = list(names)
         missing = [name for name in wanted if name not in self._made]
-        made = open_several(self.dataset, missing, self.size)
+        made = open_several(self.dataset, missing, self.size, areas=self.areas)
         self._made |= dict(zip(missing, made, strict=True))
         return [self._made[name] for name in wanted]
 
@@ -46,7 +53,7 @@ class FoldData:
     ground: Ground
     cache: GridCache
 
-    @property
+    @cached_property  # every key of every cell asks
     def fingerprint(self) -> str:
         """The hash of what a training can see; part of every key.
 

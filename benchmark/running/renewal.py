@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.files.code import Code
 from benchmark.plan.keys import Context, key
-from benchmark.plan.nodes import Probe, Train, Weights, in_order, probes_of
+from benchmark.plan.nodes import Probe, Train, Weights, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, scoring_code
 from benchmark.running.code import may_use, may_use_rows
@@ -57,7 +57,7 @@ def _look(cells: Iterable[Cell], bench: Bench, *, everything: bool) -> None:
 
 def codes_of(cell: Cell) -> Codes:
     """Return the code behind a cell's row and stage."""
-    probes = probes_of(cell.setting.method) if is_probed(cell) else ()
+    probes = cell.setting.probes if is_probed(cell) else ()
     final = cell.final
     nodes = [*in_order(final.node), *(node for probe in probes for node in in_order(probe.node))]
     return Codes(

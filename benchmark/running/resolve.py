@@ -15,7 +15,15 @@ from typing import Any
 from benchmark.errors import BadInput
 from benchmark.files.source import is_ours, uses
 from benchmark.plan.ground import Ground, LossReading
-from benchmark.plan.nodes import Method, flags_of, in_order
+from benchmark.plan.nodes import (
+    Method,
+    Probe,
+    Weights,
+    flags_of,
+    in_order,
+    probes_of,
+    stages_of,
+)
 from benchmark.plan.presets import preset_named, scale_ground, scale_method
 from benchmark.running.failing import one_line
 from benchmark.running.kinds import kinds_of
@@ -49,8 +57,31 @@ class Setting:
         """What a reader of a table must know about this setting."""
         return (*flags_of(self.method), *own_loss_flags(self.method, self.ground.loss))
 
+    @cached_property  # all cells then share its trainings, and `key` knows them again
+    def plan(self) -> Weights:
+        """The weights that are scored at the end."""
+        return self.method.plan()
+
+    @cached_property
+    def stages(self) -> Mapping[str, Weights]:
+        """The weights of earlier stages that are scored too, by name."""
+        return stages_of(self.method)
+
+    @cached_property
+    def probes(self) -> tuple[Probe, ...]:
+        """What is measured afterwards."""
+        return probes_of(self.method)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Send the values alone to another process: it plans by itself."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
     def params(self) -> dict[str, str]:
         """Return all hyper-parameters by dotted name, as short texts."""
+        return dict(self._params)
+
+    @cached_property
+    def _params(self) -> dict[str, str]:
         values = {**leaves(self.method), **leaves(self.ground, GROUND)}
         return {name: _short(value) for name, value in values.items()}
 

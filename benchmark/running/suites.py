@@ -11,7 +11,6 @@ from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.ground import Ground
-from benchmark.plan.nodes import stages_of
 from benchmark.plan.suite import SuitePlan
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.overrides import did_you_mean, parse, pieces
@@ -129,7 +128,7 @@ def suite_plan(
     labels = [
         setting.label + at
         for setting in settings
-        for at in ("", *(f"@{stage}" for stage in stages_of(setting.method)))
+        for at in ("", *(f"@{stage}" for stage in setting.stages))
     ]
     return SuitePlan(
         rows=tuple(without(setting.label, overrides) for setting in settings),

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmark.plan.keys import Context, key
-from benchmark.plan.nodes import Train, in_order, probes_of
+from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
 from benchmark.running.probing import is_probed
@@ -224,7 +224,7 @@ def trainings_of(cell: Cell) -> Iterator[tuple[str, Train, frozenset[str]]]:
 
 def _probed(cell: Cell) -> list[Train]:
     """What `benchmark.running.probing` will want trained for the cell."""
-    return [probe.node for probe in probes_of(cell.setting.method)] if is_probed(cell) else []
+    return [probe.node for probe in cell.setting.probes] if is_probed(cell) else []
 
 
 def _probes_only(open_cells: list[tuple[Cell, Entry]]) -> frozenset[str]:

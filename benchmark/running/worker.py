@@ -22,7 +22,7 @@ from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput, Stopped
 from benchmark.files.full import disk_full
 from benchmark.plan.keys import Context, key
-from benchmark.plan.nodes import Train, in_order, probes_of
+from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench, Tally, open_bench
 from benchmark.running.cells import Cell, fold_at, run_cells
 from benchmark.running.execute import execute
@@ -114,7 +114,7 @@ class Cells:
 
     root: Path
     _folds: dict[str, tuple[DataSet, Split]] = field(default_factory=dict)
-    _grids: dict[tuple[str, int | None], GridCache] = field(default_factory=dict)
+    _grids: dict[tuple[str, int | None, str], GridCache] = field(default_factory=dict)
 
     def cell(self, name: CellName) -> Cell:
         """Return the cell of a name; raises `BadInput` for a set that is not there."""
@@ -122,8 +122,10 @@ class Cells:
             dataset = open_dataset(self.root, name.dataset)
             self._folds[name.dataset] = (dataset, folds_of(dataset))
         dataset, split = self._folds[name.dataset]
-        size = name.setting.ground.size
-        grid = self._grids.setdefault((name.dataset, size), GridCache(dataset=dataset, size=size))
+        ground = name.setting.ground
+        grid = self._grids.setdefault(
+            (name.dataset, ground.size, ground.labels), GridCache.of(dataset, ground)
+        )
         data = FoldData(
             fold=fold_at(split.folds, name.fold, name.part),
             dataset=dataset,
@@ -251,7 +253,7 @@ def _ends_all(reason: BaseException) -> EndsAll:
 def _training(node_key: str, cell: Cell) -> Train:
     """The training of a key among those of a cell and of its probes."""
     context = Context(fold=cell.data.fingerprint, seed=cell.seed)
-    finals = [cell.final.node, *(probe.node for probe in probes_of(cell.setting.method))]
+    finals = [cell.final.node, *(probe.node for probe in cell.setting.probes)]
     for final in finals:
         for node in in_order(final):
             if key(node, context) == node_key:

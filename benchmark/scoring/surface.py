@@ -8,8 +8,8 @@ voxel centres in mm. This is medpy's definition (medpy 0.5.2, `medpy.metric.bina
 
 Each surface becomes a k-d tree that the other surface's voxels ask for their nearest neighbour.
 That is exact like medpy's distance transform of the whole volume, but costs time and memory by the
-number of border voxels only. Where many voxels lie far from the other surface (a prediction that
-fills the volume) a tree is slow, and the distance transform of the masks' bounding box takes over.
+number of border voxels only. Where many voxels lie far within the other surface (a prediction that
+fills the volume) a tree is slow: there the distance transform of the masks' bounding box is taken.
 """
 
 from __future__ import annotations
@@ -30,10 +30,15 @@ from benchmark.scoring.overlap import Mask, as_masks
 # whatever the order of the axes in which its squares were summed. A voxel is a million times this.
 ROUNDING_MM = 1e-9
 
-# What follows decides speed alone: both ways are exact. A far query of a tree costs as much as the
-# distance transform of about so many voxels (measured: 0.05 to 2.4 ms against 0.4 us a voxel).
+# What follows decides speed alone: both ways are exact. What a query of the tree costs, in voxels
+# of the distance transform (measured: 60 to 210 ns each). A far query is cheap outside of the box
+# around all goals (1 to 20 us), where half of the tree lies behind the rest; inside, as within a
+# shell, nearly all of the tree may be asked (5 to 1700 us).
 NEAR_MM = 20.0
-VOXELS_PER_FAR_QUERY = 3000
+VOXELS_PER_NEAR_QUERY = 12
+VOXELS_PER_OUTER_QUERY = 100
+VOXELS_PER_INNER_QUERY = 3000
+SAMPLE = 1000  # voxels by which the way is chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,19 +136,27 @@ def nsd_percent(distances: SurfaceDistances, tolerance_mm: float) -> float:
 
 def _nearest_mm(start: Mask, goal: Mask, step_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """The distance of each voxel of `start` to the nearest voxel of `goal`."""
-    voxels, goals = np.argwhere(start), np.argwhere(goal)
+    voxels, goals = _places(start), _places(goal)
     # Voxels lie on a grid: midpoint splits are as good as medians, and faster to build.
     tree = cKDTree(goals * step_mm, balanced_tree=False, compact_nodes=False)
+    if _cost_voxels(tree, voxels, step_mm) > goal.size:
+        return _transformed_mm(voxels, goal, step_mm)
     nearest_mm: NDArray[np.float64] = tree.query(voxels * step_mm, distance_upper_bound=NEAR_MM)[0]
     far = np.flatnonzero(np.isinf(nearest_mm))
-    if far.size * VOXELS_PER_FAR_QUERY <= goal.size:
-        nearest_mm[far] = tree.query(voxels[far] * step_mm)[0]
-    else:
-        nearest_mm[far] = _far_mm(voxels[far], goal, step_mm)
+    nearest_mm[far] = tree.query(voxels[far] * step_mm)[0]
     return nearest_mm
 
 
-def _far_mm(
+def _cost_voxels(tree: cKDTree, voxels: NDArray[np.intp], step_mm: NDArray[np.float64]) -> float:
+    """About what the tree costs to ask for all voxels, as voxels of a distance transform."""
+    some_mm = voxels[:: -(-len(voxels) // SAMPLE)] * step_mm
+    is_near = np.isfinite(tree.query(some_mm, distance_upper_bound=NEAR_MM)[0])
+    is_inner = ~is_near & ((some_mm >= tree.mins) & (some_mm <= tree.maxes)).all(axis=1)
+    costs = np.where(is_inner, VOXELS_PER_INNER_QUERY, VOXELS_PER_OUTER_QUERY)
+    return len(voxels) * float(np.where(is_near, VOXELS_PER_NEAR_QUERY, costs).mean())
+
+
+def _transformed_mm(
     voxels: NDArray[np.intp], goal: Mask, step_mm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """As `_nearest_mm`, by the distance transform: its cost is that of the array, no more."""
@@ -153,6 +166,11 @@ def _far_mm(
     offset = voxels - nearest[(slice(None), *voxels.T)].T
     distance_mm: NDArray[np.float64] = np.linalg.norm(offset * step_mm, axis=1)
     return distance_mm
+
+
+def _places(mask: Mask) -> NDArray[np.intp]:
+    """What `np.argwhere` returns, three times as fast."""
+    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=1)
 
 
 def _window(mask: Mask) -> tuple[slice, ...]:

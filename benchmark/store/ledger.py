@@ -102,6 +102,11 @@ class Ledger:
         found = [entry for path in self._files(suite) if (entry := self._entry(path))]
         return sorted(found, key=lambda e: (e.suite, e.dataset, e.label, e.preset, e.seed, e.fold))
 
+    def stored(self, entry: Entry) -> Entry | None:
+        """Return what is written of a cell, whatever its state; None where nothing can be read."""
+        path = self.folder / entry.suite / f"{entry.name}.json"
+        return self._entry(path) if path.is_file() else None
+
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield (SUITE/FILE, "" or what is wrong) for every entry; changes nothing."""
         for path in sorted(self._files()):

@@ -26,7 +26,9 @@ class MemoryTrainer:
     ) -> None:
         self.ground, self.hardware = ground, hardware
         self.cases = [
-            on_training_grid(tiny_volume(number), ORGANS, ground.size, sha256=f"{number}")
+            on_training_grid(
+                tiny_volume(number), ORGANS, ground.size, f"{number}", areas=ground.labels == "area"
+            )
             for number in range(patients)
         ]
         liver_alone = torch.tensor([organ == "liver" for organ in ORGANS])

@@ -2,7 +2,8 @@
 
 Nothing here can stop or slow a training. A report is put down under a lock and that is all; one
 daemon thread does every call, waits longer and longer while the store does not answer, and is
-left behind when `close` has waited long enough. What did not arrive is on disk, for `sync`.
+left behind when `close` has waited long enough. What did not arrive is on disk, for `sync`. A cell
+that is running is written now and then, with all that was told of it meanwhile in one batch.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import TracebackType
 from benchmark.tracking import naming
 from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
 from benchmark.tracking.server import connect, default_uri, one_line
+from benchmark.tracking.shown import is_shown
 from benchmark.tracking.writer import Writer
 
 __all__ = ["Mirror", "default_uri"]
@@ -31,14 +33,23 @@ class Mirror:
     """Writes to the MLflow at `uri`; for a local one, files go to the folder `artifacts`.
 
     `warn` gets at most one message from `close`, and one where a broken database was made again.
-    `seconds` bounds each HTTP request (of three).
+    `seconds` bounds each HTTP request (of three). A cell that is running is written at most every
+    `every_seconds`.
     Never raises for anything MLflow does.
     """
 
     def __init__(
-        self, uri: str, *, artifacts: Path, warn: Callable[[str], None], seconds: float = 3.0
+        self,
+        uri: str,
+        *,
+        artifacts: Path,
+        warn: Callable[[str], None],
+        seconds: float = 3.0,
+        every_seconds: float = 0.0,
     ) -> None:
         self._uri, self._artifacts, self._warn, self._seconds = uri, artifacts, warn, seconds
+        self._every_seconds = every_seconds
+        self._next_write: dict[str, float] = {}  # of cells that are running (monotonic seconds)
         self._waiting: dict[str, AnyReport] = {}
         self._points: dict[str, dict[Point, None]] = {}  # of cells not done, all so far
         self._change = threading.Condition()
@@ -141,11 +152,10 @@ class Mirror:
         """Wait for a report; None when the mirror is closed and nothing (or no time) is left."""
         with self._change:
             self._busy = False
-            while not self._waiting and not self._closing:
-                self._change.wait()
-            if not self._waiting or time.monotonic() > self._deadline:
+            while (identity := self._due()) is None and not self._closing:
+                self._change.wait(self._pause())
+            if identity is None or time.monotonic() > self._deadline:
                 return None
-            identity = next(iter(self._waiting))
             report = self._waiting.pop(identity)
             self._busy = True
             if isinstance(report, CellReport):
@@ -153,10 +163,31 @@ class Mirror:
                 report = replace(report, points=tuple(points))
                 if report.done:
                     self._points.pop(identity, None)
+                    self._next_write.pop(identity, None)
+                else:
+                    self._next_write[identity] = time.monotonic() + self._every_seconds
             return identity, report
+
+    def _due(self) -> str | None:
+        """The first report that may be written now, None where there is none."""
+        now = time.monotonic()
+        return next((name for name in self._waiting if self._when(name) <= now), None)
+
+    def _pause(self) -> float | None:
+        """Seconds until a report may be written, None where none waits."""
+        if not self._waiting:
+            return None
+        return max(0.0, min(map(self._when, self._waiting)) - time.monotonic())
+
+    def _when(self, identity: str) -> float:
+        report = self._waiting[identity]
+        running = isinstance(report, CellReport) and not report.done
+        return self._next_write.get(identity, 0.0) if running and not self._closing else 0.0
 
     def _write(self, report: AnyReport) -> None:
         writer = self._writer
+        if writer is None and is_shown(self._uri, self._artifacts, report, self._seconds):
+            return
         if writer is None or self._failed:
             # Opened anew after a failure: a database that was deleted is made again.
             store = connect(self._uri, self._artifacts, self._seconds, self._warn)

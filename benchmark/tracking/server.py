@@ -1,7 +1,8 @@
 """Opening a tracking store: environment, database, artifact folder, and what its errors mean.
 
-The parts of MLflow that are private by their documentation but needed here stand in this file
-only. MLflow is imported inside functions: it costs seconds and its database is heavy.
+The parts of MLflow that are private by their documentation but needed here stand in this file,
+`database.py` and `shown.py` only. MLflow is imported inside functions: it costs seconds and its
+database is heavy.
 """
 
 from __future__ import annotations

@@ -18,11 +18,16 @@ HELD_ON_GPU = 32  # steps whose terms may wait on a GPU before they are looked a
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of a training: the mean of each term, and when it ended (Unix milliseconds)."""
+    """One epoch of a training: the mean of each term, and when it ended (Unix milliseconds).
+
+    `pulls` says how strongly each term beside the loss pulled at F in the epoch's last step
+    (`parts/pulls.py`); it is measured in the middle third of a training alone.
+    """
 
     index: int
     terms: Mapping[str, float]
     at_ms: int
+    pulls: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -32,6 +37,7 @@ class Meter:
     per_epoch: int
     epochs: list[Epoch] = field(default_factory=list)
     latest: dict[str, float] = field(default_factory=dict)
+    pulls: Mapping[str, float] = field(default_factory=dict)  # of the epoch that ends next
     _names: tuple[str, ...] = ()
     _held: list[tuple[int, Tensor]] = field(default_factory=list)
     _sums: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
@@ -94,5 +100,6 @@ class Meter:
     def _finish(self, index: int) -> None:
         means = (self._sums / self._count).tolist()
         terms = dict(zip(self._names, means, strict=True))
-        self.epochs.append(Epoch(index=index, terms=terms, at_ms=int(time.time() * 1000)))
-        self._count = 0
+        now = int(time.time() * 1000)
+        self.epochs.append(Epoch(index=index, terms=terms, at_ms=now, pulls=self.pulls))
+        self._count, self.pulls = 0, {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import Diverged, Stopped
 from benchmark.parts.batch import Batch
+from benchmark.parts.pulls import bottom_of, pulls_at
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Train
 from benchmark.training.meter import Epoch, Meter
@@ -94,8 +96,11 @@ def fit(
     first = _restore(control.state, nets, optimiser, meter)
     saved = shown = time.monotonic()
     for step in range(first, steps):
-        terms = _step(node, nets, draw, optimiser, seed=seed, step=step, hardware=hardware)
-        meter.add(step, terms)
+        with bottom_of(nets) if _looks(meter, step, steps) else nullcontext() as caught:
+            terms, loss = _forward(node, nets, draw, seed=seed, step=step, hardware=hardware)
+        meter.pulls = pulls_at(terms, caught) if caught else {}
+        _backward(loss, optimiser)
+        meter.add(step, {name: term.detach() for name, term in terms.items()})
         now = time.monotonic()
         last = step + 1 == steps
         stopping = control.stop() and not last  # a finished training is worth more than a state
@@ -118,17 +123,21 @@ def fit(
     return History(steps=steps, epochs=tuple(meter.epochs))
 
 
-def _step(
+def _looks(meter: Meter, step: int, steps: int) -> bool:
+    """Whether the pulls are measured: at the end of each epoch in the middle third."""
+    return steps <= 3 * (step + 1) <= 2 * steps and meter.ends_epoch(step)
+
+
+def _forward(
     node: Train,
     nets: Mapping[str, nn.Module],
     draw: Draw,
-    optimiser: torch.optim.Adam,
     *,
     seed: int,
     step: int,
     hardware: Hardware,
-) -> dict[str, Tensor]:
-    """Take one optimiser step; return the terms, still on the device."""
+) -> tuple[Mapping[str, Tensor], Tensor]:
+    """Return a step's terms and their sum, with their graph, on the device."""
     stream = node.schedule.stream
     batch = draw(step)
     for place, view in enumerate(node.views):
@@ -138,11 +147,14 @@ def _step(
     torch.manual_seed(draw_seed(seed, stream, "dropout", step))
     with hardware.autocast():
         terms = node.objective(nets, batch)
+    return terms, torch.stack([term.float() for term in terms.values()]).sum()
+
+
+def _backward(loss: Tensor, optimiser: torch.optim.Adam) -> None:
+    """Take the optimiser's step."""
     optimiser.zero_grad(set_to_none=True)
-    loss = torch.stack([term.float() for term in terms.values()]).sum()
     torch.autograd.backward(loss)
     optimiser.step()
-    return {name: term.detach() for name, term in terms.items()}
 
 
 def _settle(meter: Meter, draw: Draw, control: Control) -> None:

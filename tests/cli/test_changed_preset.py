@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_process import SMALL, bench, run_argv, setting_argv, tiny_workspace, tree
-from changed_preset import NEW, OLD, change_quick
+from changed_preset import NEW, OLD
 from suite_process import suite_argv
 
 from benchmark.running.bench import Silent, open_bench
@@ -22,25 +22,27 @@ from benchmark.training.precision import hardware
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `bench run` and `bench suite` left when entries and plans had no hash yet."""
+    """What `bench run` and `bench suite` left when entries and plans had no hash yet, and `quick`
+    the values that are `quick-1` now."""
     root = tiny_workspace(tmp_path_factory.mktemp("before"))
-    assert bench(*run_argv(root, "unet", "--folds", "0")).code == 0
-    assert bench(*suite_argv(root, "unet")).code == 0
+    assert bench(*run_argv(root, "unet", "--folds", "0", "--preset", "quick-1")).code == 0
+    assert bench(*suite_argv(root, "unet", "--preset", "quick-1")).code == 0
     for path in (root / "ledger").glob("*/*.json"):
         value = json.loads(path.read_text())
         del value["preset_hash"], value["own_split"]
+        value["preset"] = "quick"
         path.write_text(json.dumps(value))
     (plan,) = (root / "ledger").glob("*/plan/*.json")
     value = json.loads(plan.read_text())
     del value["plan"]["preset_hash"]
+    value["plan"]["preset"] = "quick"
     plan.write_text(json.dumps(value))
     return root
 
 
 @pytest.fixture
-def root(before: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy, in which `quick` has other values and those of before are `quick-1`."""
-    change_quick(monkeypatch)
+def root(before: Path, tmp_path: Path) -> Path:
+    """A copy."""
     return Path(shutil.copytree(before, tmp_path / "workspace"))
 
 

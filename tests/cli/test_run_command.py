@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +27,8 @@ from benchmark.store.ledger import Entry, Ledger
 
 LINE = {"dataset", "row", "preset", "organ", "metric", "unit", "mean", "sd", "n", "n_missed"}
 CONTRACT = {
-    "table", "incomplete", "trained", "reused", "resumed",
-    "flags", "folds", "seeds", "preset", "part", "verdict_possible",
+    "table", "incomplete", "trained", "reused", "resumed", "ceilings",
+    "flags", "folds", "seeds", "preset", "part", "verdict_possible", "shows",
 }  # fmt: skip
 ORGANS = ["liver", "left_kidney", "right_kidney"]
 
@@ -82,6 +83,43 @@ def test_json_is_the_contract(first: tuple[Path, Ran]) -> None:
     ]  # fmt: skip
     assert {line["n"] for line in value["table"] if line["metric"] == "dsc"} == {3}
     assert {(line["dataset"], line["preset"]) for line in value["table"]} == {("tiny", "quick")}
+
+
+def test_it_says_what_it_shows_right_below_the_table(first: tuple[Path, Ran], done: Path) -> None:
+    _, ran = first
+    shows = ran.json["shows"]
+    assert list(shows) == ["text", "next"] and " the loss's gradient at the end of" in shows["text"]
+    terms = []
+    for entry in entries(done):
+        fsm = next(key for name, key, _ in entry.probes if name == "fsm")
+        record = json.loads((done / "objects" / fsm / "record.json").read_text())
+        terms.append(record["epochs"][-1]["terms"]["m"] / 0.3)
+    assert "switched off" not in shows["text"]
+    assert f"{min(terms):.2f} to {max(terms):.2f}" in shows["text"]
+    lines = bench(*run_argv(done, "fsm", "--folds", "0,1")).out.splitlines()
+    below = max(n for n, line in enumerate(lines) if line.startswith("└")) + 1
+    again = shows["next"].replace(str(first[0]), str(done))
+    assert lines[below : below + 2] == [f"this run shows: {shows['text']}", f"next: {again}"]
+
+
+def test_the_next_command_is_run_as_it_is_printed(done: Path) -> None:
+    def after(*argv: str) -> str:
+        ran = bench(*argv, "--json")
+        assert ran.code == 0, ran.err
+        return str(ran.json["shows"]["next"])
+
+    here = ("--mlflow", "none", "--threads", "1")
+    asked = run_argv(done, "no-refine", "--folds", "0,1")
+    suite = after(*asked)
+    assert suite.startswith("bench suite --rows unet,no-refine --datasets tiny --folds 0,1 --set ")
+    ran = bench(*shlex.split(suite)[1:], *here)
+    assert ran.code == 0, ran.err
+    compare = after(*asked)
+    assert compare.startswith("bench compare 'no-refine[")
+    ran = bench(*shlex.split(compare)[1:])
+    assert ran.code == 0 and "no-refine" in ran.out, ran.err
+    plain = after(*run_argv(done, "unet", "--folds", "0"))
+    assert plain.startswith("bench run --method fsm --dataset tiny --folds 0 --set ")
 
 
 def test_rows_have_the_schema_and_one_line_a_case_organ_and_metric(

@@ -87,7 +87,7 @@ def test_json_is_the_contract(two: tuple[Path, Ran]) -> None:
     _, ran = two
     assert ran.code == 0, ran.err
     assert set(ran.json) == {
-        "table", "incomplete", "trained", "reused", "resumed",
+        "table", "incomplete", "trained", "reused", "resumed", "ceilings",
         "flags", "folds", "seeds", "preset", "part", "verdict_possible",
     }  # fmt: skip
     assert (ran.json["trained"], ran.json["reused"]) == (8, 0)  # of 2 folds; probes are apart
@@ -116,6 +116,24 @@ def test_json_holds_the_flags_and_stderr_says_them(two: tuple[Path, Ran]) -> Non
     for flag in value["flags"]:
         assert any(line.startswith("flag: fsm: ") and flag["text"] in line for line in lines)
     assert any(line.startswith("preset quick:") and "no verdict" in line for line in lines)
+
+
+def test_the_ceilings_stand_above_the_rows(done: Path) -> None:
+    """Those of the native grid; a row on another grid has its own, by its name."""
+    ran = bench(*suite_argv(done, ROWS))
+    lines = [[cell.strip() for cell in x.split("│")] for x in ran.out.splitlines() if "│" in x]
+    names = [line[1] for line in lines]
+    assert ran.code == 0, ran.err
+    assert names[:2] == ["target ceiling", "grid ceiling"] and "unet" in names[2:], ran.out
+    assert set(lines[0][2:7]) == set(lines[1][2:7]) == {"100.0"}
+    assert ran.out.count("target ceiling: the DSC of") == 1
+    both = "unet,unet[ground.size=16]"
+    ran = bench(*suite_argv(done, both, "--name", "grids"))
+    assert ran.code == 0, ran.err
+    shown = {x["row"]: x["target"] for x in bench(*suite_argv(done, both, "--name", "grids",
+             "--json")).json["ceilings"] if x["organ"] == "liver"}  # fmt: skip
+    assert sorted(value == 100 for value in shown.values()) == [False, True]
+    assert ran.out.count("target ceiling of") == 2
 
 
 def test_one_worker_gives_the_same(two: tuple[Path, Ran], tmp_path: Path) -> None:
@@ -272,6 +290,7 @@ def site(tmp_path: Path) -> Iterator[Path]:
     yield package(tmp_path / "site", "faulty", FAULTY, "beyond_loss.methods", "faulty")
 
 
+@pytest.mark.slow
 def test_failing_rows_fail_alone(tmp_path: Path, site: Path) -> None:
     root = tiny_workspace(tmp_path / "workspace")
     argv = suite_argv(root, "raises,unet,diverges,dies", "--folds", "0", "--json")
@@ -290,6 +309,7 @@ def test_failing_rows_fail_alone(tmp_path: Path, site: Path) -> None:
     assert "no space left on device" in logs
     status = bench("status", "--root", str(root), "--json").json["suites"][0]
     assert (status["done"], status["failed"], status["not_run"]) == (1, 3, 0)
+    argv[argv.index("raises,unet,diverges,dies")] = "raises,unet"  # each death costs seconds
     again = finish(spawn(*argv, site=site), 300)  # a failure is never taken for a result
     assert (again.code, again.json["trained"], again.json["reused"]) == (1, 0, 1)
 

@@ -40,9 +40,9 @@ def entries(dataset: DataSet) -> list[str]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
-    def counting(volume: Volume, *more: object) -> CaseSlices:
+    def counting(volume: Volume, *more: object, **named: object) -> CaseSlices:
         made.append(volume.case)
-        return on_training_grid(volume, *more)  # type: ignore[arg-type]
+        return on_training_grid(volume, *more, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(slice_cache, "on_training_grid", counting)
     return made

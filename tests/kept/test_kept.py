@@ -22,7 +22,7 @@ SMALL: dict[str, Any] = {"ground.size": None, "ct.width": 4, "ct.levels": 3, "sc
                          "schedule.steps_per_epoch": 3}  # fmt: skip
 SMALL_GT = SMALL | {"gt.width": 4, "gt.levels": 3}
 LONG = SMALL | {"schedule.epochs": 60}
-FOLDS = ("--folds", "0,1", "--json")
+FOLDS = ("--folds", "0,1", "--preset", "quick-1", "--json")  # what quick was then
 OTHER_CODE = "made by other code"
 
 
@@ -58,7 +58,7 @@ def test_it_opens_and_says_what_is_there(unpacked: Path) -> None:
     assert states.count("stopped") == 1 and set(states) == {"done", "stopped"}
     (stopped,) = [cell for cell in status.json["cells"] if cell["state"] == "stopped"]
     assert stopped["step"] == 20
-    assert {cell["preset"] for cell in status.json["cells"]} == {"quick"}
+    assert {cell["preset"] for cell in status.json["cells"]} == {"quick-1"}
     (suite,) = status.json["suites"]
     assert (suite["name"], suite["done"], suite["planned"]) == ("kept", 6, 6)
     verified = bench("store", "verify", "--root", str(unpacked))
@@ -99,7 +99,7 @@ def test_the_sweep_is_done(root: Path) -> None:
     sets = [part for n, v in SMALL_GT.items() for part in ("--set", f"{n}={json.dumps(v)}")]
     again = bench("sweep", "run", "xi", "--method", "fsm", "--dataset", "tiny", "--trials", "2",
                   "--repeats", "0", "--threads", "1", "--folds", "0,1", "--mlflow", "none",
-                  "--root", str(root), *sets)  # fmt: skip
+                  "--preset", "quick-1", "--root", str(root), *sets)  # fmt: skip
     assert again.code == 0, again.err
 
 

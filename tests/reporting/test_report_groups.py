@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from bench_process import bench
-from changed_preset import OLD, change_quick
+from changed_preset import OLD
 from planted_suite import plant, workspace
 from reported_suite import Reported, report
 
@@ -59,16 +59,15 @@ def test_splits_have_chapters_of_their_own(root: Path, reported: Reported, tmp_p
 def test_values_of_before_and_after_have_chapters_of_their_own(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_quick(monkeypatch)
     bench_there = workspace(tmp_path / "other")
-    plant(bench_there, {"unet": 0.1}, seeds=(0,))
+    plant(bench_there, {"unet": 0.1}, seeds=(0,), preset="quick-1")
     for folder in ("ledger", "objects", "results"):
         shutil.copytree(tmp_path / "other" / folder, root / folder, dirs_exist_ok=True)
     out = tmp_path / "out"
     assert report(root, out, "--skip-hard-cases").code == 0
     page = (out / "index.html").read_text()
     assert "tiny, preset quick-1" in page and 'id="tiny-preset-quick"' in page
-    assert "fsm" not in (out / "tables/tiny-quick-cost.csv").read_text()
+    assert "fsm" not in (out / "tables/tiny-quick-1-cost.csv").read_text()
     monkeypatch.delitem(PRESETS, "quick-1")
     ran = report(root, out, "--skip-hard-cases")
     assert ran.code == 0 and f"preset quick-{OLD.hash[:6]}: no preset has its values" in ran.out

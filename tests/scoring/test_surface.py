@@ -75,9 +75,22 @@ def test_equal_to_medpy(seed, spacing_mm):
     assert nsd_percent(ours, 2.0) == pytest.approx(100 * np.mean(pooled <= 2.0), abs=1e-9)
 
 
-@pytest.mark.parametrize("side_voxels", [1, 6])
-def test_far_pieces_equal_medpy(side_voxels, monkeypatch):
-    """A stray voxel asks the tree, a large piece the distance transform; both are exact."""
+def far_pieces(inside: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A block, and another one far away or with a hollow box far around it."""
+    truth, predicted = np.zeros((2, 30, 60, 60), dtype=bool)
+    truth[13:17, 28:34, 26:32] = True
+    if inside:
+        predicted[...] = True
+    else:
+        truth = np.roll(truth, (-12, -24, -24), axis=(0, 1, 2))
+        predicted[22:26, 46:54, 48:56] = True
+    return truth, predicted
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_far_pieces_equal_medpy(inside, monkeypatch):
+    """Voxels beside the other surface ask the tree, those far within it the distance transform;
+    both are exact."""
     transforms = []
     transform = surface.ndimage.distance_transform_edt
     monkeypatch.setattr(
@@ -85,11 +98,9 @@ def test_far_pieces_equal_medpy(side_voxels, monkeypatch):
         "distance_transform_edt",
         lambda *given, **named: transforms.append(1) or transform(*given, **named),
     )
-    truth, predicted = np.zeros((2, 20, 40, 40), dtype=bool)
-    truth[1:5, 2:9, 3:11] = predicted[2:5, 2:9, 2:11] = True
-    predicted[19 - side_voxels : 19, 30:36, 30 : 30 + side_voxels] = True
+    truth, predicted = far_pieces(inside)
     ours = surface_distances(truth, predicted, SPACING_MM)
-    assert len(transforms) == (side_voxels > 1)
+    assert bool(transforms) == inside
     medpy = medpy_distances(truth, predicted, SPACING_MM)
     assert ours.truth_to_predicted_mm == pytest.approx(medpy.there, abs=1e-9)
     assert ours.predicted_to_truth_mm == pytest.approx(medpy.back, abs=1e-9)

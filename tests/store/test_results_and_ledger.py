@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from bench_process import flip
-from changed_preset import NEW, OLD, change_quick
+from changed_preset import NEW, OLD
 
 from benchmark.errors import BadInput
-from benchmark.plan.presets import PRESETS
+from benchmark.plan.presets import FIRST, PRESETS
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import ResultRow, Results
 from benchmark.store.workspace import open_workspace
@@ -29,6 +29,7 @@ ENTRY = Entry(
     dataset="set", row="fsm", label="fsm[xi=1]", preset="quick", overrides={"xi": 1}, fold=0,
     seed=0, part="test", key=KEY, evaluation=EVALUATION, split="s", nodes=("p", KEY),
 )  # fmt: skip
+FIRST_QUICK = next(values for values, name in FIRST.items() if name == "quick")
 
 
 @pytest.fixture
@@ -108,11 +109,10 @@ def stored_before(ledger: Ledger, entry: Entry) -> Path:
     return path
 
 
-def test_names_of_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_files_stay(tmp_path: Path) -> None:
     name = "b413ef9592cb5c8854ed"  # as it was before presets had a hash
     assert stored_before(Ledger(tmp_path), ENTRY).stem == ENTRY.name == name
     assert replace(ENTRY, preset_hash=OLD.hash).name == name
-    change_quick(monkeypatch)
     (read,) = Ledger(tmp_path).entries()
     assert (read.preset, read.preset_hash, read.name) == ("quick-1", OLD.hash, name)
 
@@ -122,7 +122,6 @@ def test_changed_values_are_cells_of_their_own(
 ) -> None:
     ledger = Ledger(tmp_path)
     stored_before(ledger, ENTRY)
-    change_quick(monkeypatch)
     ledger.write(replace(ENTRY, preset_hash=NEW.hash))
     ledger.write(replace(ENTRY, preset="quick-1", preset_hash=OLD.hash, state="done"))
     assert [(e.preset, e.state) for e in ledger.entries()] == [
@@ -143,6 +142,19 @@ def test_another_split_has_cells_of_its_own(tmp_path: Path) -> None:
     ], "the set's own split replaces itself when cases are added"  # fmt: skip
 
 
+def test_a_cell_is_found_by_its_place(tmp_path: Path) -> None:
+    told: list[str] = []
+    ledger = Ledger(tmp_path, told.append)
+    ledger.write(replace(ENTRY, state="done"))
+    known = replace(ENTRY, state="done", preset="quick-1", preset_hash=FIRST_QUICK)
+    assert ledger.stored(ENTRY) == known
+    assert ledger.stored(replace(ENTRY, fold=1)) is None
+    assert ledger.stored(replace(ENTRY, suite="main")) is None
+    (file,) = tmp_path.glob("default/*.json")
+    file.write_text("{")
+    assert ledger.stored(ENTRY) is None and len(told) == 1
+
+
 def test_suites_by_time(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for second, suite in enumerate(("late", "early", "sweep-xi")):
@@ -155,7 +167,9 @@ def test_ledger_of_a_newer_version_is_read(tmp_path: Path) -> None:
     Ledger(tmp_path).write(ENTRY)
     (path,) = tmp_path.rglob("*.json")
     path.write_text(path.read_text().replace('"fold"', '"added_later": 1,\n "fold"'))
-    assert Ledger(tmp_path).entries("default") == [replace(ENTRY, preset_hash=OLD.hash)]
+    assert Ledger(tmp_path).entries("default") == [
+        replace(ENTRY, preset="quick-1", preset_hash=OLD.hash)
+    ]
 
 
 DAMAGE = (

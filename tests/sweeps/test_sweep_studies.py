@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import optuna
 import pytest
-from changed_preset import NEW, OLD, change_quick
+from changed_preset import NEW, OLD
 from optuna.study import Study
 from optuna.trial import TrialState
 from sweep_process import sweep_argv, workspace
@@ -158,16 +158,14 @@ def test_a_study_made_for_something_else_is_refused_untouched(storage_url: str) 
     assert (again.get_trials(), dict(again.user_attrs)) == before
 
 
-def test_other_values_of_a_preset_are_refused(
-    storage_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A study of before presets had a hash, and `quick` changes."""
+def test_other_values_of_a_preset_are_refused(storage_url: str) -> None:
+    """A study of before presets had a hash, and `quick` changed."""
     name = f"p-{uuid4()}"
     study = driver_of(storage_url, name)
     old = dict(study.user_attrs[studies.ABOUT])
     study.set_user_attr(studies.ABOUT, {n: v for n, v in old.items() if n != "preset_hash"})
-    assert driver_of(storage_url, name, replace(ABOUT, preset_hash=OLD.hash))
-    change_quick(monkeypatch)
+    old_about = replace(ABOUT, preset="quick-1", preset_hash=OLD.hash)
+    assert driver_of(storage_url, name, old_about)
     with pytest.raises(BadInput) as refused:
         driver_of(storage_url, name, replace(ABOUT, preset_hash=NEW.hash))
     assert str(refused.value) == (
@@ -223,10 +221,7 @@ def test_sqlite_lets_readers_and_a_writer_work_at_once(tmp_path: Any) -> None:
     assert found == ["wal", 1, 30_000]
 
 
-def test_a_plan_holds_the_values_of_its_preset(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    change_quick(monkeypatch)
+def test_a_plan_holds_the_values_of_its_preset(tmp_path: Path) -> None:
     parser = Parser()
     configure(parser)
     for preset, values in (("quick", NEW), ("quick-1", OLD)):

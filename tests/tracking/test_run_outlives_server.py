@@ -20,7 +20,7 @@ def test_a_run_outlives_its_server_and_sync_fills_the_gap(server: Server, tmp_pa
     root = tiny_workspace(tmp_path / "work")
     argv = [part if part != "none" else server.uri for part in run_argv(root, "unet", "--json")]
     # long enough that the server dies while folds are still to come
-    argv += ["--set", "schedule.epochs=40"]
+    argv += ["--set", "schedule.epochs=15"]
     running = spawn(*argv)
     until(lambda: len(list((root / "results").glob("*/*/rows.parquet"))) >= 1)
     assert running.poll() is None, "the run ended before the server could be killed"

@@ -83,11 +83,7 @@ def _version(package: str) -> str:
 
 
 def _flags(chapter: Chapter) -> Sheet:
-    shown = [
-        (row, flag.line())
-        for row, members in chapter.group.cells.items()
-        for flag in flags_of(members)
-    ]
+    shown = [(flag.row, flag.line()) for flag in flags_of(chapter.ceilings.entries)]
     return Sheet(
         name="flags",
         title="Flags",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.columns import MEAN3, organ_groups
+from benchmark.reporting.sheets.ceilings import Texts, ceiling_notes, reference_rows
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, digits_of, number, range_of, spread
-from benchmark.reporting.tables import Line
+from benchmark.reporting.tables import MEAN3, Line, organ_groups
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.definitions import described
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
@@ -32,11 +32,10 @@ def score_sheets(chapter: Chapter) -> list[Sheet]:
 def _table1(chapter: Chapter) -> Sheet:
     dataset = chapter.group.dataset
     sets = [dataset] if dataset in PAPER else list(PAPER)
-    body = [
-        (*_scored(row, chapter), *(_printed(row, each) for each in sets))
-        for row in chapter.group.of_kind("paper")
-    ]
-    notes = [_endpoint(chapter)]
+    rows = chapter.group.of_kind("paper")
+    body = [(*line, *(NOTHING for _ in sets)) for line in reference_rows(rows, chapter, _reference)]
+    body += [(*_scored(row, chapter), *(_printed(row, each) for each in sets)) for row in rows]
+    notes = [_endpoint(chapter), *ceiling_notes(chapter)]
     notes.append(
         "The paper's columns are what it prints of its own runs on its own data; they are no "
         "input of any number of ours."
@@ -58,9 +57,12 @@ def _beyond(rows: Sequence[str], chapter: Chapter) -> Sheet:
         name="beyond",
         title="Rows beyond the paper",
         columns=_columns(chapter),
-        rows=tuple(_scored(row, chapter) for row in rows),
+        rows=(
+            *reference_rows(rows, chapter, _reference),
+            *(_scored(row, chapter) for row in rows),
+        ),
         about=f"Rows that the paper's table does not have. {MEANS}",
-        notes=(_endpoint(chapter),),
+        notes=(_endpoint(chapter), *ceiling_notes(chapter)),
         long=len(rows) > 30,
     )
 
@@ -87,6 +89,12 @@ def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
     )
 
 
+def _reference(texts: Texts) -> tuple[str, ...]:
+    """A ceiling under the columns of `_scored`, behind its name."""
+    dsc, right, mean3 = (texts.get(x, NOTHING) for x in ("headline", "right_kidney", MEAN3))
+    return (NOTHING, dsc, *(NOTHING,) * 4, right, mean3, NOTHING)
+
+
 def headline(row: str, chapter: Chapter) -> tuple[str, str, str, str, str]:
     """Return a row's DSC and ASSD of the headline organs, n, missed, and n of the ASSD."""
     dsc, assd = (chapter.index.get((row, metric, "headline")) for metric in ("dsc", "assd"))
@@ -98,7 +106,8 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
     """Every metric of one organ, or of a mean over organs, for all rows."""
     metrics = [metric for metric in METRIC_UNITS if metric != "assd_penalised"]
     titles = [f"{metric} {SYMBOLS[METRIC_UNITS[metric]]}" for metric in metrics]
-    body = []
+    rest = (NOTHING,) * (len(metrics) + 2)
+    body = reference_rows(chapter.group.rows, chapter, lambda texts: (texts[organ], *rest))
     for row in chapter.group.rows:
         found = [chapter.index.get((row, metric, organ)) for metric in metrics]
         dsc, assd = (chapter.index.get((row, metric, organ)) for metric in ("dsc", "assd"))
@@ -110,6 +119,7 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
         columns=("row", *titles, "n", "missed", "n ASSD"),
         rows=tuple(body),
         about=f"Mean ± sd over patients. {described(['assd', 'hd95', 'nsd'])}",
+        notes=ceiling_notes(chapter),
         long=True,
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.columns import MEAN3
+from benchmark.reporting.sheets.ceilings import NAMES as CEILINGS
+from benchmark.reporting.sheets.ceilings import reference_rows
 from benchmark.reporting.sheets.scores import value
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, range_of
-from benchmark.reporting.tables import MEAN
+from benchmark.reporting.tables import MEAN, MEAN3
 
 NOTES = {
     "phantom-shapeless": "phantom-shapeless has the very images of phantom; its labels end where "
@@ -22,7 +23,8 @@ def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
     rows = dict.fromkeys(row for chapter in several for row in chapter.group.rows)
     heads = [head for chapter in several for head in _heads(chapter)]
     names = {chapter.group.dataset for chapter in several}
-    body = [(row, *(cell for chapter in several for cell in _cells(row, chapter))) for row in rows]
+    body = _references(several)
+    body += [(row, *(cell for chapter in several for cell in _cells(row, chapter))) for row in rows]
     return Sheet(
         name="sets",
         title="The sets side by side",
@@ -33,6 +35,22 @@ def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
         "subject's scores without ground-truth features leaves nothing to gain over it.",
         notes=tuple(note for name, note in NOTES.items() if name in names),
     )
+
+
+def _references(chapters: Sequence[Chapter]) -> list[tuple[str, ...]]:
+    """Both ceilings of each set, where all its rows have the same."""
+    found = []
+    for chapter in chapters:
+        rows = reference_rows(chapter.group.rows, chapter, lambda x: (x.get(MEAN3, x[MEAN]),))
+        found.append(
+            [text for _, text in rows] if len(rows) == len(CEILINGS) else [NOTHING] * len(CEILINGS)
+        )
+    if all(set(texts) == {NOTHING} for texts in found):
+        return []
+    return [
+        (name, *(cell for texts in found for cell in (texts[place], NOTHING)))
+        for place, name in enumerate(CEILINGS)
+    ]
 
 
 def _heads(chapter: Chapter) -> tuple[str, str]:

@@ -1,0 +1,85 @@
+"""What `bench compare` prints of the ceilings of two rows, and of rows at their training target."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.out import put
+from benchmark.cli.session import say
+from benchmark.reporting.ceiling_lines import (
+    AT_TARGET,
+    WHAT,
+    CeilingLine,
+    Ceilings,
+    ceiling_text,
+    ceilings_of,
+)
+from benchmark.reporting.flag_guide import how_to_read
+from benchmark.reporting.flags import Flag, flags_of
+from benchmark.running.comparing import compared
+
+if TYPE_CHECKING:
+    from benchmark.running.bench import Bench
+    from benchmark.running.comparing import Named, Paired
+
+
+def compared_ceilings(
+    bench: Bench, found: Iterable[Paired], first: Named, second: Named
+) -> Ceilings:
+    """Return the ceilings of the cells that are compared; none where a planned cell is missing."""
+    whole = [pair.dataset for pair in found if not pair.missing]
+    cells = [entry for dataset in whole for entry in compared(first, second, dataset)]
+    return ceilings_of(bench, cells, say=say)
+
+
+def show_ceilings(pair: Paired, ceilings: Ceilings) -> None:
+    """Print both ceilings of the comparison on one data set over the organs of its endpoint, or
+    why there are none, and which row is at its target."""
+    here = ceilings.on(pair.dataset)
+    for line in (*_lines(pair, here), *([WHAT] if here.lines else []), *here.why_not):
+        put(line)
+    flags = _at_target(here)
+    for _, flag in flags:
+        put(f"flag: {flag.row}: {flag.line()}")
+    if flags:
+        put(how_to_read([AT_TARGET]))
+
+
+def ceilings_json(ceilings: Ceilings) -> dict[str, Any]:
+    """Return the same as plain values for a program."""
+    flags = [{"dataset": dataset, **flag.as_json()} for dataset, flag in _at_target(ceilings)]
+    return {"ceilings": ceilings.as_json(), AT_TARGET: flags}
+
+
+def _lines(pair: Paired, ceilings: Ceilings) -> list[str]:
+    """One line for rows with the same ceilings, else one a row."""
+    rows = dict.fromkeys(line.row for line in ceilings.lines)
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        beside = ceilings.of(row, pair.dataset)
+        found.setdefault(_text([beside[o] for o in pair.organs if o in beside]), []).append(row)
+    return [
+        f"target and grid ceiling{'' if len(found) == 1 else f' of {names[0]}'}, DSC in percent: "
+        f"{text}"
+        for text, names in found.items()
+    ]
+
+
+def _text(lines: list[CeilingLine]) -> str:
+    each = [f"{x.organ} {ceiling_text(x.target, x.grid)}" for x in lines]
+    if len(lines) > 1:
+        target, grid = (statistics.fmean(of) for of in zip(*((x.target, x.grid) for x in lines),
+                                                           strict=True))  # fmt: skip
+        each.append(f"mean {ceiling_text(target, grid)}")
+    return ", ".join(each)
+
+
+def _at_target(ceilings: Ceilings) -> list[tuple[str, Flag]]:
+    return [
+        (dataset, flag)
+        for dataset in dict.fromkeys(entry.dataset for entry in ceilings.entries)
+        for flag in flags_of(entry for entry in ceilings.entries if entry.dataset == dataset)
+        if flag.name == AT_TARGET
+    ]

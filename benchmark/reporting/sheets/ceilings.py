@@ -1,0 +1,46 @@
+"""The ceilings as rows of the report's tables, above the rows that they bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from benchmark.reporting.ceiling_lines import WHAT, CeilingLine
+from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.sheets.sheet import NOTHING, number
+from benchmark.reporting.tables import organ_groups
+
+Texts = Mapping[str, str]
+NAMES = ("target ceiling", "grid ceiling")
+
+
+def reference_rows(
+    rows: Sequence[str], chapter: Chapter, cells: Callable[[Texts], Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """Return both ceilings of a table's rows as rows of it; rows of another grid or of other
+    patients have their own, with their names. `cells` makes a row of a ceiling by organ."""
+    found: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
+    for row in rows:
+        if beside := chapter.ceilings.of(row, chapter.group.dataset):
+            found.setdefault(_texts(beside, chapter), []).append(row)
+    body = []
+    for texts, members in found.items():
+        of = "" if len(found) == 1 else f" of {', '.join(members)}"
+        for place, name in enumerate(NAMES, start=1):
+            body.append((name + of, *cells({each[0]: each[place] for each in texts})))
+    return body
+
+
+def ceiling_notes(chapter: Chapter) -> tuple[str, ...]:
+    """Return what the ceilings are, and why rows have none."""
+    what = [f"{WHAT[0].upper()}{WHAT[1:]}."] if chapter.ceilings.lines else []
+    return (*what, *(f"{why[0].upper()}{why[1:]}." for why in chapter.ceilings.why_not))
+
+
+def _texts(beside: Mapping[str, CeilingLine], chapter: Chapter) -> tuple[tuple[str, str, str], ...]:
+    """Name, target and grid ceiling of all that has a line; "-" where a row has no ceiling."""
+    return tuple(
+        (organ, number(beside[organ].target, 1), number(beside[organ].grid, 1))
+        if organ in beside
+        else (organ, NOTHING, NOTHING)
+        for organ in organ_groups(chapter.scores.organs)
+    )
