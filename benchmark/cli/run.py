@@ -55,7 +55,6 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.live import live_mirror
     from benchmark.cli.progress import watcher
     from benchmark.cli.session import open_session
-    from benchmark.cli.show import show_run
     from benchmark.running.cells import plan_cells
 
     complete(args)
@@ -70,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
         with bench.stop.listening():
             entries = _entries(args, cells, bench, watch, mirrored)
         mirrored.row_done(entries)
+    from benchmark.cli.show import show_run  # its tables load much that no training waits for
+
     show_run(bench, entries, as_json=args.json)
     _say_failures(bench, entries)
     return 0 if all(entry.state == "done" for entry in entries) else 1

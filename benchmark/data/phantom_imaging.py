@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from benchmark.data.phantom_anatomy import Anatomy
 from benchmark.data.phantom_patient import Patient
@@ -95,6 +94,8 @@ def tissue_hu(patient: Patient, hu_overlap: float) -> Field:
 
 def scan(patient: Patient, anatomy: Anatomy, hu_overlap: float) -> NDArray[np.int16]:
     """Return the CT image in HU, shape (Z, Y, X) of half the fine grid."""
+    from scipy.ndimage import gaussian_filter  # slow to import
+
     table = tissue_hu(patient, hu_overlap)
     hu = table[anatomy.codes]
     part, codes = hu[anatomy.box.at], anatomy.codes[anatomy.box.at]
@@ -125,6 +126,8 @@ def halve(values: Field) -> Field:
 
 def _add_grain(patient: Patient, hu: Field, amount: Field) -> None:
     """Add a smooth random texture of sd `amount` in place; it is one tile, over and over."""
+    from scipy.ndimage import gaussian_filter  # slow to import
+
     rng = patient.stream("grain")
     tile = rng.standard_normal((24, 96, 96), dtype=np.float32)
     tile = gaussian_filter(tile, (0.8, 2.0, 2.0), mode="wrap", truncate=3)
@@ -139,6 +142,8 @@ def _add_grain(patient: Patient, hu: Field, amount: Field) -> None:
 
 def noise(patient: Patient, image: Field) -> Field:
     """Return noise in HU as reconstruction makes it: coloured, strongest deep in the body."""
+    from scipy.ndimage import gaussian_filter  # slow to import
+
     rng = patient.stream("noise")
     level = rng.uniform(*NOISE_HU)
     fy = np.fft.fftfreq(image.shape[1])[:, None]

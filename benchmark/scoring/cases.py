@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from benchmark.plan.organs import meant
 from benchmark.scoring.overlap import Mask, State, dice_percent, dice_slicewise_percent, state_of
@@ -134,6 +133,8 @@ def score_case(
     if box is not None:
         _check_box(box, truth_ZYX.shape)
         truth_ZYX, predicted_ZYX = truth_ZYX[box], predicted_ZYX[box]
+    from scipy import ndimage  # slow to import
+
     windows = [ndimage.find_objects(each, len(organs)) for each in (truth_ZYX, predicted_ZYX)]
     scores: list[Score] = []
     for k, organ in enumerate(organs):

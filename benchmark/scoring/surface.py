@@ -17,14 +17,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from benchmark.scoring.overlap import Mask, as_masks
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 # Added to every tolerance, so that a distance of exactly the tolerance counts as within it
 # whatever the order of the axes in which its squares were summed. A voxel is a million times this.
@@ -136,6 +137,8 @@ def nsd_percent(distances: SurfaceDistances, tolerance_mm: float) -> float:
 
 def _nearest_mm(start: Mask, goal: Mask, step_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """The distance of each voxel of `start` to the nearest voxel of `goal`."""
+    from scipy.spatial import cKDTree  # slow to import
+
     voxels, goals = _places(start), _places(goal)
     # Voxels lie on a grid: midpoint splits are as good as medians, and faster to build.
     tree = cKDTree(goals * step_mm, balanced_tree=False, compact_nodes=False)
@@ -160,6 +163,8 @@ def _transformed_mm(
     voxels: NDArray[np.intp], goal: Mask, step_mm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """As `_nearest_mm`, by the distance transform: its cost is that of the array, no more."""
+    from scipy import ndimage  # slow to import
+
     nearest = ndimage.distance_transform_edt(
         ~goal, sampling=step_mm, return_distances=False, return_indices=True
     )

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from medpy.metric import binary
+from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
 from benchmark.scoring import surface
@@ -92,9 +93,9 @@ def test_far_pieces_equal_medpy(inside, monkeypatch):
     """Voxels beside the other surface ask the tree, those far within it the distance transform;
     both are exact."""
     transforms = []
-    transform = surface.ndimage.distance_transform_edt
+    transform = ndimage.distance_transform_edt
     monkeypatch.setattr(
-        surface.ndimage,
+        ndimage,
         "distance_transform_edt",
         lambda *given, **named: transforms.append(1) or transform(*given, **named),
     )
