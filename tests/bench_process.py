@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from warm_process import Warm
+
 from benchmark.cli.main import main
 from benchmark.data.library import add
 from benchmark.testing import TinySource
 
+Process = subprocess.Popen[str] | Warm
 REPOSITORY = Path(__file__).resolve().parent.parent
 SMALL = {
     "ground.size": None,
@@ -73,18 +76,28 @@ def bench(*argv: str) -> Ran:
 
 def spawn(*argv: str, site: Path | None = None) -> subprocess.Popen[str]:
     """Start a command in a process of its own, with `site` before other packages."""
-    paths = [str(path) for path in (site, REPOSITORY) if path]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.Popen(
         [sys.executable, "-m", "benchmark.cli.main", *argv],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=_environment(site),
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 60) -> Ran:
+def spawn_warm(*argv: str, site: Path | None = None) -> Process:
+    """The same, forked where torch is loaded: for tests that are not about how a process starts."""
+    return (
+        Warm(list(argv), _environment(site)) if sys.platform == "linux" else spawn(*argv, site=site)
+    )
+
+
+def _environment(site: Path | None) -> dict[str, str]:
+    paths = [str(path) for path in (site, REPOSITORY) if path]
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def finish(process: Process, seconds: float = 60) -> Ran:
     """Wait for a spawned command."""
     try:
         out, err = process.communicate(timeout=seconds)

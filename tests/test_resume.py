@@ -18,7 +18,7 @@ from bench_process import (
     flip,
     package,
     run_argv,
-    spawn,
+    spawn_warm,
     tiny_workspace,
     weights,
 )
@@ -67,7 +67,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
 def half_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which a run was killed after some checkpoints of its first training."""
     root = tiny_workspace(tmp_path_factory.mktemp("half"))
-    process = spawn(*argv(root, 0))
+    process = spawn_warm(*argv(root, 0))
     wait_for(root, process, beyond=(0, 5))
     process.kill()
     assert finish(process).code == -signal.SIGKILL
@@ -113,7 +113,7 @@ def test_killed_at_random_moments(
     kills, said = 0, []
     for _ in range(times):
         before = progress(root)
-        process = spawn(*argv(root, 0))
+        process = spawn_warm(*argv(root, 0))
         wait_for(root, process, beyond=before)
         time.sleep(chance.uniform(0, 0.2))
         process.kill()
@@ -171,7 +171,7 @@ def test_stopped_by_a_signal(
     tmp_path: Path, undisturbed: tuple[Path, Ran], number: signal.Signals
 ) -> None:
     root = tiny_workspace(tmp_path)
-    process = spawn(*argv(root, 0.1))
+    process = spawn_warm(*argv(root, 0.1))
     wait_for(root, process, beyond=(0, 0))
     process.send_signal(number)
     asked = time.monotonic()
@@ -194,7 +194,7 @@ def test_second_interrupt_ends_at_once(tmp_path: Path, workers: str) -> None:
     site = package(tmp_path / "site", "sleepy", SLOW, "beyond_loss.methods", "sleepy")
     root = tiny_workspace(tmp_path / "workspace")
     small = ["--root", str(root), "--dataset", "tiny", "--threads", "1", "--mlflow", "none"]
-    process = spawn("run", "--method", "slow", "--workers", workers, *small, site=site)
+    process = spawn_warm("run", "--method", "slow", "--workers", workers, *small, site=site)
     assert process.stderr is not None
     for _ in range(int(workers)):
         line = process.stderr.readline()
@@ -213,7 +213,7 @@ def test_second_interrupt_ends_at_once(tmp_path: Path, workers: str) -> None:
 
 def test_two_processes_share_the_trainings(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
     root = tiny_workspace(tmp_path)
-    processes = [spawn(*argv(root)) for _ in range(2)]
+    processes = [spawn_warm(*argv(root)) for _ in range(2)]
     first, second = [finish(process) for process in processes]
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert first.json["trained"] + second.json["trained"] == 3

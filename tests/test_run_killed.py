@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_process import Ran, bench, run_argv, spawn, tiny_workspace
+from bench_process import Ran, bench, run_argv, spawn_warm, tiny_workspace
 from killed_process import killed, same_result, stopped, undisturbed_run
 from suite_process import family, progress, wait_for, workers
 
@@ -32,7 +32,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
 
 def test_a_killed_worker_and_a_killed_run(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
     root = tiny_workspace(tmp_path)
-    process = spawn(*argv(root, 2, 0))
+    process = spawn_warm(*argv(root, 2, 0))
     wait_for(root, process, beyond=(0, 0))
     victim = workers(process)[0]
     victim.kill()
@@ -59,7 +59,7 @@ def test_stopped_by_a_signal(
 ) -> None:
     """A terminal sends Ctrl-C to the workers too."""
     root = tiny_workspace(tmp_path)
-    process = spawn(*argv(root, 2, 0.1))
+    process = spawn_warm(*argv(root, 2, 0.1))
     wait_for(root, process, beyond=(0, 0))
     processes = family(process)
     to = processes if number == signal.SIGINT else processes[:1]

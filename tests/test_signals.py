@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from bench_process import finish, package, setting_argv, spawn, tiny_workspace
+from bench_process import finish, package, setting_argv, spawn, spawn_warm, tiny_workspace
 
 from benchmark.store.ledger import Ledger
 
@@ -66,7 +66,7 @@ LOADING = "import sys, time\nprint('loading', file=sys.stderr, flush=True)\ntime
 def started(root: Path, site: Path, how: str, until: str) -> subprocess.Popen[str]:
     """A run that has got as far as to say `until`."""
     argv = ["run", "--method", "hangs", "--mlflow", "none", "--folds", "0", *setting_argv(root)]
-    process = spawn(*argv, "--set", f"how={how}", "--checkpoint-seconds", "0", site=site)
+    process = spawn_warm(*argv, "--set", f"how={how}", "--checkpoint-seconds", "0", site=site)
     wait_for(process, until)
     return process
 
@@ -146,7 +146,7 @@ def test_who_waits_says_for_whom(
     assert ran.code == 0, ran.err
     assert Ledger(root / "ledger").entries()[0].state == "done"
     assert not list(root.rglob("*.who"))
-    third = spawn("status", "--root", str(root))
+    third = spawn_warm("status", "--root", str(root))
     assert "done" in finish(third).out
 
 
@@ -154,7 +154,7 @@ def test_the_line_names_process_and_time(tmp_path: Path, site: Path) -> None:
     root = tiny_workspace(tmp_path / "workspace")
     first = started(root, site, "python", "in step 4")
     argv = ["run", "--method", "hangs", "--mlflow", "none", "--folds", "0", *setting_argv(root)]
-    second = spawn(*argv, "--set", "how=python", site=site)
+    second = spawn_warm(*argv, "--set", "how=python", site=site)
     (line,) = [line for line in wait_for(second, "waiting for it") if "waiting" in line]
     assert f"process {first.pid} on " in line and " since 20" in line
     for process in (second, first):

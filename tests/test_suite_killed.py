@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_process import Ran, bench, finish, spawn, tiny_workspace
+from bench_process import Ran, bench, finish, spawn_warm, tiny_workspace
 from killed_process import killed, same_result, stopped, undisturbed_run
 from suite_process import family, progress, suite_argv, wait_for, workers
 
@@ -43,7 +43,7 @@ def test_killed_twenty_times(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> N
     chance = random.Random(5)
     kills = parents = told = 0
     for _ in range(RUNS):
-        process = spawn(*argv(root, 0))
+        process = spawn_warm(*argv(root, 0))
         for _ in range(WORKERS_KILLED):
             wait_for(root, process, beyond=progress(root))
             time.sleep(chance.uniform(0, 0.2))
@@ -72,7 +72,7 @@ def test_stopped_by_a_signal(
 ) -> None:
     """A terminal sends Ctrl-C to the workers too, and Slurm its SIGTERM."""
     root = tiny_workspace(tmp_path)
-    process = spawn(*argv(root, 0.1))
+    process = spawn_warm(*argv(root, 0.1))
     wait_for(root, process, beyond=(0, 0))
     # 2 s on an idle machine, 7 s beside ten other processes
     last = stopped(root, process, number, family(process)[::-1], within=20)
@@ -85,7 +85,7 @@ def test_stopped_by_a_signal(
 
 def test_two_parents_share_the_work(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
     root = tiny_workspace(tmp_path)
-    processes = [spawn(*argv(root)) for _ in range(2)]
+    processes = [spawn_warm(*argv(root)) for _ in range(2)]
     both = [finish(process, 300) for process in processes]
     assert [ran.code for ran in both] == [0, 0], both
     trained = undisturbed[1].json["trained"]

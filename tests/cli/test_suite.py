@@ -16,7 +16,7 @@ from bench_process import (
     finish,
     package,
     run_argv,
-    spawn,
+    spawn_warm,
     tiny_workspace,
     tree,
     weights,
@@ -294,7 +294,7 @@ def site(tmp_path: Path) -> Iterator[Path]:
 def test_failing_rows_fail_alone(tmp_path: Path, site: Path) -> None:
     root = tiny_workspace(tmp_path / "workspace")
     argv = suite_argv(root, "raises,unet,diverges,dies", "--folds", "0", "--json")
-    ran = finish(spawn(*argv, site=site), 300)
+    ran = finish(spawn_warm(*argv, site=site), 300)
     assert ran.code == 1, ran.err
     assert {line["row"].partition("[")[0] for line in ran.json["table"]} == {"unet"}
     lost = {cell["row"].partition("[")[0]: cell for cell in ran.json["incomplete"]}
@@ -310,7 +310,7 @@ def test_failing_rows_fail_alone(tmp_path: Path, site: Path) -> None:
     status = bench("status", "--root", str(root), "--json").json["suites"][0]
     assert (status["done"], status["failed"], status["not_run"]) == (1, 3, 0)
     argv[argv.index("raises,unet,diverges,dies")] = "raises,unet"  # each death costs seconds
-    again = finish(spawn(*argv, site=site), 300)  # a failure is never taken for a result
+    again = finish(spawn_warm(*argv, site=site), 300)  # a failure is never taken for a result
     assert (again.code, again.json["trained"], again.json["reused"]) == (1, 0, 1)
 
 
@@ -320,7 +320,7 @@ def test_killed_worker_is_tried_again(
     root = tiny_workspace(tmp_path / "workspace")
     monkeypatch.setenv("DIES_ONCE", str(tmp_path / "died"))
     argv = suite_argv(root, "dies-once,unet", "--folds", "0", "--json")
-    ran = finish(spawn(*argv, site=site), 300)
+    ran = finish(spawn_warm(*argv, site=site), 300)
     assert ran.code == 0, ran.err
     assert (tmp_path / "died").exists() and ran.err.count("trying once more") == 1
     assert ran.json["incomplete"] == [] and ran.json["trained"] == 2

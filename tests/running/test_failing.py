@@ -6,7 +6,7 @@ import errno
 from pathlib import Path
 
 import pytest
-from bench_process import Ran, bench, finish, package, setting_argv, spawn, tiny_workspace
+from bench_process import Ran, bench, finish, package, setting_argv, spawn_warm, tiny_workspace
 
 from benchmark.files.full import disk_full
 from benchmark.running.failing import LONGEST, failure, one_line
@@ -125,7 +125,7 @@ def test_a_suite_says_the_same(site: Path, tmp_path: Path) -> None:
     values = ["--set", "how=leaves", *setting_argv(root)]
     values = [value.replace("--dataset", "--datasets") for value in values]
     argv = ["suite", "--rows", "breaks", "--folds", "0", "--workers", "1", "--mlflow", "none"]
-    ran = finish(spawn(*argv, *values, "--json", site=site), 300)
+    ran = finish(spawn_warm(*argv, *values, "--json", site=site), 300)
     assert ran.code == 1, ran.err
     (cell,) = ran.json["incomplete"]
     assert ran.code == 1 and SAID["leaves"] in cell["error"]

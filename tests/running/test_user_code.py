@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_process import Ran, finish, setting_argv, spawn, tiny_workspace, weights
+from bench_process import Ran, finish, setting_argv, spawn_warm, tiny_workspace, weights
 
 ROWS = '''
 """Two trainings, the second from the first one's weights, each with a loss of its own."""
@@ -119,7 +119,7 @@ def half_done(tmp_path_factory: pytest.TempPathFactory, site: Path) -> Path:
     """A workspace in which a run was killed in its second training; nobody writes to it."""
     root = tiny_workspace(tmp_path_factory.mktemp("half"))
     edit(site)
-    process = spawn(*argv(root, "--checkpoint-seconds", "0", **LONG), site=site)
+    process = spawn_warm(*argv(root, "--checkpoint-seconds", "0", **LONG), site=site)
     until = time.monotonic() + 60
     while _steps_of_the_second(root) < 20:
         assert process.poll() is None and time.monotonic() < until
@@ -139,7 +139,7 @@ def edit(site: Path, *changes: tuple[str, str]) -> None:
 
 
 def run(root: Path, site: Path, *more: str, **values: Any) -> Ran:
-    return finish(spawn(*argv(root, *more, **values), site=site), 120)
+    return finish(spawn_warm(*argv(root, *more, **values), site=site), 120)
 
 
 def argv(root: Path, *more: str, **values: Any) -> list[str]:
@@ -175,18 +175,20 @@ def test_an_edited_loss_is_trained_anew_with_its_children(trained: Path, site: P
 def test_an_edit_of_the_second_stage_leaves_the_first(trained: Path, site: Path) -> None:
     edit(site, SECOND)
     plan = ["plan", *argv(trained, "--json")[1:]]
-    planned = finish(spawn(*[word for word in plan if word not in ("--mlflow", "none")], site=site))
+    planned = finish(
+        spawn_warm(*[word for word in plan if word not in ("--mlflow", "none")], site=site)
+    )
     assert [node["cached"] for node in planned.json["nodes"]] == [True, False], planned.err
     changed = run(trained, site, "--json")
     assert (changed.json["trained"], changed.json["reused"]) == (1, 1)
 
 
-def test_two_workers_train_an_edited_loss_anew(root: Path, site: Path) -> None:
+def test_two_workers_train_an_edited_loss_anew(trained: Path, site: Path) -> None:
     edit(site)
-    more = ["--json", "--folds", "0,1", "--workers", "2"]
-    assert run(root, site, *more).json["trained"] == 4
+    root, more = trained, ["--json", "--folds", "0,1", "--workers"]
+    assert run(root, site, *more, "1").json["trained"] == 2, "those of fold 1"
     edit(site, NEGATED)
-    changed = run(root, site, *more)
+    changed = run(root, site, *more, "2")
     assert (changed.code, changed.json["trained"], changed.json["reused"]) == (0, 4, 0)
     assert changed.err.count("weighted changed") == 2
     lines = [line for line in changed.err.splitlines() if ", key " in line]
@@ -211,11 +213,11 @@ def test_a_suite_trains_an_edited_loss_anew(trained: Path, site: Path) -> None:
     sets = argv(trained)[argv(trained).index("--dataset") + 2 :]
     suite = ["suite", "--root", str(trained), "--rows", "unet,twice", "--datasets", "tiny",
              "--folds", "0", "--workers", "1", "--mlflow", "none", *sets, "--json"]  # fmt: skip
-    first = finish(spawn(*suite, site=site), 120)
+    first = finish(spawn_warm(*suite, site=site), 120)
     assert (first.json["trained"], first.json["reused"]) == (1, 2), first.err
     assert "other code" not in first.err
     edit(site, NEGATED)
-    changed = finish(spawn(*suite, site=site), 120)
+    changed = finish(spawn_warm(*suite, site=site), 120)
     assert changed.json["trained"] == 2, changed.err
     assert "trained again" in changed.err
 
@@ -280,10 +282,10 @@ def test_an_edited_measure_is_measured_again(root: Path, site: Path) -> None:
     try:
         words = argv(root, "--json")
         words[2] = "probed"
-        first = finish(spawn(*words, site=site), 120)
+        first = finish(spawn_warm(*words, site=site), 120)
         assert first.code == 0 and first.json["trained"] == 2, first.err
         (site / "my_probes.py").write_text(PROBED.replace("1.0}", "2.0}"))
-        second = finish(spawn(*words, site=site), 120)
+        second = finish(spawn_warm(*words, site=site), 120)
         assert second.json["trained"] == 0 and "measured again" in second.err, second.err
         (entry,) = [json.loads(p.read_text()) for p in root.glob("ledger/default/*.json")]
         assert entry["flags"] == ["size: 2 of it"]

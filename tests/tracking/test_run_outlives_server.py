@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench_process import bench, finish, run_argv, spawn, tiny_workspace
+from bench_process import bench, finish, run_argv, spawn_warm, tiny_workspace
 from conftest import Server, dump_experiment
 
 from benchmark.running.bench import Silent, open_bench
@@ -21,7 +21,7 @@ def test_a_run_outlives_its_server_and_sync_fills_the_gap(server: Server, tmp_pa
     argv = [part if part != "none" else server.uri for part in run_argv(root, "unet", "--json")]
     # long enough that the server dies while folds are still to come
     argv += ["--set", "schedule.epochs=15"]
-    running = spawn(*argv)
+    running = spawn_warm(*argv)
     until(lambda: len(list((root / "results").glob("*/*/rows.parquet"))) >= 1)
     assert running.poll() is None, "the run ended before the server could be killed"
     server.signal(signal.SIGKILL)
