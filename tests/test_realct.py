@@ -19,6 +19,7 @@ def test_fsm_learns_a_real_ct(tmp_path: Path) -> None:
     process = spawn(  # as a person runs it: all cores, and idle threads that sleep
         "run", "--method", "fsm", "--dataset", "realct", "--preset", "quick", "--folds", "0",
         "--root", str(tmp_path), "--mlflow", "none", "--json",
+        "--set", "schedule.epochs=6",  # liver 92.4, kidneys 91.3 and 92.4; 10 give 94.4, 90.5, 93.9
     )  # fmt: skip
     ran = finish(process, seconds=900)
     assert ran.code == 0, ran.err
