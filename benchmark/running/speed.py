@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.data.draw import SliceDraw
-from benchmark.data.slices import CaseSlices
+from benchmark.data.fills import onehot
+from benchmark.data.slices import WHOLE, CaseSlices
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet
 from benchmark.parts.stages import plain
@@ -94,6 +95,7 @@ def made_cases(pixels: int) -> list[CaseSlices]:
                 annotated_K=torch.ones(len(ORGANS), dtype=torch.bool),
                 range_Z=(0, SLICES - 1),
                 ends_Z=(0, SLICES - 1),
+                area_ZKHW=(WHOLE * onehot(label, len(ORGANS))).to(torch.uint8),
             )
         )
     return cases
