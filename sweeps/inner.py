@@ -51,7 +51,7 @@ class InnerFold:
     def cell(self, setting: Setting, seed: int, memory: dict[str, CaseSlices]) -> Cell:
         """Return the cell that trains on `train` and scores `validation`: its keys are those of
         `bench run --inner`."""
-        cache = InnerCache(dataset=self.dataset, size=setting.ground.size, _made=memory)
+        cache = InnerCache(dataset=self.dataset, ground=setting.ground, _made=memory)
         fold = Fold(index=self.index, train=self.train, validation=(), test=self.validation)
         data = FoldData(fold=fold, dataset=self.dataset, ground=setting.ground, cache=cache)
         return Cell(setting=setting, data=data, seed=seed, part=PART, split=self.split)

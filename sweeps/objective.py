@@ -75,7 +75,7 @@ class Evaluator:
     def __init__(self, options: Namespace) -> None:
         self._options = options
         self._registry = load_registry()
-        self._memory: dict[int | None, dict[str, CaseSlices]] = defaultdict(dict)
+        self._memory: dict[tuple[int | None, str], dict[str, CaseSlices]] = defaultdict(dict)
         self._bench: Bench | None = None
         self._folds: dict[int, InnerFold] = {}
         self._stopped = False
@@ -119,7 +119,8 @@ class Evaluator:
 
     def _cell(self, setting: Setting, fold: InnerFold, seed: int, job: Job, score: _Score) -> None:
         assert self._bench is not None
-        cell = fold.cell(setting, seed, self._memory[setting.ground.size])
+        ground = setting.ground
+        cell = fold.cell(setting, seed, self._memory[ground.size, ground.labels])
         (entry,) = run_cells([cell], self._bench, suite=job.suite)
         rows = [] if entry.error else self._bench.results.rows(entry.key, entry.evaluation)
         kept = [key for key in entry.nodes if self._bench.objects.has(key)]

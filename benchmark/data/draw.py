@@ -54,7 +54,7 @@ class SliceDraw:
         self._index = _Index(ordered, ground)
         self._annotated_CK = torch.stack([case.annotated_K for case in ordered]).to(device)
         hu, label, valid = stacked(ordered, stride)
-        self._area = area_fill(ordered, stride) if ground.labels == "area" else None
+        self._area = area_fill(ordered, stride) if ground.asks_areas else None
         self._fills = {name: fill(what, ordered, label) for name, what in (sources or {}).items()}
         self._hu_NHW, self._label_NHW, self._valid_NHW = _placed((hu, label, valid), device)
         self.steps_in_one_pass = self._index.per_epoch / ground.batch

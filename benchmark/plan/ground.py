@@ -76,6 +76,11 @@ class Ground:
     loss: LossReading = field(default_factory=LossReading)
     labels: str = later("majority")
 
+    @property
+    def asks_areas(self) -> bool:
+        """Whether the target are shares of area."""
+        return self.labels == "area"
+
     def __post_init__(self) -> None:
         check_choice("ground.labels", self.labels, LABELS)
         if self.size is not None:

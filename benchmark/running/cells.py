@@ -91,7 +91,7 @@ def plan_cells(
     that cannot be built."""
     split = split or folds_of(dataset)
     check_networks(setting.plan, dataset.organs, setting.ground.size)
-    cache = GridCache.of(dataset, setting.ground)
+    cache = GridCache(dataset=dataset, ground=setting.ground)
     chosen = [fold_at(split.folds, index, part) for index in folds]
     return [
         Cell(

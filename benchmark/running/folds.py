@@ -17,29 +17,26 @@ from benchmark.scoring.cases import OF_THE_CUT_ARRAY, scoring_identity
 
 @dataclass(kw_only=True)
 class GridCache:
-    """Cases on one training grid, opened when first asked for and kept for the other folds."""
+    """Cases on the training grid of a ground, opened when first asked for and kept for the other
+    folds."""
 
     dataset: DataSet
-    size: int | None
-    areas: bool = False
+    ground: Ground
     _made: dict[str, CaseSlices] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, dataset: DataSet, ground: Ground) -> GridCache:
-        """Return the cases of a set as a ground asks for them."""
-        return cls(dataset=dataset, size=ground.size, areas=ground.labels == "area")
 
     def case(self, name: str) -> CaseSlices:
         """Return one case on the training grid."""
         if name not in self._made:
-            self._made[name] = open_slices(self.dataset, name, self.size, areas=self.areas)
+            self._made[name] = open_slices(
+                self.dataset, name, self.ground.size, areas=self.ground.asks_areas
+            )
         return self._made[name]
 
     def cases(self, names: Iterable[str]) -> list[CaseSlices]:
         """Return several cases; those that are not there yet are made at the same time."""
         wanted = list(names)
         missing = [name for name in wanted if name not in self._made]
-        made = open_several(self.dataset, missing, self.size, areas=self.areas)
+        made = open_several(self.dataset, missing, self.ground.size, areas=self.ground.asks_areas)
         self._made |= dict(zip(missing, made, strict=True))
         return [self._made[name] for name in wanted]
 

@@ -82,7 +82,7 @@ class _Known:
             fold=fold_at(split.folds, entry.fold, entry.part),
             dataset=dataset,
             ground=setting.ground,
-            cache=GridCache.of(dataset, setting.ground),
+            cache=GridCache(dataset=dataset, ground=setting.ground),
         )
         return Cell(
             setting=replace(setting, tuned=entry.tuned), data=data, seed=entry.seed,

@@ -124,7 +124,7 @@ class Cells:
         dataset, split = self._folds[name.dataset]
         ground = name.setting.ground
         grid = self._grids.setdefault(
-            (name.dataset, ground.size, ground.labels), GridCache.of(dataset, ground)
+            (name.dataset, ground.size, ground.labels), GridCache(dataset=dataset, ground=ground)
         )
         data = FoldData(
             fold=fold_at(split.folds, name.fold, name.part),

@@ -27,7 +27,7 @@ class MemoryTrainer:
         self.ground, self.hardware = ground, hardware
         self.cases = [
             on_training_grid(
-                tiny_volume(number), ORGANS, ground.size, f"{number}", areas=ground.labels == "area"
+                tiny_volume(number), ORGANS, ground.size, f"{number}", areas=ground.asks_areas
             )
             for number in range(patients)
         ]

@@ -39,7 +39,7 @@ def cases_seen_by(method: Method, dataset: DataSet, root: Path) -> tuple[set[str
     """Train a plan in the first fold of a set, and the trainings of its probes; return the cases
     that were read, and the fold."""
     fold, ground = folds_of(dataset).folds[0], Ground(batch=4)
-    cache = WatchedCache(dataset=dataset, size=None)
+    cache = WatchedCache(dataset=dataset, ground=ground)
     data = FoldData(fold=fold, dataset=dataset, ground=ground, cache=cache)
     bench = open_bench(root, hardware("cpu", "fp32"), Silent())
     for node in (method.plan().node, *(probe.node for probe in probes_of(method))):

@@ -88,7 +88,9 @@ def test_json_is_the_contract(first: tuple[Path, Ran]) -> None:
 def test_it_says_what_it_shows_right_below_the_table(first: tuple[Path, Ran], done: Path) -> None:
     _, ran = first
     shows = ran.json["shows"]
-    assert list(shows) == ["text", "next"] and " the loss's gradient at the end of" in shows["text"]
+    assert (
+        list(shows) == ["text", "next"] and " the loss's gradient in the middle of" in shows["text"]
+    )
     terms = []
     for entry in entries(done):
         fsm = next(key for name, key, _ in entry.probes if name == "fsm")
@@ -393,7 +395,8 @@ def test_presets_never_share_a_line(done: Path) -> None:
     for preset in ("quick", "paper"):
         ran = bench(
             *argv, "--preset", preset, "--set", "schedule.lr=0.001", "--set", "ct.norm=none",
-            "--set", "ground.loss.ce=0",
+            "--set", "ground.loss.ce=0", "--set", "ground.loss.squared=false",
+            "--set", "ground.labels=majority",
         )  # fmt: skip
         assert {line["preset"] for line in ran.json["table"]} == {preset}
         assert ran.json["verdict_possible"] is False and "no verdict" in ran.err

@@ -66,9 +66,10 @@ def test_they_are_kept_beside_the_slices_under_a_key_of_their_own(tiny_dataset: 
     assert torch.equal(first.area_ZKHW, again.area_ZKHW)
     assert torch.equal(first.label_ZHW, plain.label_ZHW)
     assert key(tiny_dataset, "p00", 16) != key(tiny_dataset, "p00", 16, areas=True)
-    cache = GridCache.of(tiny_dataset, Ground(size=16, labels="area"))
+    cache = GridCache(dataset=tiny_dataset, ground=Ground(size=16, labels="area"))
     assert cache.case("p00").area_ZKHW is not None
-    assert GridCache.of(tiny_dataset, Ground(size=16)).case("p00").area_ZKHW is None
+    cache = GridCache(dataset=tiny_dataset, ground=Ground(size=16))
+    assert cache.case("p00").area_ZKHW is None
 
 
 def test_the_draw_moves_them_as_the_labels_and_asks_only_when_told() -> None:

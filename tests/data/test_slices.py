@@ -220,7 +220,7 @@ def test_a_case_without_any_organ_is_taken_whole() -> None:
 def test_a_folds_draw_never_holds_a_test_case(tiny_dataset: DataSet, tmp_path: Path) -> None:
     folds = folds_of(tiny_dataset).folds
     ground = Ground(batch=4, augmentation=STILL)
-    cache = GridCache(dataset=tiny_dataset, size=None)
+    cache = GridCache(dataset=tiny_dataset, ground=ground)
     for fold in folds:
         for part in (fold, fold.inner()):
             data = FoldData(fold=part, dataset=tiny_dataset, ground=ground, cache=cache)

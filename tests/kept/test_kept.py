@@ -72,7 +72,11 @@ def test_both_rows_are_used_as_they_are(root: Path) -> None:
         assert ran.code == 0, ran.err
         assert (ran.json["trained"], ran.json["reused"]) == (0, trainings)
         assert OTHER_CODE not in ran.err, ran.err
-    assert before == {**weights(root), **{name: str(found) for name, found in rows(root).items()}}
+    after = {**weights(root), **{name: str(found) for name, found in rows(root).items()}}
+    assert before == {name: after[name] for name in before}
+    added = {name.rpartition("/")[2] for name in after.keys() - before.keys()}
+    fitted = {f"{net}.safetensors" for net in ("adapter", "ct", "gt")} | {"rows.parquet"}
+    assert added <= fitted, "the probe headroom is fitted by another schedule (decision 0012)"
 
 
 def test_the_suite_is_done_and_compares(root: Path) -> None:
@@ -161,6 +165,8 @@ def test_this_machine_trains_the_same(
     if any(record["hardware"][name] != here[name] for name in ("name", "torch")):
         pytest.skip(f"kept by {record['hardware']}, this is {here}: the bits may differ")
     made = weights(new)
+    anew = {name.partition("/")[0] for name in made if "adapter" in name}  # see above
+    made = {name: there for name, there in made.items() if name.partition("/")[0] not in anew}
     assert len(made) > 10 and all(kept[name] == made[name] for name in made)
     ours, theirs = rows(new), rows(root)
     shared = ours.keys() & theirs.keys()

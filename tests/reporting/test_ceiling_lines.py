@@ -33,12 +33,15 @@ from benchmark.running.folds import subjects
 from benchmark.store.ledger import Entry
 from benchmark.testing import ORGANS, TinySource
 
+MAJORITY = {"ground__size": 16, "ground__labels": "majority"}
+GROUND = {name.replace("__", "."): value for name, value in MAJORITY.items()}
+
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
     """A workspace in which unet was run on a grid of 16 pixels, folds 0 and 1; it stays so."""
     root = tiny_workspace(tmp_path_factory.mktemp("first"))
-    return root, bench(*run_argv(root, "unet", "--folds", "0,1", "--json", ground__size=16))
+    return root, bench(*run_argv(root, "unet", "--folds", "0,1", "--json", **MAJORITY))
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ def test_they_are_means_over_the_patients_of_the_table(first: tuple[Path, Ran]) 
 
 
 def test_the_table_of_run_has_them_as_columns(done: Path) -> None:
-    ran = bench(*run_argv(done, "unet", "--folds", "0,1", ground__size=16))
+    ran = bench(*run_argv(done, "unet", "--folds", "0,1", **MAJORITY))
     assert ran.code == 0, ran.err
     heading = next(x for x in ran.out.splitlines() if "target ceiling" in x)
     assert heading.index("DSC") < heading.index("target c") < heading.index("grid c")
@@ -180,10 +183,10 @@ def test_what_is_not_measured_is_left_out_where_nothing_is_to_be_measured(done: 
 def test_a_plan_shows_them_over_the_whole_set(done: Path) -> None:
     shutil.rmtree(done / "data" / "tiny" / "ceilings")
     argv = ["plan", "--method", "unet", "--folds", "0"]
-    ran = bench(*argv, *setting_argv(done, {**SMALL, "ground.size": 16}))
+    ran = bench(*argv, *setting_argv(done, {**SMALL, **GROUND}))
     assert ran.code == 0, ran.err
     assert "measuring the ceilings of 6 cases of tiny on the grid of 16 pixels, once" in ran.err
-    again = bench(*argv, *setting_argv(done, {**SMALL, "ground.size": 16}), "--json")
+    again = bench(*argv, *setting_argv(done, {**SMALL, **GROUND}), "--json")
     assert "measuring" not in again.err
     dataset = open_dataset(done, "tiny")
     each = [case_ceilings(dataset, case.name, 16) for case in dataset.cases]
@@ -291,7 +294,7 @@ def test_the_flag_is_raised_within_half_a_point(value: float, labels: str, text:
 
 def test_flags_stand_in_run_and_its_json(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that learned nothing is far from the target; a target of 1 % is soon reached."""
-    argv = run_argv(done, "unet", "--folds", "0,1", ground__size=16)
+    argv = run_argv(done, "unet", "--folds", "0,1", **MAJORITY)
     assert "at_target" not in bench(*argv).out
     shutil.rmtree(done / "data" / "tiny" / "ceilings")
     real = module.ceilings

@@ -164,8 +164,8 @@ def test_hard_cases_are_measured_once_and_kept(reported: Reported) -> None:
 
 def test_cost_is_the_plans_and_the_records(reported: Reported) -> None:
     rows = {row["row"]: row for row in rows_of(reported, "cost")}
-    assert rows["unet"]["epochs CT / GT"] == "10 / 0" and rows["unet"]["steps CT / GT"] == "18 / 0"
-    assert rows["fsm"]["epochs CT / GT"] == "20 / 10"
+    assert rows["unet"]["epochs CT / GT"] == "30 / 0" and rows["unet"]["steps CT / GT"] == "18 / 0"
+    assert rows["fsm"]["epochs CT / GT"] == "60 / 30"
     assert (rows["fsm"]["trainings"], rows["fsm"]["seconds a cell"]) == ("3", "6")
 
 

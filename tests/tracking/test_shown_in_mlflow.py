@@ -123,7 +123,7 @@ AGAIN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_shown import log_all
+from test_shown_in_mlflow import log_all
 log_all(Path(sys.argv[1]))
 sys.exit("mlflow" in sys.modules)
 """

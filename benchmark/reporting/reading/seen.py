@@ -57,6 +57,8 @@ def seen_of(bench: Bench, entries: Iterable[Entry], *, root: str = "") -> Seen:
     """Return what is stored of the cells of one row; `root` as `Seen` has it."""
     own = tuple(entry for entry in entries if "@" not in entry.row)
     first, registry = own[0], load_registry()
+    if first.row not in registry.rows:  # its package is gone, or made it in this process alone
+        return Seen(entries=own, kind=OTHER, rows=(first.row,), root=root)
     setting = resolve(registry, first.row, first.preset, first.overrides)
     setting = replace(setting, tuned=first.tuned)
     kind = _kind(setting, registry)
