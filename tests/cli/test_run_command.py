@@ -97,7 +97,8 @@ def test_it_says_what_it_shows_right_below_the_table(first: tuple[Path, Ran], do
         record = json.loads((done / "objects" / fsm / "record.json").read_text())
         terms.append(record["epochs"][-1]["terms"]["m"] / 0.3)
     assert "switched off" not in shows["text"]
-    assert f"{min(terms):.2f} to {max(terms):.2f}" in shows["text"]
+    ends = dict.fromkeys(f"{term:.2f}" for term in (min(terms), max(terms)))
+    assert f"M fell to {' to '.join(ends)} (" in shows["text"]
     lines = bench(*run_argv(done, "fsm", "--folds", "0,1")).out.splitlines()
     below = max(n for n, line in enumerate(lines) if line.startswith("└")) + 1
     again = shows["next"].replace(str(first[0]), str(done))
