@@ -6,8 +6,7 @@ one figure where both are written alike. The limits are those of the flags.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +14,20 @@ from benchmark.parts.bottoms import UNUSED_POINTS
 from benchmark.parts.probes import GAP_PERCENT, NEGLIGIBLE, FsmState
 from benchmark.plan.presets import demonstration
 from benchmark.plan.wording import counted
+from benchmark.reporting.ranges import (
+    WHOLE,
+    Range,
+    four,
+    percent,
+    range_of,
+    significant,
+    spread,
+    tenths,
+    whole,
+)
 from benchmark.store.ledger import Entry
 
-Range = tuple[float, float]
 PLAIN, SUBJECT, CONTROL, OTHER = "plain", "subject", "control", "other"
-WHOLE = 100.0  # percent
 PULL, SHARE = "_gradient_ratio", "_share"
 FSM_PULL = "m" + PULL
 WITH_OTHERS = {
@@ -104,7 +112,7 @@ class Seen:
     @property
     def hardly_pulls(self) -> bool:
         """Whether FSM's gradient is under the limit of `term_negligible` wherever it was seen."""
-        seen = [found for found in (self.pulled, _percent(self.over(FSM_PULL))) if found]
+        seen = [found for found in (self.pulled, percent(self.over(FSM_PULL))) if found]
         return bool(seen) and all(high < WHOLE * NEGLIGIBLE for _, high in seen)
 
 
@@ -118,12 +126,6 @@ def text_of(seen: Seen) -> str:
             "patient was scored, and nothing but the scores was measured."
         )
     return f"{_of_which(seen)}{_first(seen)} {_second(seen)}".strip()
-
-
-def range_of(values: Iterable[float]) -> Range | None:
-    """Return the least and the greatest of what is a number; None for none."""
-    found = [value for value in values if not math.isnan(value)]
-    return (min(found), max(found)) if found else None
 
 
 def value_of(entry: Entry, name: str) -> float:
@@ -201,11 +203,11 @@ def _terms(seen: Seen, metrics: list[str]) -> str:
 
 
 def _shape(seen: Seen) -> str:
-    percent = seen.over("restored_percent") or (0.0, 0.0)
-    verb = "takes" if percent[1] > 0 else "repairs nothing: it takes"
-    text = f"The shape model {verb} {_range(percent, _whole)} % of the damage in masks away"
+    restored = seen.over("restored_percent") or (0.0, 0.0)
+    verb = "takes" if restored[1] > 0 else "repairs nothing: it takes"
+    text = f"The shape model {verb} {spread(restored, whole)} % of the damage in masks away"
     shares = [
-        f"{m.removesuffix(SHARE)} {_range(_percent(seen.over(m)), _tenths)} %"
+        f"{m.removesuffix(SHARE)} {spread(percent(seen.over(m)), tenths)} %"
         for m in seen.metrics(SHARE)
     ]
     told = f"; of what is minimised its terms are {' and '.join(shares)}" if shares else ""
@@ -216,8 +218,8 @@ def _why_off(seen: Seen) -> str:
     """What of FSM is at its end, in the cells in which it is."""
     dead = range_of(WHOLE * means["dead_r"] for means in seen.off if is_dead(means))
     ends = range_of(means["m_relative"] for means in seen.off if not is_dead(means))
-    told = [f"R is zero in {_range(dead, _whole)} % of the slices"] if dead else []
-    told += [f"M stands at its end ({_range(ends, _four)} of 1)"] if ends else []
+    told = [f"R is zero in {spread(dead, whole)} % of the slices"] if dead else []
+    told += [f"M stands at its end ({spread(ends, four)} of 1)"] if ends else []
     return f"{' or '.join(told)}, and M has next to no gradient there"
 
 
@@ -229,17 +231,17 @@ def _pull(seen: Seen) -> str:
 
 
 def _share_of_loss(seen: Seen, metric: str, at: str = " at the end of the training") -> str:
-    found = _percent(seen.over(metric))
+    found = percent(seen.over(metric))
     if found is None:
         return "a gradient that was not measured"
     return f"{_of_loss(found)}{at}"
 
 
-def _of_loss(percent: Range) -> str:
-    if percent[0] > WHOLE:
-        times = percent[0] / WHOLE, percent[1] / WHOLE
-        return f"{_range(times, _significant)} times the loss's gradient"
-    return f"{_range(percent, _significant)} % of the loss's gradient"
+def _of_loss(share: Range) -> str:
+    if share[0] > WHOLE:
+        times = share[0] / WHOLE, share[1] / WHOLE
+        return f"{spread(times, significant)} times the loss's gradient"
+    return f"{spread(share, significant)} % of the loss's gradient"
 
 
 def pulled_before(seen: Seen) -> bool:
@@ -251,10 +253,10 @@ def _way_of_m(seen: Seen) -> str:
     """How M went in training; without its curve, what it is on the test patients."""
     first, last = (range_of(ends) for ends in (zip(*seen.m, strict=True) if seen.m else ((), ())))
     if first and last:
-        end = f"{'fell to' if _fell(seen) else 'ended at'} {_range(last, _significant)}"
-        return f"M {end} ({_range(first, _significant)} in the first epoch)"
+        end = f"{'fell to' if _fell(seen) else 'ended at'} {spread(last, significant)}"
+        return f"M {end} ({spread(first, significant)} in the first epoch)"
     matched = seen.over("m_matched")
-    return f"M is {_range(matched, _significant)} on the test patients" if matched else ""
+    return f"M is {spread(matched, significant)} on the test patients" if matched else ""
 
 
 def _fell(seen: Seen) -> bool:
@@ -268,7 +270,7 @@ def _gap(seen: Seen, what: str) -> list[str]:
     other = f"another patient's {'image' if of_ct else 'masks'}"
     if gap is None:
         return [f"{other} could not be shown"]
-    shown, (low, high) = f"(GT gap {_range(gap, _tenths)} %)", gap
+    shown, (low, high) = f"(GT gap {spread(gap, tenths)} %)", gap
     if low >= GAP_PERCENT:
         return [f"with {other} {what} is higher {shown}"]
     if high >= GAP_PERCENT:
@@ -290,7 +292,7 @@ def _transfer(seen: Seen) -> str:
 
 def _beside(beside: Mapping[str, Range]) -> str:
     told = [
-        f"{_range(beside[row], _significant)} {what} ({row})"
+        f"{spread(beside[row], significant)} {what} ({row})"
         for row, what in WITH_OTHERS.items()
         if row in beside
     ]
@@ -305,12 +307,12 @@ def _little(seen: Seen) -> list[str]:
         "N_CT": seen.over("student_loses_shuffled"),
     }
     told = [
-        f"{net} loses {_range(points, _tenths)} points of DSC when its bottom is shuffled"
+        f"{net} loses {spread(points, tenths)} points of DSC when its bottom is shuffled"
         for net, points in lost.items()
         if points and points[1] < UNUSED_POINTS
     ]
     if headroom and headroom[1] < UNUSED_POINTS:
-        told.append(f"even the true masks' features gain {_range(headroom, _tenths)} points")
+        told.append(f"even the true masks' features gain {spread(headroom, tenths)} points")
     return told
 
 
@@ -322,37 +324,3 @@ def _end(means: Mapping[str, float]) -> str:
 def is_dead(means: Mapping[str, float]) -> bool:
     """Return whether R is zero in so many slices of a cell that the flag says so."""
     return _end(means) == "fsm_dead"
-
-
-def _percent(found: Range | None) -> Range | None:
-    return (WHOLE * found[0], WHOLE * found[1]) if found else None
-
-
-def _range(found: Range | None, shown: Callable[[float], str]) -> str:
-    """A range as text: one figure where both ends are written alike; "-" for none."""
-    if found is None:
-        return "-"
-    low, high = map(shown, found)
-    return low if low == high else f"{low} to {high}"
-
-
-def _whole(x: float) -> str:
-    return f"{x:z.0f}"
-
-
-def _tenths(x: float) -> str:
-    return f"{x:z.1f}"
-
-
-def _four(x: float) -> str:
-    return f"{x:z.4f}"
-
-
-def _significant(x: float) -> str:
-    """Two digits that count, four behind the point at most: 0.017, 4.2, 130."""
-    if not x:
-        return "0"
-    rounded = float(f"{x:.1e}")
-    digits = 1 - math.floor(math.log10(abs(rounded)))
-    text = f"{rounded:z.{min(max(digits, 0), 4)}f}"
-    return text if float(text) else "under 0.0001"

@@ -13,16 +13,14 @@ from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.budget import budget
 from benchmark.plan.nodes import Method, in_order
 from benchmark.plan.presets import demonstration
+from benchmark.reporting.ranges import WHOLE, Range, range_of
 from benchmark.reporting.shown import (
     CONTROL,
     OTHER,
     PLAIN,
     SUBJECT,
-    WHOLE,
     WITH_OTHERS,
-    Range,
     Seen,
-    range_of,
     value_of,
 )
 from benchmark.running.bench import Bench
