@@ -122,7 +122,8 @@ def _server() -> socket.socket:
 def _end() -> None:
     server, ours = _started[0]
     ours.close()
-    server.wait(10)
+    server.kill()  # what it has forked goes on
+    server.wait()
 
 
 def serve(number: int) -> None:
