@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.running.speed import alternated, ratio
+
 HERE = Path(__file__).parents[1]
 BENCH = "import sys; from benchmark.cli.main import main; sys.exit(main(sys.argv[1:]))"
 ROW = ("--threads", "1", "--folds", "0", "--json")
@@ -210,12 +212,9 @@ def prepare(root: Path, checkout: Path, parts: list[str]) -> None:
 
 
 def measured(ways: list[Way], rounds: int) -> list[list[float]]:
-    """Return each way's seconds, one a round; the ways in turn, every second round backwards."""
-    taken: list[list[float]] = [[] for _ in ways]
-    for number in range(rounds):
-        for place in list(range(len(ways)))[:: -1 if number % 2 else 1]:
-            taken[place].append(ways[place].seconds())
-    return taken
+    """Return each way's seconds, one a round, the ways in turn."""
+    runs = {str(place): lambda _, way=way: way.seconds() for place, way in enumerate(ways)}
+    return list(alternated(runs, 1, rounds).values())
 
 
 def cell(own: list[float], least: list[float] | None) -> str:
@@ -223,8 +222,7 @@ def cell(own: list[float], least: list[float] | None) -> str:
     text = f"{statistics.median(own):.3g}"
     if least is None:
         return text
-    ratio = statistics.median(a / b for a, b in zip(own, least, strict=True))
-    return f"{text} / {statistics.median(least):.3g} = {ratio:.2f}"
+    return f"{text} / {statistics.median(least):.3g} = {ratio(own, least):.2f}"
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmark.running.speed import alternated, ratio
+
 ROOT = Path(__file__).parents[1]
 CELL = (
     *("run", "--method", "fsm", "--folds", "0", "--preset", "quick"),
@@ -37,11 +39,8 @@ def probes(against: Path | None = None, rounds: int = ROUNDS) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         places = {name: Path(folder) / name for name in builds}
         cells = {name: timed(builds[name], places[name]) for name in builds}
-        again: dict[str, list[float]] = {name: [] for name in builds}
-        for number in range(rounds):
-            for name in list(builds)[:: -1 if number % 2 else 1]:
-                drop_probes(places[name])
-                again[name].append(timed(builds[name], places[name])["probes"])
+        ways = {name: lambda _, name=name: anew(builds[name], places[name]) for name in builds}
+        again = alternated(ways, 1, rounds)
     found: dict[str, Any] = {}
     for name, cell in cells.items():
         share = 100 * cell["probes"] / cell["all"]
@@ -52,9 +51,15 @@ def probes(against: Path | None = None, rounds: int = ROUNDS) -> dict[str, Any]:
         )
     if against:
         pairs = [a / b for a, b in zip(again["now"], again["before"], strict=True)]
-        found["ratio"] = statistics.median(pairs)
+        found["ratio"] = ratio(again["now"], again["before"])
         print(f"probes now / before: {found['ratio']:.2f} ({min(pairs):.2f}-{max(pairs):.2f})")
     return found
+
+
+def anew(build: Path, workspace: Path) -> float:
+    """Make the probes of a workspace again; return their processor seconds."""
+    drop_probes(workspace)
+    return timed(build, workspace)["probes"]
 
 
 def timed(build: Path, workspace: Path) -> Mapping[str, float]:

@@ -4,6 +4,8 @@ python docs/quick_choice.py unet --root ROOT --name NAME --seeds 0,1 --set sched
 python docs/quick_choice.py fsm --root ROOT --name NAME --seeds 0,1,2 --set ...
 python docs/quick_choice.py table   # what the file holds, a line a candidate
 
+Values that --set does not name are those of `quick-1`, which was `quick` when this was measured.
+
 `unet`: the plain row is trained on each fold's training patients without the inner ones; the DSC of
 the inner patients at each fifth of its steps is kept. `fsm`: stages 1 and 2 alone, on the outer
 fold's training patients; what is kept are the curve of M and how strongly xi * M pulled at F in the
@@ -24,9 +26,9 @@ import torch
 from torch import nn
 
 from benchmark.data.library import open_dataset
-from benchmark.parts.curves import last_rise
+from benchmark.parts.curves import FIFTH, last_rise
+from benchmark.parts.probes import SATURATED
 from benchmark.plan.keys import Context, key
-from benchmark.plan.nodes import stages_of
 from benchmark.running.bench import Bench, Warns, open_bench
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.execute import execute
@@ -40,8 +42,6 @@ from benchmark.training.precision import hardware
 from benchmark.training.trainer import Control, fit
 
 FOUND = Path(__file__).with_name("quick-choice.jsonl")
-FIFTHS = 5
-SATURATED = 0.99
 
 
 def unet(cell: Cell, bench: Bench) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def unet(cell: Cell, bench: Bench) -> dict[str, Any]:
 
     def look(epoch: Epoch) -> None:
         done = epoch.index + 1
-        if done * FIFTHS // last > len(found):
+        if done * FIFTH // last > len(found):
             found.append(_scored(nets["ct"], cell, bench))
             nets["ct"].train()
 
@@ -78,14 +78,14 @@ def _scored(network: nn.Module, cell: Cell, bench: Bench) -> dict[str, list[floa
 
 def fsm(cell: Cell, bench: Bench) -> dict[str, Any]:
     """Train stages 1 and 2 in a cell; return M at each fifth and the pulls of the middle third."""
-    node = stages_of(cell.setting.method)["stage2"].node
+    node = cell.setting.stages["stage2"].node
     execute(node, cell.data, cell.seed, bench)
     node_key = key(node, Context(fold=cell.data.fingerprint, seed=cell.seed))
     epochs = bench.objects.record(node_key)["epochs"]
     xi = float(cell.setting.params()["xi"])
     m = [epoch["terms"]["m"] / xi for epoch in epochs]
     pulls = [epoch["pulls"]["m"] for epoch in epochs if "pulls" in epoch]
-    fifths = [m[round(len(m) * part / FIFTHS) - 1] for part in range(1, FIFTHS + 1)]
+    fifths = [m[round(len(m) * part / FIFTH) - 1] for part in range(1, FIFTH + 1)]
     return {"m": [m[0], *fifths], "pulls": pulls}
 
 
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("row")
     parser.add_argument("--root", type=Path)
     parser.add_argument("--name", default="")
-    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--preset", default="quick-1", help="whose other values are kept")
     parser.add_argument(
         "--folds", type=lambda text: [int(x) for x in text.split(",")], default=[*range(5)]
     )
