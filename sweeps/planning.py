@@ -122,7 +122,7 @@ def _buildable(to: Resolve, dataset: DataSet) -> Resolve:
 
     def built(overrides: Mapping[str, Any]) -> Setting:
         setting = to(overrides)
-        check_networks(setting.method.plan(), dataset.organs, setting.ground.size)
+        check_networks(setting.plan, dataset.organs, setting.ground.size)
         return setting
 
     return built
@@ -189,6 +189,6 @@ def _about(
 
 def _others(setting: Setting) -> str:
     """The fingerprint of other people's code behind a setting's numbers, "" without any."""
-    final = setting.method.plan()
+    final = setting.plan
     code = training_code(final.node) | scoring_code(final)
     return Code(others=code.others).fingerprint if code.others else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cli.options import default_root
 from benchmark.cli.out import put, result
 from benchmark.cli.session import say
-from benchmark.reporting.ceiling_lines import WHAT, CeilingLine, Ceilings, ceilings_of
+from benchmark.reporting.ceiling_lines import NAMES, WHAT, CeilingLine, Ceilings, ceilings_of
 from benchmark.reporting.flag_guide import how_to_read
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import mixtures, value_mixtures
@@ -127,7 +127,7 @@ def print_table(lines: list[Line], ceilings: Ceilings) -> None:
             dsc = by_metric["dsc"]
             body.append((organ, *values, str(dsc.n), str(dsc.n_missed)))
         dsc_title, *titles = SHOWN.values()
-        both = ("target ceiling", "grid ceiling") if beside else ()
+        both = NAMES if beside else ()
         headings = ("organ", dsc_title, *both, *titles, "patients", "missed")
         print_rows(f"{row} on {dataset}, preset {preset}", headings, body)
 

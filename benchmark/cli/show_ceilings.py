@@ -13,6 +13,7 @@ from benchmark.reporting.ceiling_lines import (
     WHAT,
     CeilingLine,
     Ceilings,
+    alike,
     ceiling_text,
     ceilings_of,
 )
@@ -55,16 +56,12 @@ def ceilings_json(ceilings: Ceilings) -> dict[str, Any]:
 
 def _lines(pair: Paired, ceilings: Ceilings) -> list[str]:
     """One line for rows with the same ceilings, else one a row."""
-    rows = dict.fromkeys(line.row for line in ceilings.lines)
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        beside = ceilings.of(row, pair.dataset)
-        found.setdefault(_text([beside[o] for o in pair.organs if o in beside]), []).append(row)
-    return [
-        f"target and grid ceiling{'' if len(found) == 1 else f' of {names[0]}'}, DSC in percent: "
-        f"{text}"
-        for text, names in found.items()
-    ]
+    found = alike(
+        (row, _text([beside[organ] for organ in pair.organs if organ in beside]))
+        for row in dict.fromkeys(line.row for line in ceilings.lines)
+        for beside in [ceilings.of(row, pair.dataset)]
+    )
+    return [f"target and grid ceiling{of}, DSC in percent: {text}" for of, text in found]
 
 
 def _text(lines: list[CeilingLine]) -> str:

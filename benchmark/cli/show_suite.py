@@ -15,7 +15,7 @@ from benchmark.cli.show import (
     results,
     warn_of_mixtures,
 )
-from benchmark.reporting.ceiling_lines import Ceilings, ceilings_of
+from benchmark.reporting.ceiling_lines import NAMES, Ceilings, alike, ceilings_of
 from benchmark.reporting.flag_guide import how_to_read
 from benchmark.reporting.flags import Flag, flags_of
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
@@ -154,17 +154,16 @@ def _ceiling_rows(
 ) -> list[tuple[str, list[str]]]:
     """Target and grid ceiling of a data set's rows by organ; rows of another grid or of other
     patients have their own, with their names."""
-    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for row, dataset in dict.fromkeys((line.row, line.dataset) for line in lines):
-        if beside := ceilings.of(row, dataset):
-            texts = tuple(ceiling_texts(beside.get(organ)) for organ in organs)
-            found.setdefault(texts, []).append(_name(row, suite))
-    rows = []
-    for texts, names in found.items():
-        of = "" if len(found) == 1 else f" of {', '.join(names)}"
-        for place, name in enumerate(("target ceiling", "grid ceiling")):
-            rows.append((name + of, [pair[place] for pair in texts]))
-    return rows
+    found = alike(
+        (_name(row, suite), tuple(ceiling_texts(beside.get(organ)) for organ in organs))
+        for row, dataset in dict.fromkeys((line.row, line.dataset) for line in lines)
+        if (beside := ceilings.of(row, dataset))
+    )
+    return [
+        (name + of, [pair[place] for pair in texts])
+        for of, texts in found
+        for place, name in enumerate(NAMES)
+    ]
 
 
 def _name(label: str, suite: Standing) -> str:

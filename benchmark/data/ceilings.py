@@ -25,16 +25,15 @@ from torch.nn import functional as F
 from benchmark.data.checks import content_hash
 from benchmark.data.intake import cpus
 from benchmark.data.library import DataSet
-from benchmark.data.slices import grid
+from benchmark.data.slices import grid, shares_of
 from benchmark.data.volume import Label
 from benchmark.files.atomic import commit_file, read_json, write_json
+from benchmark.plan.ground import AREA
 from benchmark.scoring.overlap import dice_percent
 from benchmark.training.prediction import most_probable
 
 CEILINGS_VERSION = 1
 """Part of every key: raise it with any change of what `ceilings` returns."""
-AREA = "area"
-"""The value of `ground.labels` with which the training target is each organ's share of a pixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +121,10 @@ def _there_and_back(
     A class that is not in the slice has no share anywhere."""
     native_hw = (label_YX.shape[0], label_YX.shape[1])
     classes = torch.bincount(label_YX.flatten()).nonzero()[:, 0].to(torch.uint8)
-    onehot = (label_YX == classes[:, None, None])[None].float()
-    area = F.interpolate(onehot, size=through, mode="bilinear", antialias=True)
-    majority = F.one_hot(area.max(dim=1).indices, len(classes)).movedim(-1, 1).float()
-    back = (classes[most_probable(probs, native_hw)[0]].numpy() for probs in (majority, area))
+    area_CHW = shares_of(label_YX, classes, through)
+    majority_CHW = F.one_hot(area_CHW.max(dim=0).indices, len(classes)).movedim(-1, 0).float()
+    ways = (majority_CHW[None], area_CHW[None])
+    back = (classes[most_probable(probs, native_hw)[0]].numpy() for probs in ways)
     return next(back), next(back)
 
 

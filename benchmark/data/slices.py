@@ -66,11 +66,14 @@ def on_training_grid(
     volume = inside(volume)
     label = np.ascontiguousarray(volume.label)
     hu = torch.from_numpy(np.ascontiguousarray(volume.image))
-    native = labels = torch.from_numpy(label)
+    labels, shares = torch.from_numpy(label), None
     height, width = grid(volume.image.shape[1:], size)
-    if (height, width) != tuple(volume.image.shape[1:]):
+    is_native = (height, width) == tuple(volume.image.shape[1:])
+    if not is_native:
         hu = _resampled_hu(hu, height, width)
-        labels = _resampled_labels(labels, height, width)
+    if areas or not is_native:
+        organs_asked = len(organs) if areas else None
+        labels, shares = _resampled_labels(labels, height, width, organs_asked)
     known = torch.tensor([organ in volume.annotated for organ in organs])
     return CaseSlices(
         name=volume.case,
@@ -81,7 +84,7 @@ def on_training_grid(
         range_Z=organ_range(label),
         ends_Z=organ_range(_reference(label, organs)),
         source=volume.source,
-        area_ZKHW=_areas(native, len(organs), height, width) if areas else None,
+        area_ZKHW=shares,
     )
 
 
@@ -127,21 +130,27 @@ def _resampled_hu(hu_ZYX: Tensor, height: int, width: int) -> Tensor:
     return resampled[:, 0].round().to(torch.int16)
 
 
-def _resampled_labels(label_ZYX: Tensor, height: int, width: int) -> Tensor:
-    resampled = torch.zeros(len(label_ZYX), height, width, dtype=torch.uint8)
+def _resampled_labels(
+    label_ZYX: Tensor, height: int, width: int, organs: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """The labels (Z, H, W) and, where `organs` says how many there are, each one's share of each
+    pixel's area (Z, K, H, W), uint8, `WHOLE` for a whole pixel."""
+    slices = len(label_ZYX)
+    labels = torch.zeros(slices, height, width, dtype=torch.uint8)
+    shares = torch.zeros(slices, organs or 0, height, width, dtype=torch.uint8)
     for z, classes, area_CHW, place in _shares(label_ZYX, height, width):
-        resampled[z, *place] = classes[area_CHW.argmax(dim=0)]
-    return resampled
-
-
-def _areas(label_ZYX: Tensor, organs: int, height: int, width: int) -> Tensor:
-    """Each organ's share of each pixel's area (Z, K, H, W), uint8, `WHOLE` for a whole pixel."""
-    shares = torch.zeros(len(label_ZYX), organs, height, width, dtype=torch.uint8)
-    for z, classes, area_CHW, place in _shares(label_ZYX, height, width):
+        labels[z, *place] = classes[area_CHW.argmax(dim=0)]
         for number, area_HW in zip(classes.tolist(), area_CHW, strict=True):
-            if number:
+            if organs and number:
                 shares[z, number - 1, *place] = (WHOLE * area_HW).round().to(torch.uint8)
-    return shares
+    return labels, shares if organs else None
+
+
+def shares_of(label_YX: Tensor, classes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the share of each of `classes` in the area of each pixel of a slice on another grid
+    of `size`, (classes, *size): the one way of a label to a grid."""
+    onehot = (label_YX == classes[:, None, None])[None].float()
+    return F.interpolate(onehot, size=size, mode="bilinear", antialias=True)[0]
 
 
 def _shares(
@@ -160,10 +169,8 @@ def _shares(
             continue
         held = ((label_YX != 0).any(dim=1 - axis).nonzero() for axis in (0, 1))
         (y, to_y), (x, to_x) = (_cut(h, *size) for h, size in zip(held, sizes, strict=True))
-        onehot = (label_YX[y, x] == classes[:, None, None])[None].float()
         size = (to_y.stop - to_y.start, to_x.stop - to_x.start)
-        area = F.interpolate(onehot, size=size, mode="bilinear", antialias=True)
-        yield z, classes, area[0], (to_y, to_x)
+        yield z, classes, shares_of(label_YX[y, x], classes, size), (to_y, to_x)
 
 
 def _cut(held: Tensor, native: int, grid: int) -> tuple[slice, slice]:

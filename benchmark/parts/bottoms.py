@@ -145,8 +145,7 @@ def patient_dice(logits: list[Tensor], batches: tuple[Batch, ...] | list[Batch])
     classes = batches[0].annotated_BK.shape[1] + 1
     pairs = torch.zeros(classes, classes, dtype=torch.int64)  # pixels by true and by guessed class
     for logits_BCHW, batch in zip(logits, batches, strict=True):
-        # argmax takes ten times as long where a pixel's classes lie apart
-        guess_BHW = logits_BCHW.contiguous(memory_format=torch.channels_last).argmax(dim=1)
+        guess_BHW = logits_BCHW.max(dim=1).indices  # what argmax gives, faster on a CPU
         both_BHW = (batch.label_BHW * classes + guess_BHW) * batch.valid_BHW
         pairs += torch.bincount(both_BHW.flatten(), minlength=classes**2).view_as(pairs).cpu()
     true, guessed = pairs.sum(dim=1)[1:], pairs.sum(dim=0)[1:]

@@ -18,6 +18,7 @@ from benchmark.parts.batch import Batch, Patient
 from benchmark.parts.bottoms import BOTTOM, own_input
 from benchmark.parts.networks import Network
 from benchmark.parts.objectives import LOSS_TERMS, Guide, Segmentation
+from benchmark.parts.pulls import gradient_at
 from benchmark.parts.similarity import TapModule, Taps, dissimilarity, on_grid
 from benchmark.plan.nodes import Objective
 
@@ -168,9 +169,9 @@ class TermGradients:
         if not usual:  # an objective with names of its own
             shared, of_usual = self._terms(Segmentation(), nets, batch)
             usual = list(shared.values())
-        pulls = {"": _gradient(torch.stack(usual).sum(), of_usual)}
+        pulls = {"": gradient_at(torch.stack(usual).sum(), of_usual[0])}
         others = {name: term for name, term in terms.items() if name not in LOSS_TERMS}
-        pulls |= {name: _gradient(term, place) for name, term in others.items()}
+        pulls |= {name: gradient_at(term, place[0]) for name, term in others.items()}
         return {name: gradient for name, gradient in pulls.items() if gradient is not None}
 
     def _terms(
@@ -201,14 +202,6 @@ def linear_cka(f_NCHW: Tensor, g_NCHW: Tensor) -> float:
     both = (g_NC.T @ f_NC).square().sum()
     sizes = (f_NC.T @ f_NC).norm() * (g_NC.T @ g_NC).norm()
     return float(both / sizes) if float(sizes) else 0.0
-
-
-def _gradient(term: Tensor, caught: list[Tensor]) -> Tensor | None:
-    """The gradient at the first place that was caught; None for a term that does not touch it, such
-    as N_GT's own loss in a joint training."""
-    if not term.requires_grad:
-        return None
-    return torch.autograd.grad(term, caught[0], retain_graph=True, allow_unused=True)[0]
 
 
 def _encoder(net: nn.Module) -> nn.Module:

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmark.parts.bottoms import BOTTOM
 from benchmark.parts.objectives import LOSS_TERMS
 
 STUDENT = "ct"
-BOTTOM = -1
 
 
 @contextmanager
@@ -57,9 +57,15 @@ def pulls_at(terms: Mapping[str, Tensor], caught: list[Tensor]) -> dict[str, flo
     return {name: size / loss for name, size in sizes.items() if size is not None}
 
 
-def _size(term: Tensor, at: Tensor) -> float | None:
-    """The norm of a term's gradient at a place; None for a term that does not touch it."""
+def gradient_at(term: Tensor, at: Tensor) -> Tensor | None:
+    """Return a term's gradient at a place of its graph, which stays; None for a term that does not
+    touch it, such as N_GT's own loss in a joint training."""
     if not term.requires_grad:
         return None
-    (gradient,) = torch.autograd.grad(term, at, retain_graph=True, allow_unused=True)
+    return torch.autograd.grad(term, at, retain_graph=True, allow_unused=True)[0]
+
+
+def _size(term: Tensor, at: Tensor) -> float | None:
+    """The norm of a term's gradient at a place; None for a term that does not touch it."""
+    gradient = gradient_at(term, at)
     return None if gradient is None else float(gradient.float().norm())

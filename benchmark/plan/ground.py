@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from benchmark.plan.nodes import check_choice, check_range, later
 
-LABELS = ("majority", "area")  # how a label is brought to the training grid
+MAJORITY, AREA = LABELS = ("majority", "area")  # how a label is brought to the training grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +74,12 @@ class Ground:
     others: float = 0.1
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: LossReading = field(default_factory=LossReading)
-    labels: str = later("majority")
+    labels: str = later(MAJORITY)
 
     @property
     def asks_areas(self) -> bool:
         """Whether the target are shares of area."""
-        return self.labels == "area"
+        return self.labels == AREA
 
     def __post_init__(self) -> None:
         check_choice("ground.labels", self.labels, LABELS)

@@ -9,11 +9,11 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
 from benchmark.data.library import DataSet
-from benchmark.plan.ground import Ground
+from benchmark.plan.ground import MAJORITY, Ground
 from benchmark.reporting.ceiling_sources import NATIVE, Known, Row, Scored, row_of, tell
 from benchmark.reporting.tables import MEAN3, organ_groups
 from benchmark.store.ledger import Entry
@@ -27,6 +27,8 @@ WHAT = (
     "target ceiling: the DSC of a perfect copy of the training target; grid ceiling: that of each "
     "organ's share of every pixel of the training grid"
 )
+NAMES = ("target ceiling", "grid ceiling")
+Texts = TypeVar("Texts")
 Mean = tuple[float, float, int]  # target ceiling and grid ceiling in percent, number of patients
 
 
@@ -113,10 +115,9 @@ def set_ceilings(dataset: DataSet, ground: Ground, say: Callable[[str], None]) -
 
     Raises `BadInput` where a stored case is missing or damaged.
     """
-    labels = getattr(ground, "labels", "majority")
     if ground.size is None:
         known = [(case.name, organ) for case in dataset.cases for organ in case.annotated]
-        return _without_mean3(mean_lines(dict.fromkeys(known, NATIVE), labels))
+        return _without_mean3(mean_lines(dict.fromkeys(known, NATIVE), ground.labels))
     names = [case.name for case in dataset.cases]
     lacking = [name for name in names if not are_kept(dataset, name, ground.size)]
     tell(say, dataset.name, len(lacking), ground.size)
@@ -127,7 +128,7 @@ def set_ceilings(dataset: DataSet, ground: Ground, say: Callable[[str], None]) -
         for organ in dataset.organs
         if organ in found[name] and found[name][organ].n_voxels_true
     }
-    return _without_mean3(mean_lines(held, labels))
+    return _without_mean3(mean_lines(held, ground.labels))
 
 
 def _without_mean3(means: Mapping[str, Mean]) -> dict[str, Mean]:
@@ -157,6 +158,15 @@ def ceiling_flags(pairs: Iterable[tuple[Scored, Ceiling]], labels: str) -> tuple
         for organ, gap in means.items()
         if gap <= AT_TARGET_POINTS
     )
+
+
+def alike(found: Iterable[tuple[str, Texts]]) -> list[tuple[str, Texts]]:
+    """Return the ceilings of several rows, each once: with "" where all rows have the same, else
+    with " of ROW, ROW". `found` are names of rows and their ceilings, as texts."""
+    rows: dict[Texts, list[str]] = {}
+    for row, texts in found:
+        rows.setdefault(texts, []).append(row)
+    return [("" if len(rows) == 1 else f" of {', '.join(x)}", texts) for texts, x in rows.items()]
 
 
 def ceiling_text(target: float, grid: float) -> str:
@@ -196,4 +206,4 @@ def _lines(row: Row, values: Mapping[tuple[str, str], Ceiling], labels: str) -> 
 
 
 def _labels(entry: Entry) -> str:
-    return entry.params.get("ground.labels", "majority")
+    return entry.params.get("ground.labels", MAJORITY)

@@ -201,8 +201,9 @@ GUIDES = (
         meaning="Another row that learns the same target can hardly score more in this organ, "
         "however good it is. 'No difference' says here nothing of the methods.",
         todo="Look at the target ceiling and the grid ceiling beside the table. Where they lie far "
-        "apart the labels bind, and not the grid: train on a larger grid (--set "
-        "ground.size=128), which raises both.",
+        "apart the labels bind, and not the grid: learn shares of area (--set ground.labels=area "
+        "--set ground.loss.squared=true). Else train on a larger grid (--set ground.size=128), "
+        "which raises both.",
     ),
     FlagGuide(
         name="one_patient",

@@ -11,7 +11,7 @@ from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.presets import demonstration
 from benchmark.reporting.reading.groups import plain
-from benchmark.reporting.shown import CONTROL, SUBJECT, Seen, is_dead, pulled_before, value_of
+from benchmark.reporting.seen_row import CONTROL, SUBJECT, Seen, is_dead, pulled_before, value_of
 from benchmark.running.standing import MAIN, numbers_text
 
 PRESET, DATASET, SEEDS = "quick", "phantom", (0,)  # what the commands take by themselves

@@ -19,7 +19,7 @@ from benchmark.errors import BadInput
 from benchmark.files.atomic import damage
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.keys import Context, canonical, key
-from benchmark.plan.nodes import Weights, in_order, stages_of
+from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.folds import folds_of
 from benchmark.running.registry import Registry
@@ -198,10 +198,10 @@ def _trained(bench: Bench, setting: Setting, chosen: list[tuple[Entry, str]]) ->
 def _weights(setting: Setting, entry: Entry, node_key: str, fold: str, seed: int) -> Weights:
     """The weights of a training in the plan of its row, found again by the key."""
     stage = entry.row.partition("@")[2]
-    stages = stages_of(setting.method)
+    stages = setting.stages
     if stage and stage not in stages:
         raise _changed(entry)
-    final = stages[stage] if stage else setting.method.plan()
+    final = stages[stage] if stage else setting.plan
     context = Context(fold=fold, seed=seed)
     node = next((n for n in in_order(final.node) if key(n, context) == node_key), None)
     if node is None:

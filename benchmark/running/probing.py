@@ -16,7 +16,7 @@ from benchmark.data.patients import patients
 from benchmark.files.code import Code
 from benchmark.parts.batch import Patient
 from benchmark.plan.keys import Context, canonical, digest, key
-from benchmark.plan.nodes import Probe, probes_of
+from benchmark.plan.nodes import Probe
 from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_use_rows
@@ -48,7 +48,7 @@ def with_probes(cell: Cell, entry: Entry, bench: Bench) -> Entry:
     done: list[tuple[str, str, str]] = []
     flags = list(entry.flags)
     features = Features()
-    for probe in probes_of(cell.setting.method):
+    for probe in cell.setting.probes:
         node_key = key(probe.node, Context(fold=cell.data.fingerprint, seed=cell.seed))
         evaluation = evaluation_of(probe, cell)
         done.append((probe.name, node_key, evaluation))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.errors import BadInput
-from benchmark.plan.nodes import stages_of
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, fold_at, scoring_code
 from benchmark.running.code import named
@@ -72,7 +71,7 @@ class _Known:
             raise BadInput("it was tested in folds of its own, which are not stored")
         row, _, stage = entry.row.partition("@")
         setting = resolve(self.registry, row, entry.preset, dict(entry.overrides))
-        if stage and stage not in stages_of(setting.method):
+        if stage and stage not in setting.stages:
             raise BadInput(f"the row {row} has no stage {stage}")
         if entry.dataset not in self._sets:
             opened = stored_dataset(self.bench.root, entry.dataset)

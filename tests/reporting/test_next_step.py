@@ -10,7 +10,7 @@ from test_shown import DEAD, ON, SATURATED, seen
 
 from benchmark.cli.experiment import DEFAULTS
 from benchmark.reporting.next_step import DATASET, PRESET, SEEDS, next_of
-from benchmark.reporting.shown import CONTROL, PLAIN, Seen
+from benchmark.reporting.seen_row import CONTROL, PLAIN, Seen
 
 ROWS = ("unet-200", "fsm", "fsm-shuffled", "fsm-constant")
 SUITE = "bench suite --rows unet-200,fsm,fsm-shuffled,fsm-constant --dataset"

@@ -14,7 +14,7 @@ from planted_suite import SMALL, plant, workspace
 
 from benchmark.plan.presets import PRESETS
 from benchmark.reporting.reading.seen import is_plain, seen_of
-from benchmark.reporting.shown import CONTROL, OTHER, PLAIN, SUBJECT, Seen
+from benchmark.reporting.seen_row import CONTROL, OTHER, PLAIN, SUBJECT, Seen
 from benchmark.running.bench import Bench
 from benchmark.running.registry import load_registry
 from benchmark.store.ledger import Entry

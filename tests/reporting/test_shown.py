@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.reporting.shown import CONTROL, OTHER, PLAIN, SUBJECT, Seen, text_of
+from benchmark.reporting.seen_row import CONTROL, OTHER, PLAIN, SUBJECT, Seen
+from benchmark.reporting.shown import text_of
 from benchmark.store.ledger import Entry
 
 ENTRY = Entry(

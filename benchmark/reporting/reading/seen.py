@@ -14,7 +14,7 @@ from benchmark.plan.budget import budget
 from benchmark.plan.nodes import Method, in_order
 from benchmark.plan.presets import demonstration
 from benchmark.reporting.ranges import WHOLE, Range, range_of
-from benchmark.reporting.shown import (
+from benchmark.reporting.seen_row import (
     CONTROL,
     OTHER,
     PLAIN,
@@ -70,7 +70,7 @@ def seen_of(bench: Bench, entries: Iterable[Entry], *, root: str = "") -> Seen:
         means=tuple(found for entry in own if (found := _means(bench, entry))),
         m=tuple((way.first, way.last) for way in ways),
         pulled=range_of(way.pulled for way in ways if way.pulled is not None),
-        beside_m=_m_beside(bench, own, beside.settings, suites),
+        beside_m=_m_beside(bench, own, {way.steps for way in ways}, beside.settings, suites),
         rows=beside.rows,
         values=beside.values,
         alone=beside.alone,
@@ -146,10 +146,10 @@ def _controls(setting: Setting, registry: Registry) -> list[str]:
 
 def _reference(setting: Setting, registry: Registry) -> tuple[str, Setting]:
     """The plain network that trains on CT as long as the row does, as `--rows` takes it."""
-    epochs = budget(setting.method.plan().node).ct_epochs
+    epochs = budget(setting.plan.node).ct_epochs
     for name in (PLAN.baseline, LONG):
         plain = _with_values(name, setting, registry)
-        if abs(budget(plain.method.plan().node).ct_epochs - epochs) <= NEAR * epochs:
+        if abs(budget(plain.plan.node).ct_epochs - epochs) <= NEAR * epochs:
             return name, plain
     text = label(LONG, {EPOCHS: epochs})
     return text, _with_values(text, setting, registry)
@@ -200,10 +200,14 @@ def _way_of_m(bench: Bench, entry: Entry) -> Way | None:
 
 
 def _m_beside(
-    bench: Bench, own: Sequence[Entry], others: Iterable[Setting], suites: Sequence[str]
+    bench: Bench,
+    own: Sequence[Entry],
+    steps: set[int],
+    others: Iterable[Setting],
+    suites: Sequence[str],
 ) -> dict[str, Range]:
-    """M at the end of the same training of the controls that have every cell of the row."""
-    steps = {way.steps for entry in own if (way := _way_of_m(bench, entry))}
+    """M at the end of the same training, of as many `steps`, of the controls that have every cell
+    of the row."""
     found = {}
     for other in others:
         if other.row in WITH_OTHERS:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmark.reporting.ceiling_lines import WHAT, CeilingLine
+from benchmark.reporting.ceiling_lines import NAMES, WHAT, CeilingLine, alike
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.sheets.sheet import NOTHING, number
 from benchmark.reporting.tables import organ_groups
 
 Texts = Mapping[str, str]
-NAMES = ("target ceiling", "grid ceiling")
 
 
 def reference_rows(
@@ -18,16 +17,16 @@ def reference_rows(
 ) -> list[tuple[str, ...]]:
     """Return both ceilings of a table's rows as rows of it; rows of another grid or of other
     patients have their own, with their names. `cells` makes a row of a ceiling by organ."""
-    found: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
-    for row in rows:
-        if beside := chapter.ceilings.of(row, chapter.group.dataset):
-            found.setdefault(_texts(beside, chapter), []).append(row)
-    body = []
-    for texts, members in found.items():
-        of = "" if len(found) == 1 else f" of {', '.join(members)}"
-        for place, name in enumerate(NAMES, start=1):
-            body.append((name + of, *cells({each[0]: each[place] for each in texts})))
-    return body
+    found = alike(
+        (row, _texts(beside, chapter))
+        for row in rows
+        if (beside := chapter.ceilings.of(row, chapter.group.dataset))
+    )
+    return [
+        (name + of, *cells({each[0]: each[place] for each in texts}))
+        for of, texts in found
+        for place, name in enumerate(NAMES, start=1)
+    ]
 
 
 def ceiling_notes(chapter: Chapter) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.reporting.ceiling_lines import NAMES as CEILINGS
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.sheets.ceilings import NAMES as CEILINGS
 from benchmark.reporting.sheets.ceilings import reference_rows
 from benchmark.reporting.sheets.scores import value
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, range_of
