@@ -11,9 +11,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tracking_dump import Dump as Dump
+from tracking_dump import dump_experiment as dump_experiment
+from tracking_dump import files_of as files_of
 
 from benchmark.tracking.mirror import Mirror
 from benchmark.tracking.report import CellReport, Point, RowReport
@@ -146,49 +148,3 @@ def warnings() -> list[str]:
 @pytest.fixture(autouse=True, scope="session")
 def quiet() -> None:
     prepare_environment(1.0)
-
-
-def files_of(client: Any, run_id: str, folder: str | None = None) -> Iterator[str]:
-    """All artifacts of a run, those in folders too."""
-    for one in client.list_artifacts(run_id, folder):
-        if one.is_dir:
-            yield from files_of(client, run_id, one.path)
-        else:
-            yield one.path
-
-
-Dump = dict[str, dict[str, object]]
-
-
-def dump_experiment(uri: str, dataset: str = "phantom") -> Dump:
-    """Return all that a reader of MLflow sees of a data set, by run name and key."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(dataset)
-    assert experiment is not None
-    runs = list(client.search_runs([experiment.experiment_id], max_results=1000))
-    names = {run.info.run_id: run.info.run_name for run in runs}
-    seen: Dump = {}
-    for run in runs:
-        tags = dict(run.data.tags)
-        if parent := tags.pop("mlflow.parentRunId", ""):
-            tags["parent"] = names[parent]
-        name = f"{run.info.run_name} {tags['suite']} {tags.get('key', '')}"
-        assert name not in seen, f"two runs {name}"
-        seen[name] = {
-            "status": run.info.status,
-            "tags": tags,
-            "params": dict(run.data.params),
-            "latest": dict(run.data.metrics),
-            "curves": {
-                metric: [
-                    (one.step, one.value, one.timestamp)
-                    for one in client.get_metric_history(run.info.run_id, metric)
-                ]
-                for metric in sorted(run.data.metrics)
-            },
-            "files": sorted(files_of(client, run.info.run_id)),
-            "inputs": [(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs],
-        }
-    return seen
