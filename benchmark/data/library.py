@@ -18,7 +18,6 @@ from benchmark.data.checks import NAME, check_name, content_hash
 from benchmark.data.embedded import check_not_ours, refused
 from benchmark.data.embedded import embedded as embedded
 from benchmark.data.embedded import load_embedded as load_embedded
-from benchmark.data.geometry import geometry_from_dict
 from benchmark.data.intake import take_in
 from benchmark.data.source import OTHER_READERS, READERS, refusal
 from benchmark.data.source import Source as Source  # a part of this module's interface
@@ -27,6 +26,7 @@ from benchmark.errors import BadInput
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
+from benchmark.files.values import read_as
 
 FORMAT = 1
 
@@ -245,31 +245,11 @@ def _open(folder: Path) -> DataSet:
             path = folder / "cases" / name / "case.json"
             if sha256_file(path) != checksum:
                 raise ValueError("its checksum differs")
-            cases.append(_case(name, read_json(path)))
+            cases.append(read_as(Case, {**read_json(path), "name": name}, more=True))
         organs, name = tuple(values["organs"]), folder.name
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, path, error, origin) from None
     return DataSet(name=name, organs=organs, cases=tuple(cases), folder=folder, origin=origin)
-
-
-def _case(name: str, record: Mapping[str, Any]) -> Case:
-    z, y, x = record["shape"]
-    return Case(
-        name=name,
-        annotated=tuple(record["annotated"]),
-        source=record["source"],
-        sha256=record["sha256"],
-        geometry=geometry_from_dict(record["geometry"]),
-        shape=(z, y, x),
-        box=_box(record.get("box")),
-    )
-
-
-def _box(ends: Any) -> Box | None:
-    if ends is None:
-        return None
-    (a, b), (c, d), (e, f) = ends
-    return (a, b), (c, d), (e, f)
 
 
 def _same(

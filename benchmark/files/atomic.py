@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.files.plain import json_of
+from benchmark.files.values import json_of
 
 CHECKSUMS = "checksums.json"
 

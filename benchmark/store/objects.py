@@ -32,6 +32,7 @@ from benchmark.files.atomic import (
     write_json,
 )
 from benchmark.files.locks import is_held, lock, shown_lock
+from benchmark.files.values import read_as
 from benchmark.training.meter import Epoch
 from benchmark.training.trainer import State
 
@@ -134,7 +135,7 @@ class Objects:
             fault = damage(folder)
             if not fault:
                 about = read_json(folder / "state.json")
-                epochs = tuple(Epoch(**epoch) for epoch in about.pop("epochs"))
+                epochs = tuple(read_as(Epoch, epoch) for epoch in about.pop("epochs"))
                 tensors = load_file(folder / "state.safetensors")
                 return State(step=about["step"], tensors=tensors, epochs=epochs), about
             self._warn(f"checkpoint {folder.name} of {key} is damaged ({fault}): not using it")
