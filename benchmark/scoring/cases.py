@@ -165,6 +165,18 @@ def _score_organ(
     else:
         false_alarm_ml = n_voxels_predicted * math.prod(spacing_mm) / 1000.0
         values = _values_without_overlap(state, diagonal_mm, false_alarm_ml)
+    return scores_of(values, METRIC_UNITS, organ=organ, state=state, n_voxels_true=n_voxels_true)
+
+
+def scores_of(
+    values: Mapping[str, float],
+    units: Mapping[str, str],
+    *,
+    organ: str,
+    state: State,
+    n_voxels_true: int,
+) -> list[Score]:
+    """Return a Score for every metric of `units`, in that order; nan where `values` has none."""
     return [
         Score(
             organ=organ,
@@ -174,7 +186,7 @@ def _score_organ(
             unit=unit,
             n_voxels_true=n_voxels_true,
         )
-        for metric, unit in METRIC_UNITS.items()
+        for metric, unit in units.items()
     ]
 
 

@@ -18,20 +18,24 @@ from benchmark.scoring.statistics.components import (
     p_in_family,
     p_two_sided,
 )
-from benchmark.scoring.statistics.folds import fold_excess_p
+from benchmark.scoring.statistics.corrections import fold_excess_p, smallest_detectable
 from benchmark.scoring.statistics.layout import Floats, Incomplete, Integers, RowValues, gain
 from benchmark.scoring.statistics.paired import (
     Equivalence,
+    OnePatient,
+    Word,
     equivalence,
     false_claim_probability,
+    movers_of,
     nadeau_bengio,
+    one_patient,
+    primary_of,
     probability_better,
     sign_flip_p,
     ttost_p,
     wilcoxon_p,
+    word_of,
 )
-from benchmark.scoring.statistics.planning import smallest_detectable
-from benchmark.scoring.words import OnePatient, Word, movers_of, one_patient, primary_of, word_of
 
 PATIENTS_WARN = 50
 BESIDE = ("equivalence", "nadeau_bengio", "better", "false_claim", "smallest_detectable",

@@ -23,8 +23,8 @@ from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.scoring.comparison import Comparison, level_of
 from benchmark.scoring.statistics.components import Components, Interval, primary
+from benchmark.scoring.statistics.corrections import Needed, patients_needed
 from benchmark.scoring.statistics.layout import Incomplete, RowValues
-from benchmark.scoring.statistics.planning import Needed, patients_needed
 
 Outcome = Literal["supported", "not supported", "undecided", "incomplete", "demonstration"]
 Compared = Mapping[str, "Comparison | Incomplete"]

@@ -43,19 +43,14 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultRow:
-    """One measured value. `code` is the fingerprint of the source that measured it."""
+class ResultRow(Score):
+    """A score with its place: the training's key, seed and fold, and the case. `code` is the
+    fingerprint of the source that measured it."""
 
     key: str
     seed: int
     fold: int
     case: str
-    organ: str
-    state: str
-    metric: str
-    value: float
-    unit: str
-    n_voxels_true: int
     code: str
 
 
