@@ -6,6 +6,7 @@ machine may leave a name that points to nothing (Pillai et al., OSDI 2014).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,9 @@ from typing import Any
 from benchmark.files.values import json_of
 
 CHECKSUMS = "checksums.json"
+# what a full disk is told by: libraries say it in many ways, some in text alone
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+WORDS = ("no space left on device", "disk quota exceeded", "database or disk is full")
 
 
 @contextmanager
@@ -99,6 +103,18 @@ def damage(folder: Path) -> str:
         if sha256_file(there[name]) != sha256:
             return f"{name} does not match its checksum"
     return ""
+
+
+def disk_full(error: BaseException | None) -> bool:
+    """Return whether an error, or one that caused it, is that of a full disk."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        said = str(error).lower()
+        if getattr(error, "errno", None) in FULL or any(word in said for word in WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def sweep_temporaries(folder: Path, older_than_seconds: float) -> int:

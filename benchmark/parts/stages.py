@@ -11,8 +11,8 @@ from benchmark.parts.objectives import Matched, Segmentation
 from benchmark.parts.shapes import Restore
 from benchmark.parts.similarity import Similarity
 from benchmark.parts.views import CorruptShapes, DropOrgans, MaskNoise
+from benchmark.plan.ground import MeanMask, OtherCase
 from benchmark.plan.nodes import Arch, Net, Schedule, Source, Train, Weights, check_choice
-from benchmark.plan.sources import MeanMask, OtherCase
 
 SONG = "Song et al., ISBI 2020, Table 1"
 DROP = 0.1  # chance that stage 1 hides an annotated organ (METHODS.md section 1)

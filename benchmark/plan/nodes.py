@@ -90,7 +90,7 @@ class View(Protocol):
 
 class Source(Protocol):
     """What the draw adds to a batch from this fold's training cases alone: a frozen dataclass
-    of `benchmark.plan.sources`."""
+    of `benchmark.plan.ground`."""
 
     kind: ClassVar[str]
 

@@ -15,9 +15,8 @@ from torch import nn
 from benchmark.data.patients import patients
 from benchmark.files.code import Code
 from benchmark.parts.batch import Patient
-from benchmark.plan.keys import Context, canonical, digest, key
+from benchmark.plan.keys import Context, canonical, digest, key, values_in
 from benchmark.plan.nodes import Probe
-from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_use_rows
 from benchmark.running.execute import execute, load_networks

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmark.files.atomic import commit_file, read_json, write_json
-from benchmark.files.code import Code, code_from
-from benchmark.files.equal import Difference, kept_list
+from benchmark.files.code import Code, Difference, code_from, kept_list
 
 
 class Codes:
