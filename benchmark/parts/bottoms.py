@@ -1,6 +1,6 @@
 """Does a network need its bottom features, and what could ideal ones gain?
 
-Diagnostics of section 5 of METHODS.md, in points of DSC: `BottomUse` takes a network's bottom away,
+Diagnostics (docs/methods.md section 5) in points of DSC: `BottomUse` takes a network's bottom away,
 `Headroom` puts the features of the true masks in its place.
 """
 

@@ -1,4 +1,4 @@
-"""The diagnostics of a run that has a teacher, as probes (METHODS.md section 5)."""
+"""The diagnostics of a run that has a teacher, as probes (docs/methods.md section 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Diagnostics of section 5 of METHODS.md, on the test patients and in fp32.
+"""Diagnostics (docs/methods.md section 5) on the test patients and in fp32.
 
 Each measure takes the networks of one trained node and one patient, and returns values by name;
 its `flags` are warnings that follow from the means over patients by a fixed rule.
@@ -23,7 +23,7 @@ from benchmark.parts.similarity import TapModule, Taps, dissimilarity, on_grid
 from benchmark.plan.nodes import Objective
 
 NEGLIGIBLE = 0.01  # of the gradient of the segmentation loss
-GAP_PERCENT = 5.0  # METHODS.md section 6: what the verdict asks of the GT gap
+GAP_PERCENT = 5.0  # docs/methods.md section 6: what the verdict asks of the GT gap
 SATURATED = 0.99  # a relative distance from here on has next to no gradient
 
 

@@ -15,7 +15,7 @@ from benchmark.parts.views import CORRUPTED, CorruptShapes
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Objective
 
-NEGLIGIBLE_SHARE = 0.05  # METHODS.md section 2, shape-loss
+NEGLIGIBLE_SHARE = 0.05  # docs/methods.md section 2, shape-loss
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ F are features of N_CT (C1 channels), G those of N_GT (C channels):
     T  = nearest(F -> size of G)
 
 M is a distance between R and T. It has an exact minimum M = 0 that does not look at G at all
-(METHODS.md section 4): a low M alone is no evidence of transfer.
+(docs/methods.md section 4): a low M alone is no evidence of transfer.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from benchmark.plan.ground import MeanMask, OtherCase
 from benchmark.plan.nodes import Arch, Net, Schedule, Source, Train, Weights, check_choice
 
 SONG = "Song et al., ISBI 2020, Table 1"
-DROP = 0.1  # chance that stage 1 hides an annotated organ (METHODS.md section 1)
+DROP = 0.1  # chance that stage 1 hides an annotated organ (docs/methods.md section 1)
 TEACHERS = ("n_gt", "untrained", "no_skips", "ct")
 SEES: Mapping[str, Source | None] = {"own": None, "other": OtherCase(), "mean": MeanMask()}
 

@@ -36,7 +36,7 @@ class Augmentation:
 
 @dataclass(frozen=True, kw_only=True)
 class LossReading:
-    """How the segmentation loss "DSC" is read (METHODS.md section 1).
+    """How the segmentation loss "DSC" is read (docs/methods.md section 1).
 
     Soft Dice of a softmax, pooled over the batch, over background and organs. `organs_only`
     leaves the background term out, `per_sample` sums within a sample, `squared` squares
@@ -98,7 +98,7 @@ class OtherCase:
     """The masks of another training patient, at the same relative height, augmented alike.
 
     The pairing is a fixed derangement within equal annotated organs and equal source, drawn from
-    `seed`; it never changes during a training (METHODS.md section 6, `fsm-shuffled`).
+    `seed`; it never changes during a training (docs/methods.md section 6, `fsm-shuffled`).
     """
 
     kind: ClassVar[str] = "other-case"

@@ -1,4 +1,4 @@
-"""The verdict by the fixed rule of METHODS.md section 6. Every sentence is made of the numbers.
+"""The verdict by a fixed rule (docs/methods.md section 6). Every sentence is made of the numbers.
 
 d is the gain of the subject (`fsm`) over a control, with the primary 95 % interval; delta is the
 margin that the plan fixed before the run. Checked in this order:

@@ -1,4 +1,4 @@
-"""FSM against a computation in plain numpy, and what METHODS.md section 4 says of it."""
+"""FSM against a computation in plain numpy, and what docs/methods.md section 4 says of it."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_the_gradient_of_m_is_that_of_the_formula(norm: str) -> None:
 
 
 def self_copy(f_channels: int, g_channels: int, stats: str) -> TapModule:
-    """The weights of METHODS.md section 4: R = F, whatever G is."""
+    """The weights of docs/methods.md section 4: R = F, whatever G is."""
     module = TapModule(f_channels, g_channels, stats)
     for part in (module.adapt, module.spatial, module.merge):
         nn.init.zeros_(part.weight)

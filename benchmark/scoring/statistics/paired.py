@@ -3,7 +3,7 @@ comparison, by rule, with the one patient that it must not hang on.
 
 `sign_flip_p`, `wilcoxon_p` and `ttost_p` see patients alone. They hold for "these trained networks
 only": the luck of a training is shared by a fold's patients, and they take it for a difference of
-the methods (type I error of 18 to 37 % at 90 patients, METHODS.md section 7).
+the methods (type I error of 18 to 37 % at 90 patients, docs/methods.md section 7).
 """
 
 from __future__ import annotations
