@@ -23,16 +23,21 @@ from typing import Any
 from benchmark.files.code import Code, Definition
 
 OURS = frozenset({"benchmark", "methods", "baselines", "sweeps"})
-LIBRARIES = frozenset(
-    {"PIL", "SimpleITK", "filelock", "jinja2", "matplotlib", "medpy", "mlflow", "nibabel", "numpy",
-     "optuna", "pandas", "psutil", "pyarrow", "pydicom", "pytest", "rich", "safetensors", "scipy",
-     "segmentation_models_pytorch", "statsmodels", "timm", "torch", "torchvision"}
-)  # fmt: skip
+BY_VERSION = """PIL SimpleITK filelock jinja2 matplotlib medpy mlflow nibabel numpy optuna pandas
+psutil pyarrow pydicom pytest rich safetensors scipy segmentation_models_pytorch statsmodels timm
+torch torchvision"""
+LIBRARIES = frozenset(BY_VERSION.split())
 NO_NUMBERS = (
-    "benchmark.cli", "benchmark.errors", "benchmark.files", "benchmark.reporting",
-    "benchmark.running.bench", "benchmark.running.stop", "benchmark.store", "benchmark.testing",
+    "benchmark.cli",
+    "benchmark.errors",
+    "benchmark.files",
+    "benchmark.reporting",
+    "benchmark.running.bench",
+    "benchmark.running.stop",
+    "benchmark.store",
+    "benchmark.testing",
     "benchmark.tracking",
-)  # fmt: skip
+)
 Place = tuple[str, str]  # module, name at its top
 
 

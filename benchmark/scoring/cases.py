@@ -89,7 +89,11 @@ class Score:
 
 
 def nsd_tolerance_mm(organ: str) -> float:
-    """Return the tolerance, in mm, at which `nsd` is computed for this organ."""
+    """Return the tolerance, in mm, at which `nsd` is computed for this organ.
+
+    >>> nsd_tolerance_mm("gall_bladder"), nsd_tolerance_mm("prostate")
+    (2.0, 3.0)
+    """
     return NSD_TOLERANCE_MM.get(meant(organ), NSD_TOLERANCE_OTHER_MM)
 
 
@@ -124,6 +128,13 @@ def score_case(
 
     Raises ValueError when the shapes differ, an array is not uint8 or not three-dimensional, a
     label exceeds the organs, an annotated organ is unknown, or spacing or box make no sense.
+
+    >>> truth = np.zeros((3, 4, 4), dtype=np.uint8)
+    >>> truth[1, 1:3, 1:3] = 1
+    >>> named = {"organs": ["liver"], "annotated": ["liver"]}
+    >>> found = score_case(truth, truth, spacing_mm=(2.0, 1.0, 1.0), **named)
+    >>> [(score.metric, score.value) for score in found[:3]]
+    [('dsc', 100.0), ('dsc_slicewise', 100.0), ('assd', 0.0)]
     """
     _check_maps(truth_ZYX, predicted_ZYX, spacing_mm)
     _check_organs(truth_ZYX, predicted_ZYX, organs, annotated)

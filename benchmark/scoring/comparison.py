@@ -38,8 +38,6 @@ from benchmark.scoring.statistics.paired import (
 )
 
 PATIENTS_WARN = 50
-BESIDE = ("equivalence", "nadeau_bengio", "better", "false_claim", "smallest_detectable",
-          "fold_excess_p")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +133,10 @@ def compare(
     missed = metric.higher_is_better and bool(
         (row.value_nS == 0).any() or (reference.value_nS == 0).any()
     )
+    names = {"row": row.row, "reference": reference.row}
     return compare_gain(
-        gain_nS, row.fold_n, cases=row.cases, row=row.row, reference=reference.row, metric=metric,
-        plan=plan, missed=missed,
-    )  # fmt: skip
+        gain_nS, row.fold_n, cases=row.cases, metric=metric, plan=plan, missed=missed, **names
+    )
 
 
 def compare_gain(
@@ -214,7 +212,8 @@ def _beside(
     """The figures that stand beside the primary interval, each None without one."""
     n = len(fold_n)
     if found is None:
-        return dict.fromkeys(BESIDE)
+        beside = "equivalence nadeau_bengio better false_claim smallest_detectable fold_excess_p"
+        return dict.fromkeys(beside.split())
     return {
         "equivalence": _equivalence(found, metric, n),
         "nadeau_bengio": _sensitivity(gain_nS, fold_n, plan),

@@ -93,8 +93,8 @@ def judge(
     _check_planned(comparisons, plan)
     lacking = _lacking(comparisons, gap, plan)
     present = [c for c in comparisons.values() if isinstance(c, Comparison)]
-    level = min((level_of(c.seeds, c.folds, plan.folds) for c in present), key=_LEVELS.index,
-                default="look")  # fmt: skip
+    levels = [level_of(c.seeds, c.folds, plan.folds) for c in present]
+    level = min(levels, key=_LEVELS.index, default="look")
     outcome: Outcome
     reasons: tuple[str, ...]
     needed, sensitivity = None, None

@@ -39,7 +39,11 @@ class Adjusted:
 def holm(p_k: Floats) -> Floats:
     """Return Holm's adjusted p along the last axis (Scand. J. Statistics 6, 1979).
 
-    Equal to statsmodels' `multipletests(method="holm")`, for many families at once."""
+    Equal to statsmodels' `multipletests(method="holm")`, for many families at once.
+
+    >>> holm(np.array([0.01, 0.04, 0.03, 0.005]))
+    array([0.03, 0.06, 0.06, 0.02])
+    """
     order = np.argsort(p_k, axis=-1)
     k = p_k.shape[-1]
     stepped = np.take_along_axis(p_k, order, axis=-1) * (k - np.arange(k))
@@ -108,7 +112,12 @@ class Needed:
 
 def smallest_detectable(found: Interval, *, power: float = 0.8) -> float:
     """Return the least true difference that this design finds with `power`, in the unit of the
-    values: (t of the level + t of the power) * SE."""
+    values: (t of the level + t of the power) * SE.
+
+    >>> from benchmark.scoring.statistics.components import as_interval
+    >>> round(smallest_detectable(as_interval(2.0, 0.5, degrees=8, level=0.95)), 2)
+    1.6
+    """
     level = stats.t.ppf(0.5 + found.level / 2, found.degrees)
     return float((level + stats.t.ppf(power, found.degrees)) * found.error)
 

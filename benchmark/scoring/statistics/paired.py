@@ -56,6 +56,9 @@ def sign_flip_p(gain_n: Floats, *, seed: int = 0) -> float:
 
     Exact over all 2^n flips for n <= 20, else from 10,000 random flips, the observed one counted
     too. Raises `BadInput` for fewer than 12 values, so never five fold means.
+
+    >>> sign_flip_p(np.ones(12)) == 2 / 2**12
+    True
     """
     _check_patients(gain_n)
     n = len(gain_n)
@@ -74,7 +77,11 @@ def wilcoxon_p(gain_n: Floats) -> float:
     others; from 200 others on it is the normal approximation's, which is the same to 6 %. (SciPy
     1.17 changes between the two by the number of patients and by whether one is zero or tied, so
     that one non-zero patient gives p 1.0 among 12 and 0.317 among 30.) 1 where all are 0. Raises
-    `BadInput` for fewer than 12 values."""
+    `BadInput` for fewer than 12 values.
+
+    >>> wilcoxon_p(np.arange(1.0, 13.0)) == 2 / 2**12
+    True
+    """
     _check_patients(gain_n)
     moved_m = gain_n[gain_n != 0]
     if len(moved_m) == 0:
@@ -93,7 +100,12 @@ def wilcoxon_p(gain_n: Floats) -> float:
 
 def ttost_p(gain_n: Floats, margin: float) -> float:
     """Return the TOST p of patient-wise equivalence within +-`margin` (Schuirmann 1987): the larger
-    p of two one-sided t tests. Raises `BadInput` for fewer than 12 values."""
+    p of two one-sided t tests. Raises `BadInput` for fewer than 12 values.
+
+    >>> gain_n = np.tile([-0.5, 0.5], 6)
+    >>> ttost_p(gain_n, margin=1.0) < 0.001 < ttost_p(gain_n, margin=0.1)
+    True
+    """
     _check_patients(gain_n)
     if np.ptp(gain_n) == 0:
         return 0.0 if abs(float(gain_n[0])) < margin else 1.0
@@ -117,6 +129,10 @@ def nadeau_bengio(
 
     A sensitivity figure: no p is made of it. None where one of the `folds` folds is empty, and
     where the means do not differ: an interval of width 0 would claim too much.
+
+    >>> found = nadeau_bengio(np.array([[1.0], [3.0]]), np.array([0, 1]), folds=2)
+    >>> found.estimate, round(found.error, 3), found.degrees
+    (2.0, 1.732, 1)
     """
     members = [np.flatnonzero(fold_n == fold) for fold in np.unique(fold_n)]
     if len(members) != folds or folds < 2:
