@@ -55,7 +55,10 @@ def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def commit_file(final: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `final` that replaces `final` by one rename on success."""
+    """Yield a temporary path beside `final` that replaces `final` by one rename on success.
+
+    On any exception the temporary file is removed and `final` is what it was. Raises `OSError`
+    where the disk does not take it."""
     final.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".tmp-{final.name}-", dir=final.parent)
     os.close(handle)
@@ -78,7 +81,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON value in `path`. Raises `OSError` or `ValueError`."""
+    """Return the JSON value in `path`. Raises `OSError` where it cannot be read, `ValueError` where
+    it holds none (`files.values.json_of`)."""
     return json_of(path.read_text(encoding="utf-8"))
 
 
@@ -89,7 +93,8 @@ def sha256_file(path: Path) -> str:
 
 
 def damage(folder: Path) -> str:
-    """Return what is wrong with a folder that was committed with checksums, or ""."""
+    """Return what is wrong with a folder that was committed with checksums, in words, or "". Raises
+    `OSError` where a file that is listed cannot be read."""
     try:
         expected = read_json(folder / CHECKSUMS)
     except (OSError, ValueError) as error:

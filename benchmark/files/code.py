@@ -63,7 +63,7 @@ def _both(
 
 
 def by_name(definitions: Iterable[Definition]) -> dict[str, list[str]]:
-    """Return definitions as JSON-able values."""
+    """Return definitions as JSON-able values: a name's hashes, sorted, by name."""
     found: dict[str, list[str]] = {}
     for name, digest in sorted(definitions):
         found.setdefault(name, []).append(digest)
@@ -71,7 +71,8 @@ def by_name(definitions: Iterable[Definition]) -> dict[str, list[str]]:
 
 
 def definitions_from(value: Mapping[str, Iterable[str]]) -> frozenset[Definition]:
-    """Return the definitions that `by_name` made values of."""
+    """Return the definitions that `by_name` made values of. Raises `AttributeError` or `TypeError`
+    for what is none."""
     return frozenset((name, digest) for name, digests in value.items() for digest in digests)
 
 
@@ -162,7 +163,7 @@ class KeptList:
 
 @cache
 def kept_list() -> KeptList:
-    """Return the list that this distribution brings."""
+    """Return the list that this distribution brings, read once. Raises as `kept_from`."""
     return kept_from(KEPT)
 
 

@@ -42,7 +42,8 @@ Place = tuple[str, str]  # module, name at its top
 
 
 def reached(roots: Iterable[type | Any]) -> Code:
-    """Return all definitions that classes and functions reach, themselves too."""
+    """Return all definitions that classes and functions reach, themselves too. Raises `SyntaxError`
+    for a module that Python cannot parse; what cannot be found is left out."""
     ours: set[Definition] = set()
     others: set[Definition] = set()
     for (module, name), read in _walk(roots):

@@ -157,7 +157,7 @@ def families(plan: AnalysisPlan) -> tuple[Family, ...]:
 
 
 def fingerprint(plan: AnalysisPlan) -> str:
-    """Return the hash of a plan: equal exactly for equal plans."""
+    """Return the hash of a plan, 20 hexadecimal digits: equal exactly for equal plans."""
     return digest(canonical(plan))
 
 

@@ -58,7 +58,8 @@ def key(node: Train, context: Context) -> str:
 
 
 def spec(node: Train, context: Context) -> dict[str, Any]:
-    """Return what `key` hashes of one node, for the record and for people."""
+    """Return what `key` hashes of one node, as JSON-able values, for the record and for people; a
+    parent appears as its key. Raises as `canonical`."""
     return dict(_dataclass(node, _keyed(context)))
 
 

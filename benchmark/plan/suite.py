@@ -56,7 +56,7 @@ class SuitePlan:
         return digest({**content, "preset": lasting_name(self.preset, self.preset_hash)})
 
     def cells(self) -> Iterator[Planned]:
-        """Yield every planned cell."""
+        """Yield every planned cell: by data set, label, seed and fold, in that order."""
         for dataset in self.splits:
             for label in self.labels:
                 for seed in self.seeds:

@@ -80,7 +80,8 @@ class Ledger:
         self._told: set[Path] = set()
 
     def write(self, entry: Entry) -> None:
-        """Write or replace an entry."""
+        """Write or replace the file of an entry's cell, by one rename. Raises `OSError` where the
+        disk does not take it; then the file of before is whole."""
         with commit_file(self.folder / entry.suite / f"{entry.name}.json") as temporary:
             write_json(temporary, asdict(entry))
 

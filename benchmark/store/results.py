@@ -75,7 +75,7 @@ class Results:
         return shown_lock(path, f"the scoring of {key}", self._warn)
 
     def path(self, key: str, evaluation: str) -> Path:
-        """Return the folder of one evaluation."""
+        """Return the folder of one evaluation, whether it is there or not."""
         return self.folder / key / evaluation
 
     def has(self, key: str, evaluation: str) -> bool:
@@ -105,7 +105,8 @@ class Results:
                 self.discard(key, evaluation)
 
     def discard(self, key: str, evaluation: str) -> None:
-        """Move an evaluation out of the way."""
+        """Move an evaluation out of the way, under a new number each time. Raises `OSError` where
+        it is not there."""
         folder = self.path(key, evaluation)
         aside = self.folder / "aside" / f"{key}-{evaluation}"
         number = sum(1 for _ in aside.parent.glob(f"{aside.name}-*"))
@@ -129,7 +130,8 @@ class Results:
                 np.savez_compressed(folder / "labels.npz", **arrays)
 
     def rows(self, key: str, evaluation: str) -> list[ResultRow]:
-        """Return the rows of one evaluation."""
+        """Return the rows of one evaluation, as they were written; `value` is nan where the metric
+        is undefined. Raises `OSError` or `ValueError` for a file that is none."""
         table = pq.read_table(self.path(key, evaluation) / "rows.parquet", schema=SCHEMA)
         return [ResultRow(**row) for row in table.to_pylist()]
 
@@ -143,7 +145,8 @@ class Results:
         return str(summary.min) if summary is not None and summary.has_min_max else ""
 
     def labels(self, key: str, evaluation: str, case: str) -> NDArray[np.uint8]:
-        """Return the predicted label map (Z, Y, X) of a case on its native grid."""
+        """Return the predicted label map (Z, Y, X) of a case on its native grid, uint8. Raises
+        `OSError` where the evaluation has none (a probe), `KeyError` for an unknown case."""
         array: NDArray[np.uint8] = load_member(self.path(key, evaluation) / "labels.npz", case)
         return array
 
@@ -157,11 +160,11 @@ class Results:
         return [pair for pair in self._all() if pair not in used]
 
     def remove(self, key: str, evaluation: str) -> None:
-        """Remove an evaluation."""
+        """Remove an evaluation, for good; one that is not there is no error."""
         shutil.rmtree(self.path(key, evaluation), ignore_errors=True)
 
     def clear_aside(self) -> None:
-        """Remove what was set aside."""
+        """Remove all that was set aside, for good. What cannot be removed stays."""
         shutil.rmtree(self.folder / "aside", ignore_errors=True)
 
     def _all(self) -> list[tuple[str, str]]:

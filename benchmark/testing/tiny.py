@@ -38,7 +38,7 @@ class TinySource:
 
     @property
     def fingerprint(self) -> str:
-        """The identity of the set."""
+        """The identity of the set: its number of patients."""
         return f"tiny-{self.patients}"
 
     def volumes(self) -> Iterator[Volume]:
@@ -93,11 +93,11 @@ class MemoryTrainer:
         self.histories: dict[Train, History] = {}
 
     def nets(self, node: Train, seed: int = 0) -> dict[str, nn.Module]:
-        """Return the node's untrained networks."""
+        """Return the node's untrained networks by name, on the CPU."""
         return build(node, organs=ORGANS, size=self.ground.size, seed=seed)
 
     def draw(self, node: Train, nets: Mapping[str, nn.Module], seed: int = 0) -> SliceDraw:
-        """Return the node's draw."""
+        """Return the draw of the node's batches: of the tiny set, on the hardware's device."""
         return SliceDraw(
             self.cases,
             self.ground,
@@ -119,7 +119,8 @@ class MemoryTrainer:
         return nets
 
     def fit(self, node: Train, nets: Mapping[str, nn.Module], seed: int = 0) -> History:
-        """Train one node's networks in place."""
+        """Train one node's networks in place and return the history. Raises as
+        `training.trainer.fit`."""
         draw = self.draw(node, nets, seed)
         return fit(node, nets, draw, seed=seed, hardware=self.hardware, control=Control())
 
