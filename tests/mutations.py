@@ -69,15 +69,15 @@ MUTATIONS = [
             "<= tolerance_mm + ROUNDING_MM",
             "< tolerance_mm - ROUNDING_MM",
         ),
-        ("the surface's window is short", "int(used[-1]) + 2", "int(used[-1]) + 1"),
+        ("the window loses a slice", "int(used[-1]) + 2", "int(used[-1])"),
     ),
     *of(
         "scoring/test_score_case.py",
         ("a missed organ costs nothing", '"assd_penalised": diagonal_mm', '"assd_penalised": 0.0'),
         (
-            "the joint window has no margin",
-            "for window in found) - 1, 0)",
-            "for window in found), 0)",
+            "the joint window ends with the smaller mask",
+            "min(max(window[axis].stop",
+            "min(min(window[axis].stop",
         ),
     ),
     *of(
@@ -112,6 +112,9 @@ MUTATIONS = [
             "gap.primary.estimate >= plan.gap_minimum",
             "gap.primary.estimate > 0",
         ),
+    ),
+    *of(
+        "scoring/test_primary_words.py",
         (
             "one patient may refute",
             "return one is None or (one.without",
