@@ -15,7 +15,7 @@ from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
-    from benchmark.data.phantom import Phantom
+    from benchmark.phantom.recipe import Phantom
 
 HELP = "add, list and audit data sets"
 
@@ -54,7 +54,7 @@ def _say(line: str) -> None:
 
 def _phantom(args: argparse.Namespace) -> int:
     from benchmark.data import library
-    from benchmark.data.phantom import Phantom
+    from benchmark.phantom.recipe import Phantom
 
     source = Phantom(patients=args.patients, seed=args.seed, shape_informative=not args.shapeless)
     if args.layout or args.out:
@@ -70,7 +70,7 @@ def _phantom(args: argparse.Namespace) -> int:
 
 
 def _write_layout(args: argparse.Namespace, source: Phantom) -> int:
-    from benchmark.data.writers import trial
+    from benchmark.phantom import trial
 
     if not args.layout or not args.out:
         raise BadInput("--layout and --out belong together: --layout ircadb --out DIR")

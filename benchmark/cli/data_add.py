@@ -120,8 +120,8 @@ def _organs(args: argparse.Namespace) -> tuple[str, ...]:
 
 def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> int:
     from benchmark.data import library
-    from benchmark.data.checks import check_name
     from benchmark.data.intake import cpus
+    from benchmark.data.judging.checks import check_name
 
     check_name(name)  # before a long read
     source = _neutral(args, reader)

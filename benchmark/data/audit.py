@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.anatomy import measure, verify
-from benchmark.data.checks import check_volume
+from benchmark.data.judging.anatomy import measure, verify
+from benchmark.data.judging.checks import check_volume
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Volume
 

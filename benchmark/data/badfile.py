@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmark.data.checks import Check
+from benchmark.data.judging.checks import Check
 from benchmark.errors import BadInput
 
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.data.checks import content_hash
+from benchmark.data.feeding.slices import grid, shares_of
 from benchmark.data.intake import cpus
+from benchmark.data.judging.checks import content_hash
 from benchmark.data.library import DataSet
-from benchmark.data.slices import grid, shares_of
 from benchmark.data.volume import Label
 from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.plan.ground import AREA

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmark.data.anatomy import unchecked
-from benchmark.data.checks import CASE
-from benchmark.data.findings import grouped
+from benchmark.data.judging.anatomy import unchecked
+from benchmark.data.judging.checks import CASE
+from benchmark.data.judging.findings import grouped
 from benchmark.data.readers.base import Reader
 from benchmark.data.source import Examined, Source, examine, judged, write_case
 from benchmark.errors import BadInput

@@ -14,12 +14,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.checks import NAME, check_name, content_hash
 from benchmark.data.embedded import check_not_ours, refused
 from benchmark.data.embedded import embedded as embedded
 from benchmark.data.embedded import load_embedded as load_embedded
 from benchmark.data.geometry import geometry_from_dict
 from benchmark.data.intake import take_in
+from benchmark.data.judging.checks import NAME, check_name, content_hash
 from benchmark.data.source import OTHER_READERS, READERS, refusal
 from benchmark.data.source import Source as Source  # a part of this module's interface
 from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, guarded
-from benchmark.data.checks import (
+from benchmark.data.geometry import Nifti, from_canonical, read_nifti, to_canonical
+from benchmark.data.judging.checks import (
     Check,
     check_finite,
     check_hu,
     check_spacing,
     check_storable,
 )
-from benchmark.data.geometry import Nifti, from_canonical, read_nifti, to_canonical
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.series import assemble, series_of

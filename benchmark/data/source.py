@@ -16,10 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.anatomy import verify
 from benchmark.data.badfile import BadFile, guarded
-from benchmark.data.checks import Check, check_volume, content_hash, label_windows
-from benchmark.data.findings import grouped
+from benchmark.data.judging.anatomy import verify
+from benchmark.data.judging.checks import Check, check_volume, content_hash, label_windows
+from benchmark.data.judging.findings import grouped
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
 

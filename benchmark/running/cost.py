@@ -19,8 +19,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmark.data.draw import epoch_length, near_and_far
-from benchmark.data.slices import grid
+from benchmark.data.feeding.draw import epoch_length, near_and_far
+from benchmark.data.feeding.slices import grid
 from benchmark.parts.batch import Batch
 from benchmark.parts.views import CORRUPTED, EARLY, LEFT
 from benchmark.plan.ground import Ground

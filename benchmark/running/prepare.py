@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from benchmark.data.draw import SliceDraw
+from benchmark.data.feeding.draw import SliceDraw
 from benchmark.plan.nodes import Train, Weights
 from benchmark.running.folds import FoldData
 from benchmark.training.nets import build, place, start

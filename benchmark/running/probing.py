@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from benchmark.data.patients import patients
+from benchmark.data.feeding.patients import patients
 from benchmark.files.code import Code
 from benchmark.parts.batch import Patient
 from benchmark.plan.keys import Context, canonical, digest, key

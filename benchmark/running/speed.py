@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.data.draw import SliceDraw
-from benchmark.data.fills import onehot
-from benchmark.data.slices import WHOLE, CaseSlices
+from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.fills import onehot
+from benchmark.data.feeding.slices import WHOLE, CaseSlices
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet
 from benchmark.parts.stages import plain

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.data.feeding.patients import patients
 from benchmark.data.library import add
-from benchmark.data.patients import patients
 from benchmark.files.source import readable
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import Context, key

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmark.data.draw import SliceDraw
-from benchmark.data.slices import on_training_grid
+from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.slices import on_training_grid
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.testing.tiny import ORGANS, tiny_volume

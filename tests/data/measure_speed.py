@@ -21,12 +21,12 @@ import torch
 from scipy import ndimage
 
 from benchmark.data import library
-from benchmark.data.phantom import Phantom
+from benchmark.data.feeding.slices import on_training_grid
 from benchmark.data.readers.ircadb import Ircadb
-from benchmark.data.slices import on_training_grid
 from benchmark.data.volume import Geometry, Volume
-from benchmark.data.writers import ircadb
-from benchmark.data.writers.layout import save
+from benchmark.phantom import ircadb
+from benchmark.phantom.layout import save
+from benchmark.phantom.recipe import Phantom
 
 SHAPE = (130, 512, 512)
 UNREAD = ("MASKS_DICOM/bone/", "MASKS_DICOM/rightsurretumor/")

@@ -16,8 +16,8 @@ from benchmark.data.readers import archives
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.multi_organ import MultiOrgan
-from benchmark.data.writers import ircadb, multi_organ
-from benchmark.data.writers.layout import save, zipped
+from benchmark.phantom import ircadb, multi_organ
+from benchmark.phantom.layout import save, zipped
 
 GOOD = "3Dircadb1.1/PATIENT_DICOM/image_0"
 

@@ -30,10 +30,10 @@ from benchmark.data.readers.pairs import Pairs
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.regular import read_regular
 from benchmark.data.scan import read_scan
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import on_disk
-from benchmark.data.writers.layout import save as save_files
 from benchmark.errors import BadInput
+from benchmark.phantom.dicom import Header, dicom_files
+from benchmark.phantom.layout import on_disk
+from benchmark.phantom.layout import save as save_files
 
 DISK = on_disk(small(0))
 SLICES = dicom_files(DISK.image_ijk, DISK.affine, header=Header())

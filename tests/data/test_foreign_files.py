@@ -19,11 +19,11 @@ from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.multi_organ import MultiOrgan
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.scan import read_scan
-from benchmark.data.writers import multi_organ
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.ircadb import Options, write_ircadb
-from benchmark.data.writers.layout import Files, on_disk, save
 from benchmark.errors import BadInput
+from benchmark.phantom import multi_organ
+from benchmark.phantom.dicom import Header, dicom_files
+from benchmark.phantom.ircadb import Options, write_ircadb
+from benchmark.phantom.layout import Files, on_disk, save
 
 DISK = on_disk(small(0))
 COUNT = DISK.image_ijk.shape[2]

@@ -15,11 +15,11 @@ from native import KIDNEYS, ORGANS, add, refused, same, small
 from benchmark.data import library
 from benchmark.data.readers.base import merged
 from benchmark.data.readers.ircadb import Ircadb
-from benchmark.data.writers import ircadb
-from benchmark.data.writers.dicom import Header
-from benchmark.data.writers.layout import Files, save, zipped
-from benchmark.data.writers.trial import without
 from benchmark.errors import BadInput
+from benchmark.phantom import ircadb
+from benchmark.phantom.dicom import Header
+from benchmark.phantom.layout import Files, save, zipped
+from benchmark.phantom.trial import without
 
 IMAGE, MASKS = "PATIENT_DICOM/", "MASKS_DICOM/"
 

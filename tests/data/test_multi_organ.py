@@ -12,12 +12,12 @@ from native import ORGANS, add, refused, same, small
 
 from benchmark.data import library
 from benchmark.data.readers.multi_organ import MultiOrgan, parse_images
-from benchmark.data.writers import multi_organ
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import nifti_bytes, on_disk, save, zipped
-from benchmark.data.writers.multi_organ import Member, Options, crop_box
-from benchmark.data.writers.trial import without
 from benchmark.errors import BadInput
+from benchmark.phantom import multi_organ
+from benchmark.phantom.dicom import Header, dicom_files
+from benchmark.phantom.layout import nifti_bytes, on_disk, save, zipped
+from benchmark.phantom.multi_organ import Member, Options, crop_box
+from benchmark.phantom.trial import without
 
 MEMBERS = (
     Member(volume=small(0), source="tcia", number=1),

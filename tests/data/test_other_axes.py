@@ -14,8 +14,8 @@ from benchmark.data.geometry import laid_like, read_nifti
 from benchmark.data.readers.multi_organ import MultiOrgan
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.readers.pairs import Pairs
-from benchmark.data.writers import multi_organ
-from benchmark.data.writers.layout import on_disk
+from benchmark.phantom import multi_organ
+from benchmark.phantom.layout import on_disk
 
 IDS = {"liver": 1, "left_kidney": 2}
 

@@ -13,9 +13,9 @@ import pytest
 from bench_process import Ran, bench, setting_argv
 from native import ORGANS, small
 
-from benchmark.data.writers import ircadb, multi_organ
-from benchmark.data.writers.dicom import Header
-from benchmark.data.writers.layout import Files, save
+from benchmark.phantom import ircadb, multi_organ
+from benchmark.phantom.dicom import Header
+from benchmark.phantom.layout import Files, save
 
 SECRET = "PLANTEDNAME"
 FIELDS = (

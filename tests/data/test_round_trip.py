@@ -20,10 +20,10 @@ from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.multi_organ import MultiOrgan
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.volume import Volume
-from benchmark.data.writers import ircadb, multi_organ
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import on_disk, save
-from benchmark.data.writers.trial import without
+from benchmark.phantom import ircadb, multi_organ
+from benchmark.phantom.dicom import Header, dicom_files
+from benchmark.phantom.layout import on_disk, save
+from benchmark.phantom.trial import without
 
 FLIPS = st.tuples(st.booleans(), st.booleans(), st.booleans())
 SLICES = len(small(0).image)

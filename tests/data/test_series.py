@@ -17,8 +17,8 @@ from benchmark.data.geometry import BadFile
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.series import Series, assemble
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import Files, on_disk, save
+from benchmark.phantom.dicom import Header, dicom_files
+from benchmark.phantom.layout import Files, on_disk, save
 
 DISK = on_disk(small(0))
 COUNT = DISK.image_ijk.shape[2]

@@ -17,8 +17,8 @@ from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.readers.pairs import Pairs, parse_map
 from benchmark.data.readers.unmapped import unmapped
 from benchmark.data.volume import Volume
-from benchmark.data.writers.layout import nifti_bytes, on_disk, save
 from benchmark.errors import BadInput
+from benchmark.phantom.layout import nifti_bytes, on_disk, save
 
 IDS = {"liver": 1, "left_kidney": 2, "right_kidney": 3}
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.patients import patients
+from benchmark.data.feeding.patients import patients
 from benchmark.parts.anchoring import weight_distance
 from benchmark.parts.batch import Patient
 from benchmark.parts.bottoms import BottomUse, Headroom, Replaced, patient_dice

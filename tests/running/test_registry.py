@@ -8,8 +8,8 @@ import pytest
 from bench_process import bench, package, run_argv, tiny_workspace
 
 from benchmark.data.library import add, embedded, open_dataset
-from benchmark.data.phantom import INFORMATIVE
 from benchmark.errors import BadInput
+from benchmark.phantom.recipe import INFORMATIVE
 from benchmark.plan.nodes import Row
 from benchmark.running.registry import load_registry
 from benchmark.running.resolve import resolve

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, guarded, refused
-from benchmark.data.checks import Check, check_affines, check_shapes, content_hash
 from benchmark.data.geometry import Affine, corner_displacement_voxels
+from benchmark.data.judging.checks import Check, check_affines, check_shapes, content_hash
 from benchmark.data.readers.files import stamp
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from benchmark.data.badfile import BadFile
-from benchmark.data.checks import content_hash
+from benchmark.data.judging.checks import content_hash
 from benchmark.data.readers.archives import SUFFIXES, Member, members, read_member, stem
 from benchmark.data.regular import read_regular
 from benchmark.errors import BadInput

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import Check, content_hash
 from benchmark.data.geometry import BadFile, to_canonical
-from benchmark.data.measures import midline
+from benchmark.data.judging.checks import Check, content_hash
+from benchmark.data.judging.measures import midline
 from benchmark.data.readers.base import TARGETS, Reader, merged, place_checks
 from benchmark.data.readers.dicom import Slices, mended, read_slices
 from benchmark.data.readers.files import Entry, find_files

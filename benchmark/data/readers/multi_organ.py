@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import Check, check_finite, check_storable, content_hash
 from benchmark.data.geometry import (
     BadFile,
     Nifti,
@@ -27,6 +26,7 @@ from benchmark.data.geometry import (
     nifti_of,
     to_canonical,
 )
+from benchmark.data.judging.checks import Check, check_finite, check_storable, content_hash
 from benchmark.data.readers.base import TARGETS, Reader, integers, place_checks
 from benchmark.data.readers.crop import Crops, box_check, read_crops
 from benchmark.data.readers.dicom import mended, read_slices

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from benchmark.data.checks import CASE
+from benchmark.data.judging.checks import CASE
 
 SHOWN = 5
 T = TypeVar("T")

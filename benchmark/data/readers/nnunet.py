@@ -17,14 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import (
-    Check,
-    check_affines,
-    check_finite,
-    check_shapes,
-    check_storable,
-    content_hash,
-)
 from benchmark.data.geometry import (
     BadFile,
     Nifti,
@@ -32,6 +24,14 @@ from benchmark.data.geometry import (
     laid_like,
     read_nifti,
     to_canonical,
+)
+from benchmark.data.judging.checks import (
+    Check,
+    check_affines,
+    check_finite,
+    check_shapes,
+    check_storable,
+    content_hash,
 )
 from benchmark.data.readers.base import Reader, integers
 from benchmark.data.readers.channels import image_files, label_files

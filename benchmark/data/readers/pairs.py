@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.checks import Check, check_finite, check_storable, content_hash
 from benchmark.data.geometry import BadFile, Nifti, laid_like, read_nifti, to_canonical
+from benchmark.data.judging.checks import Check, check_finite, check_storable, content_hash
 from benchmark.data.readers.base import Reader, integers, place_checks
 from benchmark.data.readers.names import plain_name, renamed, safe_names
 from benchmark.data.readers.unmapped import unmapped

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from benchmark.data.checks import content_hash
+from benchmark.data.judging.checks import content_hash
 from benchmark.data.readers.base import Reader
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.pairs import stem

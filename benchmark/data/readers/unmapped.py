@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import Check
+from benchmark.data.judging.checks import Check
 
 SPECK = 10  # voxels: less is no tumour but the rim of a model's mask
 NAMED = 10

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import Windows, label_windows
+from benchmark.data.judging.checks import Windows, label_windows
 from benchmark.data.volume import Volume
 from benchmark.plan.organs import meant
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from benchmark.data.draw import near_organs, stacked
-from benchmark.data.fills import beside, partners
-from benchmark.data.slices import CaseSlices, scaled
+from benchmark.data.feeding.draw import near_organs, stacked
+from benchmark.data.feeding.fills import beside, partners
+from benchmark.data.feeding.slices import CaseSlices, scaled
 from benchmark.parts.batch import Batch, Patient, mask_input
 from benchmark.plan.ground import Ground
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.data import phantom_patient as tuning
-from benchmark.data.phantom_patient import Patient
-from benchmark.data.phantom_shapes import (
+from benchmark.phantom import patient as tuning
+from benchmark.phantom.patient import Patient
+from benchmark.phantom.shapes import (
     Box,
     Field,
     Grid,
@@ -18,7 +18,7 @@ from benchmark.data.phantom_shapes import (
     smooth_min,
     tube,
 )
-from benchmark.data.phantom_trunk import Canvas, Tissue, cavity
+from benchmark.phantom.trunk import Canvas, Tissue, cavity
 
 FAT = (Tissue.INNER_FAT,)
 GUT = (Tissue.INNER_FAT, Tissue.BOWEL_WALL, Tissue.BOWEL, Tissue.STOOL, Tissue.GAS, Tissue.PANCREAS)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.phantom_anatomy import Anatomy
-from benchmark.data.phantom_patient import Patient
-from benchmark.data.phantom_shapes import Field
-from benchmark.data.phantom_trunk import Tissue
+from benchmark.phantom.anatomy import Anatomy
+from benchmark.phantom.patient import Patient
+from benchmark.phantom.shapes import Field
+from benchmark.phantom.trunk import Tissue
 
 NOISE_HU = (7.0, 17.0)  # sd at the centre of an ordinary patient
 BLUR_PIXELS = (0.45, 0.7)  # sd of the point spread in plane

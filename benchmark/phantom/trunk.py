@@ -7,8 +7,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from benchmark.data.phantom_patient import Patient
-from benchmark.data.phantom_shapes import (
+from benchmark.phantom.patient import Patient
+from benchmark.phantom.shapes import (
     Box,
     Codes,
     Field,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.geometry import Affine
-from benchmark.data.writers.layout import Files
+from benchmark.phantom.layout import Files
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.volume import Volume
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import Files, Flips, OnDisk, on_disk, save, zipped
+from benchmark.phantom.dicom import Header, dicom_files
+from benchmark.phantom.layout import Files, Flips, OnDisk, on_disk, save, zipped
 
 STRUCTURES: Mapping[str, str] = {
     "liver": "liver",

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.data import phantom_organs as organs
-from benchmark.data import phantom_patient as tuning
-from benchmark.data.phantom_patient import Patient
-from benchmark.data.phantom_shapes import Box, Codes, Field, Grid, Mask, Waves, ramp
-from benchmark.data.phantom_trunk import (
+from benchmark.phantom import organs
+from benchmark.phantom import patient as tuning
+from benchmark.phantom.patient import Patient
+from benchmark.phantom.shapes import Box, Codes, Field, Grid, Mask, Waves, ramp
+from benchmark.phantom.trunk import (
     Canvas,
     Tissue,
     among,

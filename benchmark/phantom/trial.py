@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.phantom import Phantom
 from benchmark.data.volume import Volume
-from benchmark.data.writers import ircadb, multi_organ
-from benchmark.data.writers.layout import save
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder
+from benchmark.phantom import ircadb, multi_organ
+from benchmark.phantom.layout import save
+from benchmark.phantom.recipe import Phantom
 
 KIDNEYS = ("left_kidney", "right_kidney")
 

@@ -15,13 +15,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from benchmark.data import phantom_patient as tuning
-from benchmark.data.phantom_anatomy import Anatomy, build
-from benchmark.data.phantom_imaging import halve, scan
-from benchmark.data.phantom_patient import Patient, draw_patient
-from benchmark.data.phantom_shapes import Codes, Field, Grid
 from benchmark.data.volume import Geometry, Label, Volume
 from benchmark.errors import BadInput
+from benchmark.phantom import patient as tuning
+from benchmark.phantom.anatomy import Anatomy, build
+from benchmark.phantom.imaging import halve, scan
+from benchmark.phantom.patient import Patient, draw_patient
+from benchmark.phantom.shapes import Codes, Field, Grid
 
 KIND = "phantom"
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.intensity import scale_is_shown
+from benchmark.data.judging.intensity import scale_is_shown
 from benchmark.data.volume import Label, Volume
 from benchmark.errors import BadInput
 from benchmark.plan.organs import meant

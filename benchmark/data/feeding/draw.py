@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.data.augment import augment, moved_alike
-from benchmark.data.fills import Fill, fill
-from benchmark.data.slices import WHOLE, CaseSlices, organ_range, scaled
+from benchmark.data.feeding.augment import augment, moved_alike
+from benchmark.data.feeding.fills import Fill, fill
+from benchmark.data.feeding.slices import WHOLE, CaseSlices, organ_range, scaled
 from benchmark.data.volume import Label
 from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Ground

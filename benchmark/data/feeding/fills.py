@@ -17,7 +17,7 @@ from benchmark.plan.nodes import Source
 from benchmark.plan.sources import MeanMask, OtherCase
 
 if TYPE_CHECKING:
-    from benchmark.data.slices import CaseSlices
+    from benchmark.data.feeding.slices import CaseSlices
 
 BEYOND = 0.5  # how far outside the ends of the reference organ the mean mask is known
 FULL = 255  # a mean of 1, as it is stored

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmark.data.checks import Check
-from benchmark.data.measures import Organ, midline
+from benchmark.data.judging.checks import Check
+from benchmark.data.judging.measures import Organ, midline
 from benchmark.data.volume import Volume
 
 KIDNEYS = ("left_kidney", "right_kidney", "kidneys")

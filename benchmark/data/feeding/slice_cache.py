@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.data.checks import content_hash
+from benchmark.data.feeding.slices import CaseSlices, grid, on_training_grid
 from benchmark.data.intake import cpus
+from benchmark.data.judging.checks import content_hash
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices, grid, on_training_grid
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
 from benchmark.files.locks import brief_lock

@@ -14,11 +14,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import SOFT_ORGANS, Check, Windows
-from benchmark.data.intensity import AIR_PEAK_HU, air_hu
-from benchmark.data.measures import Organ
-from benchmark.data.measures import measure as measure
-from benchmark.data.places import place
+from benchmark.data.judging.checks import SOFT_ORGANS, Check, Windows
+from benchmark.data.judging.intensity import AIR_PEAK_HU, air_hu
+from benchmark.data.judging.measures import Organ
+from benchmark.data.judging.measures import measure as measure
+from benchmark.data.judging.places import place
 from benchmark.data.volume import Volume
 from benchmark.plan.organs import meant, meant_twice
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmark.data.readers.multi_organ import IDS, ONLY_BTCV
 from benchmark.data.volume import Box, Volume
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import Files, Flips, nifti_bytes, on_disk, save
+from benchmark.phantom.dicom import Header, dicom_files
+from benchmark.phantom.layout import Files, Flips, nifti_bytes, on_disk, save
 
 ARCHIVES: Mapping[str, tuple[str, str]] = {
     "tcia": ("label_tciapancreasct_multiorgan", "label_tcia_multiorgan"),
