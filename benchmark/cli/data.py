@@ -87,11 +87,11 @@ def _list(args: argparse.Namespace) -> int:
     rows: dict[str, dict[str, Any]] = {}
     for stored in library.list_datasets(args.root, say=_say):
         rows[stored.name] = _row(stored.name, len(stored.cases), stored.organs)
-    for name, point in library.embedded().items():
+    for name, point in embedded.embedded().items():
         if name in rows:
             continue
         try:
-            source = library.load_embedded(point)
+            source = embedded.load_embedded(point)
             count = getattr(source, "patients", None)
             cases = count if isinstance(count, int) else sum(1 for _ in source.volumes())
             rows[name] = _row(name, cases, source.organs)

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark.data.feeding.augment import augment
-from benchmark.data.feeding.draw import SliceDraw, stacked
+from benchmark.data.feeding.draw import SliceDraw, augment, stacked
 from benchmark.data.feeding.fills import beside, mean_masks, onehot, partners
 from benchmark.data.feeding.patients import patients
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid

@@ -12,7 +12,7 @@ import SimpleITK
 from dicom_forms import edited
 from native import ORGANS, refused, same, small
 
-from benchmark.data.geometry import BadFile
+from benchmark.data.badfile import BadFile
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.ircadb import Ircadb

@@ -10,8 +10,8 @@ import pytest
 from native import add, refused, same, small
 from nnunet_files import AFFINE, arrays, make, save
 
-from benchmark.data.geometry import laid_like, read_nifti
 from benchmark.data.readers.multi_organ import MultiOrgan
+from benchmark.data.readers.nifti import laid_like, read_nifti
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.readers.pairs import Pairs
 from benchmark.phantom import multi_organ

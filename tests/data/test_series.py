@@ -13,7 +13,7 @@ import pytest
 import SimpleITK
 from native import small
 
-from benchmark.data.geometry import BadFile
+from benchmark.data.badfile import BadFile
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.series import Series, assemble

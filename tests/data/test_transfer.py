@@ -14,7 +14,7 @@ import SimpleITK
 from dicom_forms import FORMS, edited, stored_as
 from native import add, refused, small
 
-from benchmark.data.geometry import BadFile
+from benchmark.data.badfile import BadFile
 from benchmark.data.judging.checks import content_hash
 from benchmark.data.readers.dicom import Slices, read_slices
 from benchmark.data.readers.files import find_files

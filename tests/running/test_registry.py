@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from bench_process import bench, package, run_argv, tiny_workspace
 
-from benchmark.data.library import add, embedded, open_dataset
+from benchmark.data.embedded import embedded
+from benchmark.data.library import add, open_dataset
 from benchmark.errors import BadInput
 from benchmark.phantom.recipe import INFORMATIVE
 from benchmark.plan.nodes import Row

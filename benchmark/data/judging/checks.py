@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.judging.intensity import scale_is_shown
-from benchmark.data.volume import Label, Volume
+from benchmark.data.judging.measures import Windows, label_windows, scale_is_shown
+from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.organs import meant
 
-Windows = list[tuple[slice, slice, slice] | None]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a set: a folder on every system
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -32,8 +31,7 @@ SOFT_ORGANS = ("liver", "kidney", "spleen", "pancreas")
 SOFT_ORGAN_HU, LIVER_HU = (-50, 350), (40, 180)
 FATTY_LIVER_HU, EVEN_HU = -30, 50  # steatosis takes livers down to about -20 HU
 BESIDE = ("left_kidney", "right_kidney", "kidneys", "spleen")  # fat does not darken these
-FORCIBLE = ("hu_", "air_", "fat_", "side_", "above_", "behind_", "volume_", "repeated", "crop_box",
-            "overlap", "enclosed_")  # fmt: skip
+FORCIBLE = re.compile("(hu|air|fat|side|above|behind|volume|enclosed)_|repeated|crop_box|overlap")
 LEAST_SLICES = 3
 SPACING_MM = (0.05, 30.0)
 LARGE = 2**23
@@ -59,7 +57,7 @@ class Check:
     @property
     def forcible(self) -> bool:
         """Whether a person may override it: only what is judged plausible, never a mismatch."""
-        return self.name.startswith(FORCIBLE)
+        return bool(FORCIBLE.match(self.name))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; the sentence only where the check failed."""
@@ -145,27 +143,6 @@ def check_spacing(spacing_mm: tuple[float, float, float]) -> Check:
     ok = all(low <= mm <= high for mm in spacing_mm)
     limit = f"{low:g}..{high:g} mm"
     return Check(name="spacing", ok=ok, value=float(worst), limit=limit, message=message)
-
-
-def label_windows(label: Label, organs: int) -> Windows:
-    """Returns the bounding box of each of the organs, None for one without a voxel."""
-    from scipy import ndimage  # slow to import
-
-    held = (label.any(axis=(1, 2)), label.any(axis=(0, 2)), label.any(axis=(0, 1)))
-    z, y, x = (np.flatnonzero(axis) for axis in held)
-    if not len(z):
-        return [None] * organs
-    box = tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in (z, y, x))
-    found = ndimage.find_objects(label[box], organs)  # slow, and most of a scan is background
-    return [None if window is None else _moved(window, box) for window in found]
-
-
-def _moved(window: tuple[slice, ...], box: tuple[slice, ...]) -> tuple[slice, slice, slice]:
-    z, y, x = (
-        slice(part.start + whole.start, part.stop + whole.start)
-        for part, whole in zip(window, box, strict=True)
-    )
-    return z, y, x
 
 
 def _label_values(label: NDArray[Any], organs: tuple[str, ...]) -> Check:

@@ -1,4 +1,6 @@
-"""What is measured of the organs of a volume: size, place and HU, and the body's middle."""
+"""What is measured of a volume: size, place and HU of its organs, the body's middle, and whether
+its intensities are HU: air and fat are the same in every patient and tell the scale.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.judging.checks import Windows, label_windows
-from benchmark.data.volume import Volume
+from benchmark.data.volume import Label, Volume
 from benchmark.plan.organs import meant
 
+Windows = list[tuple[slice, slice, slice] | None]
 BODY_HU = -300
 
 
@@ -71,3 +73,94 @@ def midline(volume: Volume, z_range: tuple[int, int]) -> float:
     if not weights.any():
         return float(body.shape[2] - 1) / 2
     return float(np.average(np.arange(body.shape[2]), weights=weights))
+
+
+AIR_PEAK_HU = (-1060, -940)  # air is -1000 by definition, clipped at -1024 by many scanners
+AIR_SEARCHED_HU = (-1900, -500)
+FAT_PEAK_HU, FAT_SEARCHED_HU = (-140, -70), (-250, 10)
+UNDER_FAT_HU = (-250, -150)
+PLAIN_AIR_HU, PLAIN_FAT_HU = (-1030, -970), (-125, -80)
+
+
+def air_hu(image_ZYX: NDArray[np.int16]) -> float | None:
+    """Return where the air around the patient lies, in HU; None where the scan shows none.
+
+    A scan cut to the body may show only lungs, which are brighter than air. They are told from
+    air at a wrong place by the fat, which would then be wrong, too.
+    """
+    low, high = AIR_SEARCHED_HU
+    sample = image_ZYX[:, ::4, ::4]
+    dark = sample[(sample > low) & (sample < high)]
+    counts, edges = np.histogram(dark, bins=np.arange(low, high + 1, 20))
+    peak = int(np.argmax(counts))
+    if dark.size < 0.01 * sample.size:
+        return None
+    hu = float(np.median(dark[np.abs(dark - edges[peak] - 10) <= 70]))
+    lungs = not _within(hu, AIR_PEAK_HU) and _within(_fat_hu(sample), FAT_PEAK_HU)
+    return None if lungs else hu
+
+
+def scale_is_shown(image_ZYX: NDArray[np.int16]) -> bool:
+    """Return whether air, or else fat, lies just where it must, so that no intercept was lost.
+
+    This vouches for an odd organ, so the limits are narrower than those of a check. Lungs may lie
+    in the place of air, or muscle in that of fat: then fat lies below its place.
+    """
+    sample = image_ZYX[:, ::4, ::4]
+    sample = sample[sample > sample.min()]  # the lowest is padding, or where the scan was clipped
+    below, fat = (_count(sample, bounds) for bounds in (UNDER_FAT_HU, FAT_PEAK_HU))
+    if below > fat / 2:
+        return False
+    air = air_hu(image_ZYX)
+    if air is not None:
+        return _within(air, PLAIN_AIR_HU)
+    return _within(_fat_hu(sample), PLAIN_FAT_HU)
+
+
+def _fat_hu(image: NDArray[np.int16]) -> float:
+    """Where fat lies: a peak at its place with a valley on both sides, where there is one.
+
+    Else the most frequent value from fat to water. Muscle and organs lie above, a fatty liver may
+    be more frequent than the fat.
+    """
+    low, high = FAT_SEARCHED_HU
+    counts, edges = np.histogram(image, bins=np.arange(low, high + 1, 10))
+    smooth = np.convolve(counts, np.ones(3), mode="same")
+    middles = edges[:-1] + 5
+    there = np.flatnonzero((middles >= FAT_PEAK_HU[0]) & (middles <= FAT_PEAK_HU[1]))
+    peak = int(there[np.argmax(smooth[there])])
+    height, around = smooth[peak], smooth[peak - 2 : peak + 3]
+    valleys = max(smooth[:peak].min(), smooth[peak:].min())
+    darkest = counts[: there[0]].sum() < counts[there].sum() / 2  # else muscle in its place
+    if darkest and height == around.max() and height > max(2 * valleys, smooth.max() / 4):
+        return float(middles[peak])
+    return float(middles[int(np.argmax(smooth))])
+
+
+def _within(value: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] <= value <= bounds[1]
+
+
+def _count(values: NDArray[np.int16], bounds: tuple[float, float]) -> int:
+    return int(np.count_nonzero((values > bounds[0]) & (values <= bounds[1])))
+
+
+def label_windows(label: Label, organs: int) -> Windows:
+    """Returns the bounding box of each of the organs, None for one without a voxel."""
+    from scipy import ndimage  # slow to import
+
+    held = (label.any(axis=(1, 2)), label.any(axis=(0, 2)), label.any(axis=(0, 1)))
+    z, y, x = (np.flatnonzero(axis) for axis in held)
+    if not len(z):
+        return [None] * organs
+    box = tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in (z, y, x))
+    found = ndimage.find_objects(label[box], organs)  # slow, and most of a scan is background
+    return [None if window is None else _moved(window, box) for window in found]
+
+
+def _moved(window: tuple[slice, ...], box: tuple[slice, ...]) -> tuple[slice, slice, slice]:
+    z, y, x = (
+        slice(part.start + whole.start, part.stop + whole.start)
+        for part, whole in zip(window, box, strict=True)
+    )
+    return z, y, x

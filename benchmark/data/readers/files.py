@@ -17,10 +17,9 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
-from benchmark.data.badfile import BadFile
+from benchmark.data.badfile import BadFile, read_regular
 from benchmark.data.judging.checks import content_hash
 from benchmark.data.readers.archives import SUFFIXES, Member, members, read_member, stem
-from benchmark.data.regular import read_regular
 from benchmark.errors import BadInput
 
 MAX_FILE = 4 * 1024**3

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.geometry import BadFile, to_canonical
+from benchmark.data.badfile import BadFile
+from benchmark.data.geometry import to_canonical
 from benchmark.data.judging.checks import Check, content_hash
 from benchmark.data.judging.measures import midline
 from benchmark.data.readers.base import TARGETS, Reader, merged, place_checks

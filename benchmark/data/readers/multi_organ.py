@@ -19,18 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.geometry import (
-    BadFile,
-    Nifti,
-    canonical_affine,
-    nifti_of,
-    to_canonical,
-)
+from benchmark.data.badfile import BadFile
+from benchmark.data.geometry import canonical_affine, to_canonical
 from benchmark.data.judging.checks import Check, check_finite, check_storable, content_hash
 from benchmark.data.readers.base import TARGETS, Reader, integers, place_checks
 from benchmark.data.readers.crop import Crops, box_check, read_crops
 from benchmark.data.readers.dicom import mended, read_slices
 from benchmark.data.readers.files import Entry, find_files
+from benchmark.data.readers.nifti import Nifti, nifti_of
 from benchmark.data.readers.series import assemble, series_of
 from benchmark.data.source import Reading
 from benchmark.data.volume import Geometry, Label, Volume

@@ -17,14 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.geometry import (
-    BadFile,
-    Nifti,
-    corner_displacement_voxels,
-    laid_like,
-    read_nifti,
-    to_canonical,
-)
+from benchmark.data.badfile import BadFile, digest_of, read_regular
+from benchmark.data.geometry import corner_displacement_voxels, to_canonical
 from benchmark.data.judging.checks import (
     Check,
     check_affines,
@@ -34,9 +28,15 @@ from benchmark.data.judging.checks import (
     content_hash,
 )
 from benchmark.data.readers.base import Reader, integers
-from benchmark.data.readers.channels import image_files, label_files
-from benchmark.data.readers.names import called, is_case_name, renamed, safe_names
-from benchmark.data.regular import digest_of, read_regular
+from benchmark.data.readers.names import (
+    called,
+    image_files,
+    is_case_name,
+    label_files,
+    renamed,
+    safe_names,
+)
+from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.geometry import BadFile, to_canonical
+from benchmark.data.badfile import BadFile
+from benchmark.data.geometry import to_canonical
 from benchmark.data.judging.checks import content_hash
 from benchmark.data.readers.base import TARGETS, Reader
 from benchmark.data.readers.dicom import MAX_SLICE_BYTES, mended, read_slices
