@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmark.parts import stages
-from benchmark.parts.diagnostics import with_teacher
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Matched
+from benchmark.parts.probes import with_teacher
 from benchmark.parts.similarity import Similarity, Taps
 from benchmark.parts.views import MaskNoise
 from benchmark.plan.nodes import Arch, Probe, Row, Schedule, Train, Weights, reading

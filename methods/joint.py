@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmark.parts import stages
-from benchmark.parts.diagnostics import with_teacher
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Joint, Matched
+from benchmark.parts.probes import with_teacher
 from benchmark.parts.similarity import Similarity, Taps
 from benchmark.parts.views import DropOrgans, MaskNoise
 from benchmark.plan.nodes import Arch, Net, Probe, Row, Schedule, Train, Weights, reading

@@ -17,13 +17,14 @@ from typing import Any
 from benchmark.data.embedded import check_not_ours, embedded, load_embedded, refused
 from benchmark.data.geometry import geometry_from_dict
 from benchmark.data.intake import take_in
-from benchmark.data.judging.checks import NAME, check_name, content_hash
+from benchmark.data.judging.checks import NAME, check_name
 from benchmark.data.source import OTHER_READERS, READERS, Source, refusal
 from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of
 from benchmark.errors import BadInput
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
+from benchmark.plan.keys import content_hash
 
 FORMAT = 1
 Say = Callable[[str], None]

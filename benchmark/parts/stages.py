@@ -8,9 +8,8 @@ from dataclasses import replace
 from benchmark.errors import BadInput
 from benchmark.parts.networks import UNet, decoders_fit
 from benchmark.parts.objectives import Matched, Segmentation
-from benchmark.parts.shapes import Restore
 from benchmark.parts.similarity import Similarity
-from benchmark.parts.views import CorruptShapes, DropOrgans, MaskNoise
+from benchmark.parts.views import DropOrgans, MaskNoise
 from benchmark.plan.nodes import Arch, Net, Schedule, Source, Train, Weights, check_choice
 from benchmark.plan.sources import MeanMask, OtherCase
 
@@ -116,26 +115,6 @@ def _seen(sees: str, teacher: Net) -> tuple[str, dict[str, Source]]:
         return "image", {}
     source = SEES[sees]
     return (sees, {sees: source}) if source else ("masks", {})
-
-
-def shape_network() -> UNet:
-    """Return the usual shape model: a U-Net over masks without skips; nor dropout, which would
-    take half of all that gets through its bottom."""
-    return UNet(reads="masks", skips=False, dropout=0.0)
-
-
-def shape_model(
-    shape: Arch, schedule: Schedule, view: CorruptShapes | None, early: Weights | None
-) -> Train:
-    """Return the training of an auto-encoder over masks: it restores corrupted masks and, with
-    `early`, the early predictions of a segmentation network; without a view, clean masks."""
-    return Train(
-        title="shape model",
-        nets={"shape": Net(arch=shape), **({"early": frozen(early)} if early else {})},
-        objective=Restore(),
-        schedule=replace(schedule, stream="shape"),
-        views=(view,) if view else (),
-    )
 
 
 def frozen(weights: Weights) -> Net:

@@ -17,12 +17,11 @@ import numpy as np
 import torch
 
 from benchmark.data.feeding.slices import CaseSlices, grid, on_training_grid
-from benchmark.data.intake import cpus
-from benchmark.data.judging.checks import content_hash
 from benchmark.data.library import DataSet
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
-from benchmark.files.locks import brief_lock
+from benchmark.files.locks import brief_lock, cores
+from benchmark.plan.keys import content_hash
 
 SLICES_VERSION = 1
 """Part of every key: raise it with any change of what `on_training_grid` returns."""
@@ -61,7 +60,7 @@ def open_several(
     dataset: DataSet, names: Sequence[str], size: int | None, *, areas: bool = False
 ) -> list[CaseSlices]:
     """Return several cases in the order of `names`, made in parallel where they are not there."""
-    with ThreadPoolExecutor(max_workers=max(1, min(cpus(), len(names)))) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, min(cores(), len(names)))) as pool:
         return list(pool.map(lambda name: open_slices(dataset, name, size, areas=areas), names))
 
 

@@ -6,11 +6,9 @@ that a person sees every bad case at once, with the figure that made it bad.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -250,9 +248,3 @@ def check_name(name: str) -> None:
             f"{name!r} cannot name a data set: use letters, digits, '-' and '_', at most 64 and"
             " no sign first (--name NAME)"
         )
-
-
-def content_hash(value: Any) -> str:
-    """Returns the SHA-256 in hex of a JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return sha256(text.encode()).hexdigest()

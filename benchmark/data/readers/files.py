@@ -18,9 +18,9 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from benchmark.data.badfile import BadFile, read_regular
-from benchmark.data.judging.checks import content_hash
 from benchmark.data.readers.archives import SUFFIXES, Member, members, read_member, stem
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 MAX_FILE = 4 * 1024**3
 MAX_DEPTH = 4

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.geometry import to_canonical
-from benchmark.data.judging.checks import Check, content_hash
+from benchmark.data.judging.checks import Check
 from benchmark.data.judging.measures import midline
 from benchmark.data.readers.base import TARGETS, Reader, merged, place_checks
 from benchmark.data.readers.dicom import Slices, mended, read_slices
@@ -28,6 +28,7 @@ from benchmark.data.readers.series import Series, assemble, have_places
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 PATIENT = re.compile(r"3d[-_ ]?ircad[-_ ]?b?[-_ ]?0?1[._-](\d{1,2})")
 IMAGES, MASKS = "patientdicom", "masksdicom"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.geometry import canonical_affine, to_canonical
-from benchmark.data.judging.checks import Check, check_finite, check_storable, content_hash
+from benchmark.data.judging.checks import Check, check_finite, check_storable
 from benchmark.data.readers.base import TARGETS, Reader, integers, place_checks
 from benchmark.data.readers.crop import Crops, box_check, read_crops
 from benchmark.data.readers.dicom import mended, read_slices
@@ -31,6 +31,7 @@ from benchmark.data.readers.series import assemble, series_of
 from benchmark.data.source import Reading
 from benchmark.data.volume import Geometry, Label, Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 IDS: Mapping[str, int] = {
     "spleen": 1,

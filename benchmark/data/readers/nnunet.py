@@ -25,7 +25,6 @@ from benchmark.data.judging.checks import (
     check_finite,
     check_shapes,
     check_storable,
-    content_hash,
 )
 from benchmark.data.readers.base import Reader, integers
 from benchmark.data.readers.names import (
@@ -40,6 +39,7 @@ from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 MAX_JSON = 64 * 1024**2
 

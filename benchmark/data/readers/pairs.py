@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, digest_of
 from benchmark.data.geometry import to_canonical
-from benchmark.data.judging.checks import Check, check_finite, check_storable, content_hash
+from benchmark.data.judging.checks import Check, check_finite, check_storable
 from benchmark.data.readers.base import Reader, integers, place_checks
 from benchmark.data.readers.names import plain_name, renamed, safe_names
 from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 ENDINGS = (".nii.gz", ".nii")
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from benchmark.data.judging.checks import content_hash
 from benchmark.data.readers.base import Reader
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.pairs import stem
 from benchmark.data.source import Reading
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 HIDDEN = "(a file)"
 LAYOUT = {"imagesTr", "labelsTr", "dataset.json", "annotated.json", "DICOM", "PNG", "CT"}

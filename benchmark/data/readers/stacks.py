@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.geometry import to_canonical
-from benchmark.data.judging.checks import content_hash
 from benchmark.data.readers.base import TARGETS, Reader
 from benchmark.data.readers.dicom import MAX_SLICE_BYTES, mended, read_slices
 from benchmark.data.readers.files import Entry, find_files, natural
@@ -26,6 +25,7 @@ from benchmark.data.readers.series import assemble
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 PNG = b"\x89PNG\r\n\x1a\n"
 Stack = tuple[list[Entry], list[Entry], str]  # slices, masks, what is wrong with the folders

@@ -1,28 +1,34 @@
-"""Does a network need its bottom features, and what could ideal ones gain?
+"""What is measured of a trained network, of a step and of a training's curve.
 
-Diagnostics of section 5 of METHODS.md, in points of DSC: `BottomUse` takes a network's bottom away,
-`Headroom` puts the features of the true masks in its place.
+Diagnostics of METHODS.md section 5: `BottomUse` takes a network's bottom away, `Headroom` puts
+the features of the true masks there (points of DSC), `TermShares` weighs terms by their values.
+`pulls_at` says how strongly each term beside the loss pulls at F, the bottom of N_CT, in the step
+itself, between its forward and its backward pass: no pass is added, and no bit of the step changes.
+`curve_flags` says whether a training had ended when it was ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from statistics import fmean
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.parts.batch import Batch, Patient
 from benchmark.parts.networks import Network, he_init
-from benchmark.parts.objectives import segmentation_terms
+from benchmark.parts.objectives import DSC, LOSS_TERMS, segmentation_terms
 from benchmark.parts.similarity import Taps, channels_at, full_precision, on_grid
 from benchmark.parts.views import MaskNoise
 from benchmark.plan.keys import draw_seed
-from benchmark.plan.nodes import Build
+from benchmark.plan.nodes import Build, Objective
 
 UNUSED_POINTS = 1.0  # a bottom that costs less than this when it is shuffled is not used
 BOTTOM = -1
+NEGLIGIBLE_SHARE = 0.05  # METHODS.md section 2, shape-loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +145,33 @@ class Headroom:
         return (flag,) if gained < UNUSED_POINTS else ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class TermShares:
+    """The share of each term in the objective's value, on the test patients."""
+
+    kind: ClassVar[str] = "term-shares"
+    objective: Objective
+    terms: tuple[str, ...]
+
+    def __call__(self, nets: Mapping[str, nn.Module], patient: Patient) -> dict[str, float]:
+        """Return `TERM_share` in [0, 1]."""
+        sums: dict[str, float] = {}
+        for batch in patient.batches:
+            for name, term in self.objective(nets, batch).items():
+                sums[name] = sums.get(name, 0.0) + float(term) * len(batch.image_B1HW)
+        total = sum(sums.values())
+        return {f"{name}_share": sums[name] / total for name in self.terms} if total else {}
+
+    def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
+        """Return `shape_term_negligible` for each term under 5 %."""
+        shares = {name: means.get(f"{name}_share", 1.0) for name in self.terms}
+        return tuple(
+            f"shape_term_negligible: {name} is {100 * share:z.1f} % of the loss"
+            for name, share in shares.items()
+            if share < NEGLIGIBLE_SHARE
+        )
+
+
 def patient_dice(logits: list[Tensor], batches: tuple[Batch, ...] | list[Batch]) -> float:
     """Return the patient's DSC in percent on the training grid, the mean over the organs that are
     annotated and there."""
@@ -170,3 +203,81 @@ def own_input(batch: Batch, reads: str) -> Tensor:
     """Return what a teacher reads of the patient: the image, or the patient's own masks, whatever
     masks N_CT was compared with in training."""
     return batch.image_B1HW if reads == "image" else batch.masks_B2KHW
+
+
+STUDENT = "ct"
+
+
+@contextmanager
+def bottom_of(nets: Mapping[str, nn.Module]) -> Iterator[list[Tensor]]:
+    """Catch what N_CT's encoder gives at its bottom while the context is open, one tensor a call;
+    none where there is no such encoder."""
+    caught: list[Tensor] = []
+    encoder = getattr(nets.get(STUDENT), "encoder", None)
+    if encoder is None:
+        yield caught
+        return
+
+    def catch(module: nn.Module, given: object, output: Any) -> None:
+        caught.append(output[BOTTOM])
+
+    handle = encoder.register_forward_hook(catch)
+    try:
+        yield caught
+    finally:
+        handle.remove()
+
+
+def pulls_at(terms: Mapping[str, Tensor], caught: list[Tensor]) -> dict[str, float]:
+    """Return for each term beside the segmentation loss the norm of its gradient at F over that of
+    the loss's, the terms being weighted as they are minimised.
+
+    Empty where the objective has no such term or no term of the loss (`LOSS_TERMS`), where F is not
+    trained, and where the loss does not reach it.
+    """
+    usual = [term for name, term in terms.items() if name in LOSS_TERMS]
+    others = {name: term for name, term in terms.items() if name not in LOSS_TERMS}
+    if not usual or not others or not caught or not caught[0].requires_grad:
+        return {}
+    loss = _size(torch.stack([term.float() for term in usual]).sum(), caught[0])
+    sizes = {name: _size(term, caught[0]) for name, term in others.items()}
+    if not loss:
+        return {}
+    return {name: size / loss for name, size in sizes.items() if size is not None}
+
+
+def gradient_at(term: Tensor, at: Tensor) -> Tensor | None:
+    """Return a term's gradient at a place of its graph, which stays; None for a term that does not
+    touch it, such as N_GT's own loss in a joint training."""
+    if not term.requires_grad:
+        return None
+    return torch.autograd.grad(term, at, retain_graph=True, allow_unused=True)[0]
+
+
+def _size(term: Tensor, at: Tensor) -> float | None:
+    """The norm of a term's gradient at a place; None for a term that does not touch it."""
+    gradient = gradient_at(term, at)
+    return None if gradient is None else float(gradient.float().norm())
+
+
+FIFTH = 5
+STILL_RISING = 0.5  # points of soft Dice in the last fifth of a training
+
+
+def curve_flags(epochs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return `not_converged` where soft Dice on the training slices still rose by half a point or
+    more over the last fifth of a training, given the epochs of its record."""
+    rise = last_rise(epochs)
+    if rise is None or rise < STILL_RISING:
+        return ()
+    return (f"not_converged: soft Dice rose by {rise:.1f} points in the last fifth of training",)
+
+
+def last_rise(epochs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the mean soft Dice of the last fifth of the epochs less that of the fifth before, in
+    points; None for fewer than five epochs and for a loss that is not soft Dice."""
+    fifth = len(epochs) // FIFTH
+    if not fifth or any(DSC not in epoch["terms"] for epoch in epochs):
+        return None
+    losses = [epoch["terms"][DSC] for epoch in epochs]
+    return 100 * (fmean(losses[-2 * fifth : -fifth]) - fmean(losses[-fifth:]))
