@@ -205,8 +205,9 @@ class PostDae:
         unet, model = stages.plain(self.ct, self.schedule)["ct"], self._model()["shape"]
         start = (unet.only("", "first"), model.only("", "second"))
         both = Net(arch=Stack(first=self.ct, second=self.shape), init=start, trainable=())
-        return replace(unet.node, title="N_CT, then the auto-encoder", nets={"ct": both},
-                       schedule=replace(self.schedule, epochs=0.0))["ct"]  # fmt: skip
+        schedule = replace(self.schedule, epochs=0.0)
+        title = "N_CT, then the auto-encoder"
+        return replace(unet.node, title=title, nets={"ct": both}, schedule=schedule)["ct"]
 
     def probes(self) -> tuple[Probe, ...]:
         """Return whether the auto-encoder restores."""
@@ -221,9 +222,17 @@ class PostDae:
 METHODS = {
     name: Row(method=method, group="beyond", title=name, about=about, source=source)
     for name, about, method, source in (
-        ("acnn", "L + 0.01 * distance of the codes of prediction and truth.", Acnn(),
-         "Oktay et al., TMI 2018, [3] of the paper"),
-        ("post-dae", "unet, its prediction restored by a mask auto-encoder.", PostDae(),
-         "Larrazabal et al., TMI 2020"),
+        (
+            "acnn",
+            "L + 0.01 * distance of the codes of prediction and truth.",
+            Acnn(),
+            "Oktay et al., TMI 2018, [3] of the paper",
+        ),
+        (
+            "post-dae",
+            "unet, its prediction restored by a mask auto-encoder.",
+            PostDae(),
+            "Larrazabal et al., TMI 2020",
+        ),
     )
-}  # fmt: skip
+}

@@ -200,8 +200,10 @@ class ShapeRegularised:
         tuned, model = self._tuned(), self._model()
         restores = ShapeModelProbe(view=self._view())
         shares = TermShares(objective=tuned.objective, terms=("recon", "code"))
-        return (Probe(name="shape-model", node=model, measure=restores),
-                Probe(name="shares", node=tuned, measure=shares))  # fmt: skip
+        return (
+            Probe(name="shape-model", node=model, measure=restores),
+            Probe(name="shares", node=tuned, measure=shares),
+        )
 
     def _view(self) -> CorruptShapes:
         return CorruptShapes(discs=self.discs, early=self.early)

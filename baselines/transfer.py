@@ -14,7 +14,6 @@ from benchmark.parts import stages
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet, decoders_fit
 from benchmark.parts.objectives import segmentation_terms
-from benchmark.parts.views import MaskNoise
 from benchmark.plan.nodes import (
     Arch,
     Net,
@@ -79,29 +78,27 @@ def _convolutions(net: nn.Module, scope: str) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParamTransfer:
+class ParamTransfer(stages.TwoNetworks):
     """N_GT as in fsm; N_CT from its weights, first convolution and head from the paired start."""
 
     beta: float = reading(0.3, "C", "weight of the distance to N_GT's weights; grid 0.01..10")
     scope: str = reading("all", "C", "layers that are held: all | encoder | decoder")
     init_only: bool = reading(False, "C", "start from N_GT's weights and hold none")
     freeze_decoder: bool = reading(False, "C", "N_GT's decoder is not trained; the head is")
-    noise: float = reading(0.2, "S", "p of the corruption of N_GT's input")
-    drop: float = reading(stages.DROP, "C", "chance that stage 1 hides an annotated organ")
-    ct: Arch = reading(UNet, "S", "architecture of N_CT")
     gt: Arch = reading(lambda: UNet(reads="masks"), "S", "architecture of N_GT; must be ct's")
     schedule: Schedule = reading(Schedule, "S", "of each training")
 
     def __post_init__(self) -> None:
         if not decoders_fit(self.ct, self.gt):
-            raise BadInput("param-transfer needs one architecture for ct and gt: weights have no "
-                           "place in another network")  # fmt: skip
-        self.plan()  # the parts check the ranges
+            raise BadInput(
+                "param-transfer needs one architecture for ct and gt: weights have no place in "
+                "another network"
+            )
+        super().__post_init__()
 
     def plan(self) -> Weights:
         """Return N_CT."""
-        noise = MaskNoise(p=self.noise)
-        n_gt = stages.teacher(self.gt, self.schedule, noise=noise, drop=self.drop)["gt"]
+        n_gt = self.stage1()["gt"]
         shared = replace(n_gt, without=(HEAD,), where_equal=True)
         trainable = ("encoder", HEAD) if self.freeze_decoder else ("",)
         beta = 0.0 if self.init_only else self.beta
