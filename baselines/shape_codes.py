@@ -20,14 +20,7 @@ from baselines.shapes import (
 )
 from benchmark.parts import stages
 from benchmark.parts.batch import Batch, with_planes
-from benchmark.parts.networks import (
-    Network,
-    UNet,
-    UNetDecoder,
-    UNetEncoder,
-    he_init,
-    norm_layers,
-)
+from benchmark.parts.networks import Network, UNet, UNetDecoder, UNetEncoder, he_init, norm_layers
 from benchmark.parts.objectives import segmentation_terms
 from benchmark.parts.probes import TermGradients
 from benchmark.parts.views import CorruptShapes

@@ -13,10 +13,7 @@ from torch.nn import functional as F
 from benchmark.parts import stages
 from benchmark.parts.batch import Batch, Patient, with_planes
 from benchmark.parts.measures import TermShares
-from benchmark.parts.networks import (
-    Network,
-    UNet,
-)
+from benchmark.parts.networks import Network, UNet
 from benchmark.parts.objectives import SEG, fold_unknown, known_pixels, segmentation_terms
 from benchmark.parts.views import CORRUPTED, EARLY, CorruptShapes
 from benchmark.plan.keys import draw_seed
@@ -233,5 +230,5 @@ METHODS = {
         about="unet, fine-tuned against a frozen auto-encoder over masks.",
         source=f"{stages.SONG}; Ravishankar et al., MICCAI 2017, [4]",
         table1="U-Net+Loss",
-    ),
+    )
 }

@@ -119,5 +119,5 @@ METHODS = {
         about="N_CT starts from N_GT's weights, with a penalty on the distance.",
         source=stages.SONG,
         table1="U-Net+Trans",
-    ),
+    )
 }

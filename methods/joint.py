@@ -44,5 +44,5 @@ METHODS = {
         about="N_GT, N_CT and FSM in one training, then stage 3.",
         source=stages.SONG,
         table1="Joint-Train",
-    ),
+    )
 }

@@ -70,13 +70,13 @@ def _phantom(args: argparse.Namespace) -> int:
 
 
 def _write_layout(args: argparse.Namespace, source: Phantom) -> int:
-    from benchmark.phantom import trial
+    from benchmark.phantom import recipe
 
     if not args.layout or not args.out:
         raise BadInput("--layout and --out belong together: --layout ircadb --out DIR")
-    trial.write(args.out, args.layout, source)
+    recipe.write(args.out, args.layout, source)
     put(f"{source.patients} patients in {args.out}; add them with")
-    for line in trial.commands(args.out, args.layout):
+    for line in recipe.commands(args.out, args.layout):
         put(f"  {line}")
     return 0
 

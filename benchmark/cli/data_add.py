@@ -148,7 +148,7 @@ def _neutral(args: argparse.Namespace, reader: Callable[[], Reader]) -> Reader:
         return reader()
     if not args.name:
         raise BadInput("--rename: give the set a --name, too, or it is called as its files are")
-    from benchmark.data.readers.renamed import Renamed
+    from benchmark.data.readers.names import Renamed
 
     found = Renamed(reader())
     lines = [f"{case} = {old}" for case, old in found.table.items()]

@@ -2,7 +2,7 @@
 
 `build` paints from the trunk inwards: skin, fat, muscle and cavity; bowel, stomach and spleen;
 bones and kidneys; lungs above the diaphragm; vessels; at last the liver, which presses into its
-neighbours. The liver comes from a family of six numbers (`phantom_patient`), so the whole of it
+neighbours. The liver comes from a family of six numbers (`patient.py`), so the whole of it
 says much about any hidden part of its border.
 
 Where the liver touches stomach, wall or crus, a share of the contact is *isointense*: there the

@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.volume import Volume
-from benchmark.phantom.dicom import Header, dicom_files
-from benchmark.phantom.layout import Files, Flips, OnDisk, on_disk, save, zipped
+from benchmark.phantom.layout import (
+    Files,
+    Flips,
+    Header,
+    OnDisk,
+    dicom_files,
+    on_disk,
+    save,
+    zipped,
+)
 
 STRUCTURES: Mapping[str, str] = {
     "liver": "liver",

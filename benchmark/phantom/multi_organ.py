@@ -12,8 +12,7 @@ import numpy as np
 
 from benchmark.data.readers.multi_organ import IDS, ONLY_BTCV
 from benchmark.data.volume import Box, Volume
-from benchmark.phantom.dicom import Header, dicom_files
-from benchmark.phantom.layout import Files, Flips, nifti_bytes, on_disk, save
+from benchmark.phantom.layout import Files, Flips, Header, dicom_files, nifti_bytes, on_disk, save
 
 ARCHIVES: Mapping[str, tuple[str, str]] = {
     "tcia": ("label_tciapancreasct_multiorgan", "label_tcia_multiorgan"),

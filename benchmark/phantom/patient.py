@@ -1,6 +1,6 @@
 """Who a phantom patient is: every range and constant of the anatomy, and the draw from them.
 
-All tuning of the phantom happens here and in `phantom_imaging.py`. Lengths are in mm. The origin
+All tuning of the phantom happens here and in `imaging.py`. Lengths are in mm. The origin
 lies in the middle of the trunk; x to the patient's left, y to the back, z to the head; z = 0 is
 the height of the lower end of an ordinary liver, z = 165 the top of its dome.
 """
@@ -89,14 +89,7 @@ def draw_patient(seed: int, index: int) -> Patient:
     rng = stream(seed, index, "patient")
     order = stream(seed, index // len(PHASES), "phases").permutation(len(PHASES))
     spread = np.array(
-        [
-            LIVER_SIZE,
-            LIVER_LENGTH,
-            LIVER_LEFT_LOBE,
-            LIVER_DEPTH,
-            LIVER_HOLLOW,
-            LIVER_TILT,
-        ]
+        [LIVER_SIZE, LIVER_LENGTH, LIVER_LEFT_LOBE, LIVER_DEPTH, LIVER_HOLLOW, LIVER_TILT]
     )
     size, length, left, depth, hollow, tilt = (spread * _normal(rng, 6)).tolist()
     scale, skin, inside, wall = (

@@ -3,23 +3,29 @@
 `INFORMATIVE` and `SHAPELESS` are the two modes: in the first the liver's hidden border is the
 smooth continuation of the liver that can be seen, in the second it is random. A method that
 learns shape should gain in the first and cannot in the second. `docs/phantom.md` shows slices.
+
+`write` puts a phantom into a native layout, to try the commands with before a download.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from benchmark.data.volume import Geometry, Label, Volume
 from benchmark.errors import BadInput
+from benchmark.files.atomic import commit_folder
+from benchmark.phantom import ircadb, multi_organ
 from benchmark.phantom import patient as tuning
 from benchmark.phantom.anatomy import Anatomy, build
 from benchmark.phantom.imaging import halve, scan
+from benchmark.phantom.layout import save
 from benchmark.phantom.patient import Patient, draw_patient
 from benchmark.phantom.shapes import Codes, Field, Grid
 
@@ -159,3 +165,57 @@ def _share(name: str, value: object) -> None:
 
 INFORMATIVE = Phantom()
 SHAPELESS = Phantom(shape_informative=False)
+
+
+KIDNEYS = ("left_kidney", "right_kidney")
+
+
+def write(folder: Path, layout: str, phantom: Phantom) -> None:
+    """Write the phantom's patients below a new folder, which appears whole or not at all.
+
+    As in the originals, some patients have no masks of the kidneys, and downloads are packed in
+    different ways. Raises BadInput where the folder exists or cannot be made.
+    """
+    if folder.exists():
+        raise BadInput(f"{folder} exists: choose a new folder for --out")
+    try:
+        with commit_folder(folder.resolve()) as temporary:
+            if layout == "ircadb":
+                _ircadb(temporary, phantom)
+            else:
+                _multi_organ(temporary, phantom)
+    except OSError as error:
+        raise BadInput(f"cannot write {folder}: {error.strerror or error}") from None
+
+
+def commands(folder: Path, layout: str) -> list[str]:
+    """Return the commands that add what `write` wrote."""
+    if layout == "ircadb":
+        return [f"bench data add ircadb {folder}"]
+    images = " ".join(f"--images {source}={folder / source}" for source in ("tcia", "btcv"))
+    return [f"bench data add multi-organ {folder / 'labels'} {images}"]
+
+
+def without(volume: Volume, organs: Sequence[str], missing: Sequence[str]) -> Volume:
+    """Return a volume in which nobody looked for the missing organs."""
+    numbers = [organs.index(organ) + 1 for organ in missing]
+    label = np.where(np.isin(volume.label, numbers), 0, volume.label).astype(np.uint8)
+    annotated = tuple(organ for organ in volume.annotated if organ not in missing)
+    return replace(volume, label=label, annotated=annotated)
+
+
+def _ircadb(folder: Path, phantom: Phantom) -> None:
+    for number, volume in enumerate(phantom.volumes(), start=1):
+        written = without(volume, phantom.organs, KIDNEYS) if number % 3 == 0 else volume
+        options = ircadb.Options(packing=ircadb.PACKINGS[number % 3])
+        files = ircadb.patient_files(written, phantom.organs, options)
+        save(folder, ircadb.packed(number, files, options.packing))
+
+
+def _multi_organ(folder: Path, phantom: Phantom) -> None:
+    def members() -> Iterator[multi_organ.Member]:
+        for index, volume in enumerate(phantom.volumes()):
+            source = ("tcia", "btcv")[index % 2]
+            yield multi_organ.Member(volume=volume, source=source, number=1 + index // 2)
+
+    multi_organ.write_multi_organ(folder, members(), phantom.organs)

@@ -54,10 +54,7 @@ class Grid:
             for axis, a, b in limits
         )
         return Box(
-            at=(z, y, x),
-            z=self.z[z, None, None],
-            y=self.y[None, y, None],
-            x=self.x[None, None, x],
+            at=(z, y, x), z=self.z[z, None, None], y=self.y[None, y, None], x=self.x[None, None, x]
         )
 
     def around(self, points: Sequence[Point], margin: float) -> Box:
@@ -81,11 +78,7 @@ def embed(box: Box, part: Box, field: Field, far: float = 60.0) -> Field:
 
 
 def ellipsoid(
-    box: Box,
-    center: Point,
-    radii: Point,
-    lean: tuple[float, float] = (0.0, 0.0),
-    turn: float = 0.0,
+    box: Box, center: Point, radii: Point, lean: tuple[float, float] = (0.0, 0.0), turn: float = 0.0
 ) -> Field:
     """Return the distance in mm to an ellipsoid, shape of the box.
 

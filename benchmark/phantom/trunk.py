@@ -28,41 +28,15 @@ SIDE = 120.0
 POWER = 2.35  # of the superellipse that every cross-section is
 
 
-class Tissue(IntEnum):
-    """What fills a voxel. The first five are the layers from outside to inside, in order."""
-
-    AIR = 0
-    SKIN = 1
-    FAT = 2
-    MUSCLE = 3
-    INNER_FAT = 4
-    LUNG = 5
-    HEART = 6
-    BONE = 7
-    CORTICAL = 8
-    DISC = 9
-    CANAL = 10
-    CARTILAGE = 11
-    TABLE = 12
-    STOMACH_WALL = 13
-    STOMACH = 14
-    GAS = 15
-    BOWEL_WALL = 16
-    BOWEL = 17
-    STOOL = 18
-    PANCREAS = 19
-    SPLEEN = 20
-    CORTEX = 21
-    MEDULLA = 22
-    SINUS = 23
-    ARTERY = 24
-    VEIN = 25
-    LIVER = 26
-    LIVER_VESSEL = 27
-    LESION = 28
-    CYST = 29
-    GALL = 30
-    DEEP = 31  # the liver's inside while it is painted
+Tissue = IntEnum(
+    "Tissue",
+    "AIR SKIN FAT MUSCLE INNER_FAT LUNG HEART BONE CORTICAL DISC CANAL CARTILAGE TABLE "
+    "STOMACH_WALL STOMACH GAS BOWEL_WALL BOWEL STOOL PANCREAS SPLEEN CORTEX MEDULLA SINUS "
+    "ARTERY VEIN LIVER LIVER_VESSEL LESION CYST GALL DEEP",
+    start=0,
+)
+"""What fills a voxel. The first five are the layers from outside to inside, in order; DEEP is the
+liver's inside while it is painted."""
 
 
 def among(codes: Codes, tissues: tuple[Tissue, ...]) -> Mask:
@@ -89,11 +63,7 @@ class Canvas:
         part[mask] = tissue
 
     def tube(
-        self,
-        path: list[Point],
-        radii: list[float],
-        tissue: Tissue,
-        over: tuple[Tissue, ...] = (),
+        self, path: list[Point], radii: list[float], tissue: Tissue, over: tuple[Tissue, ...] = ()
     ) -> None:
         """Paint a tube along a path."""
         box = self.grid.around(path, max(radii) + 2)
@@ -159,8 +129,7 @@ def paint_chest(canvas: Canvas, liver: Field, liver_box: Box) -> None:
     """Paint lungs around the domes of the diaphragm, the heart, and the ribs."""
     box = canvas.grid.box((-160, -130, 35), (160, 130, 999))
     dome = np.minimum(
-        ellipsoid(box, (-56, -6, 20), (84, 80, 126)),
-        ellipsoid(box, (62, 2, 25), (74, 82, 122)),
+        ellipsoid(box, (-56, -6, 20), (84, 80, 126)), ellipsoid(box, (62, 2, 25), (74, 82, 122))
     )
     dome = smooth_min(dome, ellipsoid(box, (0, -30, 40), (90, 66, 95)), 20)
     dome = smooth_min(dome, embed(box, liver_box, liver) - 1, 10)

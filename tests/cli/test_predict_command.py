@@ -18,9 +18,8 @@ from bench_process import Ran, bench, run_argv, tiny_workspace, tree
 from benchmark.data.feeding.slices import on_training_grid, scaled
 from benchmark.data.geometry import from_canonical, to_canonical
 from benchmark.data.library import open_dataset
-from benchmark.phantom.dicom import Header, dicom_files
+from benchmark.phantom.layout import Header, dicom_files, save
 from benchmark.phantom.layout import on_disk as on_disk_of
-from benchmark.phantom.layout import save
 from benchmark.plan.ground import Ground
 from benchmark.running.bench import Bench, Silent, open_bench
 from benchmark.running.cells import plan_cells

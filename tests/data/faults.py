@@ -24,8 +24,7 @@ from benchmark.data.readers.pairs import Pairs
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.source import judged
 from benchmark.data.volume import Volume
-from benchmark.phantom.dicom import Header, dicom_files
-from benchmark.phantom.layout import OnDisk, nifti_bytes, on_disk, save
+from benchmark.phantom.layout import Header, OnDisk, dicom_files, nifti_bytes, on_disk, save
 from benchmark.phantom.multi_organ import HEAD, Member, crop_box, crop_row
 
 PAGE = Path(__file__).parents[2] / "docs" / "data-faults.md"

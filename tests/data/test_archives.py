@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from native import ORGANS, refused, small
 
-from benchmark.data.readers import archives
+from benchmark.data.readers import files as archives
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.multi_organ import MultiOrgan

@@ -21,9 +21,8 @@ from benchmark.data.readers.stacks import Stacks
 from benchmark.data.scan import read_scan
 from benchmark.errors import BadInput
 from benchmark.phantom import multi_organ
-from benchmark.phantom.dicom import Header, dicom_files
 from benchmark.phantom.ircadb import Options, write_ircadb
-from benchmark.phantom.layout import Files, on_disk, save
+from benchmark.phantom.layout import Files, Header, dicom_files, on_disk, save
 
 DISK = on_disk(small(0))
 COUNT = DISK.image_ijk.shape[2]

@@ -17,9 +17,8 @@ from benchmark.data.readers.base import merged
 from benchmark.data.readers.ircadb import Ircadb
 from benchmark.errors import BadInput
 from benchmark.phantom import ircadb
-from benchmark.phantom.dicom import Header
-from benchmark.phantom.layout import Files, save, zipped
-from benchmark.phantom.trial import without
+from benchmark.phantom.layout import Files, Header, save, zipped
+from benchmark.phantom.recipe import without
 
 IMAGE, MASKS = "PATIENT_DICOM/", "MASKS_DICOM/"
 

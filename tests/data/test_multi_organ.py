@@ -14,10 +14,9 @@ from benchmark.data import library
 from benchmark.data.readers.multi_organ import MultiOrgan, parse_images
 from benchmark.errors import BadInput
 from benchmark.phantom import multi_organ
-from benchmark.phantom.dicom import Header, dicom_files
-from benchmark.phantom.layout import nifti_bytes, on_disk, save, zipped
+from benchmark.phantom.layout import Header, dicom_files, nifti_bytes, on_disk, save, zipped
 from benchmark.phantom.multi_organ import Member, Options, crop_box
-from benchmark.phantom.trial import without
+from benchmark.phantom.recipe import without
 
 MEMBERS = (
     Member(volume=small(0), source="tcia", number=1),

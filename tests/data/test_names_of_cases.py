@@ -19,8 +19,7 @@ from benchmark.data.readers.pairs import Pairs
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.scan import read_scan
 from benchmark.errors import BadInput
-from benchmark.phantom.dicom import Header, dicom_files
-from benchmark.phantom.layout import on_disk
+from benchmark.phantom.layout import Header, dicom_files, on_disk
 from benchmark.phantom.layout import save as save_files
 
 IDS = {"liver": 1, "left_kidney": 2}

@@ -14,8 +14,7 @@ from bench_process import Ran, bench, setting_argv
 from native import ORGANS, small
 
 from benchmark.phantom import ircadb, multi_organ
-from benchmark.phantom.dicom import Header
-from benchmark.phantom.layout import Files, save
+from benchmark.phantom.layout import Files, Header, save
 
 SECRET = "PLANTEDNAME"
 FIELDS = (

@@ -21,9 +21,8 @@ from benchmark.data.readers.multi_organ import MultiOrgan
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.volume import Volume
 from benchmark.phantom import ircadb, multi_organ
-from benchmark.phantom.dicom import Header, dicom_files
-from benchmark.phantom.layout import on_disk, save
-from benchmark.phantom.trial import without
+from benchmark.phantom.layout import Header, dicom_files, on_disk, save
+from benchmark.phantom.recipe import without
 
 FLIPS = st.tuples(st.booleans(), st.booleans(), st.booleans())
 SLICES = len(small(0).image)

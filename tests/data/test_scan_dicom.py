@@ -13,8 +13,7 @@ import pytest
 from benchmark.data.geometry import to_canonical
 from benchmark.data.scan import label_bytes, read_scan
 from benchmark.errors import BadInput
-from benchmark.phantom.dicom import Header, dicom_files
-from benchmark.phantom.layout import on_disk, save
+from benchmark.phantom.layout import Header, dicom_files, on_disk, save
 from benchmark.testing import tiny_volume
 
 VOLUME = tiny_volume(0)

@@ -17,8 +17,7 @@ from benchmark.data.badfile import BadFile
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.series import Series, assemble
-from benchmark.phantom.dicom import Header, dicom_files
-from benchmark.phantom.layout import Files, on_disk, save
+from benchmark.phantom.layout import Files, Header, dicom_files, on_disk, save
 
 DISK = on_disk(small(0))
 COUNT = DISK.image_ijk.shape[2]

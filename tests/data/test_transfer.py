@@ -19,8 +19,7 @@ from benchmark.data.readers.dicom import Slices, read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.scan import read_scan
-from benchmark.phantom.dicom import Header, dicom_files
-from benchmark.phantom.layout import Files, on_disk, save, zipped
+from benchmark.phantom.layout import Files, Header, dicom_files, on_disk, save, zipped
 from benchmark.plan.keys import content_hash
 
 DISK = on_disk(small(0))

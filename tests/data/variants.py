@@ -17,8 +17,7 @@ from scipy import ndimage
 from benchmark.data.judging.anatomy import verify
 from benchmark.data.judging.checks import check_volume
 from benchmark.data.volume import Volume
-from benchmark.phantom.recipe import Phantom
-from benchmark.phantom.trial import without
+from benchmark.phantom.recipe import Phantom, without
 
 Variant = Callable[[Volume, np.random.Generator], Volume]
 

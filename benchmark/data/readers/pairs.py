@@ -15,14 +15,12 @@ from benchmark.data.badfile import BadFile, digest_of
 from benchmark.data.geometry import to_canonical
 from benchmark.data.judging.checks import Check, check_finite, check_storable
 from benchmark.data.readers.base import Reader, integers, place_checks
-from benchmark.data.readers.names import plain_name, renamed, safe_names
+from benchmark.data.readers.names import ENDINGS, plain_name, renamed, safe_names, stem
 from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
-
-ENDINGS = (".nii.gz", ".nii")
 
 
 class Pairs(Reader):
@@ -166,13 +164,6 @@ def parse_map(text: str) -> dict[str, int | Sequence[int]]:
 def case_name(path: Path) -> str:
     """Return a file's name without its NIfTI ending, as a case may be called."""
     return plain_name(stem(path.name))
-
-
-def stem(name: str) -> str:
-    """Return a file's name without its NIfTI ending."""
-    for ending in ENDINGS:
-        name = name.removesuffix(ending)
-    return name
 
 
 def _files(folder: Path) -> dict[str, list[Path]]:
