@@ -21,7 +21,7 @@ import numpy as np
 from benchmark.data.volume import Geometry, Label, Volume
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder
-from benchmark.phantom import ircadb, multi_organ
+from benchmark.phantom import downloads
 from benchmark.phantom import patient as tuning
 from benchmark.phantom.anatomy import Anatomy, build
 from benchmark.phantom.imaging import halve, scan
@@ -207,15 +207,15 @@ def without(volume: Volume, organs: Sequence[str], missing: Sequence[str]) -> Vo
 def _ircadb(folder: Path, phantom: Phantom) -> None:
     for number, volume in enumerate(phantom.volumes(), start=1):
         written = without(volume, phantom.organs, KIDNEYS) if number % 3 == 0 else volume
-        options = ircadb.Options(packing=ircadb.PACKINGS[number % 3])
-        files = ircadb.patient_files(written, phantom.organs, options)
-        save(folder, ircadb.packed(number, files, options.packing))
+        options = downloads.IrcadbOptions(packing=downloads.PACKINGS[number % 3])
+        files = downloads.patient_files(written, phantom.organs, options)
+        save(folder, downloads.packed(number, files, options.packing))
 
 
 def _multi_organ(folder: Path, phantom: Phantom) -> None:
-    def members() -> Iterator[multi_organ.Member]:
+    def members() -> Iterator[downloads.Member]:
         for index, volume in enumerate(phantom.volumes()):
             source = ("tcia", "btcv")[index % 2]
-            yield multi_organ.Member(volume=volume, source=source, number=1 + index // 2)
+            yield downloads.Member(volume=volume, source=source, number=1 + index // 2)
 
-    multi_organ.write_multi_organ(folder, members(), phantom.organs)
+    downloads.write_multi_organ(folder, members(), phantom.organs)

@@ -24,7 +24,7 @@ from benchmark.data import library
 from benchmark.data.feeding.slices import on_training_grid
 from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.volume import Geometry, Volume
-from benchmark.phantom import ircadb
+from benchmark.phantom import downloads
 from benchmark.phantom.layout import save
 from benchmark.phantom.recipe import Phantom
 
@@ -102,9 +102,11 @@ def measure(folder: Path, times: int = 3, grid: int = 256) -> dict[str, float]:
     """Write the case, then time each step, so many times."""
     torch.set_num_threads(1)
     home, root = folder / "native", folder / "0"  # the root of the first of the times
-    files = ircadb.patient_files(large(), Phantom.organs, ircadb.Options(mask_positions=True))
+    files = downloads.patient_files(
+        large(), Phantom.organs, downloads.IrcadbOptions(mask_positions=True)
+    )
     wanted_files = {name: files[name] for name in files if not name.startswith(UNREAD)}
-    save(home, ircadb.packed(1, wanted_files, "folders"))
+    save(home, downloads.packed(1, wanted_files, "folders"))
     with_pydicom(home)
     with_simpleitk(home)
     base_mib = highest_mib()
