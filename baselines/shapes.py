@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.parts import stages
-from benchmark.parts.batch import Batch, Patient, with_planes
+from benchmark.parts.batch import Batch, Patient, onehot, with_planes
 from benchmark.parts.measures import TermShares
 from benchmark.parts.networks import Network, UNet
 from benchmark.parts.objectives import SEG, fold_unknown, known_pixels, segmentation_terms
@@ -98,9 +98,8 @@ def foreground(logits_BCHW: Tensor, batch: Batch) -> Tensor:
 
 def true_foreground(batch: Batch) -> Tensor:
     """Return the organs' masks (B, K, H, W) as floats."""
-    organs = batch.annotated_BK.shape[1]
     truth_BHW = batch.label_BHW * known_pixels(batch) * batch.valid_BHW
-    return F.one_hot(truth_BHW, organs + 1)[..., 1:].permute(0, 3, 1, 2).float()
+    return onehot(truth_BHW, batch.annotated_BK.shape[1])
 
 
 def code_distance(of_s: Tensor, of_y: Tensor) -> Tensor:

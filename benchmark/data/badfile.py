@@ -5,7 +5,7 @@ and the guard that makes of whatever a library raises such a file.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -42,6 +42,13 @@ def unreadable(name: str, error: Exception) -> BadFile:
     told = (error.strerror if isinstance(error, OSError) else None) or str(error)
     reason = " ".join(told.split()) or type(error).__name__
     return BadFile("readable", type(error).__name__, "whole", f"{name} cannot be read: {reason}")
+
+
+def demand(checks: Iterable[Check], start: str = "") -> None:
+    """Raise BadFile for the first check that failed; `start` goes before its sentence."""
+    for check in checks:
+        if not check.ok:
+            raise BadFile(check.name, check.value, check.limit, start + check.message)
 
 
 def refused(error: BadFile | BadInput) -> Check:

@@ -14,10 +14,9 @@ from benchmark.data.badfile import BadFile, guarded
 from benchmark.data.geometry import from_canonical, to_canonical
 from benchmark.data.judging.checks import (
     Check,
-    check_finite,
     check_hu,
     check_spacing,
-    check_storable,
+    check_values,
 )
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
@@ -100,8 +99,7 @@ def _nifti(path: Path) -> Scan:
         raise BadInput(
             f"{path.name} has no geometry: neither sform nor qform says how it lies in the patient"
         )
-    _refuse(path.name, "is not a CT", check_finite(found.array))
-    _refuse(path.name, "is not a CT", check_storable(found.array))
+    _refuse(path.name, "is not a CT", *check_values(found.array))
     return _scan(path.name, found.array, found.affine, header, found.warnings)
 
 

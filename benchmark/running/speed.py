@@ -18,9 +18,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.data.feeding.draw import SliceDraw
-from benchmark.data.feeding.fills import onehot
 from benchmark.data.feeding.slices import WHOLE, CaseSlices
-from benchmark.parts.batch import Batch
+from benchmark.parts.batch import Batch, onehot
 from benchmark.parts.networks import UNet, stride_of
 from benchmark.parts.stages import plain
 from benchmark.plan.ground import Ground

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from benchmark.data.feeding.draw import SliceDraw, augment, stacked
-from benchmark.data.feeding.fills import beside, mean_masks, onehot, partners
+from benchmark.data.feeding.fills import beside, mean_masks, partners
 from benchmark.data.feeding.patients import patients
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid
 from benchmark.errors import BadInput
+from benchmark.parts.batch import onehot
 from benchmark.plan.ground import Augmentation, Ground
 from benchmark.plan.sources import MeanMask, OtherCase
 from benchmark.testing import ORGANS, tiny_volume

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from benchmark.errors import BadInput
+from benchmark.parts.batch import onehot
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Source
 from benchmark.plan.sources import MeanMask, OtherCase
@@ -116,11 +116,6 @@ def mean_masks(cases: list[CaseSlices], label_NHW: Tensor, bins: int) -> Tensor:
         total_KHW = onehot(label_NHW[places], organs).sum(dim=0)
         means.append((FULL * total_KHW / known_K[:, None, None]).round().to(torch.uint8))
     return torch.stack(means)
-
-
-def onehot(label_BHW: Tensor, organs: int) -> Tensor:
-    """Return organ masks (B, K, H, W) as floats."""
-    return F.one_hot(label_BHW.long(), organs + 1)[..., 1:].permute(0, 3, 1, 2).float()
 
 
 def _bin(height: float, bins: int) -> int:

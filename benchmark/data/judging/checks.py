@@ -99,6 +99,12 @@ def check_storable(image: NDArray[Any]) -> Check:
     return Check(name="int16", ok=ok, value=worst, limit="-32768..32767", message=message)
 
 
+def check_values(image: NDArray[Any]) -> tuple[Check, ...]:
+    """Returns whether the intensities are numbers, and where they are, whether they can be HU."""
+    finite = check_finite(image)
+    return (finite, check_storable(image)) if finite.ok else (finite,)
+
+
 def check_shapes(image: tuple[int, ...], label: tuple[int, ...]) -> Check:
     """Returns whether image and label have the same shape."""
     message = f"the image has shape {list(image)}, its label {list(label)}"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.badfile import BadFile
+from benchmark.data.badfile import BadFile, demand
 from benchmark.data.geometry import to_canonical
 from benchmark.data.judging.checks import Check
 from benchmark.data.judging.measures import midline
@@ -170,7 +170,7 @@ def _mask(
         own = assemble(masks)
         grid = tuple(reversed(series.shape)), series.affine
         placed = place_checks(grid, (tuple(reversed(own.shape)), own.affine), said)
-        _raise_first(name, placed)
+        demand(placed, f"{name}: ")
         return _foreground(name, own.slices, said)
     if len(masks) != len(images.slices):
         message = (
@@ -183,12 +183,6 @@ def _mask(
         limit = "x".join(str(size) for size in series.shape[1:])
         raise BadFile("shape", shown, limit, f"{name} has slices of {shown}, the image of {limit}")
     return _foreground(name, [masks[number].values for number in series.order], said)
-
-
-def _raise_first(name: str, checks: Sequence[Check]) -> None:
-    for check in checks:
-        if not check.ok:
-            raise BadFile(check.name, check.value, check.limit, f"{name}: {check.message}")
 
 
 def _foreground(name: str, slices: Sequence[NDArray[Any]], said: list[str]) -> NDArray[np.bool_]:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.badfile import BadFile
+from benchmark.data.badfile import BadFile, demand
 from benchmark.data.geometry import canonical_affine, to_canonical
-from benchmark.data.judging.checks import Check, check_finite, check_storable
+from benchmark.data.judging.checks import Check, check_values
 from benchmark.data.readers.base import TARGETS, Reader, integers, place_checks
 from benchmark.data.readers.crop import Crops, box_check, read_crops
 from benchmark.data.readers.dicom import mended, read_slices
@@ -234,14 +234,11 @@ def _nifti_image(
     read: Nifti = nifti_of(entries[0].name, entries[0].read())
     said += read.warnings
     image, geometry = to_canonical(read.array, read.affine)
-    finite = check_finite(image)
-    checks = [*place_checks((image.shape, canonical_affine(geometry)), grid, said), finite]
-    checks += [check_storable(image)] if finite.ok else []
-    for check in checks:
-        if not check.ok:
-            raise BadFile(check.name, check.value, check.limit, check.message)
+    placed = place_checks((image.shape, canonical_affine(geometry)), grid, said)
+    checks = (*placed, *check_values(image))
+    demand(checks)
     whole = np.rint(image).astype(np.int16) if image.dtype != np.int16 else image
-    return whole, geometry, [read.sha256], tuple(checks), ""
+    return whole, geometry, [read.sha256], checks, ""
 
 
 def _labels(

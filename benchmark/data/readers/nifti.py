@@ -49,6 +49,11 @@ class Nifti:
     warnings: tuple[str, ...]
     scaling: str = ""
 
+    @property
+    def grid(self) -> tuple[tuple[int, ...], Affine]:
+        """Shape and affine."""
+        return self.array.shape, self.affine
+
 
 def read_nifti(path: Path) -> Nifti:
     """Returns a 3-D NIfTI-1 or -2 file (`.nii`, `.nii.gz`), intensities scaled by its header.

@@ -18,15 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, digest_of, read_regular
-from benchmark.data.geometry import corner_displacement_voxels, to_canonical
-from benchmark.data.judging.checks import (
-    Check,
-    check_affines,
-    check_finite,
-    check_shapes,
-    check_storable,
-)
-from benchmark.data.readers.base import Reader, integers
+from benchmark.data.geometry import to_canonical
+from benchmark.data.judging.checks import Check, check_finite, check_values
+from benchmark.data.readers.base import Reader, integers, place_checks
 from benchmark.data.readers.names import (
     called,
     image_files,
@@ -175,15 +169,10 @@ class NnUNetRaw(Reader):
 
 
 def _pair_checks(image: Nifti, label: Nifti, warnings: list[str]) -> tuple[Check, ...]:
-    shapes = check_shapes(image.array.shape, label.array.shape)
-    finite = check_finite(image.array)
+    shapes, *affines = place_checks(image.grid, label.grid, warnings)
     if not shapes.ok:
-        return (shapes, finite)
-    moved = corner_displacement_voxels(image.affine, label.affine, image.array.shape)
-    affines = check_affines(moved)
-    if affines.ok and moved > 1e-3:
-        warnings.append(affines.message)
-    return (affines, finite, *((check_storable(image.array),) if finite.ok else ()))
+        return (shapes, check_finite(image.array))
+    return (*affines, *check_values(image.array))
 
 
 def _description(folder: Path) -> Mapping[str, Any]:

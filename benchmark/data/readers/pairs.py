@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, digest_of
 from benchmark.data.geometry import to_canonical
-from benchmark.data.judging.checks import Check, check_finite, check_storable
+from benchmark.data.judging.checks import Check, check_values
 from benchmark.data.readers.base import Reader, integers, place_checks
 from benchmark.data.readers.names import ENDINGS, plain_name, renamed, safe_names, stem
 from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
@@ -99,12 +99,7 @@ class Pairs(Reader):
         image, label = (read_nifti(path) for path in _one_each(self._pairs[case]))
         label = laid_like(label, image)
         said = self._said = [*image.warnings, *label.warnings]
-        placed = place_checks(
-            (image.array.shape, image.affine), (label.array.shape, label.affine), said
-        )
-        checks = [*placed, check_finite(image.array)]
-        if checks[-1].ok:
-            checks.append(check_storable(image.array))
+        checks = [*place_checks(image.grid, label.grid, said), *check_values(image.array)]
         volume = None
         if all(check.ok for check in checks):
             volume, more = self._volume(case, image, label, said)
