@@ -128,7 +128,7 @@ def test_a_missing_library_is_the_users_to_install(monkeypatch: pytest.MonkeyPat
 
 
 REAL = """
-from benchmark.parts import smp
+from benchmark.parts import networks as smp
 declared, real = [], smp._declare_missing
 smp._declare_missing = lambda: (declared.append(1), real())
 smp.smp_library()
