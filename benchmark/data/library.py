@@ -30,10 +30,6 @@ FORMAT = 1
 Say = Callable[[str], None]
 
 
-def _silent(line: str) -> None:
-    """Drop a line."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """What is known of a case without opening its arrays; `shape` is canonical (Z, Y, X).
@@ -130,7 +126,7 @@ def add(
     force: Collection[str] = (),
     command: str = "",
     workers: int = 1,
-    say: Say = _silent,
+    say: Say = lambda _: None,
 ) -> DataSet:
     """Store a source under a name and return the set; `say` gets warnings as single lines.
 
@@ -158,7 +154,7 @@ def add(
     return _same(final, source, frozenset(force), say)
 
 
-def open_dataset(root: Path, name: str, *, say: Say = _silent) -> DataSet:
+def open_dataset(root: Path, name: str, *, say: Say = lambda _: None) -> DataSet:
     """Return a set of the workspace, else make it from the entry point of that name.
 
     `say` gets one line when an embedded set is written for the first time, and a warning when a
@@ -196,7 +192,7 @@ def _warn_if_outdated(stored: DataSet, point: EntryPoint, say: Say) -> None:
             say(f"warning: data set {stored.name!r} was made by another recipe; {again}")
 
 
-def list_datasets(root: Path, *, say: Say = _silent) -> list[DataSet]:
+def list_datasets(root: Path, *, say: Say = lambda _: None) -> list[DataSet]:
     """Return the sets of the workspace by name; `say` gets a line for each damaged one."""
     sets = []
     for name in _stored_names(root):

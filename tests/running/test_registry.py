@@ -125,3 +125,5 @@ def test_our_rows_keep_their_names_and_kinds() -> None:
     assert registry.problems == () and registry.theirs == set()
     assert all(isinstance(row, Row) for row in registry.rows.values())
     assert {"segmentation", "matched", "unet", "mask-noise", "gt-gap"} <= registry.kinds.keys()
+    # those that stand in the file of a rival are as reserved as those of the parts
+    assert {"guided", "bridge", "anchored", "shape-loss", "coded", "stack"} <= registry.kinds.keys()
