@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Generator, Tensor, nn
 
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices
 from benchmark.parts.batch import Batch
 from benchmark.parts.views import as_the_teacher_sees
 from benchmark.plan.folds import Fold
