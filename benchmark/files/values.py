@@ -4,7 +4,7 @@ what is stored comes back as the dataclass that it was, every value checked agai
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache, partial
 from types import NoneType, UnionType
@@ -117,23 +117,19 @@ def _readers(kind: Any, more: bool) -> dict[str, tuple[Reader, bool]]:
 def _instance(kind: Any, readers: dict[str, tuple[Reader, bool]], more: bool, value: Any) -> Any:
     if not isinstance(value, dict):
         raise Unfit("is no table of names and values")
-    found = {}
-    for name, (read, needed) in readers.items():
-        if name in value:
-            found[name] = _at(name, read, value[name])
-        elif needed:
-            raise Unfit("is missing", name)
+    found, name = {}, ""
+    try:
+        for name, (read, needed) in readers.items():
+            if name in value:
+                found[name] = read(value[name])
+            elif needed:
+                raise Unfit("is missing")
+    except Unfit as fault:
+        raise fault.under(name) from None
     strange = [] if more else sorted(value.keys() - readers.keys() - {"kind"})
     if strange:
         raise Unfit("is not known here", strange[0])
     return kind(**found)
-
-
-def _at(place: str, read: Reader, value: Any) -> Any:
-    try:
-        return read(value)
-    except Unfit as fault:
-        raise fault.under(place) from None
 
 
 def _plain(kinds: tuple[type, ...], word: str, value: Any) -> Any:
@@ -149,17 +145,32 @@ def _optional(read: Reader, value: Any) -> Any:
 def _items(read: Reader, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise Unfit("is no list")
-    return tuple(_at(f"[{place}]", read, item) for place, item in enumerate(value))
+    return _listed((read, item) for item in value)
 
 
 def _each(reads: tuple[Reader, ...], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple) or len(value) != len(reads):
         raise Unfit(f"is no list of {len(reads)} values")
-    pairs = enumerate(zip(reads, value, strict=True))
-    return tuple(_at(f"[{place}]", read, item) for place, (read, item) in pairs)
+    return _listed(zip(reads, value, strict=True))
+
+
+def _listed(pairs: Iterable[tuple[Reader, Any]]) -> tuple[Any, ...]:
+    found: list[Any] = []
+    try:
+        for read, item in pairs:
+            found.append(read(item))  # its length is the place of a fault
+    except Unfit as fault:
+        raise fault.under(f"[{len(found)}]") from None
+    return tuple(found)
 
 
 def _table(read: Reader, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unfit("is no table of names and values")
-    return {name: _at(str(name), read, item) for name, item in value.items()}
+    found, name = {}, ""
+    try:
+        for name, item in value.items():
+            found[name] = read(item)
+    except Unfit as fault:
+        raise fault.under(name) from None
+    return found
