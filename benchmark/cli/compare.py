@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.reporting.mixtures import value_mixtures
     from benchmark.running.comparing import named, paired
     from benchmark.running.outdated import older_line, outdated_line
-    from benchmark.running.registry import load_registry
     from benchmark.running.standing import chosen_suite, standing
     from benchmark.scoring.definitions import elsewhere
+    from benchmark.settings.registry import load_registry
 
     other = elsewhere(args.other) if args.other else None
     bench = reading_bench(args)

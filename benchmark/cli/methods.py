@@ -12,7 +12,7 @@ from benchmark.cli.out import put
 
 if TYPE_CHECKING:
     from benchmark.plan.nodes import Row
-    from benchmark.running.registry import Registry
+    from benchmark.settings.registry import Registry
 
 HELP = "the rows of the benchmark; methods show NAME explains one"
 MARKS = {
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the list or one row. Raises `BadInput` for a name that is not there."""
     from benchmark.errors import BadInput
-    from benchmark.running.registry import load_registry
+    from benchmark.settings.registry import load_registry
 
     registry = load_registry()
     for problem in registry.problems:
@@ -75,8 +75,8 @@ def _show(name: str, row: Row, *, as_json: bool) -> None:
     from benchmark.plan.ground import Ground
     from benchmark.plan.nodes import in_order
     from benchmark.reporting.registry_page import stage_line, value_text
-    from benchmark.running.kinds import kinds_of
-    from benchmark.running.resolve import leaves
+    from benchmark.settings.registry import kinds_of
+    from benchmark.settings.resolve import leaves
 
     kinds_of(row.method, {})  # or its own code raises
     graph = [stage_line(node) for node in in_order(row.method.plan().node)]

@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.reporting.page import check_place, write_report
     from benchmark.reporting.report import make_report
     from benchmark.running.outdated import older_line
-    from benchmark.running.registry import load_registry
     from benchmark.running.standing import chosen_suite
+    from benchmark.settings.registry import load_registry
     from benchmark.store.plans import Plans, post_hoc
     from benchmark.store.workspace import is_read_only
 

@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a result is not of the definitions of now and could
     not be scored. Raises `BadInput`."""
     from benchmark.cli.session import say
-    from benchmark.running.registry import load_registry
     from benchmark.running.rescoring import rescore
+    from benchmark.settings.registry import load_registry
 
     bench = _open(args)
     entries = _chosen(args, bench)

@@ -12,7 +12,7 @@ from benchmark.errors import BadInput
 if TYPE_CHECKING:
     from benchmark.data.library import DataSet
     from benchmark.running.bench import Bench, Watcher
-    from benchmark.running.resolve import Setting
+    from benchmark.settings.resolve import Setting
 
 SMALL_GRID = 64
 

@@ -20,9 +20,9 @@ from benchmark.reporting.flag_guide import how_to_read
 from benchmark.reporting.flags import Flag, flags_of
 from benchmark.reporting.reading.groups import common_overrides, no_verdict
 from benchmark.reporting.tables import MEAN, Line, Missing, table
-from benchmark.running.resolve import without
 from benchmark.running.standing import fill_command
 from benchmark.scoring.definitions import described
+from benchmark.settings.resolve import without
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
+from benchmark.data.folds import folds_of
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
-from benchmark.running.folds import folds_of
 from benchmark.store.ledger import Entry
 
 if TYPE_CHECKING:

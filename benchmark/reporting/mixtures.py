@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmark.running.code import named
+from benchmark.plan.wording import named
 from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
 from benchmark.training.precision import completed

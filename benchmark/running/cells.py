@@ -9,24 +9,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Diverged
 from benchmark.files.code import Code
+from benchmark.files.failing import failure
 from benchmark.files.full import disk_full
+from benchmark.files.source import code_of
 from benchmark.parts.curves import curve_flags
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
-from benchmark.running.code import code_of, may_use_rows
+from benchmark.running.code import may_use_rows
 from benchmark.running.execute import check_networks, execute, load_networks
-from benchmark.running.failing import failure
-from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.measure import measured
 from benchmark.running.prepare import networks
 from benchmark.running.probing import with_probes
-from benchmark.running.resolve import Setting
+from benchmark.settings.resolve import Setting
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
 from benchmark.store.results import ResultRow, rows_of
 

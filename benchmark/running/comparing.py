@@ -11,7 +11,6 @@ from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.reporting.tables import Missing
 from benchmark.running.bench import Bench
 from benchmark.running.lacking import not_there, run_command
-from benchmark.running.resolve import without
 from benchmark.running.standing import NOT_RUN, Standing, check_one_split, short
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.layout import (
@@ -22,6 +21,7 @@ from benchmark.scoring.statistics.layout import (
     gain,
     gather,
 )
+from benchmark.settings.resolve import without
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
 

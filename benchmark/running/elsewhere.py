@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.folds import folds_of
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.data.volume import slices_of
 from benchmark.errors import BadInput
 from benchmark.reporting.tables import Line, table
 from benchmark.running.bench import Bench
-from benchmark.running.folds import folds_of
 from benchmark.scoring.definitions import Elsewhere
 from benchmark.scoring.surface import SurfaceDistances, surface_distances
 from benchmark.store.ledger import Entry

@@ -10,9 +10,9 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from benchmark.errors import BadInput
-from benchmark.running.overrides import parse, pieces
-from benchmark.running.registry import load_registry
 from benchmark.running.standing import Standing, fill_command, numbers_text, short
+from benchmark.settings.overrides import parse, pieces
+from benchmark.settings.registry import load_registry
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
 
 TYPED = re.compile(r"(?P<row>[^\[\]@]+)(?P<bracket>\[(?P<values>.*)\])?(?:@[^\[\]@]+)?")

@@ -8,14 +8,13 @@ from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
 from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
-from benchmark.plan.wording import counted
+from benchmark.plan.wording import counted, named
 from benchmark.running.bench import Bench
 from benchmark.running.cells import scoring_code
-from benchmark.running.code import named
 from benchmark.running.execute import training_code
 from benchmark.running.probing import probe_code
-from benchmark.running.registry import Registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import Registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from benchmark.data.draw import SliceDraw
+from benchmark.data.folds import FoldData
 from benchmark.plan.nodes import Train, Weights
-from benchmark.running.folds import FoldData
 from benchmark.training.nets import build, place, start
 from benchmark.training.precision import Hardware
 

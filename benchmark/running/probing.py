@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from benchmark.data.folds import FoldData
 from benchmark.data.patients import patients
 from benchmark.files.code import Code
+from benchmark.files.source import code_of
 from benchmark.parts.batch import Patient
 from benchmark.plan.keys import Context, canonical, digest, key
 from benchmark.plan.nodes import Probe
 from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
-from benchmark.running.code import code_of, may_use_rows
+from benchmark.running.code import may_use_rows
 from benchmark.running.execute import execute, load_networks
-from benchmark.running.folds import FoldData
 from benchmark.running.prepare import networks
 from benchmark.scoring.cases import Score
 from benchmark.store.ledger import Entry

@@ -14,17 +14,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.errors import BadInput
+from benchmark.files.failing import failure
+from benchmark.plan.wording import named
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, fold_at, scoring_code
-from benchmark.running.code import named
-from benchmark.running.failing import failure
-from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.measure import case_scores
-from benchmark.running.registry import Registry
-from benchmark.running.resolve import resolve
 from benchmark.scoring.cases import OF_THE_CUT_ARRAY
+from benchmark.settings.registry import Registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, rows_of
 

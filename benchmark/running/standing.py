@@ -12,7 +12,6 @@ from benchmark.errors import BadInput
 from benchmark.plan.suite import Planned, SuitePlan
 from benchmark.reporting.tables import Missing
 from benchmark.running.bench import Bench
-from benchmark.running.cells import Cell
 from benchmark.store.ledger import Entry
 from benchmark.store.plans import Plans, post_hoc
 
@@ -53,7 +52,7 @@ def standing(bench: Bench, name: str) -> Standing:
     versions = plans.versions(name)
     plan = versions[-1].plan if versions else None
     entries = [e for e in of_one_definition(bench.ledger.entries(name)) if e.part == "test"]
-    wanted = _wanted(plan, entries, name) if plan else [(_place(e), e) for e in entries]
+    wanted = _wanted(plan, entries, name) if plan else [(place_of(e), e) for e in entries]
     done: list[Entry] = []
     missing: list[Missing] = []
     for cell, entry in wanted:
@@ -76,7 +75,7 @@ def _wanted(
     """Every planned cell with its entry, one of the planned split before any other."""
     ours = [entry for entry in entries if entry.preset == plan.preset]
     ours.sort(key=lambda entry: on_plan(entry, plan))
-    there = {_place(entry): entry for entry in ours}
+    there = {place_of(entry): entry for entry in ours}
     wanted = [(cell, there.get(cell)) for cell in plan.cells()]
     check_one_split((entry for _, entry in wanted if entry), f"suite {name}", plan.splits)
     return wanted
@@ -100,25 +99,6 @@ def of_one_definition(entries: Iterable[Entry]) -> list[Entry]:
         else replace(entry, state="failed", error=OLDER)
         for entry in found
     ]
-
-
-def count_results(bench: Bench, cells: list[Cell], plan: SuitePlan, name: str) -> int:
-    """Return how many cells of a plan have a result: those of `cells` in any suite, the others
-    in the suite's ledger. One of an older definition of distance was seen too, and counts."""
-    ours = [entry for entry in bench.ledger.entries(name) if entry.part == "test"]
-    stored = {_place(entry): entry for entry in ours if on_plan(entry, plan)}
-    found = stored | {_place(entry): entry for entry in (cell.entry(name) for cell in cells)}
-    planned = set(plan.cells())
-    return sum(
-        _was_scored(bench, entry, stored.get(place))
-        for place, entry in found.items()
-        if place in planned
-    )
-
-
-def _was_scored(bench: Bench, entry: Entry, stored: Entry | None) -> bool:
-    known = [entry, stored] if stored and stored.key == entry.key else [entry]
-    return any(bench.results.has(one.key, one.evaluation) for one in known)
 
 
 def check_one_split(
@@ -190,7 +170,8 @@ def numbers_text(values: Iterable[int]) -> str:
     return ",".join(map(str, values))
 
 
-def _place(entry: Entry) -> Planned:
+def place_of(entry: Entry) -> Planned:
+    """Return the planned cell that an entry is of."""
     return Planned(dataset=entry.dataset, label=entry.label, fold=entry.fold, seed=entry.seed)
 
 

@@ -18,8 +18,10 @@ from types import FrameType
 
 import torch
 
+from benchmark.data.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput, Stopped
+from benchmark.files.failing import failure
 from benchmark.files.full import disk_full
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order
@@ -36,8 +38,6 @@ from benchmark.running.executors import (
     Training,
     Warned,
 )
-from benchmark.running.failing import failure
-from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.stop import Stop
 from benchmark.running.tasks import CellName, Task
 from benchmark.training.meter import Epoch

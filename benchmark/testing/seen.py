@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark.data.folds import FoldData, GridCache, folds_of
 from benchmark.data.library import DataSet
 from benchmark.data.slices import CaseSlices
 from benchmark.plan.folds import Fold
@@ -13,7 +14,6 @@ from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Method, probes_of
 from benchmark.running.bench import Silent, open_bench
 from benchmark.running.execute import execute
-from benchmark.running.folds import FoldData, GridCache, folds_of
 from benchmark.training.precision import hardware
 
 

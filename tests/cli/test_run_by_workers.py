@@ -30,9 +30,9 @@ from benchmark.data.library import open_dataset
 from benchmark.running.bench import Bench, Silent, open_bench
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.crew import Left, left_of, why_not_sent
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
 from benchmark.running.tasks import work_of
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.training.precision import hardware
 

@@ -17,11 +17,11 @@ import pytest
 from bench_process import Ran, bench, finish, run_argv, spawn, tiny_workspace
 
 from benchmark.cli.session import reading_bench
+from benchmark.data.folds import subjects
 from benchmark.data.library import open_dataset
 from benchmark.plan.folds import fold_fingerprint, split
 from benchmark.plan.ground import Ground
 from benchmark.plan.presets import PRESETS, scale_ground
-from benchmark.running.folds import subjects
 from benchmark.running.reports import row_reports
 from benchmark.store.ledger import Entry, Ledger
 

@@ -14,12 +14,12 @@ from benchmark.data.library import add, open_dataset
 from benchmark.data.volume import Volume
 from benchmark.running.bench import Silent, open_bench
 from benchmark.running.cells import plan_cells
-from benchmark.running.registry import load_registry
 from benchmark.running.rescoring import Rescored, rescore
-from benchmark.running.resolve import resolve
-from benchmark.running.standing import count_results, standing
-from benchmark.running.suites import suite_plan
+from benchmark.running.standing import standing
+from benchmark.running.suites import count_results, suite_plan
 from benchmark.scoring.definitions import described
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import ResultRow, Results
 from benchmark.testing import TinySource, tiny_volume

@@ -17,6 +17,7 @@ from bench_process import SMALL, Ran, bench, flip, run_argv, setting_argv, tiny_
 from benchmark.cli.session import reading_bench
 from benchmark.data import ceilings as module
 from benchmark.data.ceilings import Ceiling, case_ceilings
+from benchmark.data.folds import subjects
 from benchmark.data.library import add, open_dataset
 from benchmark.plan.folds import split
 from benchmark.reporting.ceiling_lines import (
@@ -29,7 +30,6 @@ from benchmark.reporting.ceiling_lines import (
 )
 from benchmark.reporting.ceiling_sources import Scored
 from benchmark.running.bench import Bench
-from benchmark.running.folds import subjects
 from benchmark.store.ledger import Entry
 from benchmark.testing import ORGANS, TinySource
 

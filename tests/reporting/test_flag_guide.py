@@ -17,7 +17,7 @@ from benchmark.parts.shape_probes import ShapeModelProbe, TermShares
 from benchmark.parts.views import CorruptShapes
 from benchmark.plan.nodes import Measure, probes_of
 from benchmark.reporting.flag_guide import GUIDES, flags_page, guide_of, how_to_read
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "flags.md"

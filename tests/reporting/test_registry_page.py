@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.plan.budget import budget
 from benchmark.reporting.registry_page import grouped, rows_page
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "rows.md"
 ROWS = load_registry().rows

@@ -19,7 +19,7 @@ from benchmark.reporting.reading.measured import TRUTH
 from benchmark.reporting.reading.suite import scores_of
 from benchmark.reporting.tables import table
 from benchmark.running.bench import Silent, open_bench
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 from benchmark.store.results import Results
 from benchmark.training.precision import hardware
 

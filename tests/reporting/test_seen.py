@@ -16,7 +16,7 @@ from benchmark.plan.presets import PRESETS
 from benchmark.reporting.reading.seen import is_plain, seen_of
 from benchmark.reporting.seen_row import CONTROL, OTHER, PLAIN, SUBJECT, Seen
 from benchmark.running.bench import Bench
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 from benchmark.store.ledger import Entry
 
 EPOCHS = {"schedule.epochs": 2.0}

@@ -11,8 +11,8 @@ from benchmark.data.library import add, embedded, open_dataset
 from benchmark.data.phantom import INFORMATIVE
 from benchmark.errors import BadInput
 from benchmark.plan.nodes import Row
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.testing import TinySource
 
 ROWS = """

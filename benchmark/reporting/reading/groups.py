@@ -13,8 +13,8 @@ from benchmark.plan.nodes import Row
 from benchmark.plan.presets import demonstration
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.registry_page import grouped
-from benchmark.running.resolve import GROUND, TUNED, label, without
 from benchmark.running.standing import of_one_definition, on_plan
+from benchmark.settings.resolve import GROUND, TUNED, label, without
 from benchmark.store.ledger import Entry
 
 SHOWN = 8  # digits of a split's fingerprint

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Volume, slices_of
 from benchmark.files.code import Code
+from benchmark.files.source import code_of
 from benchmark.plan.keys import digest
 from benchmark.reporting.reading.bulk import Pair, read_rows
 from benchmark.reporting.reading.suite import Scores, joined
 from benchmark.running.bench import Bench
-from benchmark.running.code import code_of
 from benchmark.scoring.cases import Score, score_case, scoring_identity
 from benchmark.scoring.hard_cases import HardCase, hard_case, score_prepared
 from benchmark.scoring.overlap import dice_percent

@@ -25,10 +25,9 @@ from benchmark.reporting.seen_row import (
 )
 from benchmark.running.bench import Bench
 from benchmark.running.probing import means
-from benchmark.running.registry import Registry, load_registry
-from benchmark.running.resolve import GROUND, Setting, label, resolve
 from benchmark.running.standing import MAIN
-from benchmark.running.suites import settings_of
+from benchmark.settings.registry import Registry, load_registry
+from benchmark.settings.resolve import GROUND, Setting, label, resolve, settings_of
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
 from benchmark.store.plans import Plans
 

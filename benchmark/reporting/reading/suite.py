@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmark.data.folds import folds_of
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput
 from benchmark.plan.folds import FOLDS
@@ -18,7 +19,6 @@ from benchmark.reporting.reading.bulk import Pair, Rows, read_rows
 from benchmark.reporting.reading.groups import Group
 from benchmark.reporting.tables import Missing
 from benchmark.running.bench import Bench
-from benchmark.running.folds import folds_of
 from benchmark.scoring.statistics.layout import Patient
 from benchmark.store.ledger import Entry
 

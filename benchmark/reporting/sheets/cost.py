@@ -11,8 +11,8 @@ from benchmark.plan.budget import budget, trains
 from benchmark.plan.nodes import Train, in_order, stages_of
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet
-from benchmark.running.registry import Registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import Registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry
 
 

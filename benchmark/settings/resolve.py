@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
 from benchmark.errors import BadInput
+from benchmark.files.failing import one_line
 from benchmark.files.source import is_ours, uses
+from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.ground import Ground, LossReading
 from benchmark.plan.nodes import (
     Method,
@@ -25,10 +27,8 @@ from benchmark.plan.nodes import (
     stages_of,
 )
 from benchmark.plan.presets import preset_named, scale_ground, scale_method
-from benchmark.running.failing import one_line
-from benchmark.running.kinds import kinds_of
-from benchmark.running.overrides import UnknownField, override
-from benchmark.running.registry import Registry
+from benchmark.settings.overrides import UnknownField, did_you_mean, override, parse, pieces
+from benchmark.settings.registry import Registry, kinds_of
 
 GROUND = "ground."
 TUNED = "tuned"
@@ -115,6 +115,81 @@ def resolve(
     except (Exception, SystemExit) as error:
         raise BadInput(f"the flags of the row {row!r} fail: {one_line(error)}") from error
     return setting
+
+
+def rows_named(registry: Registry, text: str) -> list[str]:
+    """Return the rows of `table1`, `controls`, `all`, or of names with commas, each once. A name
+    may bring overrides of its own: `fsm[gt=smp:unet/resnet18]`.
+
+    `controls` brings the rows that the verdict compares, the subject too. Raises `BadInput`.
+    """
+    chosen: list[str] = []
+    for part in pieces(text):
+        chosen += _rows_of(registry, part)
+    return list(dict.fromkeys(chosen))
+
+
+def _rows_of(registry: Registry, name: str) -> list[str]:
+    rows, plan = registry.rows, AnalysisPlan()
+    if name == "all":
+        return list(rows)
+    if name == "table1":
+        return [row for row in rows if rows[row].table1]
+    if name == "controls":
+        compared = (plan.subject, *plan.controls)
+        return [row for row in rows if row in compared or rows[row].group == "controls"]
+    if not name:
+        raise BadInput("--rows: no rows; give table1, controls, all, or names with commas")
+    row, own = _named(name)
+    registry.row(row)
+    return [label(row, own)]
+
+
+def _named(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the row and the overrides of its own that `NAME` or `NAME[FIELD=VALUE,...]` means."""
+    row, bracket, inside = text.partition("[")
+    if bracket and not inside.endswith("]"):
+        raise BadInput(f"--rows {text!r}: write NAME or NAME[FIELD=VALUE,...]")
+    return row, parse(pieces(inside[:-1])) if bracket else {}
+
+
+def settings_of(
+    registry: Registry, rows: Iterable[str], preset: str, overrides: Mapping[str, Any]
+) -> list[Setting]:
+    """Return the rows' settings; each row takes the overrides of the fields that it has, its own
+    first.
+
+    Raises `BadInput` for a field that no row has, and for a value that does not hold.
+    """
+    known = {text: _fields(registry, _named(text)[0]) for text in rows}
+    for name in overrides:
+        if not any(_has(names, name) for names in known.values()):
+            raise BadInput(
+                f"--set {name}: {_near(registry, known, name)}none of the rows {', '.join(known)} "
+                "has such a field"
+            )
+    settings = []
+    for text, names in known.items():
+        row, own = _named(text)
+        shared = {n: v for n, v in overrides.items() if _has(names, n)}
+        settings.append(resolve(registry, row, preset, {**shared, **own}))
+    return list({setting.label: setting for setting in settings}.values())
+
+
+def _near(registry: Registry, rows: Iterable[str], name: str) -> str:
+    """The nearest names that any of the rows has, as a question."""
+    methods = [registry.row(_named(text)[0]).method for text in rows]
+    names = [known for method in methods for known in all_names(method, Ground())]
+    return did_you_mean(name, dict.fromkeys(names))
+
+
+def _fields(registry: Registry, row: str) -> set[str]:
+    method = registry.row(row).method
+    return {item.name for item in fields(method)} if is_dataclass(method) else set()
+
+
+def _has(names: set[str], name: str) -> bool:
+    return f"{name}.".startswith(GROUND) or name.partition(".")[0] in names
 
 
 def all_names(method: Method, ground: Ground) -> list[str]:
