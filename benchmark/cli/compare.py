@@ -16,11 +16,11 @@ from benchmark.plan.wording import counted, p_text
 if TYPE_CHECKING:
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.reporting.tables import Line
-    from benchmark.running.bench import Bench
     from benchmark.running.comparing import Named, Paired
     from benchmark.running.standing import Standing
     from benchmark.scoring.comparison import Comparison
     from benchmark.scoring.definitions import Elsewhere
+    from benchmark.store.workspace import Workspace
 
 HELP = "two rows or keys, paired: bench compare fsm unet"
 DEMONSTRATION = "demonstration"
@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
-    from benchmark.cli.session import reading_bench, say
+    from benchmark.cli.session import say, stored
     from benchmark.cli.show_ceilings import ceilings_json, compared_ceilings, show_ceilings
     from benchmark.cli.show_elsewhere import show_elsewhere
     from benchmark.plan.analysis import AnalysisPlan
@@ -61,23 +61,23 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.settings.registry import load_registry
 
     other = elsewhere(args.other) if args.other else None
-    bench = reading_bench(args)
-    chosen = chosen_suite(bench, args.suite)
-    suite = standing(bench, chosen.name)
+    workspace = stored(args)
+    chosen = chosen_suite(workspace, args.suite)
+    suite = standing(workspace, chosen.name)
     plan = suite.plan.analysis if suite.plan else AnalysisPlan()
     metrics = [plan.metric(name) for name in args.metric] or list(plan.metrics)
     first, second = (
         named(suite, name, dataset=args.dataset, preset=args.preset)
         for name in (args.row, args.reference)
     )
-    found = paired(bench, first, second, plan=plan, metrics=metrics)
+    found = paired(workspace, first, second, plan=plan, metrics=metrics)
     entries = (*first.entries, *second.entries)
-    old = outdated_line(bench, entries, load_registry().rows)
-    for line in filter(None, (*value_mixtures(entries), old, older_line(bench, entries))):
+    old = outdated_line(workspace, entries, load_registry().rows)
+    for line in filter(None, (*value_mixtures(entries), old, older_line(workspace, entries))):
         say(f"warning: {line}")
     say(chosen.line)
-    there = _elsewhere(bench, found, first, second, other) if other else {}
-    ceilings = compared_ceilings(bench, found, first, second)
+    there = _elsewhere(workspace, found, first, second, other) if other else {}
+    ceilings = compared_ceilings(workspace, found, first, second)
     if args.json:
         more = _elsewhere_json(there, other, args.other) if other else {}
         shown = {**_json(found, suite, plan), **ceilings_json(ceilings), **more}
@@ -94,14 +94,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _elsewhere(
-    bench: Bench, found: list[Paired], first: Named, second: Named, other: Elsewhere
+    workspace: Workspace, found: list[Paired], first: Named, second: Named, other: Elsewhere
 ) -> dict[str, list[Line]]:
     """The lines in another library's definition, by data set; none where a cell is missing."""
     from benchmark.running.comparing import compared
     from benchmark.running.elsewhere import in_other
 
     whole = [pair.dataset for pair in found if not pair.missing]
-    return {d: in_other(bench, compared(first, second, d), d, other) for d in whole}
+    return {d: in_other(workspace, compared(first, second, d), d, other) for d in whole}
 
 
 def _elsewhere_json(there: dict[str, list[Line]], other: Elsewhere, name: str) -> dict[str, Any]:

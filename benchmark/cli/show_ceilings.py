@@ -22,17 +22,17 @@ from benchmark.reporting.flags import Flag, flags_of
 from benchmark.running.comparing import compared
 
 if TYPE_CHECKING:
-    from benchmark.running.bench import Bench
     from benchmark.running.comparing import Named, Paired
+    from benchmark.store.workspace import Workspace
 
 
 def compared_ceilings(
-    bench: Bench, found: Iterable[Paired], first: Named, second: Named
+    workspace: Workspace, found: Iterable[Paired], first: Named, second: Named
 ) -> Ceilings:
     """Return the ceilings of the cells that are compared; none where a planned cell is missing."""
     whole = [pair.dataset for pair in found if not pair.missing]
     cells = [entry for dataset in whole for entry in compared(first, second, dataset)]
-    return ceilings_of(bench, cells, say=say)
+    return ceilings_of(workspace, cells, say=say)
 
 
 def show_ceilings(pair: Paired, ceilings: Ceilings) -> None:

@@ -150,12 +150,9 @@ def _plan(
     from benchmark.running.renewal import renew
     from benchmark.running.suites import count_results, suite_plan
     from benchmark.running.tasks import work_of
-    from benchmark.store.plans import Plans
 
     plan = suite_plan(settings, cells, args.preset, overrides)
-    Plans(bench.ledger.folder).record(
-        args.name, plan, lambda whole: count_results(bench, cells, whole, args.name)
-    )
+    bench.plans.record(args.name, plan, lambda whole: count_results(bench, cells, whole, args.name))
     executor.start()  # the workers load while the costs are counted
     renew(cells, bench)
     return work_of(cells, bench, args.name, _seconds(cells, bench))

@@ -19,7 +19,7 @@ from benchmark.reporting.tables import MEAN3, organ_groups
 from benchmark.store.ledger import Entry
 
 if TYPE_CHECKING:
-    from benchmark.running.bench import Bench
+    from benchmark.store.workspace import Workspace
 
 AT_TARGET = "at_target"  # the name of the flag
 AT_TARGET_POINTS = 0.5
@@ -77,7 +77,7 @@ class Ceilings:
 
 
 def ceilings_of(
-    bench: Bench,
+    workspace: Workspace,
     entries: Iterable[Entry],
     *,
     say: Callable[[str], None] = lambda _: None,
@@ -89,9 +89,9 @@ def ceilings_of(
     What is not kept yet is measured, which `say` is told; without `measuring` it is left out.
     `scored` gives the defined DSC of any cell; None reads the stored rows of those that are done.
     """
-    read = scored or (lambda x: stored_scores(bench, x) if x.state == "done" else [])
+    read = scored or (lambda x: stored_scores(workspace, x) if x.state == "done" else [])
     cells = [(entry, read(entry)) for entry in entries]
-    known = Known(bench, say, measuring)
+    known = Known(workspace, say, measuring)
     known.open(cells)
     beside = [known.beside(entry, scores) for entry, scores in cells]
     values: dict[Row, dict[tuple[str, str], Ceiling]] = defaultdict(dict)
@@ -136,11 +136,11 @@ def _without_mean3(means: Mapping[str, Mean]) -> dict[str, Mean]:
     return {organ: found for organ, found in means.items() if organ != MEAN3}
 
 
-def stored_scores(bench: Bench, entry: Entry) -> list[Scored]:
+def stored_scores(workspace: Workspace, entry: Entry) -> list[Scored]:
     """Return the defined DSC of a cell from its rows."""
     return [
         Scored(case=x.case, organ=x.organ, value=x.value, n_voxels_true=x.n_voxels_true)
-        for x in bench.results.rows(entry.key, entry.evaluation)
+        for x in workspace.results.rows(entry.key, entry.evaluation)
         if x.metric == "dsc" and x.value == x.value
     ]
 

@@ -16,7 +16,7 @@ from benchmark.plan.wording import counted
 from benchmark.store.ledger import Entry
 
 if TYPE_CHECKING:
-    from benchmark.running.bench import Bench
+    from benchmark.store.workspace import Workspace
 
 NATIVE = Ceiling(majority=100.0, area=100.0, n_voxels_true=0)
 Row = tuple[str, ...]
@@ -47,9 +47,9 @@ def row_of(entry: Entry) -> Row:
 class Known:
     """Data sets and ceilings, each opened once; `why` says by row what is left out, and why."""
 
-    def __init__(self, bench: Bench, say: Callable[[str], None], measuring: bool) -> None:
+    def __init__(self, workspace: Workspace, say: Callable[[str], None], measuring: bool) -> None:
         self.why: dict[Row, str] = {}
-        self._bench, self._say, self._measuring = bench, say, measuring
+        self._bench, self._say, self._measuring = workspace, say, measuring
         self._sets: dict[str, tuple[DataSet, str]] = {}
         self._cases: dict[tuple[str, int, str], Mapping[str, Ceiling]] = {}
 

@@ -20,9 +20,9 @@ from benchmark.reporting.reading.records import Training, read_trainings
 from benchmark.reporting.reading.suite import Scores, scores_of
 from benchmark.reporting.readings import Readings, readings_of
 from benchmark.reporting.tables import Line
-from benchmark.running.bench import Bench
 from benchmark.scoring.controls import Check
 from benchmark.store.ledger import Entry
+from benchmark.store.workspace import Workspace
 
 Index = Mapping[tuple[str, str, str], Line]
 
@@ -33,7 +33,7 @@ class Chapter:
     (row, metric, organ), `hard` the hard-case metrics as a frame like `scores.frame`; `ceilings`
     go by the rows' names in tables."""
 
-    bench: Bench
+    workspace: Workspace
     plan: AnalysisPlan
     timing: str
     registry: Mapping[str, Row]
@@ -65,7 +65,7 @@ class Chapter:
 
 def chapter_of(
     group: Group,
-    bench: Bench,
+    workspace: Workspace,
     registry: Mapping[str, Row],
     *,
     ledger: Sequence[Entry],
@@ -76,16 +76,16 @@ def chapter_of(
 ) -> Chapter | None:
     """Return a group's chapter, None where no row of it is there yet. With `measuring` what images
     and label maps are needed for is measured first, where it is not kept yet."""
-    scores = scores_of(group, bench)
+    scores = scores_of(group, workspace)
     if scores.frame.empty:
         return None
     if measuring:
-        measure(scores, bench, plan.baseline, say)
+        measure(scores, workspace, plan.baseline, say)
     analysis = analyse(scores, plan, timing)
     lines = tuple(lines_of(scores))
     keys = [key for entry in group.entries for key in entry.nodes]
     return Chapter(
-        bench=bench,
+        workspace=workspace,
         plan=plan,
         timing=timing,
         registry=registry,
@@ -93,9 +93,9 @@ def chapter_of(
         lines=lines,
         index=indexed(lines),
         analysis=analysis,
-        checks=checks_of(scores, analysis, plan, bench),
-        readings=readings_of(scores, analysis, ledger, bench, plan, timing),
-        hard=measured_frame(scores, bench, HARD),
-        trainings=read_trainings(bench.objects, keys),
-        ceilings=chapter_ceilings(scores, bench, measuring=measuring, say=say),
+        checks=checks_of(scores, analysis, plan, workspace),
+        readings=readings_of(scores, analysis, ledger, workspace, plan, timing),
+        hard=measured_frame(scores, workspace, HARD),
+        trainings=read_trainings(workspace.objects, keys),
+        ceilings=chapter_ceilings(scores, workspace, measuring=measuring, say=say),
     )

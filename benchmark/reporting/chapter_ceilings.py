@@ -9,11 +9,11 @@ from dataclasses import replace
 from benchmark.reporting.ceiling_lines import Ceilings, ceilings_of
 from benchmark.reporting.ceiling_sources import Scored
 from benchmark.reporting.reading.suite import Scores
-from benchmark.running.bench import Bench
+from benchmark.store.workspace import Workspace
 
 
 def chapter_ceilings(
-    scores: Scores, bench: Bench, *, measuring: bool, say: Callable[[str], None]
+    scores: Scores, workspace: Workspace, *, measuring: bool, say: Callable[[str], None]
 ) -> Ceilings:
     """Return the ceilings of a group's rows, by their names in tables."""
     found = _scored(scores)
@@ -23,7 +23,7 @@ def chapter_ceilings(
         for entry in members
     ]
     return ceilings_of(
-        bench,
+        workspace,
         entries,
         say=say,
         scored=lambda entry: found.get((entry.label, entry.fold, entry.seed), []),

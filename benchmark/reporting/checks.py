@@ -11,15 +11,15 @@ from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.reporting.analysis import Analysis, Values, gathered
 from benchmark.reporting.reading.measured import MOVED, MOVED_MM, measured_frame, truth_frame
 from benchmark.reporting.reading.suite import Scores
-from benchmark.running.bench import Bench
 from benchmark.scoring.controls import Check, degraded, permuted_names, same_row, truth_itself
 from benchmark.scoring.statistics.layout import Incomplete
+from benchmark.store.workspace import Workspace
 
 TENTH = 0.1  # of the steps: what a row must be trained for at most to count as degraded
 
 
 def checks_of(
-    scores: Scores, analysis: Analysis, plan: AnalysisPlan, bench: Bench
+    scores: Scores, analysis: Analysis, plan: AnalysisPlan, workspace: Workspace
 ) -> tuple[Check, ...]:
     """Return the checks in a fixed order; one that could not be made says why."""
     first = plan.metrics[0]
@@ -27,8 +27,8 @@ def checks_of(
     for row in (plan.baseline, plan.subject):
         found.append(_same_row(row, analysis, first, plan))
     found.append(_permuted(analysis, first, plan))
-    found += _degraded(scores, analysis, first, plan, bench)
-    truth = truth_frame(scores, bench)
+    found += _degraded(scores, analysis, first, plan, workspace)
+    truth = truth_frame(scores, workspace)
     for metric in plan.metrics:
         found.append(_truth(truth, scores, analysis, metric))
     return tuple(found)
@@ -53,7 +53,7 @@ def _permuted(analysis: Analysis, metric: Metric, plan: AnalysisPlan) -> Check:
 
 
 def _degraded(
-    scores: Scores, analysis: Analysis, metric: Metric, plan: AnalysisPlan, bench: Bench
+    scores: Scores, analysis: Analysis, metric: Metric, plan: AnalysisPlan, workspace: Workspace
 ) -> list[Check]:
     """The baseline against itself made worse: its label maps moved by 5 mm, and any row of it that
     was trained for a tenth of its steps or less."""
@@ -61,7 +61,7 @@ def _degraded(
     if base is None:
         why = f"needs {plan.baseline}."
         return [Check(name="degraded row", passed=None, sentence=why)]
-    worse: list[Values] = [_moved(scores, analysis, metric, plan, bench)]
+    worse: list[Values] = [_moved(scores, analysis, metric, plan, workspace)]
     worse += [analysis.values[row, metric.name] for row in short_rows(scores, plan.baseline)]
     checks = []
     for values in worse:
@@ -92,9 +92,9 @@ def _length(params: Mapping[str, str]) -> float:
 
 
 def _moved(
-    scores: Scores, analysis: Analysis, metric: Metric, plan: AnalysisPlan, bench: Bench
+    scores: Scores, analysis: Analysis, metric: Metric, plan: AnalysisPlan, workspace: Workspace
 ) -> Values:
-    frame = measured_frame(scores, bench, MOVED)
+    frame = measured_frame(scores, workspace, MOVED)
     frame = frame[frame["row"] == plan.baseline]
     name = f"{plan.baseline}, moved by {MOVED_MM:g} mm"
     return _values(name, frame, scores, analysis, metric, scores.group.seeds)

@@ -16,7 +16,6 @@ from benchmark.plan.analysis import AnalysisPlan
 from benchmark.reporting.analysis import Analysis, absent, gap_of, preset_of, values_of
 from benchmark.reporting.reading.bulk import read_rows
 from benchmark.reporting.reading.suite import Scores, scores_of
-from benchmark.running.bench import Bench
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.readings import (
     READINGS,
@@ -28,6 +27,7 @@ from benchmark.scoring.readings import (
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.verdict import judge
 from benchmark.store.ledger import Entry
+from benchmark.store.workspace import Workspace
 
 FIELDS = {"network_norm": "ct.norm", "distance": "norm", "gradient": "gradient"}
 
@@ -76,7 +76,7 @@ def readings_of(
     scores: Scores,
     analysis: Analysis,
     ledger: Sequence[Entry],
-    bench: Bench,
+    workspace: Workspace,
     plan: AnalysisPlan,
     timing: str,
 ) -> Readings:
@@ -90,8 +90,8 @@ def readings_of(
     if not inner:  # nothing was tuned: no row need be read to say so
         return _untuned([entry for entry in alike if entry.part == "test"], plan)
     reach = Reach(
-        scores=_wide(scores, [entry for entry in alike if entry.part == "test"], bench),
-        inner=_inner_values(inner, analysis, bench),
+        scores=_wide(scores, [entry for entry in alike if entry.part == "test"], workspace),
+        inner=_inner_values(inner, analysis, workspace),
         organs=analysis.organs,
         plan=plan,
         timing=timing,
@@ -126,7 +126,7 @@ def _place(entry: Entry) -> tuple[str, str, str]:
     return entry.dataset, entry.preset, entry.split
 
 
-def _wide(scores: Scores, alike: list[Entry], bench: Bench) -> Scores:
+def _wide(scores: Scores, alike: list[Entry], workspace: Workspace) -> Scores:
     """The scores of all suites' cells, each setting under its full label."""
     cells: dict[str, dict[tuple[int, int], Entry]] = {}
     for entry in alike:
@@ -137,14 +137,14 @@ def _wide(scores: Scores, alike: list[Entry], bench: Bench) -> Scores:
         kinds=dict.fromkeys(cells, "other"),
         plan=None,
     )
-    return scores_of(group, bench)
+    return scores_of(group, workspace)
 
 
 def _inner_values(
-    inner: Sequence[Entry], analysis: Analysis, bench: Bench
+    inner: Sequence[Entry], analysis: Analysis, workspace: Workspace
 ) -> list[tuple[Entry, float]]:
     """Each inner cell with its mean DSC of the endpoint organs."""
-    rows = read_rows(bench.results, [(entry.key, entry.evaluation) for entry in inner])
+    rows = read_rows(workspace.results, [(entry.key, entry.evaluation) for entry in inner])
     frame = rows.frame[(rows.frame["metric"] == "dsc") & rows.frame["organ"].isin(analysis.organs)]
     means = frame.groupby("pair")["value"].mean()
     place = {pair: number for number, pair in enumerate(rows.pairs)}

@@ -23,12 +23,12 @@ from benchmark.reporting.sheets.sets import sets_sheet
 from benchmark.reporting.sheets.sheet import Sheet
 from benchmark.reporting.sheets.statistics import statistics_sheets
 from benchmark.reporting.tables import Missing
-from benchmark.running.bench import Bench
 from benchmark.running.standing import fill_command
 from benchmark.scoring.claims import mean_gain
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.verdict import overall
+from benchmark.store.workspace import Workspace
 
 MOST_NAMED = 12  # missing cells that are named in a sentence; all are in the table
 
@@ -64,7 +64,7 @@ class Report:
 
 
 def make_report(
-    bench: Bench,
+    workspace: Workspace,
     suite: str,
     registry: Mapping[str, Row],
     *,
@@ -80,13 +80,13 @@ def make_report(
     yet.
     """
     plan = planned.analysis if planned else AnalysisPlan()
-    everything = bench.ledger.entries()
+    everything = workspace.ledger.entries()
     entries = [entry for entry in everything if entry.suite == suite]
     chapters = []
     for group in groups_of(entries, registry, planned):
         found = chapter_of(
             group,
-            bench,
+            workspace,
             registry,
             ledger=everything,
             plan=plan,
@@ -172,7 +172,7 @@ def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
 
 def _missing_sheet(chapter: Chapter) -> Sheet:
     cells = chapter.scores.missing
-    hidden = (str(chapter.bench.root), *chapter.scores.numbers)
+    hidden = (str(chapter.workspace.root), *chapter.scores.numbers)
     return Sheet(
         name="missing",
         title="Missing cells",

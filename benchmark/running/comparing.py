@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.reporting.tables import Missing
-from benchmark.running.bench import Bench
 from benchmark.running.lacking import not_there, run_command
 from benchmark.running.standing import NOT_RUN, Standing, check_one_split, short
 from benchmark.scoring.comparison import Comparison, compare
@@ -24,6 +23,7 @@ from benchmark.scoring.statistics.layout import (
 from benchmark.settings.resolve import without
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
+from benchmark.store.workspace import Workspace
 
 KEY = re.compile(r"[0-9a-f]{6,20}")
 Place = tuple[int, int]  # fold, seed
@@ -105,7 +105,12 @@ def _no_one(
 
 
 def paired(
-    bench: Bench, first: Named, second: Named, *, plan: AnalysisPlan, metrics: Iterable[Metric]
+    workspace: Workspace,
+    first: Named,
+    second: Named,
+    *,
+    plan: AnalysisPlan,
+    metrics: Iterable[Metric],
 ) -> list[Paired]:
     """Return the comparison of two rows on every data set that both were planned for.
 
@@ -115,7 +120,7 @@ def paired(
     shared = [dataset for dataset in ours if dataset in theirs]
     if not shared:
         raise _apart(first, second)
-    return [_on(bench, first, second, dataset, plan, list(metrics)) for dataset in shared]
+    return [_on(workspace, first, second, dataset, plan, list(metrics)) for dataset in shared]
 
 
 def _apart(first: Named, second: Named) -> BadInput:
@@ -137,7 +142,7 @@ def compared(first: Named, second: Named, dataset: str) -> list[Entry]:
 
 
 def _on(
-    bench: Bench,
+    workspace: Workspace,
     first: Named,
     second: Named,
     dataset: str,
@@ -160,7 +165,7 @@ def _on(
     ]
     if missing:
         return Paired(dataset=dataset, preset=preset, missing=tuple(missing))
-    rows = [_rows(bench, found, places) for found in (ours, theirs)]
+    rows = [_rows(workspace, found, places) for found in (ours, theirs)]
     patients = _patients([row for found in rows for _, row in found])
     organs = endpoint_organs(patients, anchor=plan.anchor_organ, share=plan.organ_share)
     comparisons, gains = [], {}
@@ -215,13 +220,13 @@ def _lacking(
 
 
 def _rows(
-    bench: Bench, found: Mapping[Place, Entry], places: list[Place]
+    workspace: Workspace, found: Mapping[Place, Entry], places: list[Place]
 ) -> list[tuple[int, ResultRow]]:
     """The stored rows with their seed, of the places that are compared."""
     return [
         (seed, row)
         for fold, seed in places
-        for row in bench.results.rows(found[fold, seed].key, found[fold, seed].evaluation)
+        for row in workspace.results.rows(found[fold, seed].key, found[fold, seed].evaluation)
     ]
 
 

@@ -16,18 +16,18 @@ from benchmark.data.library import DataSet, stored_dataset
 from benchmark.data.volume import slices_of
 from benchmark.errors import BadInput
 from benchmark.reporting.tables import Line, table
-from benchmark.running.bench import Bench
 from benchmark.scoring.definitions import Elsewhere
 from benchmark.scoring.surface import SurfaceDistances, surface_distances
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
+from benchmark.store.workspace import Workspace
 
 THEIRS = " there"  # what a metric's name ends on in another library's definition
 SHOWN = ("dsc", "assd", "hd95")
 
 
 def in_other(
-    bench: Bench, entries: Iterable[Entry], dataset: str, definition: Elsewhere
+    workspace: Workspace, entries: Iterable[Entry], dataset: str, definition: Elsewhere
 ) -> list[Line]:
     """Return the means of these cells' rows on one data set: of our `dsc`, `assd` and `hd95`, and
     of "assd there" and "hd95 there". A missed organ has no distance in either.
@@ -36,19 +36,23 @@ def in_other(
     cell has no label maps.
     """
     chosen = [entry for entry in entries if entry.dataset == dataset]
-    opened = stored_dataset(bench.root, dataset)
+    opened = stored_dataset(workspace.root, dataset)
     if {entry.split for entry in chosen if not entry.own_split} - {folds_of(opened).fingerprint}:
         raise BadInput(f"data set {dataset} in the workspace is not the one that was tested")
-    lines, _ = table(chosen, lambda entry: _rows(bench, entry, opened, definition))
+    lines, _ = table(chosen, lambda entry: _rows(workspace, entry, opened, definition))
     return lines
 
 
-def _rows(bench: Bench, entry: Entry, dataset: DataSet, definition: Elsewhere) -> list[ResultRow]:
+def _rows(
+    workspace: Workspace, entry: Entry, dataset: DataSet, definition: Elsewhere
+) -> list[ResultRow]:
     """The stored rows that are shown, and those in the other definition."""
-    stored = [row for row in bench.results.rows(entry.key, entry.evaluation) if row.metric in SHOWN]
+    stored = [
+        row for row in workspace.results.rows(entry.key, entry.evaluation) if row.metric in SHOWN
+    ]
     rows = [*stored]
     for case in dict.fromkeys(row.case for row in stored):
-        predicted = _label_map(bench, entry, case)[slices_of(dataset.case(case).box)]
+        predicted = _label_map(workspace, entry, case)[slices_of(dataset.case(case).box)]
         own = [row for row in stored if row.case == case and row.metric != "dsc"]
         rows += _in_other(own, dataset.label(case), predicted, dataset, definition)
     return rows
@@ -77,9 +81,9 @@ def _in_other(
     return rows
 
 
-def _label_map(bench: Bench, entry: Entry, case: str) -> NDArray[np.uint8]:
+def _label_map(workspace: Workspace, entry: Entry, case: str) -> NDArray[np.uint8]:
     try:
-        return bench.results.labels(entry.key, entry.evaluation, case)
+        return workspace.results.labels(entry.key, entry.evaluation, case)
     except (OSError, KeyError) as error:
         raise BadInput(
             f"{entry.label} fold {entry.fold} seed {entry.seed} has no label map of {case}: "

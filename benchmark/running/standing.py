@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from benchmark.errors import BadInput
 from benchmark.plan.suite import Planned, SuitePlan
 from benchmark.reporting.tables import Missing
-from benchmark.running.bench import Bench
 from benchmark.store.ledger import Entry
-from benchmark.store.plans import Plans, post_hoc
+from benchmark.store.plans import post_hoc
+from benchmark.store.workspace import Workspace
 
 MAIN = "main"  # the suite that `bench suite` fills without --name
 NOT_RUN = "not run"
@@ -41,22 +41,22 @@ class Standing:
         return [entry for entry in self.done if (entry.dataset, entry.label) not in lacking]
 
 
-def standing(bench: Bench, name: str) -> Standing:
+def standing(workspace: Workspace, name: str) -> Standing:
     """Return how far a suite is. A pure pass over ledger and results.
 
     A cell with other values of the plan's preset is none of it. Raises `BadInput` where a planned
     cell was tested on another split alone. What was never planned may hold several presets and
     splits: whoever compares must see that it mixes none.
     """
-    plans = Plans(bench.ledger.folder)
+    plans = workspace.plans
     versions = plans.versions(name)
     plan = versions[-1].plan if versions else None
-    entries = [e for e in of_one_definition(bench.ledger.entries(name)) if e.part == "test"]
+    entries = [e for e in of_one_definition(workspace.ledger.entries(name)) if e.part == "test"]
     wanted = _wanted(plan, entries, name) if plan else [(place_of(e), e) for e in entries]
     done: list[Entry] = []
     missing: list[Missing] = []
     for cell, entry in wanted:
-        if entry and _has_result(bench, entry):
+        if entry and _has_result(workspace, entry):
             done.append(replace(entry, state="done"))
         else:
             missing.append(_missing(cell, entry))
@@ -131,13 +131,13 @@ class Chosen:
         return f"suite {self.name}{more}"
 
 
-def chosen_suite(bench: Bench, name: str | None) -> Chosen:
+def chosen_suite(workspace: Workspace, name: str | None) -> Chosen:
     """Return the suite that a reader means: the one named, else `main`, else the one whose cells
     were written to last.
 
     Raises `BadInput` for a name without cells and plan, and where there is no suite at all.
     """
-    newest = dict.fromkeys(Plans(bench.ledger.folder).suites(), 0.0) | bench.ledger.newest()
+    newest = dict.fromkeys(workspace.plans.suites(), 0.0) | workspace.ledger.newest()
     known = sorted(newest)
     if not known:
         raise BadInput(
@@ -175,8 +175,8 @@ def place_of(entry: Entry) -> Planned:
     return Planned(dataset=entry.dataset, label=entry.label, fold=entry.fold, seed=entry.seed)
 
 
-def _has_result(bench: Bench, entry: Entry) -> bool:
-    return entry.state != "failed" and bench.results.intact(entry.key, entry.evaluation)
+def _has_result(workspace: Workspace, entry: Entry) -> bool:
+    return entry.state != "failed" and workspace.results.intact(entry.key, entry.evaluation)
 
 
 def _missing(cell: Planned, entry: Entry | None) -> Missing:

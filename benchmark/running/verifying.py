@@ -6,28 +6,27 @@ from collections.abc import Iterable, Iterator
 
 from benchmark.data.library import list_datasets
 from benchmark.errors import BadInput
-from benchmark.running.bench import Bench
 from benchmark.store.ledger import HEAL
-from benchmark.store.plans import Plans
+from benchmark.store.workspace import Workspace
 
 AGAIN = "the next run sets it aside and makes it again"
 Fault = tuple[str, str]  # a name and "" or what is wrong
 
 
-def faults(bench: Bench) -> Iterator[Fault]:
+def faults(workspace: Workspace) -> Iterator[Fault]:
     """Yield (name, "" or what is wrong and what becomes of it) for every object and evaluation,
     case of a data set, entry of the ledger, plan and code; changes nothing."""
-    yield from _with(AGAIN, bench.objects.faults())
-    yield from _with(AGAIN, bench.results.faults())
-    yield from _under("ledger", _with(f"remove it; {HEAL}", bench.ledger.faults()))
-    yield from _under("ledger", Plans(bench.ledger.folder).faults())
-    yield from _under("code", bench.codes.faults())
-    yield from _under("data", _of_data(bench))
+    yield from _with(AGAIN, workspace.objects.faults())
+    yield from _with(AGAIN, workspace.results.faults())
+    yield from _under("ledger", _with(f"remove it; {HEAL}", workspace.ledger.faults()))
+    yield from _under("ledger", workspace.plans.faults())
+    yield from _under("code", workspace.codes.faults())
+    yield from _under("data", _of_data(workspace))
 
 
-def _of_data(bench: Bench) -> Iterator[Fault]:
+def _of_data(workspace: Workspace) -> Iterator[Fault]:
     unreadable: list[str] = []
-    for dataset in list_datasets(bench.root, say=unreadable.append):
+    for dataset in list_datasets(workspace.root, say=unreadable.append):
         for case in dataset.cases:
             try:
                 dataset.load(case.name)

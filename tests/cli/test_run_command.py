@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from bench_process import Ran, bench, finish, run_argv, spawn, tiny_workspace
 
-from benchmark.cli.session import reading_bench
+from benchmark.cli.session import stored
 from benchmark.data.folds import subjects
 from benchmark.data.library import open_dataset
 from benchmark.plan.folds import fold_fingerprint, split
@@ -327,7 +327,7 @@ def test_a_stored_workspace_shows_the_range_everywhere(done: Path, no_figures: N
     ]  # fmt: skip
     assert bench("report", "--root", str(done), "--out", str(done / "report")).code in (0, 1)
     assert whole in (done / "report" / "tables" / "tiny-quick-flags.csv").read_text()
-    known = reading_bench(argparse.Namespace(root=done))
+    known = stored(argparse.Namespace(root=done))
     ((row, children),) = row_reports(known, entries(done))
     assert row.flags == (whole,)
     assert [cell.flags for cell in children] == [(said.format(n),) for n in ("0.21", "0.0")]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from bench_process import SMALL, Ran, bench, flip, run_argv, setting_argv, tiny_workspace
 
-from benchmark.cli.session import reading_bench
+from benchmark.cli.session import stored
 from benchmark.data import ceilings as module
 from benchmark.data.ceilings import Ceiling, case_ceilings
 from benchmark.data.folds import subjects
@@ -50,7 +50,7 @@ def done(first: tuple[Path, Ran], tmp_path: Path) -> Path:
 
 
 def opened(root: Path) -> Bench:
-    return reading_bench(argparse.Namespace(root=root))
+    return stored(argparse.Namespace(root=root))
 
 
 def found(root: Path, **changes: Any) -> Ceilings:

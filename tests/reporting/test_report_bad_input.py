@@ -26,7 +26,7 @@ def test_no_workspace(tmp_path: Path) -> None:
 
 
 def test_no_rows_yet(tmp_path: Path) -> None:
-    root = tiny_workspace(open_workspace(tmp_path / "workspace"))
+    root = tiny_workspace(open_workspace(tmp_path / "workspace").root)
     before = tree(root)
     refused(bench("report", "--root", str(root)), "no rows yet", "bench run")
     assert tree(root) == before

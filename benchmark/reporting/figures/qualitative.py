@@ -133,7 +133,7 @@ def _label(row: str, fold: int, case: str, chapter: Chapter) -> Label | None:
     for entry in chapter.group.cells[row]:
         if (entry.fold, entry.seed) == (fold, seed):
             try:
-                return chapter.bench.results.labels(entry.key, entry.evaluation, case)
+                return chapter.workspace.results.labels(entry.key, entry.evaluation, case)
             except (OSError, KeyError):
                 return None
     return None

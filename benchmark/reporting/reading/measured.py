@@ -25,12 +25,12 @@ from benchmark.files.source import code_of
 from benchmark.plan.keys import digest
 from benchmark.reporting.reading.bulk import Pair, read_rows
 from benchmark.reporting.reading.suite import Scores, joined
-from benchmark.running.bench import Bench
 from benchmark.scoring.cases import Score, score_case, scoring_identity
 from benchmark.scoring.hard_cases import HardCase, hard_case, score_prepared
 from benchmark.scoring.overlap import dice_percent
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, Results, rows_of
+from benchmark.store.workspace import Workspace
 
 HARD, MOVED, TRUTH = "hard1", "moved1", "truth1"
 MOVED_MM = 5.0
@@ -65,34 +65,34 @@ def measuring_code() -> Code:
     return code_of((), (score_prepared, _prepared, _moved_scores, score_case))
 
 
-def measure(scores: Scores, bench: Bench, baseline: str, say: Say) -> None:
+def measure(scores: Scores, workspace: Workspace, baseline: str, say: Say) -> None:
     """Measure what is not kept yet; nothing where the data set is not in the workspace."""
     if scores.dataset is None:
         return
     tasks = _tasks(scores, baseline)
-    there = read_rows(bench.results, [task.into for task in tasks])
+    there = read_rows(workspace.results, [task.into for task in tasks])
     due = [task for task in tasks if task.into in there.damaged]
     if due:
         say(f"measuring hard cases and controls of {len(due)} evaluations, once")
     for fold in sorted({task.fold for task in due}):
-        _measure_fold([task for task in due if task.fold == fold], scores, bench)
+        _measure_fold([task for task in due if task.fold == fold], scores, workspace)
     truth = truth_pair(scores.dataset)
-    if read_rows(bench.results, [truth]).damaged:
-        rows = _truth_rows(scores.dataset, bench.codes.note(measuring_code()))
-        _commit(bench.results, truth, rows)
+    if read_rows(workspace.results, [truth]).damaged:
+        rows = _truth_rows(scores.dataset, workspace.codes.note(measuring_code()))
+        _commit(workspace.results, truth, rows)
 
 
-def measured_frame(scores: Scores, bench: Bench, kind: str) -> pd.DataFrame:
+def measured_frame(scores: Scores, workspace: Workspace, kind: str) -> pd.DataFrame:
     """Return the rows of a kind that are kept: columns as `Scores.frame`."""
-    rows = read_rows(bench.results, [measured_pair(kind, e) for e in scores.group.entries])
+    rows = read_rows(workspace.results, [measured_pair(kind, e) for e in scores.group.entries])
     return joined(scores.group, rows, lambda e: [measured_pair(kind, e)], scores.numbers)
 
 
-def truth_frame(scores: Scores, bench: Bench) -> pd.DataFrame:
+def truth_frame(scores: Scores, workspace: Workspace) -> pd.DataFrame:
     """Return the truth's scores against itself, the tested patients' alone; empty where they
     were not measured."""
     pairs = [truth_pair(scores.dataset)] if scores.dataset else []
-    frame = read_rows(bench.results, pairs).frame
+    frame = read_rows(workspace.results, pairs).frame
     frame["case"] = frame["case"].astype(str).map(scores.numbers)
     tested = {patient.case for patient in scores.patients}
     return frame[frame["case"].isin(tested)].assign(seed=0)
@@ -112,19 +112,19 @@ def _tasks(scores: Scores, baseline: str) -> list[Task]:
     return list(tasks.values())
 
 
-def _measure_fold(tasks: list[Task], scores: Scores, bench: Bench) -> None:
+def _measure_fold(tasks: list[Task], scores: Scores, workspace: Workspace) -> None:
     """Every case is loaded and prepared once for all rows."""
     assert scores.dataset is not None
-    tasks = [t for t in tasks if (bench.results.path(*t.of) / "labels.npz").is_file()]
+    tasks = [t for t in tasks if (workspace.results.path(*t.of) / "labels.npz").is_file()]
     rows: dict[Pair, list[ResultRow]] = {task.into: [] for task in tasks}
-    noted = bench.codes.note(measuring_code())
+    noted = workspace.codes.note(measuring_code())
     names = {number: name for name, number in scores.numbers.items()}
     cases = [names[p.case] for p in scores.patients if p.fold == tasks[0].fold] if tasks else []
     for case in cases:
         volume = scores.dataset.load(case)
         prepared = _prepared(volume, scores.dataset.organs)
         for task in tasks:
-            predicted = bench.results.labels(*task.of, case)
+            predicted = workspace.results.labels(*task.of, case)
             found = (
                 score_prepared(prepared, predicted)
                 if task.kind == HARD
@@ -134,7 +134,7 @@ def _measure_fold(tasks: list[Task], scores: Scores, bench: Bench) -> None:
                 found, key=task.into[0], seed=task.seed, fold=task.fold, case=case, code=noted
             )
     with ThreadPoolExecutor(WRITERS) as pool:  # a commit waits for the disk, not for us
-        list(pool.map(lambda item: _commit(bench.results, *item), rows.items()))
+        list(pool.map(lambda item: _commit(workspace.results, *item), rows.items()))
 
 
 def _prepared(volume: Volume, organs: tuple[str, ...]) -> HardCase:

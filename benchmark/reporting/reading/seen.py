@@ -23,13 +23,12 @@ from benchmark.reporting.seen_row import (
     Seen,
     value_of,
 )
-from benchmark.running.bench import Bench
 from benchmark.running.probing import means
 from benchmark.running.standing import MAIN
 from benchmark.settings.registry import Registry, load_registry
 from benchmark.settings.resolve import GROUND, Setting, label, resolve, settings_of
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
-from benchmark.store.plans import Plans
+from benchmark.store.workspace import Workspace
 
 PLAN = AnalysisPlan()
 LONG = PLAN.controls[0]  # the plain network with the subject's epochs on CT
@@ -50,7 +49,7 @@ class Beside:
     pair: tuple[str, str] = ("", "")
 
 
-def seen_of(bench: Bench, entries: Iterable[Entry], *, root: str = "") -> Seen:
+def seen_of(workspace: Workspace, entries: Iterable[Entry], *, root: str = "") -> Seen:
     """Return what is stored of the cells of one row; `root` as `Seen` has it."""
     own = tuple(entry for entry in entries if "@" not in entry.row)
     first, registry = own[0], load_registry()
@@ -60,22 +59,22 @@ def seen_of(bench: Bench, entries: Iterable[Entry], *, root: str = "") -> Seen:
     setting = replace(setting, tuned=first.tuned)
     kind = _kind(setting, registry)
     beside = _beside(setting, kind, registry)
-    suites = _suites(bench, first.suite)
-    ways = [way for entry in own if (way := _way_of_m(bench, entry))]
+    suites = _suites(workspace, first.suite)
+    ways = [way for entry in own if (way := _way_of_m(workspace, entry))]
     return Seen(
         entries=own,
         kind=kind,
         about=registry.rows[first.row].about,
-        means=tuple(found for entry in own if (found := _means(bench, entry))),
+        means=tuple(found for entry in own if (found := _means(workspace, entry))),
         m=tuple((way.first, way.last) for way in ways),
         pulled=range_of(way.pulled for way in ways if way.pulled is not None),
-        beside_m=_m_beside(bench, own, {way.steps for way in ways}, beside.settings, suites),
+        beside_m=_m_beside(workspace, own, {way.steps for way in ways}, beside.settings, suites),
         rows=beside.rows,
         values=beside.values,
         alone=beside.alone,
         pair=beside.pair,
-        lies_in=_lies_in(bench, own, beside.settings, suites),
-        planned=tuple(Plans(bench.ledger.folder).suites()),
+        lies_in=_lies_in(workspace, own, beside.settings, suites),
+        planned=tuple(workspace.plans.suites()),
         root=root,
     )
 
@@ -163,12 +162,12 @@ def _with_values(text: str, setting: Setting, registry: Registry) -> Setting:
     return settings_of(registry, [setting.row, text], setting.preset, values)[-1]
 
 
-def _means(bench: Bench, entry: Entry) -> dict[str, float]:
+def _means(workspace: Workspace, entry: Entry) -> dict[str, float]:
     """What the probes of a cell measured, as means over its patients."""
     found: dict[str, float] = {}
     for _, key, evaluation in entry.probes:
-        if bench.results.has(key, evaluation):
-            found |= means(bench.results.rows(key, evaluation))
+        if workspace.results.has(key, evaluation):
+            found |= means(workspace.results.rows(key, evaluation))
     return found
 
 
@@ -183,12 +182,12 @@ class Way:
     pulled: float | None
 
 
-def _way_of_m(bench: Bench, entry: Entry) -> Way | None:
+def _way_of_m(workspace: Workspace, entry: Entry) -> Way | None:
     """The way of M in the cell's training with FSM. What is stored is M times its weight."""
     weight = value_of(entry, XI)
     for key in entry.nodes if weight else ():
-        if bench.objects.has(key):
-            record = bench.objects.record(key)
+        if workspace.objects.has(key):
+            record = workspace.objects.record(key)
             epochs = record.get("epochs", [])
             if epochs and all(M in epoch["terms"] for epoch in epochs):
                 first, last = (epochs[place]["terms"][M] / weight for place in (0, -1))
@@ -199,7 +198,7 @@ def _way_of_m(bench: Bench, entry: Entry) -> Way | None:
 
 
 def _m_beside(
-    bench: Bench,
+    workspace: Workspace,
     own: Sequence[Entry],
     steps: set[int],
     others: Iterable[Setting],
@@ -210,49 +209,51 @@ def _m_beside(
     found = {}
     for other in others:
         if other.row in WITH_OTHERS:
-            cells = [_any_stored(bench, entry, other, suites) for entry in own]
-            ways = [_way_of_m(bench, cell) for cell in cells if cell]
+            cells = [_any_stored(workspace, entry, other, suites) for entry in own]
+            ways = [_way_of_m(workspace, cell) for cell in cells if cell]
             ends = [way.last for way in ways if way and {way.steps} == steps]
             if len(ends) == len(own) and (ends_range := range_of(ends)):
                 found[other.row] = ends_range
     return found
 
 
-def _suites(bench: Bench, own: str) -> list[str]:
+def _suites(workspace: Workspace, own: str) -> list[str]:
     """The suites in which rows may lie side by side, those of `bench run` and `main` first."""
-    return list(dict.fromkeys([own, DEFAULT_SUITE, MAIN, *Plans(bench.ledger.folder).suites()]))
+    return list(dict.fromkeys([own, DEFAULT_SUITE, MAIN, *workspace.plans.suites()]))
 
 
-def _any_stored(bench: Bench, like: Entry, other: Setting, suites: Iterable[str]) -> Entry | None:
-    cells = (_stored(bench, like, other, suite) for suite in suites)
+def _any_stored(
+    workspace: Workspace, like: Entry, other: Setting, suites: Iterable[str]
+) -> Entry | None:
+    cells = (_stored(workspace, like, other, suite) for suite in suites)
     return next(filter(None, cells), None)
 
 
-def _stored(bench: Bench, like: Entry, other: Setting, suite: str) -> Entry | None:
+def _stored(workspace: Workspace, like: Entry, other: Setting, suite: str) -> Entry | None:
     """The cell of another row with the place of a cell, where it has a result."""
     asked = replace(
         like, suite=suite, row=other.row, label=other.label, overrides=other.overrides, tuned=""
     )
-    cell = bench.ledger.stored(asked)
-    return cell if cell and cell.split == like.split and _has_result(bench, cell) else None
+    cell = workspace.ledger.stored(asked)
+    return cell if cell and cell.split == like.split and _has_result(workspace, cell) else None
 
 
-def _has_result(bench: Bench, entry: Entry) -> bool:
-    return entry.state != "failed" and bench.results.has(entry.key, entry.evaluation)
+def _has_result(workspace: Workspace, entry: Entry) -> bool:
+    return entry.state != "failed" and workspace.results.has(entry.key, entry.evaluation)
 
 
 def _lies_in(
-    bench: Bench, own: Sequence[Entry], others: Sequence[Setting], suites: Iterable[str]
+    workspace: Workspace, own: Sequence[Entry], others: Sequence[Setting], suites: Iterable[str]
 ) -> str:
     """The first suite in which the row and all others have a result in the same folds and seeds,
     those of the run among them; "" where there is none."""
     first = own[0]
     labels = [first.label, *(other.label for other in others)]
     for suite in suites if others else ():
-        if all(_stored(bench, first, other, suite) for other in others):
-            there = [e for e in bench.ledger.entries(suite) if _is_like(e, first)]
+        if all(_stored(workspace, first, other, suite) for other in others):
+            there = [e for e in workspace.ledger.entries(suite) if _is_like(e, first)]
             places = [
-                {(e.fold, e.seed) for e in there if e.label == name and _has_result(bench, e)}
+                {(e.fold, e.seed) for e in there if e.label == name and _has_result(workspace, e)}
                 for name in labels
             ]
             asked = {(entry.fold, entry.seed) for entry in own}

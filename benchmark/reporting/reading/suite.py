@@ -18,9 +18,9 @@ from benchmark.plan.folds import FOLDS
 from benchmark.reporting.reading.bulk import Pair, Rows, read_rows
 from benchmark.reporting.reading.groups import Group
 from benchmark.reporting.tables import Missing
-from benchmark.running.bench import Bench
 from benchmark.scoring.statistics.layout import Patient
 from benchmark.store.ledger import Entry
+from benchmark.store.workspace import Workspace
 
 PairsOf = Callable[[Entry], list[Pair]]
 HELD = ("overlap", "missed")  # the states in which the truth holds the organ
@@ -50,12 +50,12 @@ class Scores:
         return not self.missing and not self.absent_folds
 
 
-def scores_of(group: Group, bench: Bench) -> Scores:
+def scores_of(group: Group, workspace: Workspace) -> Scores:
     """Return the scores of a group, its damaged cells among the missing ones."""
     done = [entry for entry in group.entries if entry.state != "failed"]
-    rows = read_rows(bench.results, [(entry.key, entry.evaluation) for entry in done])
-    probed = read_rows(bench.results, [(k, e) for entry in done for _, k, e in entry.probes])
-    dataset = _dataset(group, bench)
+    rows = read_rows(workspace.results, [(entry.key, entry.evaluation) for entry in done])
+    probed = read_rows(workspace.results, [(k, e) for entry in done for _, k, e in entry.probes])
+    dataset = _dataset(group, workspace)
     names = {str(case) for case in rows.frame["case"].unique()}
     numbers = patient_numbers(names | ({c.name for c in dataset.cases} if dataset else set()))
     frame = joined(group, rows, lambda entry: [(entry.key, entry.evaluation)], numbers)
@@ -80,14 +80,14 @@ def patient_numbers(names: set[str]) -> dict[str, str]:
     return {name: f"patient {n:0{digits}d}" for n, name in enumerate(sorted(names), start=1)}
 
 
-def _dataset(group: Group, bench: Bench) -> DataSet | None:
-    if not (bench.root / "data" / group.dataset / "dataset.json").exists():
+def _dataset(group: Group, workspace: Workspace) -> DataSet | None:
+    if not (workspace.root / "data" / group.dataset / "dataset.json").exists():
         return None
     try:
-        dataset = open_dataset(bench.root, group.dataset)
+        dataset = open_dataset(workspace.root, group.dataset)
         return dataset if folds_of(dataset).fingerprint == group.split else None
     except BadInput as error:
-        bench.watcher.warn(str(error))
+        workspace.warn(str(error))
         return None
 
 

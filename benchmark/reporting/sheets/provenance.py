@@ -32,7 +32,7 @@ def _facts(chapter: Chapter) -> Sheet:
         columns=("what", "value"),
         rows=tuple((what, value or NOTHING) for what, value in _lines(chapter)),
         notes=(
-            *mixtures((t.record() for t in chapter.trainings.values()), chapter.bench.codes),
+            *mixtures((t.record() for t in chapter.trainings.values()), chapter.workspace.codes),
             *value_mixtures(chapter.group.entries),
         ),
         about="Every cell's key is in keys.csv; `bench store verify` checks every checksum.",
@@ -64,8 +64,8 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     for name in HARDWARE:
         yield name, _joined(training.hardware.get(name) for training in trainings)
     yield "code of the trainings", _joined(training.code for training in trainings)
-    yield "made by other code", outdated_line(chapter.bench, group.entries, chapter.registry)
-    yield "older definition of distance", older_line(chapter.bench, group.entries)
+    yield "made by other code", outdated_line(chapter.workspace, group.entries, chapter.registry)
+    yield "older definition of distance", older_line(chapter.workspace, group.entries)
     made = sorted(training.made_at for training in trainings)
     yield "trained", f"{made[0]} to {made[-1]}" if made else ""
     yield "versions of this report", ", ".join(f"{n} {_version(n)}" for n in PACKAGES)
