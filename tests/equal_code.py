@@ -15,10 +15,10 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmark.analysis.controls import measuring_code
 from benchmark.files.code import Code, by_name, definitions_from
 from benchmark.files.equal import KEPT
 from benchmark.files.source import reached
-from benchmark.reporting.reading.measured import measuring_code
 from benchmark.running.outdated import code_behind
 from benchmark.settings.registry import built_in, load_registry
 

@@ -14,10 +14,10 @@ from benchmark.plan.analysis import ANALYSES
 from benchmark.plan.wording import counted, p_text
 
 if TYPE_CHECKING:
+    from benchmark.analysis.comparisons import Named, Paired
+    from benchmark.analysis.suites import Standing
+    from benchmark.analysis.tables import Line
     from benchmark.plan.analysis import AnalysisPlan
-    from benchmark.reporting.tables import Line
-    from benchmark.running.comparing import Named, Paired
-    from benchmark.running.standing import Standing
     from benchmark.scoring.comparison import Comparison
     from benchmark.scoring.definitions import Elsewhere
     from benchmark.store.workspace import Workspace
@@ -49,14 +49,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
+    from benchmark.analysis.comparisons import named, paired
+    from benchmark.analysis.records import value_mixtures
+    from benchmark.analysis.suites import chosen_suite, older_line, standing
     from benchmark.cli.session import say, stored
     from benchmark.cli.show_ceilings import ceilings_json, compared_ceilings, show_ceilings
     from benchmark.cli.show_elsewhere import show_elsewhere
     from benchmark.plan.analysis import AnalysisPlan
-    from benchmark.reporting.mixtures import value_mixtures
-    from benchmark.running.comparing import named, paired
-    from benchmark.running.outdated import older_line, outdated_line
-    from benchmark.running.standing import chosen_suite, standing
+    from benchmark.running.outdated import outdated_line
     from benchmark.scoring.definitions import elsewhere
     from benchmark.settings.registry import load_registry
 
@@ -97,8 +97,7 @@ def _elsewhere(
     workspace: Workspace, found: list[Paired], first: Named, second: Named, other: Elsewhere
 ) -> dict[str, list[Line]]:
     """The lines in another library's definition, by data set; none where a cell is missing."""
-    from benchmark.running.comparing import compared
-    from benchmark.running.elsewhere import in_other
+    from benchmark.analysis.comparisons import compared, in_other
 
     whole = [pair.dataset for pair in found if not pair.missing]
     return {d: in_other(workspace, compared(first, second, d), d, other) for d in whole}
@@ -166,8 +165,8 @@ def _word(found: Comparison, pair: Paired, plan: AnalysisPlan) -> str:
 
 
 def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
+    from benchmark.analysis.flag_guide import how_to_read
     from benchmark.cli.show_suite import incomplete_text
-    from benchmark.reporting.flag_guide import how_to_read
     from benchmark.scoring.definitions import described
 
     if pair.missing:

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(registry: Registry, *, as_json: bool) -> None:
-    from benchmark.reporting.registry_page import grouped
+    from benchmark.settings.registry import grouped
 
     rows = registry.rows
     if as_json:

@@ -40,11 +40,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report; returns 0. Raises `BadInput`."""
+    from benchmark.analysis.suites import chosen_suite, older_line
     from benchmark.cli.session import say, stored
     from benchmark.reporting.page import check_place, write_report
     from benchmark.reporting.report import make_report
-    from benchmark.running.outdated import older_line
-    from benchmark.running.standing import chosen_suite
+    from benchmark.running.outdated import outdated_line
     from benchmark.settings.registry import load_registry
     from benchmark.store.plans import post_hoc
     from benchmark.store.workspace import is_read_only
@@ -57,14 +57,16 @@ def run(args: argparse.Namespace) -> int:
     if is_read_only(args.root) and not args.skip_hard_cases:
         say("the workspace cannot be written: what was not measured from images before stays out")
     versions = workspace.plans.versions(suite)
+    rows = load_registry().rows
     report = make_report(
         workspace,
         suite,
-        load_registry().rows,
+        rows,
         planned=versions[-1].plan if versions else None,
         post_hoc=post_hoc(versions),
         measuring=not args.skip_hard_cases and not is_read_only(args.root),
         say=say,
+        outdated=lambda entries: outdated_line(workspace, entries, rows),
     )
     write_report(report, out)
     if older := older_line(workspace, workspace.ledger.entries(suite)):

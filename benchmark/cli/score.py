@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     """The cells that the options name; raises `BadInput` for a name that is not there."""
-    from benchmark.running.standing import chosen_suite, short
+    from benchmark.analysis.suites import chosen_suite, short
 
     chosen_suite(workspace, args.suite)
     known = [e for e in workspace.ledger.compared() if args.suite in (None, e.suite)]

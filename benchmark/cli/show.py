@@ -8,18 +8,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, Ceilings, ceilings_of
+from benchmark.analysis.flag_guide import how_to_read
+from benchmark.analysis.flags import flags_of
+from benchmark.analysis.groups import common_overrides, no_verdict
+from benchmark.analysis.records import mixtures, value_mixtures
+from benchmark.analysis.seen import seen_of
+from benchmark.analysis.seen_row import next_of
+from benchmark.analysis.shown import text_of
+from benchmark.analysis.suites import Missing
+from benchmark.analysis.tables import HEADLINE, Line, table
 from benchmark.cli.options import default_root
 from benchmark.cli.out import put, result
 from benchmark.cli.session import say
-from benchmark.reporting.ceiling_lines import NAMES, WHAT, CeilingLine, Ceilings, ceilings_of
-from benchmark.reporting.flag_guide import how_to_read
-from benchmark.reporting.flags import flags_of
-from benchmark.reporting.mixtures import mixtures, value_mixtures
-from benchmark.reporting.next_step import next_of
-from benchmark.reporting.reading.groups import common_overrides, no_verdict
-from benchmark.reporting.reading.seen import seen_of
-from benchmark.reporting.shown import text_of
-from benchmark.reporting.tables import HEADLINE, Line, Missing, table
 from benchmark.running.code import old_line
 from benchmark.scoring.definitions import described
 

@@ -6,9 +6,7 @@ import statistics
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.out import put
-from benchmark.cli.session import say
-from benchmark.reporting.ceiling_lines import (
+from benchmark.analysis.ceilings import (
     AT_TARGET,
     WHAT,
     CeilingLine,
@@ -17,12 +15,14 @@ from benchmark.reporting.ceiling_lines import (
     ceiling_text,
     ceilings_of,
 )
-from benchmark.reporting.flag_guide import how_to_read
-from benchmark.reporting.flags import Flag, flags_of
-from benchmark.running.comparing import compared
+from benchmark.analysis.comparisons import compared
+from benchmark.analysis.flag_guide import how_to_read
+from benchmark.analysis.flags import Flag, flags_of
+from benchmark.cli.out import put
+from benchmark.cli.session import say
 
 if TYPE_CHECKING:
-    from benchmark.running.comparing import Named, Paired
+    from benchmark.analysis.comparisons import Named, Paired
     from benchmark.store.workspace import Workspace
 
 

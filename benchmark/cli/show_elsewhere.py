@@ -10,7 +10,7 @@ from benchmark.cli.out import put
 from benchmark.cli.show import number_text, print_rows
 
 if TYPE_CHECKING:
-    from benchmark.reporting.tables import Line
+    from benchmark.analysis.tables import Line
     from benchmark.scoring.definitions import Elsewhere
 
 HEADLINE = "headline"
@@ -19,7 +19,7 @@ WIDTH = 160
 
 def show_elsewhere(dataset: str, lines: Iterable[Line], definition: Elsewhere) -> None:
     """Print a line a row and organ, and their mean: DSC, and the distances of both definitions."""
-    from benchmark.running.elsewhere import THEIRS
+    from benchmark.analysis.comparisons import THEIRS
 
     columns = {"dsc": "DSC %"}
     for metric, heading in (("assd", "ASSD mm"), ("hd95", "HD95 mm")):

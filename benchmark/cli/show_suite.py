@@ -6,6 +6,12 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from benchmark.analysis.ceilings import NAMES, Ceilings, alike, ceilings_of
+from benchmark.analysis.flag_guide import how_to_read
+from benchmark.analysis.flags import Flag, flags_of
+from benchmark.analysis.groups import common_overrides, no_verdict
+from benchmark.analysis.suites import Missing, fill_command
+from benchmark.analysis.tables import MEAN, Line, table
 from benchmark.cli.out import put, result
 from benchmark.cli.session import say
 from benchmark.cli.show import (
@@ -15,18 +21,12 @@ from benchmark.cli.show import (
     results,
     warn_of_mixtures,
 )
-from benchmark.reporting.ceiling_lines import NAMES, Ceilings, alike, ceilings_of
-from benchmark.reporting.flag_guide import how_to_read
-from benchmark.reporting.flags import Flag, flags_of
-from benchmark.reporting.reading.groups import common_overrides, no_verdict
-from benchmark.reporting.tables import MEAN, Line, Missing, table
-from benchmark.running.standing import fill_command
 from benchmark.scoring.definitions import described
 from benchmark.settings.resolve import without
 
 if TYPE_CHECKING:
+    from benchmark.analysis.suites import Standing
     from benchmark.running.bench import Bench
-    from benchmark.running.standing import Standing
     from benchmark.store.ledger import Entry
 
 NAMED = 5  # missing cells named one by one

@@ -11,7 +11,7 @@ from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
-    from benchmark.reporting.flags import Flag
+    from benchmark.analysis.flags import Flag
     from benchmark.store.ledger import Entry
     from benchmark.store.workspace import Workspace
 
@@ -25,10 +25,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each row and one for each cell that is not done. Raises `BadInput`."""
+    from benchmark.analysis.flag_guide import how_to_read
+    from benchmark.analysis.flags import flags_of
+    from benchmark.analysis.suites import older_line
     from benchmark.cli.session import say, stored
-    from benchmark.reporting.flag_guide import how_to_read
-    from benchmark.reporting.flags import flags_of
-    from benchmark.running.outdated import older_line
 
     workspace = stored(args)
     entries = workspace.ledger.entries()
@@ -76,7 +76,7 @@ def _suite(
     workspace: Workspace, name: str, both: list[tuple[Entry, dict[str, Any]]]
 ) -> dict[str, Any]:
     """Count the planned cells of a suite by their state."""
-    from benchmark.running.standing import fill_command, on_plan, standing
+    from benchmark.analysis.suites import fill_command, on_plan, standing
 
     suite = standing(workspace, name)
     assert suite.plan
@@ -130,7 +130,7 @@ def _print_row(name: str, cells: list[dict[str, Any]], flags: list[Flag]) -> Non
 
 
 def _cell(workspace: Workspace, entry: Entry) -> dict[str, Any]:
-    from benchmark.reporting.flags import texts_of
+    from benchmark.analysis.flags import texts_of
 
     step = next(
         (s for key in entry.nodes if (s := workspace.objects.checkpoint_step(key)) is not None),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import add_common
 from benchmark.cli.out import put
+from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
     from benchmark.store.workspace import Workspace
 
 HELP = "verify or clean up what is stored"
+AGAIN = "the next run sets it aside and makes it again"
+Fault = tuple[str, str]  # a name and "" or what is wrong
 ABANDONED_SECONDS = 24 * 3600.0  # adding a large data set may take hours
 
 
@@ -37,9 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace, workspace: Workspace) -> int:
-    from benchmark.running.verifying import faults
-
-    found = list(faults(workspace))
+    found = list(_faults(workspace))
     bad = [(name, fault) for name, fault in found if fault]
     if args.json:
         put(json.dumps({"checked": len(found), "damaged": dict(bad)}, indent=1))
@@ -48,6 +50,44 @@ def _verify(args: argparse.Namespace, workspace: Workspace) -> int:
             put(f"damaged: {name}: {fault}")
         put(f"{len(found)} objects, results, cases, plans and notes checked, {len(bad)} damaged")
     return 1 if bad else 0
+
+
+def _faults(workspace: Workspace) -> Iterator[Fault]:
+    """The (name, "" or what is wrong and what becomes of it) for every object and evaluation,
+    case of a data set, entry of the ledger, plan and code; changes nothing."""
+    from benchmark.store.ledger import HEAL
+
+    yield from _with(AGAIN, workspace.objects.faults())
+    yield from _with(AGAIN, workspace.results.faults())
+    yield from _under("ledger", _with(f"remove it; {HEAL}", workspace.ledger.faults()))
+    yield from _under("ledger", workspace.plans.faults())
+    yield from _under("code", workspace.codes.faults())
+    yield from _under("data", _of_data(workspace))
+
+
+def _of_data(workspace: Workspace) -> Iterator[Fault]:
+    from benchmark.data.library import list_datasets
+
+    unreadable: list[str] = []
+    for dataset in list_datasets(workspace.root, say=unreadable.append):
+        for case in dataset.cases:
+            try:
+                dataset.load(case.name)
+                yield f"{dataset.name}/{case.name}", ""
+            except BadInput as error:
+                yield f"{dataset.name}/{case.name}", str(error)
+    for number, fault in enumerate(unreadable, start=1):
+        yield f"a set that cannot be opened ({number})", fault
+
+
+def _with(remedy: str, found: Iterable[Fault]) -> Iterator[Fault]:
+    for name, fault in found:
+        yield name, f"{fault} ({remedy})" if fault else ""
+
+
+def _under(folder: str, found: Iterable[Fault]) -> Iterator[Fault]:
+    for name, fault in found:
+        yield f"{folder}/{name}", fault
 
 
 def _gc(args: argparse.Namespace, workspace: Workspace) -> int:

@@ -29,9 +29,9 @@ LIBRARIES = frozenset(
      "segmentation_models_pytorch", "statsmodels", "timm", "torch", "torchvision"}
 )  # fmt: skip
 NO_NUMBERS = (
-    "benchmark.cli", "benchmark.errors", "benchmark.files", "benchmark.reporting",
-    "benchmark.running.bench", "benchmark.running.stop", "benchmark.store", "benchmark.testing",
-    "benchmark.tracking",
+    "benchmark.analysis", "benchmark.cli", "benchmark.errors", "benchmark.files",
+    "benchmark.reporting", "benchmark.running.bench", "benchmark.running.stop", "benchmark.store",
+    "benchmark.testing", "benchmark.tracking",
 )  # fmt: skip
 Place = tuple[str, str]  # module, name at its top
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from benchmark.analysis.ceiling_sources import Scored
+from benchmark.analysis.ceilings import Ceilings, ceilings_of
+from benchmark.analysis.controls import HARD, checks_of, measure, measured_frame
+from benchmark.analysis.groups import Group
+from benchmark.analysis.interpretations import Readings, readings_of
+from benchmark.analysis.judgement import Analysis, analyse
+from benchmark.analysis.records import Training, read_trainings
+from benchmark.analysis.rows import Scores, scores_of
+from benchmark.analysis.tables import Line, indexed, lines_of
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.nodes import Row
-from benchmark.reporting.analysis import Analysis, analyse
-from benchmark.reporting.ceiling_lines import Ceilings
-from benchmark.reporting.chapter_ceilings import chapter_ceilings
-from benchmark.reporting.checks import checks_of
-from benchmark.reporting.columns import indexed, lines_of
-from benchmark.reporting.reading.groups import Group
-from benchmark.reporting.reading.measured import HARD, measure, measured_frame
-from benchmark.reporting.reading.records import Training, read_trainings
-from benchmark.reporting.reading.suite import Scores, scores_of
-from benchmark.reporting.readings import Readings, readings_of
-from benchmark.reporting.tables import Line
 from benchmark.scoring.controls import Check
 from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
 
+Outdated = Callable[[Sequence[Entry]], str]
 Index = Mapping[tuple[str, str, str], Line]
 
 
@@ -31,7 +31,7 @@ Index = Mapping[tuple[str, str, str], Line]
 class Chapter:
     """A group with its scores, statistics, checks and trainings; `index` holds the lines by
     (row, metric, organ), `hard` the hard-case metrics as a frame like `scores.frame`; `ceilings`
-    go by the rows' names in tables."""
+    go by the rows' names in tables; `outdated` says what other code made."""
 
     workspace: Workspace
     plan: AnalysisPlan
@@ -46,6 +46,7 @@ class Chapter:
     hard: pd.DataFrame
     trainings: Mapping[str, Training]
     ceilings: Ceilings
+    outdated: str
 
     @property
     def group(self) -> Group:
@@ -73,6 +74,7 @@ def chapter_of(
     timing: str,
     measuring: bool,
     say: Callable[[str], None],
+    outdated: Outdated,
 ) -> Chapter | None:
     """Return a group's chapter, None where no row of it is there yet. With `measuring` what images
     and label maps are needed for is measured first, where it is not kept yet."""
@@ -98,4 +100,36 @@ def chapter_of(
         hard=measured_frame(scores, workspace, HARD),
         trainings=read_trainings(workspace.objects, keys),
         ceilings=chapter_ceilings(scores, workspace, measuring=measuring, say=say),
+        outdated=outdated(group.entries),
     )
+
+
+def chapter_ceilings(
+    scores: Scores, workspace: Workspace, *, measuring: bool, say: Callable[[str], None]
+) -> Ceilings:
+    """Return the ceilings of a group's rows, by their names in tables."""
+    found = _scored(scores)
+    entries = [
+        replace(entry, label=row)
+        for row, members in scores.group.cells.items()
+        for entry in members
+    ]
+    return ceilings_of(
+        workspace,
+        entries,
+        say=say,
+        scored=lambda entry: found.get((entry.label, entry.fold, entry.seed), []),
+        measuring=measuring,
+    )
+
+
+def _scored(scores: Scores) -> dict[tuple[str, int, int], list[Scored]]:
+    """The defined DSC of each cell, its cases by their own names."""
+    names = {number: name for name, number in scores.numbers.items()}
+    frame = scores.frame
+    chosen = frame[(frame["metric"] == "dsc") & frame["value"].notna()]
+    columns = [chosen[name].tolist() for name in ("row", "fold", "seed", "case", "organ", "value")]
+    found: dict[tuple[str, int, int], list[Scored]] = defaultdict(list)
+    for row, fold, seed, case, organ, value in zip(*columns, strict=True):
+        found[row, fold, seed].append(Scored(case=names[case], organ=organ, value=value))
+    return found

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from benchmark.plan.budget import budget
 from benchmark.plan.nodes import Row, Train, in_order, probes_of, stages_of
 from benchmark.plan.presets import PRESETS, scale_method
+from benchmark.settings.registry import GROUPS, grouped
 
-GROUPS = {
-    "paper": "The paper's rows (Table 1)",
-    "beyond": "Rows beyond the paper",
-    "controls": "Controls",
-}
 HEAD = """# The rows
 
 Written by `bench methods --markdown`; a test fails when it is stale. Epochs are those of the
 default values (`paper`), steps those of the preset `quick`; both on CT / on ground truth. A
 training that several rows share is done once. `NAME@stage2` is a row scored before its stage 3.
 """
-TABLE1 = ("U-Net", "U-Net+Loss", "U-Net+Trans", "Joint-Train", "No-Refine", "No-Noise", "U-Net+Our")
-
-
-def grouped(rows: Mapping[str, Row]) -> Iterator[tuple[str, dict[str, Row]]]:
-    """Yield each group with its rows, the paper's first and in the order of its Table 1."""
-    order = [*GROUPS, *sorted({row.group for row in rows.values()} - set(GROUPS))]
-    for group in order:
-        members = [(name, row) for name, row in rows.items() if row.group == group]
-        if members:
-            yield group, dict(sorted(members, key=lambda member: _place(member[1])))
-
-
-def _place(row: Row) -> int:
-    return TABLE1.index(row.table1) if row.table1 in TABLE1 else len(TABLE1)
 
 
 def rows_page(rows: Mapping[str, Row]) -> str:

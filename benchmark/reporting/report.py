@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from benchmark.analysis.groups import groups_of, no_verdict, plain
+from benchmark.analysis.suites import Missing, fill_command
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast
 from benchmark.plan.nodes import Row
 from benchmark.plan.suite import SuitePlan
-from benchmark.reporting.chapter import Chapter, chapter_of
+from benchmark.reporting.chapter import Chapter, Outdated, chapter_of
 from benchmark.reporting.figures.all import pictures_of
 from benchmark.reporting.figures.style import Picture
-from benchmark.reporting.reading.groups import groups_of, no_verdict, plain
 from benchmark.reporting.sheets.cost import cost_sheet
 from benchmark.reporting.sheets.diagnostics import diagnostics_sheets
 from benchmark.reporting.sheets.judgement import claims_sheet, judgement_sheets
@@ -22,8 +23,6 @@ from benchmark.reporting.sheets.scores import score_sheets
 from benchmark.reporting.sheets.sets import sets_sheet
 from benchmark.reporting.sheets.sheet import Sheet
 from benchmark.reporting.sheets.statistics import statistics_sheets
-from benchmark.reporting.tables import Missing
-from benchmark.running.standing import fill_command
 from benchmark.scoring.claims import mean_gain
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete
@@ -72,11 +71,13 @@ def make_report(
     post_hoc: str,
     measuring: bool = True,
     say: Callable[[str], None] = lambda _: None,
+    outdated: Outdated = lambda _: "",
 ) -> Report:
     """Return the report of a suite: a pure function of ledger, rows, records, label maps and data.
 
     `planned` is the suite's plan, None where it has none; `post_hoc` is "" or says why its
-    analysis was not planned before its first result. Raises `BadInput` where there are no rows
+    analysis was not planned before its first result; `outdated` says what of cells was made by
+    other code than that of now. Raises `BadInput` where there are no rows
     yet.
     """
     plan = planned.analysis if planned else AnalysisPlan()
@@ -93,6 +94,7 @@ def make_report(
             timing=post_hoc,
             measuring=measuring,
             say=say,
+            outdated=outdated,
         )
         if found is not None:
             chapters.append(found)

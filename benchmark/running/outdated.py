@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
 from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
-from benchmark.plan.wording import counted, named
+from benchmark.plan.wording import named
 from benchmark.running.cells import scoring_code
 from benchmark.running.execute import training_code
 from benchmark.running.probing import probe_code
@@ -34,28 +33,6 @@ def outdated_line(workspace: Workspace, entries: Iterable[Entry], rows: Mapping[
         f"{len(changed)} of the stored results here were made by other code than this bench's "
         f"({named(all_names)}): bench run --fresh makes a row again"
     )
-
-
-def older_line(workspace: Workspace, entries: Iterable[Entry]) -> str:
-    """Return the line on the cells that were scored when the faces of a crop box were no borders,
-    "" where there are none. A data set that is not in the workspace is not asked about."""
-    found = [entry for entry in entries if not entry.definition]
-    boxed = {name for name in {entry.dataset for entry in found} if _has_boxes(workspace, name)}
-    number = sum(entry.dataset in boxed for entry in found)
-    if not number:
-        return ""
-    were = "was" if number == 1 else "were"
-    return (
-        f"{counted(number, 'cell')} {were} scored by an older definition of distance, without the "
-        "faces of the crop box: bench score scores the stored label maps again"
-    )
-
-
-def _has_boxes(workspace: Workspace, name: str) -> bool:
-    try:
-        return any(case.box for case in stored_dataset(workspace.root, name).cases)
-    except BadInput:  # not there, or damaged: whoever needs it will say so
-        return False
 
 
 def code_now(entries: Iterable[Entry], rows: Mapping[str, Row]) -> Code:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from benchmark.analysis.tables import means
 from benchmark.data.folds import FoldData
 from benchmark.data.patients import patients
 from benchmark.files.code import Code
@@ -74,15 +72,6 @@ def probe_code(probe: Probe) -> Code:
     """Return the code behind a probe's rows, but for its training: that has its own."""
     values = (*values_in(probe.measure), *values_in(probe.node.nets))
     return code_of(values, (networks, _values, _patients))
-
-
-def means(rows: Iterable[ResultRow]) -> dict[str, float]:
-    """Return the mean over patients of each metric of probe rows, defined values only."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        if not math.isnan(row.value):
-            found[row.metric].append(row.value)
-    return {metric: statistics.fmean(values) for metric, values in found.items()}
 
 
 def _execute(probe: Probe, cell: Cell, entry: Entry, bench: Bench) -> None:

@@ -10,11 +10,10 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from benchmark.reporting.flags import flags_of, texts_of
-from benchmark.reporting.tables import MEAN, per_patient, table
-from benchmark.running.differences import BASELINE, minus_plain, plain_row
-from benchmark.running.probing import means
-from benchmark.running.standing import of_one_definition
+from benchmark.analysis.differences import BASELINE, minus_plain, plain_row
+from benchmark.analysis.flags import flags_of, texts_of
+from benchmark.analysis.suites import with_rows
+from benchmark.analysis.tables import MEAN, means, per_patient, table
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
 from benchmark.store.results import ResultRow
 from benchmark.store.workspace import Workspace
@@ -95,16 +94,6 @@ def mirror_again(
             for report in suite_reports(workspace, everything):
                 mirror.suite(report)
         return mirror.close()
-
-
-def with_rows(workspace: Workspace, entries: Iterable[Entry]) -> list[Entry]:
-    """Return, as done, the entries whose rows are on disk and whole. What the ledger says is not
-    enough: rows may be damaged since, or a run that goes over them again was stopped."""
-    return [
-        replace(entry, state="done")
-        for entry in of_one_definition(entries)
-        if entry.state != "failed" and workspace.results.intact(entry.key, entry.evaluation)
-    ]
 
 
 def same_row(workspace: Workspace, entries: Iterable[Entry], like: Entry) -> list[Entry]:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from benchmark.analysis.suites import on_plan, place_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.suite import SuitePlan
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, plan_cells
-from benchmark.running.standing import on_plan, place_of
 from benchmark.settings.resolve import Setting, without
 from benchmark.store.ledger import SWEEPS, Entry
 

@@ -31,6 +31,13 @@ HOMES = ("benchmark.plan", "benchmark.parts")  # where the kinds of this distrib
 GROUP = "beyond_loss.methods"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # it stands in labels, options and lines
 
+GROUPS = {
+    "paper": "The paper's rows (Table 1)",
+    "beyond": "Rows beyond the paper",
+    "controls": "Controls",
+}
+TABLE1 = ("U-Net", "U-Net+Loss", "U-Net+Trans", "Joint-Train", "No-Refine", "No-Noise", "U-Net+Our")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
@@ -57,6 +64,19 @@ class Registry:
             f"no method {name!r}: {hint}the methods are {', '.join(sorted(self.rows))}"
             + (lost if self.problems else "")
         )
+
+
+def grouped(rows: Mapping[str, Row]) -> Iterator[tuple[str, dict[str, Row]]]:
+    """Yield each group with its rows, the paper's first and in the order of its Table 1."""
+    order = [*GROUPS, *sorted({row.group for row in rows.values()} - set(GROUPS))]
+    for group in order:
+        members = [(name, row) for name, row in rows.items() if row.group == group]
+        if members:
+            yield group, dict(sorted(members, key=lambda member: _in_table(member[1])))
+
+
+def _in_table(row: Row) -> int:
+    return TABLE1.index(row.table1) if row.table1 in TABLE1 else len(TABLE1)
 
 
 def load_registry() -> Registry:

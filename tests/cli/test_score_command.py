@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from bench_process import Ran, bench, run_argv, tree
 
+from benchmark.analysis.suites import standing
 from benchmark.data.library import add, open_dataset
 from benchmark.data.volume import Volume
 from benchmark.running.bench import Silent, open_bench
 from benchmark.running.cells import plan_cells
 from benchmark.running.rescoring import Rescored, rescore
-from benchmark.running.standing import standing
 from benchmark.running.suites import count_results, suite_plan
 from benchmark.scoring.definitions import described
 from benchmark.settings.registry import load_registry

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.plan.budget import budget
-from benchmark.reporting.registry_page import grouped, rows_page
-from benchmark.settings.registry import load_registry
+from benchmark.reporting.registry_page import rows_page
+from benchmark.settings.registry import grouped, load_registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "rows.md"
 ROWS = load_registry().rows

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmark.reporting.ceiling_lines import NAMES, WHAT, CeilingLine, alike
+from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, alike
+from benchmark.analysis.tables import organ_groups
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.sheets.sheet import NOTHING, number
-from benchmark.reporting.tables import organ_groups
 
 Texts = Mapping[str, str]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
+from benchmark.analysis.flags import flags_of
+from benchmark.analysis.records import HARDWARE, mixtures, value_mixtures
+from benchmark.analysis.suites import older_line
 from benchmark.plan.analysis import ANALYSES, fingerprint
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.presets import PRESETS
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.flags import flags_of
-from benchmark.reporting.mixtures import HARDWARE, mixtures, value_mixtures
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet
-from benchmark.running.outdated import older_line, outdated_line
 from benchmark.store.ledger import Entry
 
 PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
@@ -64,7 +64,7 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     for name in HARDWARE:
         yield name, _joined(training.hardware.get(name) for training in trainings)
     yield "code of the trainings", _joined(training.code for training in trainings)
-    yield "made by other code", outdated_line(chapter.workspace, group.entries, chapter.registry)
+    yield "made by other code", chapter.outdated
     yield "older definition of distance", older_line(chapter.workspace, group.entries)
     made = sorted(training.made_at for training in trainings)
     yield "trained", f"{made[0]} to {made[-1]}" if made else ""

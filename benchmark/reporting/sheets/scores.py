@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.analysis.tables import MEAN3, Line, organ_groups
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.sheets.ceilings import Texts, ceiling_notes, reference_rows
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, digits_of, number, range_of, spread
-from benchmark.reporting.tables import MEAN3, Line, organ_groups
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.definitions import described
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.reporting.ceiling_lines import NAMES as CEILINGS
+from benchmark.analysis.ceilings import NAMES as CEILINGS
+from benchmark.analysis.tables import MEAN, MEAN3
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.sheets.ceilings import reference_rows
 from benchmark.reporting.sheets.scores import value
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, range_of
-from benchmark.reporting.tables import MEAN, MEAN3
 
 NOTES = {
     "phantom-shapeless": "phantom-shapeless has the very images of phantom; its labels end where "

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from benchmark.analysis.ceiling_sources import NATIVE, Known, Row, Scored, tell
+from benchmark.analysis.tables import MEAN3, line_of, organ_groups
 from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
 from benchmark.data.library import DataSet
 from benchmark.plan.ground import MAJORITY, Ground
-from benchmark.reporting.ceiling_sources import NATIVE, Known, Row, Scored, row_of, tell
-from benchmark.reporting.tables import MEAN3, organ_groups
 from benchmark.store.ledger import Entry
 
 if TYPE_CHECKING:
@@ -97,11 +97,11 @@ def ceilings_of(
     values: dict[Row, dict[tuple[str, str], Ceiling]] = defaultdict(dict)
     flagged = []
     for (entry, _), pairs in zip(cells, beside, strict=True):
-        shown = [] if row_of(entry) in known.why else pairs
-        values[row_of(entry)] |= {(score.case, score.organ): one for score, one in shown}
+        shown = [] if line_of(entry) in known.why else pairs
+        values[line_of(entry)] |= {(score.case, score.organ): one for score, one in shown}
         flags = ceiling_flags(shown, _labels(entry))
         flagged.append(replace(entry, flags=(*entry.flags, *flags)))
-    labels = {row_of(entry): _labels(entry) for entry, _ in cells}
+    labels = {line_of(entry): _labels(entry) for entry, _ in cells}
     return Ceilings(
         lines=tuple(line for row, of in values.items() for line in _lines(row, of, labels[row])),
         entries=tuple(flagged),

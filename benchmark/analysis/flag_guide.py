@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from benchmark.analysis.ceilings import AT_TARGET_POINTS
 from benchmark.errors import BadInput
 from benchmark.parts.bottoms import UNUSED_POINTS
 from benchmark.parts.curves import STILL_RISING
@@ -19,7 +20,6 @@ from benchmark.parts.probes import GAP_PERCENT, NEGLIGIBLE, SATURATED
 from benchmark.parts.shape_probes import NEGLIGIBLE_SHARE
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.wording import counted
-from benchmark.reporting.ceiling_lines import AT_TARGET_POINTS
 
 WIDTH = 100
 POINT = counted(round(UNUSED_POINTS), "point")

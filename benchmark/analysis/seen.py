@@ -7,24 +7,26 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
+from benchmark.analysis.seen_row import (
+    CONTROL,
+    OTHER,
+    PLAIN,
+    SUBJECT,
+    WHOLE,
+    WITH_OTHERS,
+    Range,
+    Seen,
+    range_of,
+    value_of,
+)
+from benchmark.analysis.suites import MAIN
+from benchmark.analysis.tables import means
 from benchmark.errors import BadInput
 from benchmark.parts.objectives import Segmentation
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.budget import budget
 from benchmark.plan.nodes import Method, in_order
 from benchmark.plan.presets import demonstration
-from benchmark.reporting.ranges import WHOLE, Range, range_of
-from benchmark.reporting.seen_row import (
-    CONTROL,
-    OTHER,
-    PLAIN,
-    SUBJECT,
-    WITH_OTHERS,
-    Seen,
-    value_of,
-)
-from benchmark.running.probing import means
-from benchmark.running.standing import MAIN
 from benchmark.settings.registry import Registry, load_registry
 from benchmark.settings.resolve import GROUND, Setting, label, resolve, settings_of
 from benchmark.store.ledger import DEFAULT_SUITE, Entry

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
+from benchmark.analysis.tables import MEAN
 from benchmark.errors import BadInput
 from benchmark.plan.keys import canonical
-from benchmark.reporting.tables import MEAN
 from benchmark.scoring.statistics.components import interval
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
 
 BASELINE = "unet"
 METRICS = ("dsc", "assd")
-Values = Mapping[tuple[str, int, int], float]  # by case, fold and seed
+Gain = Mapping[tuple[str, int, int], float]  # by case, fold and seed
 
 
 def plain_row(entries: Sequence[Entry], known: Iterable[Entry]) -> list[Entry]:
@@ -62,7 +62,7 @@ def minus_plain(ours: Sequence[ResultRow], theirs: Sequence[ResultRow]) -> dict[
     metrics: dict[str, float] = {}
     for metric in METRICS:
         mine, plain = (_by_organ(rows, metric) for rows in (ours, theirs))
-        gains: dict[str, Values] = {}
+        gains: dict[str, Gain] = {}
         for organ, values in mine.items():
             both = values.keys() & plain.get(organ, {}).keys()
             if both:
@@ -70,7 +70,7 @@ def minus_plain(ours: Sequence[ResultRow], theirs: Sequence[ResultRow]) -> dict[
         for organ, gain in gains.items():
             metrics |= _named(metric, organ, _mean(gain), gain)
         if gains and gains.keys() == {row.organ for row in ours if row.metric == metric}:
-            mean = statistics.fmean(_mean(gain) for gain in gains.values())
+            mean = fmean(_mean(gain) for gain in gains.values())
             metrics |= _named(metric, MEAN, mean, _over_organs(list(gains.values())))
     return metrics
 
@@ -85,22 +85,22 @@ def _by_organ(
     return found
 
 
-def _mean(gain: Values) -> float:
+def _mean(gain: Gain) -> float:
     """The mean over patients of each one's mean over seeds."""
     cases: dict[str, list[float]] = {}
     for (case, _, _), value in gain.items():
         cases.setdefault(case, []).append(value)
-    return statistics.fmean(statistics.fmean(values) for values in cases.values())
+    return fmean(fmean(values) for values in cases.values())
 
 
-def _over_organs(gains: list[Values]) -> Values:
+def _over_organs(gains: list[Gain]) -> Gain:
     """The mean over organs in each cell; empty where the organs have not the same cells."""
     if any(gain.keys() != gains[0].keys() for gain in gains):
         return {}
-    return {cell: statistics.fmean(gain[cell] for gain in gains) for cell in gains[0]}
+    return {cell: fmean(gain[cell] for gain in gains) for cell in gains[0]}
 
 
-def _named(metric: str, organ: str, mean: float, gain: Values) -> dict[str, float]:
+def _named(metric: str, organ: str, mean: float, gain: Gain) -> dict[str, float]:
     # MLflow's table cuts names off at a dozen letters: the ends differ in the first
     name = f"{metric}_minus_{BASELINE}/{organ}"
     low, high = _ends(gain) or (None, None)
@@ -108,7 +108,7 @@ def _named(metric: str, organ: str, mean: float, gain: Values) -> dict[str, floa
     return {f"cv/{name}": mean} | {n: v for n, v in ends.items() if v is not None}
 
 
-def _ends(gain: Values) -> tuple[float, float] | None:
+def _ends(gain: Gain) -> tuple[float, float] | None:
     """The ends of the primary interval (docs/decisions/0019); None where it cannot be had."""
     if not gain:
         return None

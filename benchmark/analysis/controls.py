@@ -1,16 +1,16 @@
-"""What is measured from images, truths and label maps, and kept beside the rows.
+"""The comparison's own controls of a group (METHODS.md section 7), and what they and the hard cases
+need from images, truths and label maps: measured once, and kept beside the rows.
 
     results/KEY/hard1-EVALUATION     hard-case metrics of every row
     results/KEY/moved1-EVALUATION    the baseline's label maps moved by 5 mm: known to be worse
     results/TRUTH/truth1             the ground truth scored against itself
 
-Each is measured once, like any evaluation, and `bench store gc` may drop it. Raise a number with
-any change of what it names.
+Like any evaluation `bench store gc` may drop them. Raise a number with any change of what it names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,16 +18,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.analysis.judgement import Analysis
+from benchmark.analysis.rows import (
+    Pair,
+    Scores,
+    Values,
+    cells_of,
+    gathered,
+    numbered,
+    read_cells,
+    read_rows,
+)
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Volume, slices_of
+from benchmark.errors import BadInput
 from benchmark.files.code import Code
 from benchmark.files.source import code_of
+from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.plan.keys import digest
-from benchmark.reporting.reading.bulk import Pair, read_rows
-from benchmark.reporting.reading.suite import Scores, joined
 from benchmark.scoring.cases import Score, score_case, scoring_identity
+from benchmark.scoring.controls import Check, degraded, permuted_names, same_row, truth_itself
 from benchmark.scoring.hard_cases import HardCase, hard_case, score_prepared
 from benchmark.scoring.overlap import dice_percent
+from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, Results, rows_of
 from benchmark.store.workspace import Workspace
@@ -84,8 +97,9 @@ def measure(scores: Scores, workspace: Workspace, baseline: str, say: Say) -> No
 
 def measured_frame(scores: Scores, workspace: Workspace, kind: str) -> pd.DataFrame:
     """Return the rows of a kind that are kept: columns as `Scores.frame`."""
-    rows = read_rows(workspace.results, [measured_pair(kind, e) for e in scores.group.entries])
-    return joined(scores.group, rows, lambda e: [measured_pair(kind, e)], scores.numbers)
+    cells = [(row, e.fold, e.seed, measured_pair(kind, e)) for row, e in cells_of(scores.group)]
+    frame, _ = read_cells(workspace.results, cells)
+    return numbered(frame, scores.numbers)
 
 
 def truth_frame(scores: Scores, workspace: Workspace) -> pd.DataFrame:
@@ -190,3 +204,107 @@ def _commit(results: Results, pair: Pair, rows: list[ResultRow]) -> None:
     with results.lock(*pair):
         if not results.whole(*pair):
             results.commit(*pair, rows, {})
+
+
+TENTH = 0.1  # of the steps: what a row must be trained for at most to count as degraded
+
+
+def checks_of(
+    scores: Scores, analysis: Analysis, plan: AnalysisPlan, workspace: Workspace
+) -> tuple[Check, ...]:
+    """Return the checks in a fixed order; one that could not be made says why."""
+    first = plan.metrics[0]
+    found = []
+    for row in (plan.baseline, plan.subject):
+        found.append(_same_row(row, analysis, first, plan))
+    found.append(_permuted(analysis, first, plan))
+    found += _degraded(scores, analysis, first, plan, workspace)
+    truth = truth_frame(scores, workspace)
+    for metric in plan.metrics:
+        found.append(_truth(truth, scores, analysis, metric))
+    return tuple(found)
+
+
+def _same_row(row: str, analysis: Analysis, metric: Metric, plan: AnalysisPlan) -> Check:
+    values = analysis.values.get((row, metric.name))
+    if values is None:
+        return Check(name="A/A", passed=None, sentence=f"{row} was not run.")
+    try:
+        return same_row(values, metric=metric, plan=plan)
+    except BadInput as error:
+        return Check(name="A/A", passed=None, sentence=f"{row}: {error}.")
+
+
+def _permuted(analysis: Analysis, metric: Metric, plan: AnalysisPlan) -> Check:
+    both = [analysis.values.get((row, metric.name)) for row in (plan.subject, plan.baseline)]
+    if both[0] is None or both[1] is None:
+        why = f"needs {plan.subject} and {plan.baseline}."
+        return Check(name="permuted names", passed=None, sentence=why)
+    return permuted_names(both[0], both[1], metric=metric, plan=plan)
+
+
+def _degraded(
+    scores: Scores, analysis: Analysis, metric: Metric, plan: AnalysisPlan, workspace: Workspace
+) -> list[Check]:
+    """The baseline against itself made worse: its label maps moved by 5 mm, and any row of it that
+    was trained for a tenth of its steps or less."""
+    base = analysis.values.get((plan.baseline, metric.name))
+    if base is None:
+        why = f"needs {plan.baseline}."
+        return [Check(name="degraded row", passed=None, sentence=why)]
+    worse: list[Values] = [_moved(scores, analysis, metric, plan, workspace)]
+    worse += [analysis.values[row, metric.name] for row in short_rows(scores, plan.baseline)]
+    checks = []
+    for values in worse:
+        try:
+            checks.append(degraded(values, base, metric=metric, plan=plan))
+        except BadInput as error:
+            checks.append(Check(name="degraded row", passed=None, sentence=f"{error}."))
+    return checks
+
+
+def short_rows(scores: Scores, baseline: str) -> list[str]:
+    """Return the rows that are the baseline trained for a tenth of its steps or less."""
+    whole = scores.group.cells.get(baseline, ())
+    if not whole:
+        return []
+    steps = _length(whole[0].params)
+    return [
+        row
+        for row, members in scores.group.cells.items()
+        if members[0].row == baseline and _length(members[0].params) <= TENTH * steps
+    ]
+
+
+def _length(params: Mapping[str, str]) -> float:
+    per_epoch = params.get("schedule.steps_per_epoch", "null")
+    epochs = float(params.get("schedule.epochs", "nan"))
+    return epochs * (1.0 if per_epoch == "null" else float(per_epoch))
+
+
+def _moved(
+    scores: Scores, analysis: Analysis, metric: Metric, plan: AnalysisPlan, workspace: Workspace
+) -> Values:
+    frame = measured_frame(scores, workspace, MOVED)
+    frame = frame[frame["row"] == plan.baseline]
+    name = f"{plan.baseline}, moved by {MOVED_MM:g} mm"
+    return _values(name, frame, scores, analysis, metric, scores.group.seeds)
+
+
+def _truth(frame: pd.DataFrame, scores: Scores, analysis: Analysis, metric: Metric) -> Check:
+    return truth_itself(_values("truth", frame, scores, analysis, metric, (0,)), metric=metric)
+
+
+def _values(
+    name: str,
+    frame: pd.DataFrame,
+    scores: Scores,
+    analysis: Analysis,
+    metric: Metric,
+    seeds: Sequence[int],
+) -> Values:
+    chosen = frame[(frame["metric"] == metric.name) & frame["organ"].isin(analysis.organs)]
+    found = gathered(name, chosen, scores.patients, analysis.organs, seeds)
+    if isinstance(found, Incomplete) and chosen.empty:
+        return Incomplete(row=f"{name} (no label maps or no data set here)", missing=found.missing)
+    return found

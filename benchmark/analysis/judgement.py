@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
+from benchmark.analysis.rows import Scores, Values, gathered
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast, families
-from benchmark.reporting.reading.suite import Scores
 from benchmark.scoring.claims import OTHER_ARCHITECTURE, Line, claims, ledger
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.families import Adjusted, adjust
@@ -21,12 +19,10 @@ from benchmark.scoring.statistics.layout import (
     Patient,
     RowValues,
     endpoint_organs,
-    gather,
 )
 from benchmark.scoring.statistics.ranks import RankStability, rank_stability, ranking_fitness
 from benchmark.scoring.verdict import Verdict, judge
 
-Values = RowValues | Incomplete
 GAP = "gt_gap"
 MATCHED = "m_matched"  # measured in every patient, with or without a partner
 MOST_ROWS = 60  # of a figure or a family of comparisons; tables hold all rows
@@ -155,26 +151,6 @@ def values_of(row: str, metric: str, scores: Scores, organs: Sequence[str]) -> V
     frame = scores.frame[(scores.frame["row"] == row) & (scores.frame["metric"] == metric)]
     chosen = frame[frame["organ"].isin(organs)]
     return gathered(row, chosen, scores.patients, organs, scores.group.seeds)
-
-
-def gathered(
-    row: str,
-    frame: pd.DataFrame,
-    patients: Sequence[Patient],
-    organs: Sequence[str],
-    seeds: Sequence[int],
-) -> Values:
-    """Return a row's endpoint from a frame of one metric, or what is missing of it."""
-    return gather(
-        row,
-        patients=patients,
-        organs=organs,
-        seeds=seeds,
-        case_k=frame["case"].astype(str).to_numpy(),
-        organ_k=frame["organ"].astype(str).to_numpy(),
-        seed_k=frame["seed"].to_numpy(),
-        value_k=frame["value"].to_numpy(),
-    )
 
 
 def _compared(

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from benchmark.analysis.judgement import Analysis, absent, gap_of, preset_of, values_of
+from benchmark.analysis.rows import Scores, read_cells, scores_of
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
-from benchmark.reporting.analysis import Analysis, absent, gap_of, preset_of, values_of
-from benchmark.reporting.reading.bulk import read_rows
-from benchmark.reporting.reading.suite import Scores, scores_of
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.readings import (
     READINGS,
@@ -144,15 +143,12 @@ def _inner_values(
     inner: Sequence[Entry], analysis: Analysis, workspace: Workspace
 ) -> list[tuple[Entry, float]]:
     """Each inner cell with its mean DSC of the endpoint organs."""
-    rows = read_rows(workspace.results, [(entry.key, entry.evaluation) for entry in inner])
-    frame = rows.frame[(rows.frame["metric"] == "dsc") & rows.frame["organ"].isin(analysis.organs)]
-    means = frame.groupby("pair")["value"].mean()
-    place = {pair: number for number, pair in enumerate(rows.pairs)}
-    return [
-        (entry, float(means[number]))
-        for entry in inner
-        if (number := place[entry.key, entry.evaluation]) in means.index
-    ]
+    cells = [(str(n), e.fold, e.seed, (e.key, e.evaluation)) for n, e in enumerate(inner)]
+    frame, _ = read_cells(workspace.results, cells)
+    chosen = frame[(frame["metric"] == "dsc") & frame["organ"].isin(analysis.organs)]
+    means = chosen.groupby("row", observed=True)["value"].mean()
+    known = zip(map(str, range(len(inner))), inner, strict=True)
+    return [(entry, float(means[name])) for name, entry in known if name in means.index]
 
 
 def _result(reading: Reading, reach: Reach) -> ReadingResult | str:

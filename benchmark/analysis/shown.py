@@ -8,33 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmark.parts.bottoms import UNUSED_POINTS
-from benchmark.parts.probes import GAP_PERCENT
-from benchmark.plan.presets import demonstration
-from benchmark.plan.wording import counted
-from benchmark.reporting.ranges import (
-    WHOLE,
-    Range,
-    four,
-    percent,
-    range_of,
-    significant,
-    spread,
-    tenths,
-    whole,
-)
-from benchmark.reporting.seen_row import (
+from benchmark.analysis.seen_row import (
     CONTROL,
     FSM_PULL,
     PLAIN,
     PULL,
     SHARE,
     SUBJECT,
+    WHOLE,
     WITH_OTHERS,
+    Range,
     Seen,
+    four,
     is_dead,
+    percent,
     pulled_before,
+    range_of,
+    significant,
+    spread,
+    tenths,
+    whole,
 )
+from benchmark.parts.bottoms import UNUSED_POINTS
+from benchmark.parts.probes import GAP_PERCENT
+from benchmark.plan.presets import demonstration
+from benchmark.plan.wording import counted
 
 
 def text_of(seen: Seen) -> str:

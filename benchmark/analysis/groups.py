@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from benchmark.analysis.suites import of_one_definition, on_plan
 from benchmark.plan.nodes import Row
 from benchmark.plan.presets import demonstration
 from benchmark.plan.suite import SuitePlan
-from benchmark.reporting.registry_page import grouped
-from benchmark.running.standing import of_one_definition, on_plan
+from benchmark.settings.registry import grouped
 from benchmark.settings.resolve import GROUND, TUNED, label, without
 from benchmark.store.ledger import Entry
 

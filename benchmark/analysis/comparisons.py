@@ -1,31 +1,47 @@
-"""Two rows of a suite, or two cells by key, paired patient by patient."""
+"""Two rows of a suite, or two cells by key, paired patient by patient.
+
+Also in another library's definition of ASSD and HD95, from their stored label maps: shown beside
+our own values where a person asks for it; stored nowhere, and no word rests on it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.analysis.rows import gathered, patients_of, read_cells
+from benchmark.analysis.suites import (
+    Missing,
+    Standing,
+    check_one_split,
+    missing_cell,
+    not_there,
+    run_command,
+    short,
+)
+from benchmark.analysis.tables import Line, table
+from benchmark.data.folds import folds_of
+from benchmark.data.library import DataSet, stored_dataset
+from benchmark.data.volume import slices_of
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Metric
-from benchmark.reporting.tables import Missing
-from benchmark.running.lacking import not_there, run_command
-from benchmark.running.standing import NOT_RUN, Standing, check_one_split, short
+from benchmark.plan.suite import Planned
 from benchmark.scoring.comparison import Comparison, compare
-from benchmark.scoring.statistics.layout import (
-    Incomplete,
-    Patient,
-    RowValues,
-    endpoint_organs,
-    gain,
-    gather,
-)
+from benchmark.scoring.definitions import Elsewhere
+from benchmark.scoring.statistics.layout import Incomplete, endpoint_organs, gain
+from benchmark.scoring.surface import SurfaceDistances, surface_distances
 from benchmark.settings.resolve import without
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
 from benchmark.store.workspace import Workspace
 
 KEY = re.compile(r"[0-9a-f]{6,20}")
+THEIRS = " there"  # what a metric's name ends on in another library's definition
+SHOWN = ("dsc", "assd", "hd95")
 Place = tuple[int, int]  # fold, seed
 
 
@@ -165,14 +181,19 @@ def _on(
     ]
     if missing:
         return Paired(dataset=dataset, preset=preset, missing=tuple(missing))
-    rows = [_rows(workspace, found, places) for found in (ours, theirs)]
-    patients = _patients([row for found in rows for _, row in found])
+    cells = {(name, *p): found[p] for name, found in (("a", ours), ("b", theirs)) for p in places}
+    frame, _ = read_cells(
+        workspace.results, [(*place, (e.key, e.evaluation)) for place, e in cells.items()]
+    )
+    patients = patients_of(frame)
     organs = endpoint_organs(patients, anchor=plan.anchor_organ, share=plan.organ_share)
+    seeds = sorted({seed for _, seed in places})
     comparisons, gains = [], {}
     for metric in metrics:
+        chosen = frame[frame["metric"] == metric.name]
         a, b = (
-            _values(named.name, found, patients, organs, places, metric)
-            for named, found in zip((first, second), rows, strict=True)
+            gathered(one.name, chosen[chosen["row"] == row], patients, organs, seeds)
+            for row, one in zip("ab", (first, second), strict=True)
         )
         found = compare(a, b, metric=metric, plan=plan)
         if isinstance(found, Incomplete) or isinstance(a, Incomplete) or isinstance(b, Incomplete):
@@ -213,52 +234,72 @@ def _lacking(
     known = named.lacking_on(dataset)
     return [
         known.get((fold, seed))
-        or Missing(dataset=dataset, row=named.label, fold=fold, seed=seed, state=NOT_RUN, error="")
+        or missing_cell(Planned(dataset=dataset, label=named.label, fold=fold, seed=seed), None)
         for fold, seed in places
         if (fold, seed) not in found
     ]
 
 
-def _rows(
-    workspace: Workspace, found: Mapping[Place, Entry], places: list[Place]
-) -> list[tuple[int, ResultRow]]:
-    """The stored rows with their seed, of the places that are compared."""
-    return [
-        (seed, row)
-        for fold, seed in places
-        for row in workspace.results.rows(found[fold, seed].key, found[fold, seed].evaluation)
+def in_other(
+    workspace: Workspace, entries: Iterable[Entry], dataset: str, definition: Elsewhere
+) -> list[Line]:
+    """Return the means of these cells' rows on one data set: of our `dsc`, `assd` and `hd95`, and
+    of "assd there" and "hd95 there". A missed organ has no distance in either.
+
+    Raises `BadInput` where the data set is not in the workspace or is another now, and where a
+    cell has no label maps.
+    """
+    chosen = [entry for entry in entries if entry.dataset == dataset]
+    opened = stored_dataset(workspace.root, dataset)
+    if {entry.split for entry in chosen if not entry.own_split} - {folds_of(opened).fingerprint}:
+        raise BadInput(f"data set {dataset} in the workspace is not the one that was tested")
+    lines, _ = table(chosen, lambda entry: _theirs(workspace, entry, opened, definition))
+    return lines
+
+
+def _theirs(
+    workspace: Workspace, entry: Entry, dataset: DataSet, definition: Elsewhere
+) -> list[ResultRow]:
+    """The stored rows that are shown, and those in the other definition."""
+    stored = [
+        row for row in workspace.results.rows(entry.key, entry.evaluation) if row.metric in SHOWN
     ]
+    rows = [*stored]
+    for case in dict.fromkeys(row.case for row in stored):
+        predicted = _label_map(workspace, entry, case)[slices_of(dataset.case(case).box)]
+        own = [row for row in stored if row.case == case and row.metric != "dsc"]
+        rows += _in_other(own, dataset.label(case), predicted, dataset, definition)
+    return rows
 
 
-def _patients(rows: Iterable[ResultRow]) -> list[Patient]:
-    """Every tested patient with its fold and the organs that its truth holds."""
-    folds: dict[str, int] = {}
-    organs: dict[str, set[str]] = {}
-    for row in rows:
-        folds[row.case] = row.fold
-        organs.setdefault(row.case, set()).update({row.organ} if row.n_voxels_true else ())
-    return [
-        Patient(case=case, fold=folds[case], organs=tuple(sorted(organs[case])))
-        for case in sorted(folds)
-    ]
+def _in_other(
+    own: Iterable[ResultRow],
+    truth: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    dataset: DataSet,
+    definition: Elsewhere,
+) -> list[ResultRow]:
+    rows: list[ResultRow] = []
+    distances: dict[str, SurfaceDistances] = {}
+    for row in own:
+        value = row.value
+        if row.state == "overlap":
+            label = dataset.organs.index(row.organ) + 1
+            if row.organ not in distances:
+                spacing_mm = dataset.case(row.case).geometry.spacing_mm
+                masks = truth == label, predicted == label
+                distances[row.organ] = surface_distances(*masks, spacing_mm)
+            formula = definition.assd if row.metric == "assd" else definition.hd95
+            value = formula(distances[row.organ])
+        rows.append(replace(row, metric=row.metric + THEIRS, value=value))
+    return rows
 
 
-def _values(
-    name: str,
-    rows: list[tuple[int, ResultRow]],
-    patients: list[Patient],
-    organs: tuple[str, ...],
-    places: list[Place],
-    metric: Metric,
-) -> RowValues | Incomplete:
-    chosen = [(seed, row) for seed, row in rows if row.metric == metric.name]
-    return gather(
-        name,
-        patients=patients,
-        organs=organs,
-        seeds=sorted({seed for _, seed in places}),
-        case_k=[row.case for _, row in chosen],
-        organ_k=[row.organ for _, row in chosen],
-        seed_k=[seed for seed, _ in chosen],
-        value_k=[row.value for _, row in chosen],
-    )
+def _label_map(workspace: Workspace, entry: Entry, case: str) -> NDArray[np.uint8]:
+    try:
+        return workspace.results.labels(entry.key, entry.evaluation, case)
+    except (OSError, KeyError) as error:
+        raise BadInput(
+            f"{entry.label} fold {entry.fold} seed {entry.seed} has no label map of {case}: "
+            "bench run makes it again"
+        ) from error

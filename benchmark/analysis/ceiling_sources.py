@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmark.analysis.tables import line_of
 from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
 from benchmark.data.folds import folds_of
 from benchmark.data.library import DataSet, stored_dataset
@@ -39,11 +40,6 @@ class _LeftOut(Exception):  # noqa: N818 - no error: the reason is printed and t
     """Why a row has no ceilings."""
 
 
-def row_of(entry: Entry) -> Row:
-    """Return what shares a line of a table; it begins with data set, label and preset."""
-    return (entry.dataset, entry.label, entry.preset, entry.split, entry.part, entry.suite)
-
-
 class Known:
     """Data sets and ceilings, each opened once; `why` says by row what is left out, and why."""
 
@@ -62,9 +58,9 @@ class Known:
                 if scores and (size := self._size(entry)) is not None:
                     place = self._dataset(entry).name, size
                     cases[place] |= {score.case for score in scores}
-                    rows[place].append(row_of(entry))
+                    rows[place].append(line_of(entry))
             except _LeftOut as why:
-                self.why[row_of(entry)] = str(why)
+                self.why[line_of(entry)] = str(why)
         for place, names in cases.items():
             try:
                 self._open(*place, sorted(names))
@@ -73,7 +69,7 @@ class Known:
 
     def beside(self, entry: Entry, scores: Sequence[Scored]) -> list[tuple[Scored, Ceiling]]:
         """Return each score of a cell with its ceiling; none of a row that is left out."""
-        if not scores or row_of(entry) in self.why:
+        if not scores or line_of(entry) in self.why:
             return []
         size = self._size(entry)
         if size is None:
@@ -82,7 +78,7 @@ class Known:
         for score in scores:
             one = self._cases[entry.dataset, size, score.case].get(score.organ)
             if one is None or score.n_voxels_true not in (None, one.n_voxels_true):
-                self.why[row_of(entry)] = _other(entry.dataset)
+                self.why[line_of(entry)] = _other(entry.dataset)
                 return []
             pairs.append((score, one))
         return pairs
