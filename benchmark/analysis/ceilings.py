@@ -17,6 +17,7 @@ from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
 from benchmark.data.library import DataSet
 from benchmark.plan.ground import MAJORITY, Ground
 from benchmark.store.ledger import Entry
+from benchmark.store.results import ResultRow
 
 if TYPE_CHECKING:
     from benchmark.store.workspace import Workspace
@@ -138,9 +139,14 @@ def _without_mean3(means: Mapping[str, Mean]) -> dict[str, Mean]:
 
 def stored_scores(workspace: Workspace, entry: Entry) -> list[Scored]:
     """Return the defined DSC of a cell from its rows."""
+    return scored_in(workspace.results.rows(entry.key, entry.evaluation))
+
+
+def scored_in(rows: Iterable[ResultRow]) -> list[Scored]:
+    """Return the defined DSC among the rows of a cell."""
     return [
         Scored(case=x.case, organ=x.organ, value=x.value, n_voxels_true=x.n_voxels_true)
-        for x in workspace.results.rows(entry.key, entry.evaluation)
+        for x in rows
         if x.metric == "dsc" and x.value == x.value
     ]
 
@@ -172,6 +178,16 @@ def alike(found: Iterable[tuple[str, Texts]]) -> list[tuple[str, Texts]]:
 def ceiling_text(target: float, grid: float) -> str:
     """Return both ceilings as a line shows them."""
     return f"{target:.1f} and {grid:.1f}"
+
+
+def ceiling_texts(line: CeilingLine | None) -> tuple[str, str]:
+    """Return target and grid ceiling as a table shows them, "-" where there is none."""
+    return ("-", "-") if line is None else (f"{line.target:.1f}", f"{line.grid:.1f}")
+
+
+def ceiling_words(ceilings: Ceilings) -> list[str]:
+    """Return what the ceilings of a table are, and why rows have none."""
+    return [*([WHAT] if ceilings.lines else []), *ceilings.why_not]
 
 
 def mean_lines(values: Mapping[tuple[str, str], Ceiling], labels: str) -> dict[str, Mean]:

@@ -92,6 +92,16 @@ def flags_of(entries: Iterable[Entry]) -> list[Flag]:
     return [_flag(row, said, len(cells[row])) for (row, *_), said in found.items()]
 
 
+def flags_by_set(entries: Iterable[Entry]) -> list[tuple[str, Flag]]:
+    """Return the flags of all rows with their data set."""
+    known = list(entries)
+    return [
+        (dataset, flag)
+        for dataset in dict.fromkeys(entry.dataset for entry in known)
+        for flag in flags_of(entry for entry in known if entry.dataset == dataset)
+    ]
+
+
 def _flag(row: str, told: Sequence[Said], of: int) -> Flag:
     """One flag of texts that differ in their numbers alone."""
     name, rest = _parts(told[0].text)

@@ -108,6 +108,15 @@ def indexed(lines: Sequence[Line]) -> dict[tuple[str, str, str], Line]:
     return {(line.row, line.metric, line.organ): line for line in lines}
 
 
+def number_text(line: Line | None, metric: str) -> str:
+    """Return a mean with its sd as a table shows it, "-" where there is none."""
+    if line is None or line.mean is None:
+        return "-"
+    digits = 1 if metric == "dsc" else 2
+    sd = "" if line.sd is None else f" +- {line.sd:.{digits}f}"
+    return f"{line.mean:.{digits}f}{sd}"
+
+
 def per_patient(rows: Iterable[ResultRow]) -> Values:
     """Return organ -> case -> value of one metric, the mean over seeds, defined values only."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))

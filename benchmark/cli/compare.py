@@ -52,9 +52,13 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.analysis.comparisons import named, paired
     from benchmark.analysis.records import value_mixtures
     from benchmark.analysis.suites import chosen_suite, older_line, standing
+    from benchmark.cli.compare_more import (
+        ceilings_json,
+        compared_ceilings,
+        show_ceilings,
+        show_elsewhere,
+    )
     from benchmark.cli.session import say, stored
-    from benchmark.cli.show_ceilings import ceilings_json, compared_ceilings, show_ceilings
-    from benchmark.cli.show_elsewhere import show_elsewhere
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.running.outdated import outdated_line
     from benchmark.scoring.definitions import elsewhere
@@ -104,7 +108,7 @@ def _elsewhere(
 
 
 def _elsewhere_json(there: dict[str, list[Line]], other: Elsewhere, name: str) -> dict[str, Any]:
-    from benchmark.cli.show_elsewhere import elsewhere_json
+    from benchmark.cli.compare_more import elsewhere_json
 
     return {"elsewhere": [elsewhere_json(d, lines, other, name) for d, lines in there.items()]}
 
@@ -166,7 +170,7 @@ def _word(found: Comparison, pair: Paired, plan: AnalysisPlan) -> str:
 
 def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     from benchmark.analysis.flag_guide import how_to_read
-    from benchmark.cli.show_suite import incomplete_text
+    from benchmark.cli.show import incomplete_text
     from benchmark.scoring.definitions import described
 
     if pair.missing:

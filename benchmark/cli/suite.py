@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a cell failed. Raises `BadInput`."""
     from benchmark.analysis.suites import standing
     from benchmark.cli.board import board
-    from benchmark.cli.show_suite import show_suite
+    from benchmark.cli.show import show_suite
     from benchmark.cli.suite_mirror import suite_mirror
     from benchmark.running.conduct import Conductor
     from benchmark.running.renewal import look_over

@@ -23,10 +23,10 @@ from markupsafe import Markup
 from benchmark.analysis.tables import Line
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder
-from benchmark.reporting.figures.style import Picture
+from benchmark.reporting.facts import KEYS, keys_of
 from benchmark.reporting.report import Part, Report
-from benchmark.reporting.sheets.provenance import KEYS, keys_of
-from benchmark.reporting.sheets.sheet import Sheet, csv_text
+from benchmark.reporting.sheet import Sheet, csv_text
+from benchmark.reporting.style import Picture
 
 MARKER = "index.html"
 NUMBER = re.compile(r"[-+<]? ?[0-9(].*|-")

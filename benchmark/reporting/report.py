@@ -13,22 +13,38 @@ from benchmark.plan.analysis import AnalysisPlan, Contrast
 from benchmark.plan.nodes import Row
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.chapter import Chapter, Outdated, chapter_of
-from benchmark.reporting.figures.all import pictures_of
-from benchmark.reporting.figures.style import Picture
-from benchmark.reporting.sheets.cost import cost_sheet
-from benchmark.reporting.sheets.diagnostics import diagnostics_sheets
-from benchmark.reporting.sheets.judgement import claims_sheet, judgement_sheets
-from benchmark.reporting.sheets.provenance import provenance_sheets
-from benchmark.reporting.sheets.scores import score_sheets
-from benchmark.reporting.sheets.sets import sets_sheet
-from benchmark.reporting.sheets.sheet import Sheet
-from benchmark.reporting.sheets.statistics import statistics_sheets
+from benchmark.reporting.diagnostics import diagnostics_sheets
+from benchmark.reporting.facts import cost_sheet, provenance_sheets
+from benchmark.reporting.measured_figures import curves, gt_gap, hard_cases
+from benchmark.reporting.paired_figures import (
+    over_baseline,
+    over_controls,
+    per_case,
+    ranks,
+    specification_curve,
+)
+from benchmark.reporting.qualitative import qualitative
+from benchmark.reporting.scores import score_sheets, sets_sheet
+from benchmark.reporting.sheet import Sheet
+from benchmark.reporting.statistics import claims_sheet, judgement_sheets, statistics_sheets
+from benchmark.reporting.style import Picture, style
 from benchmark.scoring.claims import mean_gain
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.verdict import overall
 from benchmark.store.workspace import Workspace
 
+FIGURES: tuple[Callable[[Chapter], Picture | None], ...] = (
+    over_baseline,
+    over_controls,
+    per_case,
+    ranks,
+    qualitative,
+    hard_cases,
+    gt_gap,
+    specification_curve,
+    curves,
+)
 MOST_NAMED = 12  # missing cells that are named in a sentence; all are in the table
 
 
@@ -129,6 +145,18 @@ def _part(chapter: Chapter) -> Part:
         sheets={sheet.name: sheet for sheet in sheets},
         pictures=pictures_of(chapter),
     )
+
+
+def pictures_of(chapter: Chapter) -> dict[str, Picture]:
+    """Return the figures that the chapter has data for, by their plain name; files carry the
+    chapter's name in front."""
+    found = {}
+    with style():
+        for draw in FIGURES:
+            made = draw(chapter)
+            if made is not None:
+                found[made.name] = replace(made, name=f"{chapter.name}-{made.name}")
+    return found
 
 
 def _incomplete(chapter: Chapter) -> tuple[str, ...]:

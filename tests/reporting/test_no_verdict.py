@@ -10,8 +10,7 @@ from planted_suite import plant, workspace
 
 from benchmark.analysis.groups import no_verdict
 from benchmark.analysis.suites import Standing
-from benchmark.cli.show import show_run
-from benchmark.cli.show_suite import show_suite
+from benchmark.cli.show import show_run, show_suite
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.presets import PRESETS
 from benchmark.plan.suite import SuitePlan

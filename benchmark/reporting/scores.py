@@ -1,16 +1,57 @@
-"""Tables of scores: the paper's Table 1 with its own numbers beside ours, and organ by organ."""
+"""Tables of scores: the paper's Table 1 with its own numbers beside ours, organ by organ, and the
+sets of a suite side by side; the ceilings stand above the rows that they bound.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from benchmark.analysis.tables import MEAN3, Line, organ_groups
+from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, alike
+from benchmark.analysis.ceilings import NAMES as CEILINGS
+from benchmark.analysis.tables import MEAN, MEAN3, Line, organ_groups
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.sheets.ceilings import Texts, ceiling_notes, reference_rows
-from benchmark.reporting.sheets.sheet import NOTHING, Sheet, digits_of, number, range_of, spread
+from benchmark.reporting.sheet import NOTHING, Sheet, digits_of, number, range_of, spread
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.definitions import described
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
+
+Texts = Mapping[str, str]
+
+
+def reference_rows(
+    rows: Sequence[str], chapter: Chapter, cells: Callable[[Texts], Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """Return both ceilings of a table's rows as rows of it; rows of another grid or of other
+    patients have their own, with their names. `cells` makes a row of a ceiling by organ."""
+    found = alike(
+        (row, _ceiling_texts(beside, chapter))
+        for row in rows
+        if (beside := chapter.ceilings.of(row, chapter.group.dataset))
+    )
+    return [
+        (name + of, *cells({each[0]: each[place] for each in texts}))
+        for of, texts in found
+        for place, name in enumerate(NAMES, start=1)
+    ]
+
+
+def ceiling_notes(chapter: Chapter) -> tuple[str, ...]:
+    """Return what the ceilings are, and why rows have none."""
+    what = [f"{WHAT[0].upper()}{WHAT[1:]}."] if chapter.ceilings.lines else []
+    return (*what, *(f"{why[0].upper()}{why[1:]}." for why in chapter.ceilings.why_not))
+
+
+def _ceiling_texts(
+    beside: Mapping[str, CeilingLine], chapter: Chapter
+) -> tuple[tuple[str, str, str], ...]:
+    """Name, target and grid ceiling of all that has a line; "-" where a row has no ceiling."""
+    return tuple(
+        (organ, number(beside[organ].target, 1), number(beside[organ].grid, 1))
+        if organ in beside
+        else (organ, NOTHING, NOTHING)
+        for organ in organ_groups(chapter.scores.organs)
+    )
+
 
 PAPER = {IRCADB: "3D-IRCADb", MULTI_ORGAN: "Multi-Organ"}
 SYMBOLS = {"percent": "%", "mm": "mm", "ml": "ml"}
@@ -154,3 +195,58 @@ def _title(row: str, chapter: Chapter) -> str:
     found = chapter.registry.get(name.partition("[")[0])
     title = (found.table1 or found.title) if found else NOTHING
     return f"{title}, before stage 3" if stage == "stage2" else title
+
+
+NOTES = {
+    "phantom-shapeless": "phantom-shapeless has the very images of phantom; its labels end where "
+    "shape does not tell."
+}
+
+
+def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
+    """Return one line a row and a pair of columns a data set (and preset); empty for one set."""
+    several = chapters if len(chapters) > 1 else ()
+    rows = dict.fromkeys(row for chapter in several for row in chapter.group.rows)
+    heads = [head for chapter in several for head in _heads(chapter)]
+    names = {chapter.group.dataset for chapter in several}
+    body = _references(several)
+    body += [(row, *(cell for chapter in several for cell in _cells(row, chapter))) for row in rows]
+    return Sheet(
+        name="sets",
+        title="The sets side by side",
+        columns=("row", *heads),
+        rows=tuple(body),
+        about="DSC: mean ± sd over patients, mean over organs. Gain: the subject's over the row, "
+        "paired, in the test endpoint, with the primary interval; a row that explains the "
+        "subject's scores without ground-truth features leaves nothing to gain over it.",
+        notes=tuple(note for name, note in NOTES.items() if name in names),
+    )
+
+
+def _references(chapters: Sequence[Chapter]) -> list[tuple[str, ...]]:
+    """Both ceilings of each set, where all its rows have the same."""
+    found = []
+    for chapter in chapters:
+        rows = reference_rows(chapter.group.rows, chapter, lambda x: (x.get(MEAN3, x[MEAN]),))
+        found.append(
+            [text for _, text in rows] if len(rows) == len(CEILINGS) else [NOTHING] * len(CEILINGS)
+        )
+    if all(set(texts) == {NOTHING} for texts in found):
+        return []
+    return [
+        (name, *(cell for texts in found for cell in (texts[place], NOTHING)))
+        for place, name in enumerate(CEILINGS)
+    ]
+
+
+def _heads(chapter: Chapter) -> tuple[str, str]:
+    where = chapter.group.title
+    return f"{where}: DSC %", f"{where}: {chapter.plan.subject} over it, points (95 %)"
+
+
+def _cells(row: str, chapter: Chapter) -> tuple[str, str]:
+    organ = MEAN3 if (row, "dsc", MEAN3) in chapter.index else MEAN
+    metric = chapter.plan.metrics[0].name
+    found = chapter.analysis.comparison(chapter.plan.subject, row, metric)
+    gain = range_of(found.primary) if found else NOTHING
+    return value(chapter.index.get((row, "dsc", organ))), gain

@@ -1,9 +1,12 @@
-"""What `bench compare` prints of the ceilings of two rows, and of rows at their training target."""
+"""What `bench compare` prints beside a comparison: the ceilings of two rows, rows at their training
+target, and, for `--as`, both rows by another library's definition.
+"""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmark.analysis.ceilings import (
@@ -17,13 +20,17 @@ from benchmark.analysis.ceilings import (
 )
 from benchmark.analysis.comparisons import compared
 from benchmark.analysis.flag_guide import how_to_read
-from benchmark.analysis.flags import Flag, flags_of
-from benchmark.cli.out import put
+from benchmark.analysis.flags import Flag, flags_by_set
+from benchmark.analysis.tables import number_text
+from benchmark.cli.out import print_rows, put
 from benchmark.cli.session import say
 
 if TYPE_CHECKING:
     from benchmark.analysis.comparisons import Named, Paired
     from benchmark.store.workspace import Workspace
+if TYPE_CHECKING:
+    from benchmark.analysis.tables import Line
+    from benchmark.scoring.definitions import Elsewhere
 
 
 def compared_ceilings(
@@ -74,9 +81,41 @@ def _text(lines: list[CeilingLine]) -> str:
 
 
 def _at_target(ceilings: Ceilings) -> list[tuple[str, Flag]]:
-    return [
-        (dataset, flag)
-        for dataset in dict.fromkeys(entry.dataset for entry in ceilings.entries)
-        for flag in flags_of(entry for entry in ceilings.entries if entry.dataset == dataset)
-        if flag.name == AT_TARGET
-    ]
+    return [found for found in flags_by_set(ceilings.entries) if found[1].name == AT_TARGET]
+
+
+HEADLINE_ORGANS = "headline"
+WIDTH = 160
+
+
+def show_elsewhere(dataset: str, lines: Iterable[Line], definition: Elsewhere) -> None:
+    """Print a line a row and organ, and their mean: DSC, and the distances of both definitions."""
+    from benchmark.analysis.comparisons import THEIRS
+
+    columns = {"dsc": "DSC %"}
+    for metric, heading in (("assd", "ASSD mm"), ("hd95", "HD95 mm")):
+        columns |= {metric: f"{heading}, ours", metric + THEIRS: f"{heading}, {definition.about}"}
+    by_place = {(line.row, line.organ, line.metric): line for line in lines}
+    body = []
+    for row, organ in dict.fromkeys((row, organ) for row, organ, _ in by_place):
+        if organ != HEADLINE_ORGANS:
+            found = {metric: by_place.get((row, organ, metric)) for metric in columns}
+            values = [number_text(line, metric) for metric, line in found.items()]
+            dsc = by_place[row, organ, "dsc"]
+            body.append((row, organ, *values, str(dsc.n), str(dsc.n_missed)))
+    title = f"{dataset}: {definition.about} beside ours, from the stored label maps"
+    headings = ("row", "organ", *columns.values(), "patients", "missed")
+    print_rows(title, headings, body, left=2, width=WIDTH)
+    put("stored nowhere, and no word above rests on it; a missed organ has no distance in either")
+
+
+def elsewhere_json(
+    dataset: str, lines: Iterable[Line], definition: Elsewhere, name: str
+) -> dict[str, Any]:
+    """Return the same as plain values."""
+    return {
+        "dataset": dataset,
+        "as": name,
+        "library": definition.about,
+        "table": [asdict(line) for line in lines if line.organ != HEADLINE_ORGANS],
+    }

@@ -1,4 +1,6 @@
-"""Tables of paired differences: the ablation, the controls, every comparison, ranks."""
+"""Tables of paired differences: ablation, controls, every comparison, ranks; and of what is judged
+by them: claims, checks, readings of the paper.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from collections.abc import Sequence
 from benchmark.plan.analysis import ANALYSES, Contrast
 from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.sheets.scores import headline
-from benchmark.reporting.sheets.sheet import NOTHING, Sheet, number, range_of
+from benchmark.reporting.scores import headline
+from benchmark.reporting.sheet import NOTHING, Sheet, number, range_of
+from benchmark.scoring.claims import Line
 from benchmark.scoring.comparison import Comparison, word_in_family
 from benchmark.scoring.definitions import described
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
@@ -169,4 +172,80 @@ def _ranks(chapter: Chapter) -> Sheet:
         about=f"Mean {plan.metrics[0].name} of the endpoint, then rank; {plan.draws_rank} draws of "
         "patients and seeds.",
         notes=tuple(notes),
+    )
+
+
+def judgement_sheets(chapter: Chapter) -> list[Sheet]:
+    """Return the three tables."""
+    return [
+        claims_sheet("claims", "Claims ledger", chapter.analysis.claims),
+        _checks(chapter),
+        _readings(chapter),
+    ]
+
+
+def claims_sheet(name: str, title: str, lines: tuple[Line, ...]) -> Sheet:
+    """Return a ledger of claims as a table."""
+    body = [
+        (
+            line.claim.about,
+            f"{line.claim.contrast.row} against {line.claim.contrast.reference}",
+            line.claim.contrast.metric,
+            line.status,
+            range_of(line.interval),
+            f"{line.margin:g}",
+            p_text(line.p),
+            NOTHING if line.claim.size is None else f"{line.claim.size:+g}",
+        )
+        for line in lines
+    ]
+    columns = ("claim", "rows", "metric", "status", "gain (95 %)", "margin", "Holm p")
+    return Sheet(
+        name=name,
+        title=title,
+        columns=(*columns, "the paper's gain"),
+        rows=tuple(body),
+        about="Each claim of the paper, tested. Better: reproduced with a lower limit over 0, an "
+        "estimate of at least the margin and a Holm p of at most 0.05; contradicted with an upper "
+        "limit under the margin. The paper's gain is printed, never an input of a test.",
+        notes=tuple(dict.fromkeys(line.sentence for line in lines if line.interval is None)),
+    )
+
+
+def _checks(chapter: Chapter) -> Sheet:
+    words = {True: "passed", False: "FAILED", None: "not made"}
+    return Sheet(
+        name="checks",
+        title="The comparison's own controls",
+        columns=("control", "outcome", "what was found"),
+        rows=tuple((check.name, words[check.passed], check.sentence) for check in chapter.checks),
+        about="Does this comparison find what is there, and nothing else? Two halves of one row's "
+        "seeds must not differ; with permuted names p must be uniform; a row made worse on purpose "
+        "must be found worse; the truth must agree with itself exactly.",
+    )
+
+
+def _readings(chapter: Chapter) -> Sheet:
+    results = {result.reading: result for result in chapter.readings.results}
+    body = []
+    for reading, state in chapter.readings.states.items():
+        found = results.get(reading)
+        body.append(
+            (
+                reading.label,
+                state,
+                range_of(found.weakest) if found else NOTHING,
+                number(found.inner_validation, 2) if found else NOTHING,
+                str(found.trials[chapter.plan.subject]) if found else NOTHING,
+            )
+        )
+    return Sheet(
+        name="readings",
+        title="Specification curve: the readings of the paper",
+        columns=("reading", "outcome", "weakest gain (95 %)", "inner validation", "trials"),
+        rows=tuple(body),
+        about="The fairest case for the paper: a verdict for each reading of a fixed list, xi "
+        "re-tuned in each on inner validation patients with as many trials for the controls. "
+        "Weakest gain: over the control against which it is least.",
+        notes=(chapter.readings.sentence,),
     )
