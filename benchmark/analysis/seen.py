@@ -19,7 +19,6 @@ from benchmark.analysis.seen_row import (
     range_of,
     value_of,
 )
-from benchmark.analysis.suites import MAIN
 from benchmark.analysis.tables import means
 from benchmark.errors import BadInput
 from benchmark.parts.objectives import Segmentation
@@ -29,7 +28,7 @@ from benchmark.plan.nodes import Method, in_order
 from benchmark.plan.presets import demonstration
 from benchmark.settings.registry import Registry, load_registry
 from benchmark.settings.resolve import GROUND, Setting, label, resolve, settings_of
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.store.ledger import MAIN, SCRATCH, Entry
 from benchmark.store.workspace import Workspace
 
 PLAN = AnalysisPlan()
@@ -221,7 +220,7 @@ def _m_beside(
 
 def _suites(workspace: Workspace, own: str) -> list[str]:
     """The suites in which rows may lie side by side, those of `bench run` and `main` first."""
-    return list(dict.fromkeys([own, DEFAULT_SUITE, MAIN, *workspace.plans.suites()]))
+    return list(dict.fromkeys([own, SCRATCH, MAIN, *workspace.plans.suites()]))
 
 
 def _any_stored(

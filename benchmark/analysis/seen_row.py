@@ -12,12 +12,12 @@ from itertools import count, islice
 from typing import Any
 
 from benchmark.analysis.groups import plain
-from benchmark.analysis.suites import MAIN, numbers_text
+from benchmark.analysis.suites import numbers_text
 from benchmark.parts.probes import NEGLIGIBLE, FsmState
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.presets import demonstration
-from benchmark.store.ledger import Entry
+from benchmark.store.ledger import MAIN, Entry, shown_suite
 
 Range = tuple[float, float]
 WHOLE = 100.0  # percent
@@ -245,10 +245,10 @@ def _with(seen: Seen, factors: Mapping[str, float]) -> str:
 
 def _compared(seen: Seen) -> str:
     """Two rows of a suite side by side, or what judges all of them."""
-    first = seen.entries[0]
+    first, suite = seen.entries[0], shown_suite(seen.lies_in)
     if seen.kind == SUBJECT and not demonstration(first.preset):
-        return shlex.join(["bench", "report", "--suite", seen.lies_in, *_root(seen)])
-    words = ["bench", "compare", *seen.pair, "--suite", seen.lies_in, "--dataset", first.dataset]
+        return shlex.join(["bench", "report", "--suite", suite, *_root(seen)])
+    words = ["bench", "compare", *seen.pair, "--suite", suite, "--dataset", first.dataset]
     return shlex.join([*words, "--preset", first.preset, *_root(seen)])
 
 

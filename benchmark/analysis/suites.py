@@ -18,11 +18,10 @@ from benchmark.plan.suite import Planned, SuitePlan
 from benchmark.plan.wording import counted
 from benchmark.settings.overrides import parse, pieces
 from benchmark.settings.registry import load_registry
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.store.ledger import MAIN, SCRATCH, Entry, shown_suite
 from benchmark.store.plans import post_hoc
 from benchmark.store.workspace import Workspace
 
-MAIN = "main"  # the suite that `bench suite` fills without --name
 NOT_RUN = "not run"
 OLDER = "scored by an older definition of distance: bench score scores it again"
 TYPED = re.compile(r"(?P<row>[^\[\]@]+)(?P<bracket>\[(?P<values>.*)\])?(?:@[^\[\]@]+)?")
@@ -192,8 +191,9 @@ class Chosen:
     @property
     def line(self) -> str:
         """What to tell the reader."""
-        more = f" (--suite chooses another: {', '.join(self.others)})" if self.others else ""
-        return f"suite {self.name}{more}"
+        others = ", ".join(map(shown_suite, self.others))
+        more = f" (--suite chooses another: {others})" if others else ""
+        return f"suite {shown_suite(self.name)}{more}"
 
 
 def chosen_suite(workspace: Workspace, name: str | None) -> Chosen:
@@ -210,8 +210,11 @@ def chosen_suite(workspace: Workspace, name: str | None) -> Chosen:
         )
     if name is None:
         name = MAIN if MAIN in newest else max(known, key=lambda suite: newest[suite])
+    asked = name
+    if name not in newest and name == shown_suite(SCRATCH):
+        name = SCRATCH
     if name not in newest:
-        raise BadInput(f"no suite {name!r}: there is {', '.join(known)}")
+        raise BadInput(f"no suite {asked!r}: there is {', '.join(map(shown_suite, known))}")
     return Chosen(name=name, others=tuple(suite for suite in known if suite != name))
 
 
@@ -233,10 +236,13 @@ def not_there(
     known = dict.fromkeys([e.dataset for e in suite.done] + [m.dataset for m in suite.missing])
     if dataset is not None and dataset not in known:
         sets = ", ".join(known) or "none"
-        where = f"suite {suite.name} with --dataset {dataset}: its data sets are {sets}"
+        where = (
+            f"suite {shown_suite(suite.name)} with --dataset {dataset}: its data sets are {sets}"
+        )
         return BadInput(f"no row or key {name!r} in {where}")
     held = list(dict.fromkeys(map(short, labels)))
-    said = f"no row or key {name!r} in suite {suite.name}: it holds {', '.join(held) or 'nothing'}"
+    where = f"suite {shown_suite(suite.name)}"
+    said = f"no row or key {name!r} in {where}: it holds {', '.join(held) or 'nothing'}"
     if command := command_for(suite, name, dataset):
         return BadInput(f"{said}; run it with: {command}")
     near = get_close_matches(name, dict.fromkeys([*held, *load_registry().rows]), n=3)
@@ -255,7 +261,7 @@ def command_for(suite: Standing, name: str, dataset: str | None = None) -> str:
         rows = tuple(dict.fromkeys([*suite.plan.rows, row]))
         return fill_command(suite.name, replace(suite.plan, rows=rows))
     done = [entry for entry in suite.done if dataset in (None, entry.dataset)]
-    return run_command(name, done) if suite.name == DEFAULT_SUITE else ""
+    return run_command(name, done) if suite.name == SCRATCH else ""
 
 
 def run_command(label: str, beside: Iterable[Entry]) -> str:

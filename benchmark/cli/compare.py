@@ -172,6 +172,7 @@ def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     from benchmark.analysis.flag_guide import how_to_read
     from benchmark.cli.show import incomplete_text
     from benchmark.scoring.definitions import described
+    from benchmark.store.ledger import shown_suite
 
     if pair.missing:
         put(f"{pair.dataset}: {incomplete_text(suite, pair.missing)}")
@@ -179,7 +180,7 @@ def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     for found in pair.comparisons:
         put(
             f"{found.row} against {found.reference} on {pair.dataset}, preset {pair.preset}, suite "
-            f"{suite.name}: {found.metric.name} in {found.metric.unit}, mean over "
+            f"{shown_suite(suite.name)}: {found.metric.name} in {found.metric.unit}, mean over "
             f"{', '.join(pair.organs)}; {counted(found.patients, 'patient')}, "
             f"{counted(found.seeds, 'seed')}, {counted(found.folds, 'fold')}; a gain above 0 is "
             "better"
@@ -187,7 +188,7 @@ def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
         for line in _lines(found, pair, plan):
             put(f"  {line}")
     if suite.post_hoc:
-        put(f"suite {suite.name}: {suite.post_hoc}")
+        put(f"suite {shown_suite(suite.name)}: {suite.post_hoc}")
     if "assd_penalised" in (pair.gains or {}):
         put(described(["assd", "assd_penalised"]))
     if more := how_to_read(["one_patient"] if any(map(_hangs, pair.comparisons)) else []):

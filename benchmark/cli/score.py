@@ -58,8 +58,8 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     """The cells that the options name; raises `BadInput` for a name that is not there."""
     from benchmark.analysis.suites import chosen_suite, short
 
-    chosen_suite(workspace, args.suite)
-    known = [e for e in workspace.ledger.compared() if args.suite in (None, e.suite)]
+    suite = chosen_suite(workspace, args.suite).name
+    known = [e for e in workspace.ledger.compared() if not args.suite or e.suite == suite]
     datasets = list(dict.fromkeys(entry.dataset for entry in known))
     if args.dataset and args.dataset not in datasets:
         raise BadInput(f"no cell on data set {args.dataset!r}: there is {', '.join(datasets)}")
@@ -92,10 +92,12 @@ def _say(one: Rescored, say: Any) -> None:
 
 
 def _name(entry: Entry) -> str:
+    from benchmark.store.ledger import shown_suite
+
     inner = "" if entry.part == "test" else f", {entry.part}"
     return (
         f"{entry.label} on {entry.dataset} fold {entry.fold} seed {entry.seed}, suite "
-        f"{entry.suite}, preset {entry.preset}{inner}"
+        f"{shown_suite(entry.suite)}, preset {entry.preset}{inner}"
     )
 
 

@@ -33,6 +33,7 @@ from benchmark.cli.session import say
 from benchmark.running.code import old_line
 from benchmark.scoring.definitions import described
 from benchmark.settings.resolve import without
+from benchmark.store.ledger import shown_suite
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -249,7 +250,7 @@ def incomplete_text(suite: Standing, missing: tuple[Missing, ...]) -> str:
 
 def _notes(suite: Standing) -> list[str]:
     notes = [incomplete_text(suite, suite.missing)] if suite.missing else []
-    notes += [f"suite {suite.name}: {suite.post_hoc}"] if suite.post_hoc else []
+    notes += [f"suite {shown_suite(suite.name)}: {suite.post_hoc}"] if suite.post_hoc else []
     if suite.plan and suite.plan.overrides:
         values = " ".join(f"{name}={json.dumps(v)}" for name, v in suite.plan.overrides.items())
         notes.append(f"every row that has the field: {values}")

@@ -20,7 +20,7 @@ from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.sheet import NOTHING, Sheet
 from benchmark.settings.registry import Registry
 from benchmark.settings.resolve import resolve
-from benchmark.store.ledger import Entry
+from benchmark.store.ledger import Entry, shown_suite
 
 PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
 KEYS = ("dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation", "probes",
@@ -50,7 +50,7 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     group, scores = chapter.group, chapter.scores
     trainings = list(chapter.trainings.values())
     dataset = scores.dataset
-    yield "suite", group.suite
+    yield "suite", shown_suite(group.suite)
     yield "data set", f"{group.dataset}, {len(scores.patients)} patients tested"
     yield "organs", ", ".join(scores.organs)
     yield "data set fingerprint", dataset.fingerprint if dataset else "not in this workspace"

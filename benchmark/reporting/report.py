@@ -32,6 +32,7 @@ from benchmark.scoring.claims import mean_gain
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.verdict import overall
+from benchmark.store.ledger import shown_suite
 from benchmark.store.workspace import Workspace
 
 FIGURES: tuple[Callable[[Chapter], Picture | None], ...] = (
@@ -115,9 +116,11 @@ def make_report(
         if found is not None:
             chapters.append(found)
     if not chapters:
-        raise BadInput(f"no rows yet: no cell of the suite {suite!r} is done; bench status")
+        raise BadInput(
+            f"no rows yet: no cell of the suite {shown_suite(suite)!r} is done; bench status"
+        )
     return Report(
-        suite=suite,
+        suite=shown_suite(suite),
         plan=plan,
         parts=tuple(_part(chapter) for chapter in chapters),
         overall=_overall(chapters, plan),

@@ -28,7 +28,7 @@ from benchmark.running.measure import measured
 from benchmark.running.prepare import networks
 from benchmark.running.probing import with_probes
 from benchmark.settings.resolve import Setting
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow, rows_of
 
 PARTS = ("test", "inner")
@@ -114,7 +114,7 @@ def run_cells(
     cells: list[Cell],
     bench: Bench,
     *,
-    suite: str = DEFAULT_SUITE,
+    suite: str = SCRATCH,
     started: Callable[[Entry], None] = lambda entry: None,
     done: Callable[[Entry], None] = lambda entry: None,
     go_on: bool = False,
@@ -142,8 +142,8 @@ def run_cells(
 def stored_cells(cells: list[Cell], bench: Bench) -> list[Entry]:
     """Return the entries of cells that are all stored, in a workspace that is only read. Raises
     `BadInput` where one is not."""
-    known = {entry.name: entry for entry in bench.ledger.entries(DEFAULT_SUITE)}
-    found = [known.get(cell.entry(DEFAULT_SUITE).name) for cell in cells]
+    known = {entry.name: entry for entry in bench.ledger.entries(SCRATCH)}
+    found = [known.get(cell.entry(SCRATCH).name) for cell in cells]
     done = [
         entry
         for entry in found

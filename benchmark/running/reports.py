@@ -14,7 +14,7 @@ from benchmark.analysis.differences import BASELINE, minus_plain, plain_row
 from benchmark.analysis.flags import flags_of, texts_of
 from benchmark.analysis.suites import with_rows
 from benchmark.analysis.tables import MEAN, means, per_patient, table
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow
 from benchmark.store.workspace import Workspace
 from benchmark.tracking.mirror import Mirror
@@ -48,7 +48,7 @@ def row_report(workspace: Workspace, entries: list[Entry]) -> RowReport:
 
 def suite_reports(workspace: Workspace, entries: Iterable[Entry]) -> Iterator[SuiteReport]:
     """Yield the named suites, once for each of their data sets, with the report on disk."""
-    done = [entry for entry in with_rows(workspace, entries) if entry.suite != DEFAULT_SUITE]
+    done = [entry for entry in with_rows(workspace, entries) if entry.suite != SCRATCH]
     for (dataset, suite), group in groupby(sorted(done, key=_suite_key), key=_suite_key):
         members = list(group)
         folder = workspace.root / REPORTS / members[0].suite
@@ -215,7 +215,7 @@ def _bare_row(entry: Entry) -> RowReport:
         method=entry.row,
         preset=entry.preset,
         params=_params(entry),
-        in_suite=entry.suite != DEFAULT_SUITE,
+        in_suite=entry.suite != SCRATCH,
         preset_hash=entry.preset_hash,
         split=entry.split if entry.own_split else "",
     )

@@ -14,7 +14,7 @@ from benchmark.plan.suite import SuitePlan
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.settings.resolve import Setting, without
-from benchmark.store.ledger import SWEEPS, Entry
+from benchmark.store.ledger import SCRATCH, SWEEPS, Entry, shown_suite
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -25,6 +25,8 @@ def check_suite_name(name: str) -> str:
         raise BadInput(
             f"--name {name!r}: a suite's name has lower-case letters, digits, '.', '_', '-'"
         )
+    if name == shown_suite(SCRATCH):
+        raise BadInput(f"--name {name!r}: that is the suite in which bench run notes its cells")
     if name.startswith(SWEEPS):
         raise BadInput(f"--name {name!r}: names with {SWEEPS!r} are those of sweeps")
     return name

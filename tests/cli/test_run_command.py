@@ -337,7 +337,7 @@ def test_compare_says_how_to_run_the_row_that_is_missing(done: Path) -> None:
     ran = bench("compare", "fsm", "unet[ct.width=4]", "--root", str(done))
     assert (ran.code, ran.out) == (2, "")
     said, _, command = ran.err.strip().partition("; run it with: bench run ")
-    assert said.endswith("in suite default: it holds fsm, fsm@stage2")
+    assert said.endswith("in suite scratch: it holds fsm, fsm@stage2")
     plan = bench("plan", *command.split(), "--root", str(done), "--json")
     assert plan.code == 0, plan.err
     assert [(node["fold"], node["seed"]) for node in plan.json["nodes"]] == [(0, 0), (1, 0)]

@@ -170,7 +170,7 @@ def test_what_cannot_be_scored_is_named(older: Path) -> None:
     ran = score(older)
     assert ran.code == 1
     assert ran.out.startswith("scored again: 0 cells; already current: 0 cells; no label maps: 2")
-    assert "fold 0 seed 0, suite default, preset quick: no label maps, none are stored" in ran.out
+    assert "fold 0 seed 0, suite scratch, preset quick: no label maps, none are stored" in ran.out
     assert "it failed: its loss is nan" in ran.out
     Ledger(older / "ledger").write(replace(first, state="failed", error="x"))
     assert score(older).code == 0  # cells that never ended are no failure of this command
@@ -183,7 +183,7 @@ def test_what_cannot_be_scored_is_named(older: Path) -> None:
     ("words", "said"),
     [
         (["fms"], "no row 'fms' among these cells: there is unet"),
-        (["--suite", "other"], "no suite 'other': there is default"),
+        (["--suite", "other"], "no suite 'other': there is scratch"),
         (["--dataset", "other"], "no cell on data set 'other': there is tiny"),
     ],
 )
