@@ -1,4 +1,5 @@
-"""The flags of a row over its cells: which warning holds where, with the range of its figures.
+"""What a reader of a table must be told: the flags of its rows, and what it mixes that may move its
+numbers (hardware, precision, layout, threads, torch, code, and values that changed under one name).
 
 A cell's flags are stored as texts alone. Texts that differ only in their numbers are one flag, so
 that workspaces of any age and measures of anybody's are read alike.
@@ -7,12 +8,15 @@ that workspaces of any age and measures of anybody's are read alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmark.plan.wording import counted
+from benchmark.plan.wording import counted, named
+from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
+from benchmark.training.precision import completed
 
 # a number with a sign and an exponent; what letters or these marks join to it is a word: fold0, 3/5
 JOINED = r"[\w.,/+\-–−]"
@@ -135,3 +139,44 @@ def _range(numbers: Sequence[str]) -> str:
 
 def _no_minus_zero(number: str) -> str:
     return number.removeprefix("-") if float(number) == 0 else number
+
+
+HARDWARE = ("device", "name", "precision", "layout", "threads", "torch")
+
+
+def mixtures(records: Iterable[Mapping[str, Any]], codes: Codes) -> tuple[str, ...]:
+    """Return a line for each thing in which the records of a table's trainings differ.
+
+    None of these is in a key (so that results can move between machines), hence a table may mix
+    them, and a reader must know.
+    """
+    known = list(records)
+    hardware = [completed(record["hardware"]) for record in known]
+    found = {name: [each.get(name) for each in hardware] for name in HARDWARE}
+    lines = []
+    for name, values in found.items():
+        different = list(dict.fromkeys(str(value) for value in values))
+        if len(different) > 1:
+            lines.append(f"the trainings of this table differ in {name}: {', '.join(different)}")
+    if versions := codes.versions(dict.fromkeys(str(record["code"]) for record in known)):
+        lines.append(f"the trainings of this table differ in code: {named(versions)}")
+    return tuple(lines)
+
+
+def value_mixtures(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """Return a line for each value in which the cells of one row differ.
+
+    A row's name holds what was set, not its defaults: where a default changed between two cells,
+    both have one name. Cells of a tuning differ as they should.
+    """
+    values: dict[tuple[str, str, str, str], dict[str, None]] = defaultdict(dict)
+    for entry in entries:
+        if not entry.tuned:
+            for name, value in entry.params.items():
+                place = entry.dataset, entry.label, f"{entry.preset} {entry.part}", name
+                values[place].setdefault(value)
+    return tuple(
+        f"the cells of {row} on {dataset} differ in {name}: {', '.join(found)}; run it again"
+        for (dataset, row, _, name), found in values.items()
+        if len(found) > 1
+    )

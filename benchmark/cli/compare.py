@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
     from benchmark.analysis.comparisons import named, paired
-    from benchmark.analysis.records import value_mixtures
+    from benchmark.analysis.flags import value_mixtures
     from benchmark.analysis.suites import chosen_suite, older_line, standing
     from benchmark.cli.compare_more import (
         ceilings_json,

@@ -19,9 +19,8 @@ from benchmark.analysis.ceilings import (
     scored_in,
 )
 from benchmark.analysis.flag_guide import how_to_read
-from benchmark.analysis.flags import flags_by_set, flags_of
+from benchmark.analysis.flags import flags_by_set, flags_of, mixtures, value_mixtures
 from benchmark.analysis.groups import common_overrides, no_verdict
-from benchmark.analysis.records import mixtures, value_mixtures
 from benchmark.analysis.seen import seen_of
 from benchmark.analysis.seen_row import next_of
 from benchmark.analysis.shown import text_of

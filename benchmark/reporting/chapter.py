@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.analysis.ceiling_sources import Scored
 from benchmark.analysis.ceilings import Ceilings, ceilings_of
@@ -14,14 +18,16 @@ from benchmark.analysis.controls import HARD, checks_of, measure, measured_frame
 from benchmark.analysis.groups import Group
 from benchmark.analysis.interpretations import Readings, readings_of
 from benchmark.analysis.judgement import Analysis, analyse
-from benchmark.analysis.records import Training, read_trainings
 from benchmark.analysis.rows import Scores, scores_of
 from benchmark.analysis.tables import Line, indexed, lines_of
+from benchmark.files.atomic import checked
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.nodes import Row
 from benchmark.scoring.controls import Check
 from benchmark.store.ledger import Entry
+from benchmark.store.objects import Objects
 from benchmark.store.workspace import Workspace
+from benchmark.training.precision import completed
 
 Outdated = Callable[[Sequence[Entry]], str]
 Index = Mapping[tuple[str, str, str], Line]
@@ -133,3 +139,53 @@ def _scored(scores: Scores) -> dict[tuple[str, int, int], list[Scored]]:
     for row, fold, seed, case, organ, value in zip(*columns, strict=True):
         found[row, fold, seed].append(Scored(case=names[case], organ=organ, value=value))
     return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Training:
+    """One training. `curves` holds the mean of each term over each epoch; `hardware` and `code`
+    are what `mixtures` reads."""
+
+    key: str
+    title: str
+    steps: int
+    seconds: float
+    parameters: Mapping[str, int]
+    hardware: Mapping[str, Any]
+    code: str
+    made_at: str
+    resumed: bool
+    curves: Mapping[str, NDArray[np.float64]]
+
+    def record(self) -> dict[str, Any]:
+        """Return what `mixtures` compares."""
+        return {"hardware": dict(self.hardware), "code": self.code}
+
+
+def read_trainings(objects: Objects, keys: Iterable[str]) -> dict[str, Training]:
+    """Return the trainings that are in the store, by key."""
+    found = {}
+    for key in dict.fromkeys(keys):
+        content = checked(objects.folder / key, "record.json")
+        if content is not None:
+            found[key] = _training(key, json.loads(content))
+    return found
+
+
+def _training(key: str, record: Mapping[str, Any]) -> Training:
+    epochs = record.get("epochs", [])
+    names = list(dict.fromkeys(name for epoch in epochs for name in epoch["terms"]))
+    return Training(
+        key=key,
+        title=record["title"],
+        steps=record["steps"],
+        seconds=record["seconds"],
+        parameters=record["parameters"],
+        hardware=completed(record["hardware"]),
+        code=record["code"],
+        made_at=record.get("made_at", ""),
+        resumed=bool(record.get("resumed")),
+        curves={
+            name: np.array([epoch["terms"].get(name, np.nan) for epoch in epochs]) for name in names
+        },
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.sheet import NOTHING, Sheet, number, spread
+from benchmark.reporting.look import NOTHING, Sheet, number, spread
 from benchmark.scoring.hard_cases import HARD_CASE_UNITS, Association, against_difficulty
 from benchmark.scoring.statistics.components import PATIENTS_P
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmark.analysis.flags import flags_of
-from benchmark.analysis.records import HARDWARE, mixtures, value_mixtures
+from benchmark.analysis.flags import HARDWARE, flags_of, mixtures, value_mixtures
 from benchmark.analysis.suites import older_line
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import ANALYSES, fingerprint
@@ -17,7 +16,7 @@ from benchmark.plan.folds import FOLDS
 from benchmark.plan.nodes import Train, in_order, stages_of
 from benchmark.plan.presets import PRESETS
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.sheet import NOTHING, Sheet
+from benchmark.reporting.look import NOTHING, Sheet
 from benchmark.settings.registry import Registry
 from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, shown_suite

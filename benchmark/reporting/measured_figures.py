@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.diagnostics import association, difficulty
-from benchmark.reporting.style import (
+from benchmark.reporting.look import (
     BLUE,
     CYCLE,
     GREY,

@@ -24,9 +24,8 @@ from benchmark.analysis.tables import Line
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder
 from benchmark.reporting.facts import KEYS, keys_of
+from benchmark.reporting.look import Picture, Sheet, csv_text
 from benchmark.reporting.report import Part, Report
-from benchmark.reporting.sheet import Sheet, csv_text
-from benchmark.reporting.style import Picture
 
 MARKER = "index.html"
 NUMBER = re.compile(r"[-+<]? ?[0-9(].*|-")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from benchmark.plan.analysis import Metric
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.style import (
+from benchmark.reporting.look import (
     BLACK,
     BLUE,
     GREY,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.volume import Volume
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.style import (
+from benchmark.reporting.look import (
     GREEN,
     ORANGE,
     PURPLE,

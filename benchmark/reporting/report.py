@@ -15,6 +15,7 @@ from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.chapter import Chapter, Outdated, chapter_of
 from benchmark.reporting.diagnostics import diagnostics_sheets
 from benchmark.reporting.facts import cost_sheet, provenance_sheets
+from benchmark.reporting.look import Picture, Sheet, style
 from benchmark.reporting.measured_figures import curves, gt_gap, hard_cases
 from benchmark.reporting.paired_figures import (
     over_baseline,
@@ -25,9 +26,7 @@ from benchmark.reporting.paired_figures import (
 )
 from benchmark.reporting.qualitative import qualitative
 from benchmark.reporting.scores import score_sheets, sets_sheet
-from benchmark.reporting.sheet import Sheet
 from benchmark.reporting.statistics import claims_sheet, judgement_sheets, statistics_sheets
-from benchmark.reporting.style import Picture, style
 from benchmark.scoring.claims import mean_gain
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete

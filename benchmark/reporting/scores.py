@@ -10,7 +10,7 @@ from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, alike
 from benchmark.analysis.ceilings import NAMES as CEILINGS
 from benchmark.analysis.tables import MEAN, MEAN3, Line, organ_groups
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.sheet import NOTHING, Sheet, digits_of, number, range_of, spread
+from benchmark.reporting.look import NOTHING, Sheet, digits_of, number, range_of, spread
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.definitions import described
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed

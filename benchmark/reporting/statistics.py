@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from benchmark.plan.analysis import ANALYSES, Contrast
 from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.look import NOTHING, Sheet, number, range_of
 from benchmark.reporting.scores import headline
-from benchmark.reporting.sheet import NOTHING, Sheet, number, range_of
 from benchmark.scoring.claims import Line
 from benchmark.scoring.comparison import Comparison, word_in_family
 from benchmark.scoring.definitions import described

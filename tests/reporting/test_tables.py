@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.analysis.records import mixtures, value_mixtures
+from benchmark.analysis.flags import mixtures, value_mixtures
 from benchmark.analysis.tables import Line, per_patient, table
 from benchmark.files.code import Code
 from benchmark.store.codes import Codes
