@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -213,54 +214,46 @@ def checks_of(
     scores: Scores, analysis: Analysis, plan: AnalysisPlan, workspace: Workspace
 ) -> tuple[Check, ...]:
     """Return the checks in a fixed order; one that could not be made says why."""
-    first = plan.metrics[0]
-    found = []
-    for row in (plan.baseline, plan.subject):
-        found.append(_same_row(row, analysis, first, plan))
-    found.append(_permuted(analysis, first, plan))
-    found += _degraded(scores, analysis, first, plan, workspace)
+    first, base, subject = plan.metrics[0], plan.baseline, plan.subject
+    values = {row: analysis.values.get((row, first.name)) for row in (base, subject)}
+    found = [
+        _check("A/A", partial(same_row, metric=first, plan=plan), f"{row} was not run", each)
+        for row, each in values.items()
+    ]
+    permuted = partial(permuted_names, metric=first, plan=plan)
+    both = (values[subject], values[base])
+    found.append(_check("permuted names", permuted, f"needs {subject} and {base}", *both))
+    worse = partial(degraded, metric=first, plan=plan)
+    for each in _worse(scores, analysis, first, base, workspace) if values[base] else [None]:
+        found.append(_check("degraded row", worse, f"needs {base}", each, values[base]))
     truth = truth_frame(scores, workspace)
     for metric in plan.metrics:
-        found.append(_truth(truth, scores, analysis, metric))
+        told = _values("truth", truth, scores, analysis, metric, (0,))
+        found.append(truth_itself(told, metric=metric))
     return tuple(found)
 
 
-def _same_row(row: str, analysis: Analysis, metric: Metric, plan: AnalysisPlan) -> Check:
-    values = analysis.values.get((row, metric.name))
-    if values is None:
-        return Check(name="A/A", passed=None, sentence=f"{row} was not run.")
+def _check(name: str, make: Callable[..., Check], lacking: str, *values: Values | None) -> Check:
+    """A check of these values; one that cannot be made says what it is `lacking`, or why not."""
+    if any(each is None for each in values):
+        return Check(name=name, passed=None, sentence=f"{lacking}.")
     try:
-        return same_row(values, metric=metric, plan=plan)
+        return make(*values)
     except BadInput as error:
-        return Check(name="A/A", passed=None, sentence=f"{row}: {error}.")
+        row = f"{values[0].row}: " if name == "A/A" and values[0] else ""
+        return Check(name=name, passed=None, sentence=f"{row}{error}.")
 
 
-def _permuted(analysis: Analysis, metric: Metric, plan: AnalysisPlan) -> Check:
-    both = [analysis.values.get((row, metric.name)) for row in (plan.subject, plan.baseline)]
-    if both[0] is None or both[1] is None:
-        why = f"needs {plan.subject} and {plan.baseline}."
-        return Check(name="permuted names", passed=None, sentence=why)
-    return permuted_names(both[0], both[1], metric=metric, plan=plan)
-
-
-def _degraded(
-    scores: Scores, analysis: Analysis, metric: Metric, plan: AnalysisPlan, workspace: Workspace
-) -> list[Check]:
-    """The baseline against itself made worse: its label maps moved by 5 mm, and any row of it that
-    was trained for a tenth of its steps or less."""
-    base = analysis.values.get((plan.baseline, metric.name))
-    if base is None:
-        why = f"needs {plan.baseline}."
-        return [Check(name="degraded row", passed=None, sentence=why)]
-    worse: list[Values] = [_moved(scores, analysis, metric, plan, workspace)]
-    worse += [analysis.values[row, metric.name] for row in short_rows(scores, plan.baseline)]
-    checks = []
-    for values in worse:
-        try:
-            checks.append(degraded(values, base, metric=metric, plan=plan))
-        except BadInput as error:
-            checks.append(Check(name="degraded row", passed=None, sentence=f"{error}."))
-    return checks
+def _worse(
+    scores: Scores, analysis: Analysis, metric: Metric, base: str, workspace: Workspace
+) -> list[Values]:
+    """The baseline made worse: its label maps moved by 5 mm, and any row of it that was trained
+    for a tenth of its steps or less."""
+    frame = measured_frame(scores, workspace, MOVED)
+    name = f"{base}, moved by {MOVED_MM:g} mm"
+    chosen = frame[frame["row"] == base]
+    moved = _values(name, chosen, scores, analysis, metric, scores.group.seeds)
+    return [moved, *(analysis.values[row, metric.name] for row in short_rows(scores, base))]
 
 
 def short_rows(scores: Scores, baseline: str) -> list[str]:
@@ -280,19 +273,6 @@ def _length(params: Mapping[str, str]) -> float:
     per_epoch = params.get("schedule.steps_per_epoch", "null")
     epochs = float(params.get("schedule.epochs", "nan"))
     return epochs * (1.0 if per_epoch == "null" else float(per_epoch))
-
-
-def _moved(
-    scores: Scores, analysis: Analysis, metric: Metric, plan: AnalysisPlan, workspace: Workspace
-) -> Values:
-    frame = measured_frame(scores, workspace, MOVED)
-    frame = frame[frame["row"] == plan.baseline]
-    name = f"{plan.baseline}, moved by {MOVED_MM:g} mm"
-    return _values(name, frame, scores, analysis, metric, scores.group.seeds)
-
-
-def _truth(frame: pd.DataFrame, scores: Scores, analysis: Analysis, metric: Metric) -> Check:
-    return truth_itself(_values("truth", frame, scores, analysis, metric, (0,)), metric=metric)
 
 
 def _values(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
 
 from benchmark.analysis.seen_row import (
     CONTROL,
@@ -14,12 +13,13 @@ from benchmark.analysis.seen_row import (
     SUBJECT,
     WHOLE,
     WITH_OTHERS,
+    Beside,
     Range,
     Seen,
     range_of,
     value_of,
 )
-from benchmark.analysis.tables import means
+from benchmark.analysis.tables import probe_means
 from benchmark.errors import BadInput
 from benchmark.parts.objectives import Segmentation
 from benchmark.plan.analysis import AnalysisPlan
@@ -38,18 +38,6 @@ NEAR = 0.1  # lengths of training on CT that differ by less than this share coun
 M, XI = "m", "xi"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Beside:
-    """What should stand beside a row: the fields of that name of `Seen`, and the settings of the
-    other rows."""
-
-    settings: tuple[Setting, ...] = ()
-    rows: tuple[str, ...] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
-    alone: tuple[str, Mapping[str, Any]] | None = None
-    pair: tuple[str, str] = ("", "")
-
-
 def seen_of(workspace: Workspace, entries: Iterable[Entry], *, root: str = "") -> Seen:
     """Return what is stored of the cells of one row; `root` as `Seen` has it."""
     own = tuple(entry for entry in entries if "@" not in entry.row)
@@ -59,22 +47,19 @@ def seen_of(workspace: Workspace, entries: Iterable[Entry], *, root: str = "") -
     setting = resolve(registry, first.row, first.preset, first.overrides)
     setting = replace(setting, tuned=first.tuned)
     kind = _kind(setting, registry)
-    beside = _beside(setting, kind, registry)
+    beside, others = _beside(setting, kind, registry)
     suites = _suites(workspace, first.suite)
     ways = [way for entry in own if (way := _way_of_m(workspace, entry))]
     return Seen(
         entries=own,
         kind=kind,
         about=registry.rows[first.row].about,
-        means=tuple(found for entry in own if (found := _means(workspace, entry))),
+        means=tuple(found for entry in own if (found := probe_means(workspace, entry))),
         m=tuple((way.first, way.last) for way in ways),
         pulled=range_of(way.pulled for way in ways if way.pulled is not None),
-        beside_m=_m_beside(workspace, own, {way.steps for way in ways}, beside.settings, suites),
-        rows=beside.rows,
-        values=beside.values,
-        alone=beside.alone,
-        pair=beside.pair,
-        lies_in=_lies_in(workspace, own, beside.settings, suites),
+        beside_m=_m_beside(workspace, own, {way.steps for way in ways}, others, suites),
+        **vars(beside),
+        lies_in=_lies_in(workspace, own, others, suites),
         planned=tuple(workspace.plans.suites()),
         root=root,
     )
@@ -99,9 +84,10 @@ def is_plain(method: Method) -> bool:
     )
 
 
-def _beside(setting: Setting, kind: str, registry: Registry) -> Beside:
+def _beside(setting: Setting, kind: str, registry: Registry) -> tuple[Beside, list[Setting]]:
     """The rows without which this one says little: for the method in question the plain network
-    of the same length and two controls, for a control and for a plain row that method."""
+    of the same length and two controls, for a control and for a plain row that method; and the
+    settings of the other rows."""
     rows: tuple[str, ...]
     try:
         if kind in (PLAIN, CONTROL):
@@ -117,14 +103,9 @@ def _beside(setting: Setting, kind: str, registry: Registry) -> Beside:
             if kind == SUBJECT and not demonstration(setting.preset):
                 rows = ("controls",)
     except BadInput:  # values that the other row cannot have: nothing like it can stand beside
-        return Beside(rows=(setting.row,), values=setting.overrides)
-    return Beside(
-        settings=tuple(others),
-        rows=rows,
-        values=setting.overrides,
-        alone=alone,
-        pair=(pair[0].label, pair[1].label),
-    )
+        return Beside(rows=(setting.row,), values=setting.overrides), []
+    labels = pair[0].label, pair[1].label
+    return Beside(rows=rows, values=setting.overrides, alone=alone, pair=labels), others
 
 
 def _controls(setting: Setting, registry: Registry) -> list[str]:
@@ -161,15 +142,6 @@ def _with_values(text: str, setting: Setting, registry: Registry) -> Setting:
     if setting.tuned:
         values = {name: value for name, value in values.items() if name.startswith(GROUND)}
     return settings_of(registry, [setting.row, text], setting.preset, values)[-1]
-
-
-def _means(workspace: Workspace, entry: Entry) -> dict[str, float]:
-    """What the probes of a cell measured, as means over its patients."""
-    found: dict[str, float] = {}
-    for _, key, evaluation in entry.probes:
-        if workspace.results.has(key, evaluation):
-            found |= means(workspace.results.rows(key, evaluation))
-    return found
 
 
 @dataclass(frozen=True, kw_only=True)

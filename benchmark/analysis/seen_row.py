@@ -78,7 +78,19 @@ WITH_OTHERS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class Beside:
+    """What should stand beside a row: `rows` are the row and the others, as `bench suite --rows`
+    takes them with `values` for `--set`; `alone` is one row with its values where a run of that
+    one is enough; `pair` the two labels to compare."""
+
+    rows: tuple[str, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    alone: tuple[str, Mapping[str, Any]] | None = None
+    pair: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen(Beside):
     """What is stored of a row's cells, and of the rows beside it.
 
     `entries` are the row's own cells, without those of earlier stages; `kind` is `plain` (nothing
@@ -90,10 +102,8 @@ class Seen:
     the end of it was measured. `beside_m` is M at the same step in the controls of `WITH_OTHERS`
     that are stored.
 
-    `rows` are the row and what should stand beside it, as `bench suite --rows` takes them with
-    `values` for `--set`; `alone` is one row with its values where a run of that one is enough;
-    `pair` the two labels to compare; `lies_in` the suite in which all of them are stored, "" where
-    in none; `planned` the suites that have a plan. `root` is the workspace, "" for the default.
+    `lies_in` is the suite in which all of them are stored, "" where in none; `planned` the suites
+    that have a plan; `root` the workspace, "" for the default.
     """
 
     entries: tuple[Entry, ...]
@@ -103,10 +113,6 @@ class Seen:
     m: tuple[tuple[float, float], ...] = ()
     pulled: Range | None = None
     beside_m: Mapping[str, Range] = field(default_factory=dict)
-    rows: tuple[str, ...] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
-    alone: tuple[str, Mapping[str, Any]] | None = None
-    pair: tuple[str, str] = ("", "")
     lies_in: str = ""
     planned: tuple[str, ...] = ()
     root: str = ""

@@ -19,6 +19,7 @@ from benchmark.analysis.suites import Missing, missing_cell, place_of
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
+from benchmark.store.workspace import Workspace
 
 HEADLINE = ("liver", "left_kidney")
 MEAN = "mean"  # the pseudo-organ: the mean over all organs of the set
@@ -136,6 +137,15 @@ def means(rows: Iterable[ResultRow]) -> dict[str, float]:
         if not math.isnan(row.value):
             found[row.metric].append(row.value)
     return {metric: statistics.fmean(values) for metric, values in found.items()}
+
+
+def probe_means(workspace: Workspace, entry: Entry) -> dict[str, float]:
+    """Return what the probes of a cell measured, as means over its patients."""
+    found: dict[str, float] = {}
+    for _, key, evaluation in entry.probes:
+        if workspace.results.intact(key, evaluation):
+            found |= means(workspace.results.rows(key, evaluation))
+    return found
 
 
 def line_of(entry: Entry) -> tuple[str, ...]:

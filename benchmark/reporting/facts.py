@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from benchmark.analysis.flags import HARDWARE, flags_of, mixtures, value_mixtures
@@ -116,36 +115,10 @@ def _key_line(row: str, entry: Entry) -> tuple[str, ...]:
     return (*texts, entry.key, entry.evaluation, probes, entry.split)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What a row costs in one cell. Epochs are planned, steps and seconds are those of its
-    records, means over cells; None where they are not known. A training that rows share counts
-    in each of them."""
-
-    trainings: int
-    ct_epochs: float | None
-    gt_epochs: float | None
-    ct_steps: int | None
-    gt_steps: int | None
-    parameters: int | None
-    seconds: float | None
-
-
 def cost_sheet(chapter: Chapter) -> Sheet:
-    """Return the cost table."""
-    body = []
-    for row, members in chapter.group.cells.items():
-        cost = cost_of(members, chapter)
-        body.append(
-            (
-                row,
-                str(cost.trainings),
-                f"{_text(cost.ct_epochs)} / {_text(cost.gt_epochs)}",
-                f"{_text(cost.ct_steps)} / {_text(cost.gt_steps)}",
-                NOTHING if cost.parameters is None else f"{cost.parameters / 1e6:.3f}",
-                NOTHING if cost.seconds is None else f"{cost.seconds:.0f}",
-            )
-        )
+    """Return the cost table, from the rows' plans and their trainings' records. A training that
+    rows share counts in each of them."""
+    cells = chapter.group.cells
     return Sheet(
         name="cost",
         title="Cost",
@@ -157,33 +130,35 @@ def cost_sheet(chapter: Chapter) -> Sheet:
             "million parameters",
             "seconds a cell",
         ),
-        rows=tuple(body),
+        rows=tuple((row, *_cost(members, chapter)) for row, members in cells.items()),
         about="Of one cell (fold and seed). CT: trainings of a network that reads CT; GT: of one "
         "that reads masks; a joint training counts in both. Parameters: all networks of the last "
         "training. Seconds: all trainings behind the row, as if none were shared.",
     )
 
 
-def cost_of(members: Sequence[Entry], chapter: Chapter) -> Cost:
-    """Return the cost of a row, from its plan and its trainings' records."""
-    final = final_training(members[0], chapter)
+def _cost(members: Sequence[Entry], chapter: Chapter) -> tuple[str, ...]:
+    """What a row costs in one cell. Epochs are planned, steps and seconds are those of its records,
+    means over cells; planned steps where there are none."""
+    final = _final_training(members[0], chapter)
     spent = budget(final) if final else None
-    steps = {reads: _steps(members, final, reads, chapter) for reads in ("image", "masks")}
+    ct, gt = (_steps(members, final, reads, chapter) for reads in ("image", "masks"))
     found = [chapter.trainings.get(entry.key) for entry in members]
-    sizes = [sum(each.parameters.values()) for each in found if each]
-    return Cost(
-        trainings=len(members[0].nodes),
-        ct_epochs=spent.ct_epochs if spent else None,
-        gt_epochs=spent.gt_epochs if spent else None,
-        ct_steps=steps["image"] if steps["image"] is not None or not spent else spent.ct_steps,
-        gt_steps=steps["masks"] if steps["masks"] is not None or not spent else spent.gt_steps,
-        parameters=max(sizes, default=None),
-        seconds=_seconds(members, chapter),
+    parameters = max((sum(each.parameters.values()) for each in found if each), default=None)
+    seconds = _seconds(members, chapter)
+    if spent:
+        ct, gt = (spent.ct_steps if ct is None else ct), (spent.gt_steps if gt is None else gt)
+    return (
+        str(len(members[0].nodes)),
+        f"{_text(spent.ct_epochs)} / {_text(spent.gt_epochs)}" if spent else "- / -",
+        f"{_text(ct)} / {_text(gt)}",
+        NOTHING if parameters is None else f"{parameters / 1e6:.3f}",
+        NOTHING if seconds is None else f"{seconds:.0f}",
     )
 
 
-def final_training(entry: Entry, chapter: Chapter) -> Train | None:
-    """Return the last training of a cell's plan, None where its row is not installed here."""
+def _final_training(entry: Entry, chapter: Chapter) -> Train | None:
+    """The last training of a cell's plan, None where its row is not installed here."""
     name, _, stage = entry.row.partition("@")
     try:
         registry = Registry(rows=dict(chapter.registry))

@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.analysis.differences import BASELINE, minus_plain, plain_row
 from benchmark.analysis.flags import flags_of, texts_of
 from benchmark.analysis.suites import with_rows
-from benchmark.analysis.tables import MEAN, means, per_patient, table
+from benchmark.analysis.tables import MEAN, per_patient, probe_means, table
 from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow
 from benchmark.store.workspace import Workspace
@@ -111,7 +111,8 @@ def cell_report(workspace: Workspace, entry: Entry, row: RowReport | None = None
         times[f"time/{_slug(record['title'])}_seconds"] = record["seconds"]
     finished = entry.state == "done"
     metrics = _cell_metrics(_rows(workspace, entry)) if finished else {}
-    metrics |= _probe_metrics(workspace, entry) if finished else {}
+    probed = probe_means(workspace, entry) if finished else {}
+    metrics |= {f"probe/{name}": value for name, value in probed.items()}
     rows_file = workspace.results.path(entry.key, entry.evaluation) / "rows.parquet"
     files = (rows_file, *workspace.objects.weight_files(entry.key))
     return CellReport(
@@ -172,16 +173,6 @@ def _probe_records(workspace: Workspace, entry: Entry) -> list[dict[str, Any]]:
     for _, node_key, _ in entry.probes:
         visit(node_key)
     return list(found.values())
-
-
-def _probe_metrics(workspace: Workspace, entry: Entry) -> dict[str, float]:
-    """The means over patients of what the probes measured."""
-    metrics: dict[str, float] = {}
-    for _, node_key, evaluation in entry.probes:
-        if workspace.results.intact(node_key, evaluation):
-            found = means(workspace.results.rows(node_key, evaluation))
-            metrics |= {f"probe/{name}": value for name, value in found.items()}
-    return metrics
 
 
 def _difference(workspace: Workspace, entries: list[Entry]) -> dict[str, float]:
