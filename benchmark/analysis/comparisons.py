@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.analysis.rows import gathered, patients_of, read_cells
@@ -102,8 +103,10 @@ def named(
     if by_key:
         done = [entry for entry in done if entry.key.startswith(name)][:1]
         chosen = [entry.label for entry in done]
-    if len(chosen) != 1:
-        raise _no_one(suite, name, chosen, labels, dataset)
+    if len(chosen) > 1:
+        raise BadInput(f"{name!r} may be {' or '.join(chosen)}: write one of them in full")
+    if not chosen:
+        raise not_there(suite, name, labels, dataset)
     found = [entry for entry in done if entry.label == chosen[0]]
     if len(presets := sorted({entry.preset for entry in found})) > 1:
         raise BadInput(f"{name} was run with presets {', '.join(presets)}: choose with --preset")
@@ -112,21 +115,8 @@ def named(
     return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
 
 
-def _no_one(
-    suite: Standing, name: str, chosen: list[str], labels: list[str], dataset: str | None
-) -> BadInput:
-    if chosen:
-        return BadInput(f"{name!r} may be {' or '.join(chosen)}: write one of them in full")
-    return not_there(suite, name, labels, dataset)
-
-
 def paired(
-    workspace: Workspace,
-    first: Named,
-    second: Named,
-    *,
-    plan: AnalysisPlan,
-    metrics: Iterable[Metric],
+    workspace: Workspace, first: Named, second: Named, plan: AnalysisPlan, metrics: list[Metric]
 ) -> list[Paired]:
     """Return the comparison of two rows on every data set that both were planned for.
 
@@ -136,7 +126,7 @@ def paired(
     shared = [dataset for dataset in ours if dataset in theirs]
     if not shared:
         raise _apart(first, second)
-    return [_on(workspace, first, second, dataset, plan, list(metrics)) for dataset in shared]
+    return [_on(workspace, first, second, dataset, plan, metrics) for dataset in shared]
 
 
 def _apart(first: Named, second: Named) -> BadInput:
@@ -179,21 +169,33 @@ def _on(
         *_lacking(first, dataset, ours, places),
         *_lacking(second, dataset, theirs, places),
     ]
+    pair = Paired(dataset=dataset, preset=preset, missing=tuple(missing))
     if missing:
-        return Paired(dataset=dataset, preset=preset, missing=tuple(missing))
-    cells = {(name, *p): found[p] for name, found in (("a", ours), ("b", theirs)) for p in places}
-    frame, _ = read_cells(
-        workspace.results, [(*place, (e.key, e.evaluation)) for place, e in cells.items()]
-    )
+        return pair
+    both = (("a", ours), ("b", theirs))
+    cells = [(row, *p, (x[p].key, x[p].evaluation)) for row, x in both for p in places]
+    frame, _ = read_cells(workspace.results, cells)
+    seeds = sorted({seed for _, seed in places})
+    return _compared(pair, frame, {"a": first.name, "b": second.name}, seeds, plan, metrics)
+
+
+def _compared(
+    pair: Paired,
+    frame: pd.DataFrame,
+    names: Mapping[str, str],
+    seeds: list[int],
+    plan: AnalysisPlan,
+    metrics: list[Metric],
+) -> Paired:
+    """The pair with what its frame of rows "a" and "b" says; `names` are theirs."""
     patients = patients_of(frame)
     organs = endpoint_organs(patients, anchor=plan.anchor_organ, share=plan.organ_share)
-    seeds = sorted({seed for _, seed in places})
     comparisons, gains = [], {}
     for metric in metrics:
         chosen = frame[frame["metric"] == metric.name]
         a, b = (
-            gathered(one.name, chosen[chosen["row"] == row], patients, organs, seeds)
-            for row, one in zip("ab", (first, second), strict=True)
+            gathered(name, chosen[chosen["row"] == row], patients, organs, seeds)
+            for row, name in names.items()
         )
         found = compare(a, b, metric=metric, plan=plan)
         if isinstance(found, Incomplete) or isinstance(a, Incomplete) or isinstance(b, Incomplete):
@@ -201,13 +203,7 @@ def _on(
         comparisons.append(found)
         mean_n = gain(a, b, higher_is_better=metric.higher_is_better).mean(axis=1)
         gains[metric.name] = dict(zip(a.cases, map(float, mean_n), strict=True))
-    return Paired(
-        dataset=dataset,
-        preset=preset,
-        organs=organs,
-        comparisons=tuple(comparisons),
-        gains=gains,
-    )
+    return replace(pair, organs=organs, comparisons=tuple(comparisons), gains=gains)
 
 
 def _check_same_fold(first: Named, second: Named) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,8 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
     must know of them; with JSON the last goes to standard error too."""
     lines, missing, ceilings = _table(bench, entries)
     entries = list(ceilings.entries)
-    shows, first, told = _shows(bench, entries), entries[0], _warnings(entries)
+    shows, first, why_not = _shows(bench, entries), entries[0], _no_verdict_of_run(entries)
+    told = [*_flag_lines(entries, {}), *filter(None, [why_not])]
     if as_json:
         about = {
             "shows": shows,
@@ -57,7 +58,7 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
             "seeds": sorted({entry.seed for entry in entries}),
             "preset": first.preset,
             "part": first.part,
-            "verdict_possible": not _no_verdict_of_run(entries),
+            "verdict_possible": not why_not,
         }
         _put_json({**_results(bench, lines, missing, ceilings), **about}, ceilings, told)
         return
@@ -77,7 +78,7 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
     """Print the rows that lack no planned cell, what is missing, and what was trained."""
     lines, _, ceilings = _table(bench, suite.complete())
     shown, plan = list(ceilings.entries), suite.plan
-    told = [*_flag_lines(suite, shown), *_notes(suite)]
+    told = [*_flag_lines(shown, plan.overrides if plan else {}), *_notes(suite)]
     if as_json:
         about = {  # as for `bench run`, but that a flag has its data set
             "flags": [{"dataset": name, **flag.as_json()} for name, flag in flags_by_set(shown)],
@@ -159,13 +160,6 @@ def _shows(bench: Bench, entries: list[Entry]) -> dict[str, str]:
     return {"text": text_of(seen), "next": next_of(seen)}
 
 
-def _warnings(entries: list[Entry]) -> list[str]:
-    flags = flags_of(entries)
-    told = [f"flag: {flag.row}: {flag.line()}" for flag in flags]
-    more = how_to_read(flag.name for flag in flags)
-    return [*told, *filter(None, [more, _no_verdict_of_run(entries)])]
-
-
 def _no_verdict_of_run(entries: list[Entry]) -> str:
     """Why the run carries no verdict; "" where it may."""
     first = entries[0]
@@ -218,11 +212,12 @@ def _print_notes(bench: Bench, entries: list[Entry], told: list[str]) -> None:
         put(text)
 
 
-def _flag_lines(suite: Standing, shown: list[Entry]) -> list[str]:
-    several = len({entry.dataset for entry in shown}) > 1
-    flags = flags_by_set(shown)
+def _flag_lines(entries: list[Entry], shared: Mapping[str, Any]) -> list[str]:
+    """The flags of rows, named without the values that all of them share."""
+    several = len({entry.dataset for entry in entries}) > 1
+    flags = flags_by_set(entries)
     told = [
-        f"flag: {_name(flag.row, suite)}{f' on {dataset}' if several else ''}: {flag.line()}"
+        f"flag: {without(flag.row, shared)}{f' on {dataset}' if several else ''}: {flag.line()}"
         for dataset, flag in flags
     ]
     return [*told, *filter(None, [how_to_read(flag.name for _, flag in flags)])]
@@ -257,8 +252,7 @@ def _notes(suite: Standing) -> list[str]:
 
 
 def _print_suite(lines: list[Line], suite: Standing, ceilings: Ceilings) -> None:
-    """Print a table a data set: the ceilings, and one line a row; a row that lacks a cell has no
-    number."""
+    """Print a table a data set: ceilings, and a line a row; one that lacks a cell has no number."""
     missing = suite.missing
     for dataset in dict.fromkeys([*(x.dataset for x in lines), *(x.dataset for x in missing)]):
         chosen = [line for line in lines if line.dataset == dataset]

@@ -99,9 +99,8 @@ def make_report(
     plan = planned.analysis if planned else AnalysisPlan()
     everything = workspace.ledger.entries()
     entries = [entry for entry in everything if entry.suite == suite]
-    chapters = []
-    for group in groups_of(entries, registry, planned):
-        found = chapter_of(
+    made = (
+        chapter_of(
             group,
             workspace,
             registry,
@@ -112,8 +111,9 @@ def make_report(
             say=say,
             outdated=outdated,
         )
-        if found is not None:
-            chapters.append(found)
+        for group in groups_of(entries, registry, planned)
+    )
+    chapters = [chapter for chapter in made if chapter is not None]
     if not chapters:
         raise BadInput(
             f"no rows yet: no cell of the suite {shown_suite(suite)!r} is done; bench status"
