@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the report; returns 0. Raises `BadInput`."""
     from benchmark.analysis.suites import chosen_suite, older_line
     from benchmark.cli.session import say, stored
+    from benchmark.plan.analysis import AnalysisPlan
+    from benchmark.reporting.chapter import Asked
     from benchmark.reporting.page import check_place, write_report
     from benchmark.reporting.report import make_report
     from benchmark.running.outdated import outdated_line
@@ -57,17 +59,18 @@ def run(args: argparse.Namespace) -> int:
     if is_read_only(args.root) and not args.skip_hard_cases:
         say("the workspace cannot be written: what was not measured from images before stays out")
     versions = workspace.plans.versions(suite)
-    rows = load_registry().rows
-    report = make_report(
-        workspace,
-        suite,
-        rows,
-        planned=versions[-1].plan if versions else None,
-        post_hoc=post_hoc(versions),
+    plan, rows = (versions[-1].plan if versions else None), load_registry().rows
+    asked = Asked(
+        workspace=workspace,
+        registry=rows,
+        ledger=workspace.ledger.entries(),
+        plan=plan.analysis if plan else AnalysisPlan(),
+        timing=post_hoc(versions),
         measuring=not args.skip_hard_cases and not is_read_only(args.root),
         say=say,
         outdated=lambda entries: outdated_line(workspace, entries, rows),
     )
+    report = make_report(suite, plan, asked)
     write_report(report, out)
     if older := older_line(workspace, workspace.ledger.entries(suite)):
         say(f"warning: {older}")

@@ -29,20 +29,31 @@ from benchmark.store.objects import Objects
 from benchmark.store.workspace import Workspace
 from benchmark.training.precision import completed
 
-Outdated = Callable[[Sequence[Entry]], str]
 Index = Mapping[tuple[str, str, str], Line]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Chapter:
-    """A group with its scores, statistics, checks and trainings; `index` holds the lines by
-    (row, metric, organ), `hard` the hard-case metrics as a frame like `scores.frame`; `ceilings`
-    go by the rows' names in tables; `outdated` says what other code made."""
+class Asked:
+    """What a report is made from. `ledger` are the cells of all suites; `timing` is "" or says why
+    the analysis was not planned before its first result; with `measuring` what needs images is
+    measured, which `say` is told; `outdated` says what of cells other code made."""
 
     workspace: Workspace
+    registry: Mapping[str, Row]
+    ledger: Sequence[Entry]
     plan: AnalysisPlan
     timing: str
-    registry: Mapping[str, Row]
+    measuring: bool
+    say: Callable[[str], None]
+    outdated: Callable[[Sequence[Entry]], str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chapter(Asked):
+    """A group with its scores, statistics, checks and trainings; `index` holds the lines by
+    (row, metric, organ), `hard` the hard-case metrics as a frame like `scores.frame`; `ceilings`
+    go by the rows' names in tables."""
+
     scores: Scores
     lines: tuple[Line, ...]
     index: Index
@@ -52,7 +63,6 @@ class Chapter:
     hard: pd.DataFrame
     trainings: Mapping[str, Training]
     ceilings: Ceilings
-    outdated: str
 
     @property
     def group(self) -> Group:
@@ -70,62 +80,46 @@ class Chapter:
         return [row for row in chosen if self.analysis.row(row, metric)]
 
 
-def chapter_of(
-    group: Group,
-    workspace: Workspace,
-    registry: Mapping[str, Row],
-    *,
-    ledger: Sequence[Entry],
-    plan: AnalysisPlan,
-    timing: str,
-    measuring: bool,
-    say: Callable[[str], None],
-    outdated: Outdated,
-) -> Chapter | None:
-    """Return a group's chapter, None where no row of it is there yet. With `measuring` what images
-    and label maps are needed for is measured first, where it is not kept yet."""
+def chapter_of(group: Group, asked: Asked) -> Chapter | None:
+    """Return a group's chapter, None where no row of it is there yet."""
+    workspace, plan, timing = asked.workspace, asked.plan, asked.timing
     scores = scores_of(group, workspace)
     if scores.frame.empty:
         return None
-    if measuring:
-        measure(scores, workspace, plan.baseline, say)
+    if asked.measuring:
+        measure(scores, workspace, plan.baseline, asked.say)
     analysis = analyse(scores, plan, timing)
     lines = tuple(lines_of(scores))
     keys = [key for entry in group.entries for key in entry.nodes]
     return Chapter(
-        workspace=workspace,
-        plan=plan,
-        timing=timing,
-        registry=registry,
+        **vars(asked),
         scores=scores,
         lines=lines,
         index=indexed(lines),
         analysis=analysis,
         checks=checks_of(scores, analysis, plan, workspace),
-        readings=readings_of(scores, analysis, ledger, workspace, plan, timing),
+        readings=readings_of(scores, analysis, asked.ledger, workspace, plan, timing),
         hard=measured_frame(scores, workspace, HARD),
         trainings=read_trainings(workspace.objects, keys),
-        ceilings=chapter_ceilings(scores, workspace, measuring=measuring, say=say),
-        outdated=outdated(group.entries),
+        ceilings=_ceilings(scores, asked),
     )
 
 
-def chapter_ceilings(
-    scores: Scores, workspace: Workspace, *, measuring: bool, say: Callable[[str], None]
-) -> Ceilings:
-    """Return the ceilings of a group's rows, by their names in tables."""
-    found = _scored(scores)
-    entries = [
-        replace(entry, label=row)
-        for row, members in scores.group.cells.items()
-        for entry in members
-    ]
+def per_case(frame: pd.DataFrame) -> pd.Series:
+    """Return the defined values by row, metric and case, means over seeds and organs."""
+    by = ["row", "metric", "case"]
+    return frame.dropna(subset=["value"]).groupby(by, observed=True)["value"].mean()
+
+
+def _ceilings(scores: Scores, asked: Asked) -> Ceilings:
+    """The ceilings of a group's rows, by their names in tables."""
+    found, cells = _scored(scores), scores.group.cells
     return ceilings_of(
-        workspace,
-        entries,
-        say=say,
+        asked.workspace,
+        [replace(entry, label=row) for row, members in cells.items() for entry in members],
+        say=asked.say,
         scored=lambda entry: found.get((entry.label, entry.fold, entry.seed), []),
-        measuring=measuring,
+        measuring=asked.measuring,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.chapter import Chapter, per_case
 from benchmark.reporting.look import NOTHING, Sheet, number, spread
 from benchmark.scoring.hard_cases import HARD_CASE_UNITS, Association, against_difficulty
 from benchmark.scoring.statistics.components import PATIENTS_P
@@ -33,10 +33,7 @@ def diagnostics_sheets(chapter: Chapter) -> list[Sheet]:
 
 def _probes(chapter: Chapter) -> Sheet:
     """Means over patients. Metrics that are not named above have a column of their own name."""
-    frame = chapter.scores.probes
-    by = ["row", "metric", "case"]
-    case = frame.dropna(subset=["value"]).groupby(by, observed=True)["value"].mean()
-    found = case.groupby(["row", "metric"], observed=True).agg(["mean", "std", "size"])
+    found = _figures(chapter.scores.probes)
     rows = [row for row in chapter.group.rows if row in found.index.get_level_values("row")]
     other = sorted({str(m) for m in found.index.get_level_values("metric")} - set(PROBES))
     metrics = [m for m in (*PROBES, *other) if m in found.index.get_level_values("metric")]
@@ -58,6 +55,12 @@ def _probes(chapter: Chapter) -> Sheet:
     )
 
 
+def _figures(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean, sd and number of patients by row and metric."""
+    case = per_case(frame)
+    return case.groupby(["row", "metric"], observed=True).agg(["mean", "std", "size"])
+
+
 def _spread(found: pd.DataFrame, row: str, metric: str) -> str:
     if (row, metric) not in found.index:
         return NOTHING
@@ -67,9 +70,7 @@ def _spread(found: pd.DataFrame, row: str, metric: str) -> str:
 
 def _hard(chapter: Chapter) -> Sheet:
     frame = chapter.hard[chapter.hard["organ"].isin(chapter.analysis.organs)]
-    by = ["row", "metric", "case"]
-    case = frame.dropna(subset=["value"]).groupby(by, observed=True)["value"].mean()
-    found = case.groupby(["row", "metric"], observed=True).agg(["mean", "std", "size"])
+    found = _figures(frame)
     there = set(found.index.get_level_values("row"))
     body = [
         (

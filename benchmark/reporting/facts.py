@@ -69,7 +69,7 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     for name in HARDWARE:
         yield name, _joined(training.hardware.get(name) for training in trainings)
     yield "code of the trainings", _joined(training.code for training in trainings)
-    yield "made by other code", chapter.outdated
+    yield "made by other code", chapter.outdated(group.entries)
     yield "older definition of distance", older_line(chapter.workspace, group.entries)
     made = sorted(training.made_at for training in trainings)
     yield "trained", f"{made[0]} to {made[-1]}" if made else ""

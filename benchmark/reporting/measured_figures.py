@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.chapter import Chapter, per_case
 from benchmark.reporting.diagnostics import association, difficulty
 from benchmark.reporting.look import (
     BLUE,
@@ -124,10 +124,9 @@ MOST_LINES = 7
 def hard_cases(chapter: Chapter) -> Picture | None:
     """Return both panels; None where no hard case was measured."""
     frame = chapter.hard[chapter.hard["organ"].isin(chapter.analysis.organs)]
-    frame = frame.dropna(subset=["value"])
-    if frame.empty:
+    case = per_case(frame)
+    if case.empty:
         return None
-    case = frame.groupby(["row", "metric", "case"], observed=True)["value"].mean()
     mean = case.groupby(["row", "metric"], observed=True).mean()
     there = set(mean.index.get_level_values("row"))
     paper = [r for r in chapter.group.of_kind("paper") if r in there and "@" not in r]
@@ -178,9 +177,7 @@ MOST_PROBED = 30
 
 def gt_gap(chapter: Chapter) -> Picture | None:
     """Return the GT gap and the teacher probe of every row with a teacher; None without any."""
-    frame = chapter.scores.probes.dropna(subset=["value"])
-    by = ["row", "metric", "case"]
-    case = frame.groupby(by, observed=True)["value"].mean()
+    case = per_case(chapter.scores.probes)
     metrics = set(case.index.get_level_values("metric"))
     if "gt_gap" not in metrics and "teacher_loses_shuffled" not in metrics:
         return None

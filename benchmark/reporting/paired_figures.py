@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ def over_baseline(chapter: Chapter) -> Picture | None:
     """Return the gain of every row over the baseline; None where nothing could be compared."""
     base = chapter.plan.baseline
     rows = [row for row in chapter.group.rows if row != base]
-    pairs = [(row, base, row) for row in rows]
+    pairs = {row: (row, base) for row in rows}
     return _forest("forest", f"Gain over {base}", pairs, chapter)
 
 
@@ -38,27 +38,27 @@ def over_controls(chapter: Chapter) -> Picture | None:
     """Return the gain of the subject over each row of the verdict, ablation or control."""
     plan = chapter.plan
     rows = dict.fromkeys((*plan.controls, *chapter.group.of_kind("controls"), *plan.ablations))
-    pairs = [(plan.subject, row, row) for row in rows]
+    pairs = {row: (plan.subject, row) for row in rows}
     title = f"Gain of {plan.subject} over controls and ablations"
     return _forest("forest-controls", title, pairs, chapter)
 
 
 def _forest(
-    name: str, title: str, pairs: Sequence[tuple[str, str, str]], chapter: Chapter
+    name: str, title: str, pairs: Mapping[str, tuple[str, str]], chapter: Chapter
 ) -> Picture | None:
     metrics = chapter.plan.metrics
     first = metrics[0].name
-    there = [p for p in pairs if chapter.analysis.comparison(p[0], p[1], first)][:MOST_IN_FOREST]
+    there = [x for x in pairs if chapter.analysis.comparison(*pairs[x], first)][:MOST_IN_FOREST]
     if not there:
         return None
     figure, axes = canvas(1, len(metrics), height=1.3 + 0.22 * len(there), sharey=True)
     told = []
     for ax, metric in zip(axes, metrics, strict=True):
-        found = [chapter.analysis.comparison(p[0], p[1], metric.name) for p in there]
+        found = [chapter.analysis.comparison(*pairs[x], metric.name) for x in there]
         _forest_panel(ax, metric, found)
         if metric.name == first:
-            told = [_gain_words(p[2], c) for p, c in zip(there, found, strict=True) if c]
-    name_rows(axes[0], [label for _, _, label in there])
+            told = [_gain_words(x, c) for x, c in zip(there, found, strict=True) if c]
+    name_rows(axes[0], there)
     figure.suptitle(f"{title}: {chapter.group.dataset}", x=0.01, ha="left", fontsize=10)
     return picture(
         figure,

@@ -10,9 +10,8 @@ from benchmark.analysis.groups import groups_of, no_verdict, plain
 from benchmark.analysis.suites import Missing, fill_command
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast
-from benchmark.plan.nodes import Row
 from benchmark.plan.suite import SuitePlan
-from benchmark.reporting.chapter import Chapter, Outdated, chapter_of
+from benchmark.reporting.chapter import Asked, Chapter, chapter_of
 from benchmark.reporting.diagnostics import diagnostics_sheets
 from benchmark.reporting.facts import cost_sheet, provenance_sheets
 from benchmark.reporting.look import Picture, Sheet, style
@@ -32,7 +31,6 @@ from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.verdict import overall
 from benchmark.store.ledger import shown_suite
-from benchmark.store.workspace import Workspace
 
 FIGURES: tuple[Callable[[Chapter], Picture | None], ...] = (
     over_baseline,
@@ -78,41 +76,15 @@ class Report:
         return tuple(cell for part in self.parts for cell in part.chapter.scores.missing)
 
 
-def make_report(
-    workspace: Workspace,
-    suite: str,
-    registry: Mapping[str, Row],
-    *,
-    planned: SuitePlan | None,
-    post_hoc: str,
-    measuring: bool = True,
-    say: Callable[[str], None] = lambda _: None,
-    outdated: Outdated = lambda _: "",
-) -> Report:
+def make_report(suite: str, planned: SuitePlan | None, asked: Asked) -> Report:
     """Return the report of a suite: a pure function of ledger, rows, records, label maps and data.
 
-    `planned` is the suite's plan, None where it has none; `post_hoc` is "" or says why its
-    analysis was not planned before its first result; `outdated` says what of cells was made by
-    other code than that of now. Raises `BadInput` where there are no rows
-    yet.
+    `planned` is the suite's plan, None where it has none. Raises `BadInput` where there are no
+    rows yet.
     """
-    plan = planned.analysis if planned else AnalysisPlan()
-    everything = workspace.ledger.entries()
-    entries = [entry for entry in everything if entry.suite == suite]
-    made = (
-        chapter_of(
-            group,
-            workspace,
-            registry,
-            ledger=everything,
-            plan=plan,
-            timing=post_hoc,
-            measuring=measuring,
-            say=say,
-            outdated=outdated,
-        )
-        for group in groups_of(entries, registry, planned)
-    )
+    plan = asked.plan
+    entries = [entry for entry in asked.ledger if entry.suite == suite]
+    made = [chapter_of(group, asked) for group in groups_of(entries, asked.registry, planned)]
     chapters = [chapter for chapter in made if chapter is not None]
     if not chapters:
         raise BadInput(
