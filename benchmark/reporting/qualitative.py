@@ -27,9 +27,9 @@ from benchmark.reporting.look import (
     picture,
     short,
 )
+from benchmark.reporting.overlay import SOFT_TISSUE_HU, outline, show_all
 
 ORGAN_COLOURS = (VERMILION, SKY, YELLOW, GREEN, PURPLE, ORANGE)
-WINDOW_HU = (-160, 240)  # soft tissue
 MOST_ROWS = 5
 MARGIN_MM = 25.0
 SIDE = 1.75  # inches of a panel
@@ -149,12 +149,10 @@ def _draw(line: Shown, axes: list[Axes], chapter: Chapter) -> None:
     window = _window(line)
     image = line.volume.image[line.z][window]
     truth = line.volume.label[line.z][window]
-    spacing = line.volume.geometry.spacing_mm
+    spacing, (low, high) = line.volume.geometry.spacing_mm, SOFT_TISSUE_HU
     panels = [("CT", None), *line.predicted.items(), ("ground truth", line.volume.label)]
     for ax, (name, label) in zip(axes, panels, strict=True):
-        ax.imshow(
-            image, cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], aspect=spacing[1] / spacing[2]
-        )
+        ax.imshow(image, cmap="gray", vmin=low, vmax=high, aspect=spacing[1] / spacing[2])
         ax.set_xticks([])
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
@@ -174,11 +172,8 @@ def _contours(ax: Axes, label: Label, chapter: Chapter, *, dotted: bool = False)
         if mask.any():
             colour = "white" if dotted else ORGAN_COLOURS[k % len(ORGAN_COLOURS)]
             kind = "dotted" if dotted else "solid"
-            edge = np.pad(mask.astype(float), 1)  # an organ at the edge has a contour there too
-            y, x = np.arange(-1, mask.shape[0] + 1), np.arange(-1, mask.shape[1] + 1)
-            ax.contour(x, y, edge, [0.5], colors=[colour], linewidths=1.1, linestyles=kind)
-    ax.set_xlim(-0.5, label.shape[1] - 0.5)
-    ax.set_ylim(label.shape[0] - 0.5, -0.5)
+            outline(ax, mask, colour=colour, style=kind, width=1.1)
+    show_all(ax, label)
 
 
 def _window(line: Shown) -> tuple[slice, slice]:
