@@ -52,8 +52,12 @@ class FlagGuide:
 
     def parts(self) -> dict[str, str]:
         """Return the four parts by their headings."""
-        return {"measured": self.measured, "limit": self.limit, "means": self.meaning,
-                "do": self.todo}  # fmt: skip
+        return {
+            "measured": self.measured,
+            "limit": self.limit,
+            "means": self.meaning,
+            "do": self.todo,
+        }
 
 
 GUIDES = (
@@ -246,9 +250,13 @@ def text_of(guide: FlagGuide) -> str:
     lines = [f"{guide.name}: {guide.title}"]
     for heading, text in guide.parts().items():
         lines += textwrap.wrap(
-            text, WIDTH, initial_indent=f"  {heading + ':':10s}", subsequent_indent=" " * 12,
-            break_long_words=False, break_on_hyphens=False,
-        )  # fmt: skip
+            text,
+            WIDTH,
+            initial_indent=f"  {heading + ':':10s}",
+            subsequent_indent=" " * 12,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     return "\n".join(lines)
 
 

@@ -28,14 +28,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--preset", metavar="quick|lite|paper")
     parser.add_argument(
-        "--metric", action="append", default=[], metavar="NAME",
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
         help="dsc or assd_penalised; may be repeated (default: both)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--as", dest="other", metavar="NAME",
+        "--as",
+        dest="other",
+        metavar="NAME",
         help="show ASSD and HD95 of another library too, from the stored label maps: medpy-0.4, "
         "medpy-0.5, pooled-hd95, monai or metrics-reloaded",
-    )  # fmt: skip
+    )
     add_common(parser)
 
 

@@ -28,13 +28,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="default: reports/SUITE in the workspace"
     )
     parser.add_argument(
-        "--skip-hard-cases", action="store_true",
+        "--skip-hard-cases",
+        action="store_true",
         help="measure nothing from images; what was measured before is shown",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--mlflow", metavar="URI",
+        "--mlflow",
+        metavar="URI",
         help="attach the report to the suite there, or none (default: local, where there is one)",
-    )  # fmt: skip
+    )
     add_common(parser)
 
 

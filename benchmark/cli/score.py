@@ -121,8 +121,11 @@ def _json(found: list[Rescored]) -> dict[str, Any]:
         "scored_again": sum(one.state == SCORED for one in found),
         "already_current": sum(one.state == CURRENT for one in found),
         "cells": [
-            {**{name: getattr(one.entry, name) for name in names},
-             "state": one.state, "why": one.why}
+            {
+                **{name: getattr(one.entry, name) for name in names},
+                "state": one.state,
+                "why": one.why,
+            }
             for one in found
         ],
-    }  # fmt: skip
+    }

@@ -294,7 +294,6 @@ def _name(label: str, suite: Standing) -> str:
 
 def _cells(lines: list[Line], organs: list[str]) -> list[str]:
     found = {(line.metric, line.organ): line for line in lines}
-    whole = found["dsc", MEAN]
+    whole, assd = found["dsc", MEAN], number_text(found.get(("assd", MEAN)), "assd")
     values = [number_text(found.get(("dsc", organ)), "dsc") for organ in organs]
-    return [*values, number_text(found.get(("assd", MEAN)), "assd"), str(whole.n),
-            str(whole.n_missed)]  # fmt: skip
+    return [*values, assd, str(whole.n), str(whole.n_missed)]

@@ -62,8 +62,8 @@ def _figures(found: Comparison) -> dict[str, Any]:
     What the text calls p is `p`, its equivalence p is `equivalence.p` (primary analysis), its
     sign-flip p, Wilcoxon p and TOST p are `these_networks.sign_flip_p`, `.wilcoxon_p` and
     `.ttost_p`."""
-    names = ("row", "reference", "patients", "seeds", "folds", "mean", "median", "patients_better",
-             "p", "false_claim", "smallest_detectable")  # fmt: skip
+    counts = ["row", "reference", "patients", "seeds", "folds", "mean", "median"]
+    names = [*counts, "patients_better", "p", "false_claim", "smallest_detectable"]
     groups = {
         name: asdict(value) if (value := getattr(found, name)) else None
         for name in ("primary", "one_patient", "equivalence", "nadeau_bengio", "these_networks")
@@ -71,8 +71,13 @@ def _figures(found: Comparison) -> dict[str, Any]:
     better = dict(zip(("p", "low", "high"), found.better, strict=True)) if found.better else None
     plain = {name: getattr(found, name) for name in names} | groups
     shown: dict[str, Any] = _finite({**plain, "better": better})
-    return {"metric": found.metric.name, "unit": found.metric.unit, **shown,
-            "margin": found.metric.margin, "notes": list(found.notes)}  # fmt: skip
+    return {
+        "metric": found.metric.name,
+        "unit": found.metric.unit,
+        **shown,
+        "margin": found.metric.margin,
+        "notes": list(found.notes),
+    }
 
 
 def _finite(value: Any) -> Any:
@@ -192,8 +197,9 @@ def _ceiling_lines(pair: Paired, ceilings: Ceilings) -> list[str]:
 def _text(lines: list[CeilingLine]) -> str:
     each = [f"{x.organ} {ceiling_text(x.target, x.grid)}" for x in lines]
     if len(lines) > 1:
-        target, grid = (statistics.fmean(of) for of in zip(*((x.target, x.grid) for x in lines),
-                                                           strict=True))  # fmt: skip
+        target, grid = (
+            statistics.fmean(of) for of in zip(*((x.target, x.grid) for x in lines), strict=True)
+        )
         each.append(f"mean {ceiling_text(target, grid)}")
     return ", ".join(each)
 

@@ -21,8 +21,7 @@ from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, shown_suite
 
 PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
-KEYS = ("dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation", "probes",
-        "split")  # fmt: skip
+KEYS = ["dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation", "probes", "split"]
 
 
 def provenance_sheets(chapter: Chapter) -> list[Sheet]:

@@ -144,8 +144,12 @@ def ranks(chapter: Chapter) -> Picture | None:
         ax.plot([each.rank], [place], "o", color=BLACK, markersize=4.5)
         ax.annotate(
             f"first in {100 * each.first:.0f} %" if each.first >= 0.005 else "",
-            (each.high, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8,
-        )  # fmt: skip
+            (each.high, place),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     name_rows(ax, [each.row for each in ordered])
     ax.set_xlabel("rank (1 is best)")
     ax.grid(axis="y", color="#eeeeee")

@@ -86,11 +86,26 @@ def word_of(contrast: Contrast, chapter: Chapter) -> str:
 
 
 COMPARISON = (
-    "row against reference", "metric", "gain (95 %)", "median", "patients better", "word",
-    "one_patient", "p", "Holm p", "Nadeau-Bengio",
-    "P(better)", "false claim", "detectable", "equivalence p", "sign-flip p", "Wilcoxon p",
-    "TOST p", "patients", "seeds",
-)  # fmt: skip
+    "row against reference",
+    "metric",
+    "gain (95 %)",
+    "median",
+    "patients better",
+    "word",
+    "one_patient",
+    "p",
+    "Holm p",
+    "Nadeau-Bengio",
+    "P(better)",
+    "false claim",
+    "detectable",
+    "equivalence p",
+    "sign-flip p",
+    "Wilcoxon p",
+    "TOST p",
+    "patients",
+    "seeds",
+)
 
 
 def _comparisons(chapter: Chapter) -> Sheet:

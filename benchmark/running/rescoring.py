@@ -84,9 +84,13 @@ class _Known:
             cache=GridCache(dataset=dataset, ground=setting.ground),
         )
         return Cell(
-            setting=replace(setting, tuned=entry.tuned), data=data, seed=entry.seed,
-            part=entry.part, split=split.fingerprint, stage=stage,
-        )  # fmt: skip
+            setting=replace(setting, tuned=entry.tuned),
+            data=data,
+            seed=entry.seed,
+            part=entry.part,
+            split=split.fingerprint,
+            stage=stage,
+        )
 
 
 def _rescored(entry: Entry, known: _Known, workspace: Workspace) -> Rescored:
