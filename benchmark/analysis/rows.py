@@ -30,7 +30,7 @@ from benchmark.store.results import Results
 from benchmark.store.workspace import Workspace
 
 Pair = tuple[str, str]  # (key, evaluation)
-Cell = tuple[str, int, int, Pair]  # a row, a fold, a seed, and where its rows lie
+Place = tuple[str, int, int, Pair]  # a row, a fold, a seed, and where its rows lie
 Values = RowValues | Incomplete
 TEXTS = ("case", "organ", "state", "metric", "unit")
 READERS = 4
@@ -82,7 +82,7 @@ def _frame(tables: list[tuple[int, pa.Table]]) -> pd.DataFrame:
     return frame
 
 
-def read_cells(results: Results, cells: Iterable[Cell]) -> tuple[pd.DataFrame, frozenset[Pair]]:
+def read_cells(results: Results, cells: Iterable[Place]) -> tuple[pd.DataFrame, frozenset[Pair]]:
     """Return the rows of cells, columns row, fold, seed and those that are stored, and the pairs
     whose rows are damaged or not there. Cells of different rows may share an evaluation."""
     known = list(cells)

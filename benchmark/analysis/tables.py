@@ -26,7 +26,7 @@ MEAN = "mean"  # the pseudo-organ: the mean over all organs of the set
 KIDNEYS_AND_LIVER = ("liver", "left_kidney", "right_kidney")
 MEAN3 = "mean3"
 RowsOf = Callable[[Entry], list[ResultRow]]
-Values = dict[str, dict[str, float]]  # organ -> case -> mean over seeds
+PerPatient = dict[str, dict[str, float]]  # organ -> case -> mean over seeds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ def number_text(line: Line | None, metric: str) -> str:
     return f"{line.mean:.{digits}f}{sd}"
 
 
-def per_patient(rows: Iterable[ResultRow]) -> Values:
+def per_patient(rows: Iterable[ResultRow]) -> PerPatient:
     """Return organ -> case -> value of one metric, the mean over seeds, defined values only."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -155,7 +155,7 @@ def line_of(entry: Entry) -> tuple[str, ...]:
 
 
 def _lines(
-    place: Sequence[str], metric: str, unit: str, values: Values, missed: Mapping[str, int]
+    place: Sequence[str], metric: str, unit: str, values: PerPatient, missed: Mapping[str, int]
 ) -> list[Line]:
     """The lines of a row (data set, label, preset, ...) in a metric; `missed` has every organ."""
     dataset, row, preset, *_ = place
@@ -176,13 +176,13 @@ def _lines(
     ]
 
 
-def _mean_of_means(values: Values, organs: tuple[str, ...]) -> float | None:
+def _mean_of_means(values: PerPatient, organs: tuple[str, ...]) -> float | None:
     """The mean over organs; None where an organ has no defined value at all."""
     means = [statistics.fmean(values[o].values()) for o in organs if values.get(o)]
     return statistics.fmean(means) if means and len(means) == len(organs) else None
 
 
-def _sd(values: Values, organs: tuple[str, ...]) -> float | None:
+def _sd(values: PerPatient, organs: tuple[str, ...]) -> float | None:
     """The sd over patients of a patient's mean over the organs; None for fewer than two."""
     cases = {case for organ in organs for case in values.get(organ, {})}
     means = [
@@ -200,9 +200,9 @@ def _missed(rows: Iterable[ResultRow]) -> dict[str, int]:
     return {organ: len(found) for organ, found in cases.items()}
 
 
-def _nested(values: pd.Series) -> dict[tuple[str, str], Values]:
+def _nested(values: pd.Series) -> dict[tuple[str, str], PerPatient]:
     """(row, metric) -> organ -> case -> value."""
-    found: dict[tuple[str, str], Values] = defaultdict(lambda: defaultdict(dict))
+    found: dict[tuple[str, str], PerPatient] = defaultdict(lambda: defaultdict(dict))
     for (row, metric, organ, case), value in zip(values.index, values.tolist(), strict=True):
         found[row, metric][organ][case] = value
     return found

@@ -101,10 +101,13 @@ def _suite(
 
 
 def _print_suite(suite: dict[str, Any]) -> None:
+    from benchmark.store.ledger import shown_suite
+
     states = ("running", "failed", "stopped", "not_run")
     counts = ", ".join(f"{suite[s]} {s.replace('_', ' ')}" for s in states if suite[s])
     rest = f", {counts}" if counts else ""
-    put(f"suite {suite['name']}: {suite['done']} of {suite['planned']} cells done{rest}")
+    name = shown_suite(suite["name"])
+    put(f"suite {name}: {suite['done']} of {suite['planned']} cells done{rest}")
     if suite["command"]:
         put(f"  INCOMPLETE; go on with: {suite['command']}")
     if suite["post_hoc"]:
@@ -136,15 +139,9 @@ def _cell(workspace: Workspace, entry: Entry) -> dict[str, Any]:
         (s for key in entry.nodes if (s := workspace.objects.checkpoint_step(key)) is not None),
         None,
     )
+    names = ("suite", "dataset", "label", "preset", "part", "fold", "seed", "key")
     return {
-        "suite": entry.suite,
-        "dataset": entry.dataset,
-        "label": entry.label,
-        "preset": entry.preset,
-        "part": entry.part,
-        "fold": entry.fold,
-        "seed": entry.seed,
-        "key": entry.key,
+        **{name: getattr(entry, name) for name in names},
         "state": _state(workspace, entry),
         "step": step,
         "error": entry.error,
