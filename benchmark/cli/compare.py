@@ -86,7 +86,8 @@ def _show(
 ) -> None:
     """Print what was compared, with ceilings and, for `--as`, another library's values beside."""
     from benchmark.analysis.ceilings import ceilings_of
-    from benchmark.analysis.comparisons import compared, in_other
+    from benchmark.analysis.comparisons import compared
+    from benchmark.analysis.differences import in_other
     from benchmark.cli import show_compared as show
     from benchmark.cli.session import say
     from benchmark.scoring.definitions import elsewhere

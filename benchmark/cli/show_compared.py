@@ -17,7 +17,8 @@ from benchmark.analysis.ceilings import (
     alike,
     ceiling_text,
 )
-from benchmark.analysis.comparisons import THEIRS, Paired
+from benchmark.analysis.comparisons import Paired
+from benchmark.analysis.differences import THEIRS
 from benchmark.analysis.flag_guide import how_to_read
 from benchmark.analysis.flags import Flag, flags_by_set
 from benchmark.analysis.suites import Standing
