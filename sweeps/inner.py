@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from benchmark.data.folds import FoldData, GridCache, folds_of
+from benchmark.data.feeding.folds import FoldData, GridCache, folds_of
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices
 from benchmark.errors import BadInput
 from benchmark.plan.folds import Fold
 from benchmark.running.cells import Cell

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.analysis.tables import line_of
 from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
-from benchmark.data.folds import folds_of
+from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.errors import BadInput
 from benchmark.plan.wording import counted

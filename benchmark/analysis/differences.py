@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.analysis.tables import MEAN, Line, table
-from benchmark.data.folds import folds_of
+from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.data.volume import slices_of
 from benchmark.errors import BadInput

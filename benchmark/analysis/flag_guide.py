@@ -14,10 +14,8 @@ from difflib import get_close_matches
 
 from benchmark.analysis.ceilings import AT_TARGET_POINTS
 from benchmark.errors import BadInput
-from benchmark.parts.bottoms import UNUSED_POINTS
-from benchmark.parts.curves import STILL_RISING
+from benchmark.parts.measures import NEGLIGIBLE_SHARE, STILL_RISING, UNUSED_POINTS
 from benchmark.parts.probes import GAP_PERCENT, NEGLIGIBLE, SATURATED
-from benchmark.parts.shape_probes import NEGLIGIBLE_SHARE
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.wording import counted
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from benchmark.analysis.groups import Group
 from benchmark.analysis.suites import Missing, missing_cell
-from benchmark.data.folds import folds_of
+from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput
 from benchmark.files.atomic import checked

@@ -29,7 +29,7 @@ from benchmark.analysis.seen_row import (
     tenths,
     whole,
 )
-from benchmark.parts.bottoms import UNUSED_POINTS
+from benchmark.parts.measures import UNUSED_POINTS
 from benchmark.parts.probes import GAP_PERCENT
 from benchmark.plan.presets import demonstration
 from benchmark.plan.wording import counted

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.folds import FoldData, GridCache, Split, folds_of
+from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Diverged
 from benchmark.files.code import Code
 from benchmark.files.failing import failure
 from benchmark.files.full import disk_full
 from benchmark.files.source import code_of
-from benchmark.parts.curves import curve_flags
+from benchmark.parts.measures import curve_flags
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Weights, in_order

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.folds import FoldData
+from benchmark.data.feeding.folds import FoldData
 from benchmark.errors import BadInput, Stopped
 from benchmark.files.code import Code
 from benchmark.files.failing import one_line

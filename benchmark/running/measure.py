@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmark.data.folds import FoldData
-from benchmark.data.slices import scaled
+from benchmark.data.feeding.folds import FoldData
+from benchmark.data.feeding.slices import scaled
 from benchmark.data.volume import Volume, slices_of
 from benchmark.scoring.cases import Score, score_case
 from benchmark.training.precision import Hardware

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.folds import FoldData, GridCache, Split, folds_of
+from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.errors import BadInput
 from benchmark.files.failing import failure

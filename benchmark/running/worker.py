@@ -18,7 +18,7 @@ from types import FrameType
 
 import torch
 
-from benchmark.data.folds import FoldData, GridCache, Split, folds_of
+from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput, Stopped
 from benchmark.files.failing import failure

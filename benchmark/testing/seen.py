@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.data.folds import FoldData, GridCache, folds_of
+from benchmark.data.feeding.folds import FoldData, GridCache, folds_of
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices
 from benchmark.plan.folds import Fold
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Method, probes_of

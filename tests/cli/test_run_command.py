@@ -17,7 +17,7 @@ import pytest
 from bench_process import Ran, bench, finish, run_argv, spawn, tiny_workspace
 
 from benchmark.cli.session import stored
-from benchmark.data.folds import subjects
+from benchmark.data.feeding.folds import subjects
 from benchmark.data.library import open_dataset
 from benchmark.plan.folds import fold_fingerprint, split
 from benchmark.plan.ground import Ground

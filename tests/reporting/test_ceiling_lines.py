@@ -26,7 +26,7 @@ from benchmark.analysis.ceilings import (
 from benchmark.cli.session import stored
 from benchmark.data import ceilings as module
 from benchmark.data.ceilings import Ceiling, case_ceilings
-from benchmark.data.folds import subjects
+from benchmark.data.feeding.folds import subjects
 from benchmark.data.library import add, open_dataset
 from benchmark.plan.folds import split
 from benchmark.running.bench import Bench

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from bench_process import bench
 
+from baselines.shapes import ShapeModelProbe
 from benchmark.analysis.flag_guide import GUIDES, flags_page, guide_of, how_to_read
-from benchmark.parts.bottoms import BottomUse, Headroom, Replaced
+from benchmark.parts.measures import BottomUse, Headroom, Replaced, TermShares
 from benchmark.parts.objectives import Segmentation
 from benchmark.parts.probes import FsmState, GtGap, TermGradients
-from benchmark.parts.shape_probes import ShapeModelProbe, TermShares
 from benchmark.parts.views import CorruptShapes
 from benchmark.plan.nodes import Measure, probes_of
 from benchmark.settings.registry import load_registry

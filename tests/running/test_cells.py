@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.data.folds import Split, folds_of
+from benchmark.data.feeding.folds import Split, folds_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Stopped
 from benchmark.parts.networks import UNet

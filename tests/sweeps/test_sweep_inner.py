@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sweep_process import PATIENTS, VALUES, workspace
 
-from benchmark.data.folds import folds_of
+from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import Case, DataSet, open_dataset
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput, Diverged
