@@ -33,10 +33,10 @@ from benchmark.running.bench import Bench, Warns, open_bench
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.execute import execute
 from benchmark.running.measure import measured
-from benchmark.running.overrides import parse
 from benchmark.running.prepare import prepared
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import Setting, resolve
+from benchmark.settings.overrides import parse
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import Setting, resolve
 from benchmark.training.meter import Epoch
 from benchmark.training.precision import hardware
 from benchmark.training.trainer import Control, fit

@@ -13,7 +13,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial
 
 from benchmark.errors import BadInput
-from benchmark.running.resolve import Setting
+from benchmark.settings.resolve import Setting
 from sweeps.spaces import Sweep
 
 LOOKS = 16  # random draws, to find parameters that depend on others

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from benchmark.data.feeding.folds import FoldData, GridCache, folds_of
 from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.plan.folds import Fold
 from benchmark.running.cells import Cell
-from benchmark.running.folds import FoldData, GridCache, folds_of
-from benchmark.running.resolve import Setting
+from benchmark.settings.resolve import Setting
 
 PART = "inner"
 LEAST_PATIENTS = 4  # inner patients with an organ, for it to count in the objective

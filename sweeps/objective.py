@@ -16,8 +16,8 @@ from benchmark.data.feeding.slices import CaseSlices
 from benchmark.errors import Stopped
 from benchmark.running.bench import Bench, Silent
 from benchmark.running.cells import run_cells
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import Setting, resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import Setting, resolve
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
 from sweeps.inner import InnerCache, InnerFold, inner_folds

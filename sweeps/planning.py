@@ -17,8 +17,8 @@ from benchmark.errors import BadInput
 from benchmark.files.code import Code
 from benchmark.running.cells import scoring_code
 from benchmark.running.execute import check_networks, training_code
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import Setting, resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import Setting, resolve
 from sweeps.checking import Resolve, check_space, parameters
 from sweeps.inner import Organs, inner_folds, organs_of
 from sweeps.samplers import SAMPLERS, grid_size

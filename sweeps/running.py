@@ -13,8 +13,8 @@ from types import FrameType
 
 from optuna.study import Study
 
-from benchmark.running.resolve import GROUND, leaves
 from benchmark.running.stop import SIGNALS
+from benchmark.settings.resolve import GROUND, leaves
 from sweeps.checking import at_the_edge
 from sweeps.driver import Drive
 from sweeps.figures import write_figures

@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from benchmark.errors import BadInput
-from benchmark.running.failing import failure
+from benchmark.files.failing import failure
 from benchmark.running.stop import SIGNALS
 from sweeps.objective import Evaluation, Evaluator, Job
 

@@ -30,7 +30,7 @@ def ended_by(error: BaseException, root: Path, command: str) -> tuple[int, str] 
         return 2, _of_the_system(error)
     if isinstance(error, RecursionError) or DIGITS in str(error):
         return 2, "what was given holds brackets nested too deep, or a number of too many digits"
-    from benchmark.running.failing import failure, memory_short, one_line
+    from benchmark.files.failing import failure, memory_short, one_line
 
     if isinstance(error, OSError | SystemExit) or memory_short(error):
         there = (root / "format").is_file()

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.data.scan import read_scan
     from benchmark.running.outdated import outdated_line
     from benchmark.running.predicting import predict, seen_in_training
-    from benchmark.running.registry import load_registry
+    from benchmark.settings.registry import load_registry
 
     scan = read_scan(args.image)
     old = outdated_line(bench, trained.entries, load_registry().rows)
@@ -116,7 +116,7 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
     """The workspace and what was trained there; nothing is trained or added."""
     from benchmark.cli.session import use_threads
     from benchmark.running.predicting import all_folds, trained_key, trained_row
-    from benchmark.running.registry import load_registry
+    from benchmark.settings.registry import load_registry
 
     bench = _bench(args)
     if args.key is not None:

@@ -98,17 +98,15 @@ def run_by_workers(
     from benchmark.running.conduct import Conductor
     from benchmark.running.renewal import renew
     from benchmark.running.tasks import work_of
-    from benchmark.store.ledger import DEFAULT_SUITE
+    from benchmark.store.ledger import SCRATCH
 
     size = cells[0].setting.ground.size
-    executor = local(args, size, workers, suite=DEFAULT_SUITE, log=None)
+    executor = local(args, size, workers, suite=SCRATCH, log=None)
     try:
         executor.start()  # the workers load meanwhile
         if not bench.fresh:
             renew(cells, bench)
-        work = work_of(
-            cells, bench, DEFAULT_SUITE, left.seconds, every_cell=True, breadth_first=True
-        )
+        work = work_of(cells, bench, SCRATCH, left.seconds, every_cell=True, breadth_first=True)
         audience = Several(work.entries, show, mirrored)
         entries = Conductor(
             work=work, executor=executor, bench=bench, audience=audience, as_run=True

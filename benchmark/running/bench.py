@@ -9,11 +9,7 @@ from typing import Protocol
 
 from benchmark.files.code import Difference
 from benchmark.running.stop import Stop
-from benchmark.store.codes import Codes
-from benchmark.store.ledger import Ledger
-from benchmark.store.objects import Objects
-from benchmark.store.results import Results
-from benchmark.store.workspace import open_workspace
+from benchmark.store.workspace import Workspace, open_workspace
 from benchmark.training.meter import Epoch
 from benchmark.training.precision import Hardware
 
@@ -92,15 +88,10 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class Bench(Workspace):
     """Everything that a cell needs beside its plan and its data. `reuse` keeps what other people's
     code made before it changed."""
 
-    root: Path
-    objects: Objects
-    results: Results
-    ledger: Ledger
-    codes: Codes
     hardware: Hardware
     watcher: Watcher
     checkpoint_seconds: float = 30.0
@@ -122,13 +113,8 @@ def open_bench(
 ) -> Bench:
     """Open the workspace at `root`, or, `reading`, one that perhaps cannot be written; raises
     `BadInput` where it cannot be used."""
-    open_workspace(root, reading=reading)
     return Bench(
-        root=root,
-        objects=Objects(root / "objects", watcher.warn),
-        results=Results(root / "results", watcher.warn),
-        ledger=Ledger(root / "ledger", watcher.warn),
-        codes=Codes(root / "code"),
+        **vars(open_workspace(root, reading=reading, warn=watcher.warn)),
         hardware=hardware,
         watcher=watcher,
         checkpoint_seconds=checkpoint_seconds,

@@ -8,16 +8,16 @@ import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from benchmark.files.failing import one_line
 from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Schedule
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
 from benchmark.running.code import is_outdated
 from benchmark.running.execute import training_code
-from benchmark.running.failing import one_line
 from benchmark.running.renewal import codes_of
-from benchmark.running.resolve import Setting
 from benchmark.running.tasks import trainings_of
+from benchmark.settings.resolve import Setting
 
 STEP_SECONDS = 0.06  # of the preset quick on one core
 PASS_STEPS = 100  # the guess for an epoch without a fixed length

@@ -12,14 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmark.data.feeding.folds import FoldData
 from benchmark.errors import BadInput, Stopped
 from benchmark.files.code import Code
+from benchmark.files.failing import one_line
+from benchmark.files.source import code_of
 from benchmark.plan.keys import Context, canonical, key, spec, values_in
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.running.bench import Bench, Resumed
-from benchmark.running.code import code_of, may_resume, may_use
-from benchmark.running.failing import one_line
-from benchmark.running.folds import FoldData
+from benchmark.running.code import may_resume, may_use
 from benchmark.running.prepare import networks, prepared
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, on_meta, place, start

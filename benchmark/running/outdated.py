@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
 from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
-from benchmark.plan.wording import counted
-from benchmark.running.bench import Bench
+from benchmark.plan.wording import named
 from benchmark.running.cells import scoring_code
-from benchmark.running.code import named
 from benchmark.running.execute import training_code
 from benchmark.running.probing import probe_code
-from benchmark.running.registry import Registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import Registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry
+from benchmark.store.workspace import Workspace
 
 
-def outdated_line(bench: Bench, entries: Iterable[Entry], rows: Mapping[str, Row]) -> str:
+def outdated_line(workspace: Workspace, entries: Iterable[Entry], rows: Mapping[str, Row]) -> str:
     """Return the line on the trainings and rows of these cells that other code made, "" where all
     are of the code of now. A row that is not known here any more is not asked about."""
     known = [entry for entry in entries if entry.row.partition("@")[0] in rows]
     now = code_now(known, rows)
     changed: dict[str, tuple[str, ...]] = {}
-    for what, fingerprint in _made_by(bench, known).items():
-        if names := bench.codes.outdated(fingerprint, now):
+    for what, fingerprint in _made_by(workspace, known).items():
+        if names := workspace.codes.outdated(fingerprint, now):
             changed[what] = names
     if not changed:
         return ""
@@ -35,28 +33,6 @@ def outdated_line(bench: Bench, entries: Iterable[Entry], rows: Mapping[str, Row
         f"{len(changed)} of the stored results here were made by other code than this bench's "
         f"({named(all_names)}): bench run --fresh makes a row again"
     )
-
-
-def older_line(bench: Bench, entries: Iterable[Entry]) -> str:
-    """Return the line on the cells that were scored when the faces of a crop box were no borders,
-    "" where there are none. A data set that is not in the workspace is not asked about."""
-    found = [entry for entry in entries if not entry.definition]
-    boxed = {name for name in {entry.dataset for entry in found} if _has_boxes(bench, name)}
-    number = sum(entry.dataset in boxed for entry in found)
-    if not number:
-        return ""
-    were = "was" if number == 1 else "were"
-    return (
-        f"{counted(number, 'cell')} {were} scored by an older definition of distance, without the "
-        "faces of the crop box: bench score scores the stored label maps again"
-    )
-
-
-def _has_boxes(bench: Bench, name: str) -> bool:
-    try:
-        return any(case.box for case in stored_dataset(bench.root, name).cases)
-    except BadInput:  # not there, or damaged: whoever needs it will say so
-        return False
 
 
 def code_now(entries: Iterable[Entry], rows: Mapping[str, Row]) -> Code:
@@ -88,15 +64,15 @@ def code_behind(method: Method) -> Code:
     return code
 
 
-def _made_by(bench: Bench, entries: Iterable[Entry]) -> dict[str, str]:
+def _made_by(workspace: Workspace, entries: Iterable[Entry]) -> dict[str, str]:
     """The fingerprint of the code behind each stored training and evaluation of the cells."""
     found: dict[str, str] = {}
     for entry in entries:
         for key in entry.nodes:
-            if key not in found and bench.objects.has(key):
-                found[key] = str(bench.objects.record(key).get("code"))
+            if key not in found and workspace.objects.has(key):
+                found[key] = str(workspace.objects.record(key).get("code"))
         places = [(entry.key, entry.evaluation), *((k, e) for _, k, e in entry.probes)]
         for place in places:
-            if bench.results.intact(*place):
-                found["/".join(place)] = bench.results.code(*place)
+            if workspace.results.intact(*place):
+                found["/".join(place)] = workspace.results.code(*place)
     return found

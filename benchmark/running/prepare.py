@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.folds import FoldData
 from benchmark.parts.networks import stride_of
 from benchmark.plan.nodes import Train, Weights
-from benchmark.running.folds import FoldData
 from benchmark.training.nets import build, place, start
 from benchmark.training.precision import Hardware
 

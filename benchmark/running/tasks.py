@@ -18,7 +18,7 @@ from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
 from benchmark.running.probing import is_probed
-from benchmark.running.resolve import Setting
+from benchmark.settings.resolve import Setting
 from benchmark.store.ledger import Entry
 
 SCORING_SECONDS = 5.0  # the guess for predicting and scoring a cell

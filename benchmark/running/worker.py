@@ -18,9 +18,11 @@ from types import FrameType
 
 import torch
 
+from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput, Stopped
 from benchmark.files.atomic import disk_full
+from benchmark.files.failing import failure
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench, Tally, open_bench
@@ -36,8 +38,6 @@ from benchmark.running.executors import (
     Training,
     Warned,
 )
-from benchmark.running.failing import failure
-from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.stop import Stop
 from benchmark.running.tasks import CellName, Task
 from benchmark.training.meter import Epoch

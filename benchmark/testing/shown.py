@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Generator, Tensor, nn
 
+from benchmark.data.feeding.folds import FoldData, GridCache, folds_of
 from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
 from benchmark.parts.batch import Batch
@@ -20,7 +21,6 @@ from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Method, Train, in_order, probes_of
 from benchmark.running.bench import Silent, open_bench
 from benchmark.running.execute import execute
-from benchmark.running.folds import FoldData, GridCache, folds_of
 from benchmark.testing.tiny import MemoryTrainer
 from benchmark.training.precision import hardware
 

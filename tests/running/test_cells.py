@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.data.feeding.folds import Split, folds_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Stopped
 from benchmark.parts.networks import UNet
@@ -18,10 +19,9 @@ from benchmark.plan.nodes import Net, Row, Schedule, Train, Weights
 from benchmark.running.bench import Bench, Silent, open_bench
 from benchmark.running.cells import plan_cells, run_cells
 from benchmark.running.code import old_line
-from benchmark.running.folds import Split, folds_of
-from benchmark.running.registry import Registry, load_registry
-from benchmark.running.resolve import resolve
 from benchmark.running.stop import Stop
+from benchmark.settings.registry import Registry, load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.training.precision import hardware
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sweep_process import PATIENTS, VALUES, workspace
 
+from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import Case, DataSet, open_dataset
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput, Diverged
 from benchmark.running import execute as executing
-from benchmark.running.folds import folds_of
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from sweeps.inner import inner_folds, organs_of
 from sweeps.objective import WORST, Evaluator, Job
 

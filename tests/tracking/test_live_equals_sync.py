@@ -15,9 +15,9 @@ from benchmark.cli.live import Mirrored
 from benchmark.data.library import open_dataset
 from benchmark.running.bench import Silent, open_bench
 from benchmark.running.cells import plan_cells, run_cells
-from benchmark.running.registry import load_registry
 from benchmark.running.reports import attach_report
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.tracking.mirror import default_uri
 from benchmark.training.precision import hardware
 
