@@ -127,7 +127,7 @@ def mlflow_of(root: Path) -> Found:
     from mlflow import MlflowClient
     from tracking_dump import dump_experiment
 
-    from benchmark.tracking.mirror import default_uri
+    from benchmark.tracking.database import default_uri
 
     uri = default_uri(root)
     found: Found = {}

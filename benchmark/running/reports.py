@@ -18,8 +18,8 @@ from benchmark.running.probing import means
 from benchmark.running.standing import of_one_definition
 from benchmark.store.ledger import DEFAULT_SUITE, Entry
 from benchmark.store.results import ResultRow
-from benchmark.tracking.mirror import Mirror
-from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
+from benchmark.tracking.follower import send
+from benchmark.tracking.report import AnyReport, CellReport, Point, RowReport, SuiteReport
 
 REPORTS = "reports"  # ROOT/reports/SUITE: the page, tables and figures of a suite
 SHORT = 250  # characters of a hyper-parameter that MLflow's tables can show
@@ -27,13 +27,13 @@ SHORT = 250  # characters of a hyper-parameter that MLflow's tables can show
 
 def row_reports(
     bench: Bench, entries: Iterable[Entry]
-) -> Iterator[tuple[RowReport, list[CellReport]]]:
+) -> Iterator[tuple[RowReport, Iterable[CellReport]]]:
     """Yield each row with its cells, the cells that have a result only."""
     done = with_rows(bench, entries)
     for _, group in groupby(sorted(done, key=_row_key), key=_row_key):
         members = list(group)
         row = row_report(bench, members)
-        yield row, [cell_report(bench, entry, row) for entry in members]
+        yield row, (cell_report(bench, entry, row) for entry in members)
 
 
 def row_report(bench: Bench, entries: list[Entry]) -> RowReport:
@@ -70,10 +70,8 @@ def attach_report(bench: Bench, suite: str, uri: str, say: Callable[[str], None]
 
     For whoever has written a report. Returns whether MLflow took it; `say` gets one line if not.
     """
-    with Mirror(uri, artifacts=bench.root / "mlartifacts", warn=say) as mirror:
-        for report in suite_reports(bench, bench.ledger.entries(suite)):
-            mirror.suite(report)
-        return mirror.close()
+    reports = suite_reports(bench, bench.ledger.entries(suite))
+    return send(reports, uri, artifacts=bench.root / "mlartifacts", warn=say)
 
 
 def mirror_again(
@@ -84,17 +82,14 @@ def mirror_again(
     Returns whether MLflow took all; `say` gets one line if not.
     """
     chosen = {(entry.suite, entry.name) for entry in entries}
-    with Mirror(uri, artifacts=bench.root / "mlartifacts", warn=say) as mirror:
-        for suite in sorted({suite for suite, _ in chosen}):
-            everything = bench.ledger.entries(suite)
-            for entry in with_rows(bench, everything):
-                if (suite, entry.name) in chosen:
-                    mirror.cell(cell_report(bench, entry))
-            for row, _ in row_reports(bench, everything):
-                mirror.row(row)
-            for report in suite_reports(bench, everything):
-                mirror.suite(report)
-        return mirror.close()
+    found: list[AnyReport] = []
+    for suite in sorted({suite for suite, _ in chosen}):
+        everything = bench.ledger.entries(suite)
+        again = [e for e in with_rows(bench, everything) if (suite, e.name) in chosen]
+        found += [cell_report(bench, entry) for entry in again]
+        found += [row for row, _ in row_reports(bench, everything)]
+        found += suite_reports(bench, everything)
+    return send(found, uri, artifacts=bench.root / "mlartifacts", warn=say)
 
 
 def with_rows(bench: Bench, entries: Iterable[Entry]) -> list[Entry]:

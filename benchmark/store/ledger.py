@@ -6,6 +6,7 @@ ledger/SUITE/CELL.json      one small file a cell, replaced by one rename
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
@@ -106,6 +107,20 @@ class Ledger:
         """Return what is written of a cell, whatever its state; None where nothing can be read."""
         path = self.folder / entry.suite / f"{entry.name}.json"
         return self._entry(path) if path.is_file() else None
+
+    def written(self, suite: str = "*") -> dict[Path, tuple[int, ...]]:
+        """Return the files of a suite's cells, or of all, each with what tells whether it was
+        written again since. Nothing is read."""
+        found: dict[Path, tuple[int, ...]] = {}
+        for path in self._files(suite):
+            with suppress(OSError):
+                state = path.stat()
+                found[path] = state.st_mtime_ns, state.st_size, state.st_ino
+        return found
+
+    def at(self, path: Path) -> Entry | None:
+        """Return the entry in one of the files; None where nothing can be read."""
+        return self._entry(path)
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield (SUITE/FILE, "" or what is wrong) for every entry; changes nothing."""
