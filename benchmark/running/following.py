@@ -147,7 +147,8 @@ class Disk:
         return arrived
 
     def _so_far(self, entry: Entry) -> CellReport:
-        """Return a cell with the curves of what is stored, and of what is in training."""
+        """Return a cell with the curves of what is stored, and of what is in training; its single
+        values come with its end, as `sync` dates them."""
         bench, stored = self._bench, [record for record, _ in self._stamps(entry)]
         known, base = self._bases.get(entry.name, (None, None))
         if base is None or known != stored:
@@ -157,7 +158,7 @@ class Disk:
         points: list[Point] = []
         for epoch in (epoch for key in left for epoch in bench.objects.epochs(key)):
             points += stage_points(epoch["title"], epoch["index"], epoch["terms"], epoch["at_ms"])
-        return replace(base, points=(*base.points, *points))
+        return replace(base, points=(*base.points, *points), metrics={})
 
     def _stamps(self, entry: Entry) -> list[tuple[Stamp | None, Stamp | None]]:
         """Of each training, what tells whether its record or its epochs changed."""
