@@ -86,10 +86,13 @@ class Disk:
                     del self._touched[suite]
 
     def in_work(self, entries: Iterable[Entry]) -> Iterator[tuple[CellReport, bool]]:
-        """Yield those of these cells that a living process trains now."""
+        """Yield those of these cells that a living process trains now; look again at all that have
+        not ended."""
         for entry in entries:
-            if entry.state == "started" and self.is_held(entry):
-                yield self._so_far(entry), True
+            if entry.state == "started":
+                self._taken.pop(self._bench.ledger.file(entry), None)
+                if self.is_held(entry):
+                    yield self._so_far(entry), True
 
     def is_held(self, entry: Entry) -> bool:
         """Return whether a process trains at the cell, or did so some seconds ago."""

@@ -82,7 +82,7 @@ class Ledger:
 
     def write(self, entry: Entry) -> None:
         """Write or replace an entry."""
-        with commit_file(self.folder / entry.suite / f"{entry.name}.json") as temporary:
+        with commit_file(self.file(entry)) as temporary:
             write_json(temporary, asdict(entry))
 
     def compared(self) -> list[Entry]:
@@ -105,7 +105,7 @@ class Ledger:
 
     def stored(self, entry: Entry) -> Entry | None:
         """Return what is written of a cell, whatever its state; None where nothing can be read."""
-        path = self.folder / entry.suite / f"{entry.name}.json"
+        path = self.file(entry)
         return self._entry(path) if path.is_file() else None
 
     def written(self, suite: str = "*") -> dict[Path, tuple[int, ...]]:
@@ -117,6 +117,10 @@ class Ledger:
                 state = path.stat()
                 found[path] = state.st_mtime_ns, state.st_size, state.st_ino
         return found
+
+    def file(self, entry: Entry) -> Path:
+        """Return where an entry is written."""
+        return self.folder / entry.suite / f"{entry.name}.json"
 
     def at(self, path: Path) -> Entry | None:
         """Return the entry in one of the files; None where nothing can be read."""
