@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices
 from benchmark.errors import BadInput
 from benchmark.plan.folds import Fold
 from benchmark.running.cells import Cell

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmark.data.slices import CaseSlices
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.errors import Stopped
 from benchmark.running.bench import Bench, Silent
 from benchmark.running.cells import run_cells

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BadInput
+from benchmark.files.locks import cores
 
 if TYPE_CHECKING:
     from benchmark.data.library import DataSet
@@ -71,10 +71,3 @@ def use_threads(asked: int | None, size: int | None) -> None:
 
     threads = threads_for(size) if asked is None else asked
     torch.set_num_threads(threads)
-
-
-def cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

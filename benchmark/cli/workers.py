@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.session import cores, threads_for
+from benchmark.cli.session import threads_for
+from benchmark.files.locks import cores
 
 if TYPE_CHECKING:
     from benchmark.running.crew import Left

@@ -13,7 +13,7 @@ from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Diverged
 from benchmark.files.code import Code
 from benchmark.files.full import disk_full
-from benchmark.parts.curves import curve_flags
+from benchmark.parts.measures import curve_flags
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Weights, in_order

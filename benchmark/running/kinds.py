@@ -14,7 +14,12 @@ from benchmark.plan.nodes import Method, in_order, probes_of, stages_of
 from benchmark.plan.values import values_in
 from benchmark.running.failing import one_line
 
-HOMES = ("benchmark.plan", "benchmark.parts")  # where the kinds of this distribution are
+HOMES = (
+    "benchmark.plan",
+    "benchmark.parts",
+    "methods",
+    "baselines",
+)  # where the kinds of this distribution are
 
 
 @cache

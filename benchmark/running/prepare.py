@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from benchmark.data.draw import SliceDraw
+from benchmark.data.feeding.draw import SliceDraw
+from benchmark.parts.networks import stride_of
 from benchmark.plan.nodes import Train, Weights
 from benchmark.running.folds import FoldData
 from benchmark.training.nets import build, place, start
@@ -36,7 +37,7 @@ def prepared(
         data.ground,
         seed=seed,
         stream=node.schedule.stream,
-        stride=max(int(getattr(module, "stride", 1)) for module in nets.values()),
+        stride=stride_of(nets),
         device=hardware.device,
         sources=node.sources,
     )

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices
 from benchmark.plan.folds import Fold
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Method, probes_of
