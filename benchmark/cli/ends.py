@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from benchmark.files.full import disk_full
+from benchmark.files.atomic import disk_full
 
 CAUSED = frozenset(  # what a person can cause, and mend
     {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT,

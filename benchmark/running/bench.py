@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.files.equal import Difference
+from benchmark.files.code import Difference
 from benchmark.running.stop import Stop
 from benchmark.store.codes import Codes
 from benchmark.store.ledger import Ledger

@@ -8,8 +8,8 @@ import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Schedule
-from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
 from benchmark.running.code import is_outdated

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from benchmark.errors import BadInput, Stopped
 from benchmark.files.code import Code
-from benchmark.plan.keys import Context, canonical, key, spec
+from benchmark.plan.keys import Context, canonical, key, spec, values_in
 from benchmark.plan.nodes import Train, Weights, in_order
-from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench, Resumed
 from benchmark.running.code import code_of, may_resume, may_use
 from benchmark.running.failing import one_line

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from benchmark.files.equal import Difference
+from benchmark.files.code import Difference
 from benchmark.running.bench import Resumed
 from benchmark.running.tasks import Task
 from benchmark.store.ledger import Entry

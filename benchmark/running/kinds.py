@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any
 
 from benchmark.errors import BadInput
+from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Method, in_order, probes_of, stages_of
-from benchmark.plan.values import values_in
 from benchmark.running.failing import one_line
 
 HOMES = (

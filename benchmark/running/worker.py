@@ -20,7 +20,7 @@ import torch
 
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput, Stopped
-from benchmark.files.full import disk_full
+from benchmark.files.atomic import disk_full
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench, Tally, open_bench

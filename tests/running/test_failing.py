@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bench_process import Ran, bench, finish, package, setting_argv, spawn_warm, tiny_workspace
 
-from benchmark.files.full import disk_full
+from benchmark.files.atomic import disk_full
 from benchmark.running.failing import LONGEST, failure, one_line
 from benchmark.store.ledger import Ledger
 
