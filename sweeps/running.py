@@ -18,8 +18,8 @@ from benchmark.settings.resolve import GROUND, leaves
 from sweeps.checking import at_the_edge
 from sweeps.driver import Drive
 from sweeps.figures import write_figures
-from sweeps.mirror import Mirror, mirror_of
 from sweeps.planning import Plan, plan_studies
+from sweeps.reports import follow
 from sweeps.samplers import make_sampler
 from sweeps.showing import print_json, print_summary
 from sweeps.storage import default_url, open_storage
@@ -45,10 +45,12 @@ def run_sweep(args: argparse.Namespace) -> int:
         study.sampler = make_sampler(
             args.sampler, args.sampler_seed, plan.distributions, plan.trials
         )
-    with _stoppable(), mirror_of(args, say) as mirror, _pool(args) as pool:
+    studied = [study for _, study in opened]
+    mirror = follow(args.mlflow, studied, args.root, args.mlflow_cells, say)
+    with _stoppable(), mirror, _pool(args) as pool:
         try:
             for plan, study in opened:
-                _drive(args, plan, study, pool, mirror)
+                _drive(args, plan, study, pool)
         except WorkerFailed as error:
             say(f"{error}; the same command goes on from there")
             return 1
@@ -61,11 +63,9 @@ def run_sweep(args: argparse.Namespace) -> int:
     return 0
 
 
-def _drive(args: argparse.Namespace, plan: Plan, study: Study, pool: Pool, mirror: Mirror) -> None:
+def _drive(args: argparse.Namespace, plan: Plan, study: Study, pool: Pool) -> None:
     def tell(study: Study, number: int) -> None:
-        summary = summarise(study)
-        _say_progress(summary, plan, number)
-        mirror.take(study, summary)
+        _say_progress(summarise(study), plan, number)
 
     drive = Drive(
         study=study, about=plan.about, sweep=plan.sweep, trials=plan.trials, pool=pool, say=say,
@@ -80,9 +80,7 @@ def _drive(args: argparse.Namespace, plan: Plan, study: Study, pool: Pool, mirro
         say(f"{study.study_name}: the best and the default again with seeds {list(fresh)}")
         drive.repeat([{}] if same else [best.overrides, {}], fresh)
         drive.repeat([{}], plan.about.seeds)
-    summary = summarise(study)
-    files = write_figures(study, summary, args.root / "reports" / "sweeps")
-    mirror.take(study, summary, tuple(path for path in files if path.suffix == ".png"))
+    write_figures(study, summarise(study), args.root / "reports" / "sweeps")
 
 
 def _note_best(plan: Plan, study: Study) -> bool:

@@ -126,13 +126,15 @@ def mlflow_of(root: Path) -> Found:
     from mlflow import MlflowClient
     from tracking_dump import dump_experiment
 
-    from benchmark.tracking.mirror import default_uri
+    from benchmark.tracking.database import default_uri
 
     uri = default_uri(root)
     found: Found = {}
     for experiment in MlflowClient(uri).search_experiments(filter_string="name != 'Default'"):
         for name, run in dump_experiment(uri, experiment.name).items():
             run["curves"] = {m: [p[:2] for p in c] for m, c in run["curves"].items()}  # type: ignore[attr-defined]
+            if run["tags"]["level"] == "sweep":  # single values: as often as it was looked at
+                run["curves"] = {m: run["curves"][m] for m in ("sweep/dsc", "sweep/best_so_far")}  # type: ignore[index]
             found[f"{experiment.name}/{name}"] = run
     return found
 

@@ -74,6 +74,9 @@ class Board:
         tasks = {task.name: task for task in work.graph.left}
         self.forecast = Forecast(workers=workers, open=tasks)
 
+    def started(self, entry: Entry) -> None:
+        """Nothing: its trainings are shown."""
+
     def begun(self, worker: int, task: Task) -> None:
         """A worker takes a task."""
         self._running[worker] = task
@@ -142,6 +145,9 @@ class Bars(Board):
         self._progress = progress
         self._whole = progress.add_task("planning", total=1)
         self._bars: dict[int, Any] = {}
+
+    def started(self, entry: Entry) -> None:
+        """Nothing: its trainings are shown."""
 
     def begun(self, worker: int, task: Task) -> None:
         """Show it."""

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _attach(args: argparse.Namespace, workspace: Workspace, suite: str) -> None:
     """Attach what lies in the workspace to the suite's run in MLflow."""
-    from benchmark.tracking.server import default_uri, sqlite_path
+    from benchmark.tracking.database import default_uri, sqlite_path
 
     uri = args.mlflow or default_uri(args.root)
     local = sqlite_path(uri)

@@ -22,7 +22,6 @@ from benchmark.cli.options import (
 from benchmark.cli.workers import MOST_ASKED
 
 if TYPE_CHECKING:
-    from benchmark.cli.live import Mirrored
     from benchmark.cli.progress import Lines
     from benchmark.running.bench import Bench
     from benchmark.running.cells import Cell
@@ -52,23 +51,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a cell failed. Raises `BadInput`."""
-    from benchmark.cli.live import live_mirror
     from benchmark.cli.progress import watcher
     from benchmark.cli.session import open_session
     from benchmark.running.cells import plan_cells
+    from benchmark.running.following import follow
+    from benchmark.store.ledger import SCRATCH
 
     complete(args)
     setting = setting_of(args)
-    with watcher() as watch, live_mirror(args, watch) as mirrored:
-        bench, dataset = open_session(args, mirrored, setting, may_read=not args.fresh)
+    with watcher() as watch:
+        bench, dataset = open_session(args, watch, setting, may_read=not args.fresh)
         cells = plan_cells(
             setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args)
         )
         watch.expect(cells, bench)
-        mirrored.bench = bench
-        with bench.stop.listening():
-            entries = _entries(args, cells, bench, watch, mirrored)
-        mirrored.row_done(entries)
+        with follow(args.mlflow, bench, SCRATCH, watch.warn), bench.stop.listening():
+            entries = _entries(args, cells, bench, watch)
     from benchmark.cli.show import show_run  # its tables load much that no training waits for
 
     show_run(bench, entries, as_json=args.json)
@@ -76,9 +74,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(entry.state == "done" for entry in entries) else 1
 
 
-def _entries(
-    args: argparse.Namespace, cells: list[Cell], bench: Bench, show: Lines, mirrored: Mirrored
-) -> list[Entry]:
+def _entries(args: argparse.Namespace, cells: list[Cell], bench: Bench, show: Lines) -> list[Entry]:
     """Run the cells, here or by several workers; of a workspace that is only read, take them."""
     from benchmark.running.cells import run_cells, stored_cells
     from benchmark.store.workspace import is_read_only
@@ -89,8 +85,8 @@ def _entries(
     if workers > 1:
         from benchmark.cli.several import run_by_workers
 
-        return run_by_workers(args, cells, bench, left, workers, show, mirrored)
-    return run_cells(cells, bench, started=mirrored.started, done=mirrored.cell_done, go_on=True)
+        return run_by_workers(args, cells, bench, left, workers, show)
+    return run_cells(cells, bench, go_on=True)
 
 
 def _workers(args: argparse.Namespace, cells: list[Cell], bench: Bench) -> tuple[Left, int]:

@@ -75,7 +75,7 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
 def _mirror(args: argparse.Namespace, workspace: Workspace, entries: list[Entry]) -> None:
     """Tell MLflow, where there is one: `bench sync` would tell it the same."""
     from benchmark.cli.session import say
-    from benchmark.tracking.server import default_uri, sqlite_path
+    from benchmark.tracking.database import default_uri, sqlite_path
 
     uri = args.mlflow or default_uri(args.root)
     local: Path | None = sqlite_path(uri)

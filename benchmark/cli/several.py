@@ -1,5 +1,5 @@
-"""`bench run` by several workers: its trainings as tasks of a suite's graph, shown and mirrored as
-by one process."""
+"""`bench run` by several workers: its trainings as tasks of a suite's graph, shown as by one
+process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from benchmark.running.executors import EpochEnded, Event, Progress, Training
 
 if TYPE_CHECKING:
-    from benchmark.cli.live import Mirrored
     from benchmark.cli.progress import Lines
     from benchmark.running.bench import Bench
     from benchmark.running.cells import Cell
@@ -20,44 +19,34 @@ if TYPE_CHECKING:
 
 
 class Several:
-    """Shows what each worker does, and mirrors each cell."""
+    """Shows what each worker does."""
 
-    def __init__(self, entries: Mapping[str, Entry], show: Lines, mirrored: Mirrored) -> None:
+    def __init__(self, entries: Mapping[str, Entry], show: Lines) -> None:
         self._entries = entries
         self._numbers = {name: number for number, name in enumerate(entries, start=1)}
         self._views = {0: show}
-        self._mirrored = mirrored
-        self._mirrors: dict[str, Mirrored] = {}
         self._told: set[str] = set()
 
     def started(self, entry: Entry) -> None:
-        """Remember the cell whose curves will come."""
-        self._mirrors[entry.name] = self._mirrored.beside()
-        self._mirrors[entry.name].started(entry)
+        """Nothing: the worker says when a training starts."""
 
     def begun(self, worker: int, task: Task) -> None:
         """Nothing: the worker says when a training starts."""
 
     def said(self, event: Event) -> None:
-        """Show it, and mirror an epoch's points in the cell that the training is run for."""
+        """Show it."""
         view, message = self._view(event.worker), event.message
         if isinstance(message, Training):
             self._training(view, event.task, message)
         elif isinstance(message, Progress):
             view.progress(message.step, message.steps, message.terms)
-            if mirror := self._mirrors.get(event.task.entry):
-                mirror.begun()
         elif isinstance(message, EpochEnded):
             view.epoch(message.title, message.epoch)
-            if mirror := self._mirrors.get(event.task.entry):
-                mirror.points(message.title, message.epoch)
 
     def ended(self, entry: Entry) -> None:
-        """Mirror a cell that is done or failed, and warn of the latter."""
+        """Warn of a cell that failed."""
         if entry.state == "failed":
             self.warn(f"{entry.label} fold {entry.fold} seed {entry.seed}: {entry.error}")
-        mirror = self._mirrors.pop(entry.name, None) or self._mirrored.beside()
-        mirror.cell_done(entry)
 
     def warn(self, text: str) -> None:
         """Show it once: a worker may have said it of its own cell."""
@@ -90,7 +79,6 @@ def run_by_workers(
     left: Left,
     workers: int,
     show: Lines,
-    mirrored: Mirrored,
 ) -> list[Entry]:
     """Run cells as `run_cells` does, by N processes; all folds start at once. Returns their entries
     in order."""
@@ -107,7 +95,7 @@ def run_by_workers(
         if not bench.fresh:
             renew(cells, bench)
         work = work_of(cells, bench, SCRATCH, left.seconds, every_cell=True, breadth_first=True)
-        audience = Several(work.entries, show, mirrored)
+        audience = Several(work.entries, show)
         entries = Conductor(
             work=work, executor=executor, bench=bench, audience=audience, as_run=True
         ).run()

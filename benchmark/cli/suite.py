@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.analysis.suites import standing
     from benchmark.cli.board import board
     from benchmark.cli.show import show_suite
-    from benchmark.cli.suite_mirror import suite_mirror
     from benchmark.running.conduct import Conductor
+    from benchmark.running.following import follow
     from benchmark.running.renewal import look_over
     from benchmark.running.suites import suite_cells
 
@@ -83,11 +83,11 @@ def run(args: argparse.Namespace) -> int:
         work = _plan(args, bench, settings, cells, overrides, executor)
         _say_plan(work, len(executor.settings), view)
         view.expect(work, len(executor.settings))
-        audience = stack.enter_context(suite_mirror(args, bench, view))
-        with bench.stop.listening():
-            entries = Conductor(work=work, executor=executor, bench=bench, audience=audience).run()
-        look_over(cells, bench)
-        audience.rows_done(args.name)
+        with follow(args.mlflow, bench, args.name, view.warn):
+            with bench.stop.listening():
+                conductor = Conductor(work=work, executor=executor, bench=bench, audience=view)
+                entries = conductor.run()
+            look_over(cells, bench)
     bench.tally.reused += work.reused
     show_suite(bench, standing(bench, args.name), as_json=args.json)
     return 0 if all(entry.state == "done" for entry in entries) else 1

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import time
+from typing import TYPE_CHECKING
 
-from benchmark.cli.options import add_common
+from benchmark.cli.options import add_common, seconds
 from benchmark.cli.out import put
+
+if TYPE_CHECKING:
+    from benchmark.running.following import Disk
+    from benchmark.tracking.sync import Synced
 
 HELP = "fill MLflow from what is on disk"
 
@@ -13,35 +19,67 @@ HELP = "fill MLflow from what is on disk"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--mlflow", metavar="URI", help="tracking URI (default: the local one)")
+    parser.add_argument(
+        "--follow", action="store_true",
+        help="go on with what changes, until Ctrl-C or until nothing trains and changes any more",
+    )  # fmt: skip
+    parser.add_argument(
+        "--idle", type=seconds, default=60.0, metavar="N",
+        help="--follow ends when nothing has changed for N seconds (default 60)",
+    )  # fmt: skip
     add_common(parser, json=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Send every row and cell that is missing there. Raises `BadInput` where nobody answers."""
     from benchmark.cli.session import say, stored
+    from benchmark.running.following import Disk
     from benchmark.running.reports import row_reports, suite_reports
-    from benchmark.tracking.mirror import default_uri
+    from benchmark.tracking.database import default_uri
     from benchmark.tracking.sync import sync
 
     workspace = stored(args)
     uri = args.mlflow or default_uri(args.root)
+    disk = Disk(workspace)
     entries = workspace.ledger.compared()  # `bench sweep run` shows its trials in MLflow itself
-    running = {e.key for e in entries if any(workspace.objects.is_training(k) for k in e.nodes)}
     synced = sync(
         uri,
         args.root / "mlartifacts",
         row_reports(workspace, entries),
         suites=suite_reports(workspace, entries),
-        training=running,
+        others=disk.in_work(entries),
+        training={entry.key for entry in entries if disk.is_held(entry)},
         say=lambda text: say(f"warning: {text}"),
     )
+    _print(synced)
+    whole = not synced.refused
+    return 0 if (_follow(args, uri, disk) if args.follow else True) and whole else 1
+
+
+def _print(synced: Synced) -> None:
     suites = f" of {synced.suites} suites" if synced.suites else ""
     put(
         f"{synced.rows} rows and {synced.cells} cells{suites} are in MLflow; "
         f"sent now: {synced.runs} runs, "
         f"{synced.points} points, {synced.files} files; removed {synced.removed}, "
-        f"ended {synced.ended}"
+        f"ended {synced.ended}",
+        flush=True,
     )
     for line in synced.refused:
-        put(f"refused: {line}")
-    return 1 if synced.refused else 0
+        put(f"refused: {line}", flush=True)
+
+
+def _follow(args: argparse.Namespace, uri: str, disk: Disk) -> bool:
+    """Keep MLflow up to date until Ctrl-C or until all is at rest; return whether it took all."""
+    from benchmark.cli.session import say
+    from benchmark.tracking.follower import Follower
+
+    say(f"following {args.root}, until Ctrl-C or until nothing changes for {args.idle:g} s")
+    warn = lambda text: say(f"warning: {text}")  # noqa: E731
+    follower = Follower(uri, disk, artifacts=args.root / "mlartifacts", warn=warn)
+    try:
+        while disk.busy or time.monotonic() - follower.told_at < args.idle:
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        pass  # a person has seen enough: nothing is lost
+    return follower.close()

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C. Raises `BadInput` for a workspace or port that cannot be used."""
     from benchmark.cli.session import stored
-    from benchmark.tracking.mirror import default_uri
+    from benchmark.tracking.database import default_uri
     from benchmark.tracking.ui import serve
 
     stored(args)

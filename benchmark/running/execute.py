@@ -22,6 +22,7 @@ from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.running.bench import Bench, Resumed
 from benchmark.running.code import may_resume, may_use
 from benchmark.running.prepare import networks, prepared
+from benchmark.store.objects import as_recorded
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, on_meta, place, start
 from benchmark.training.precision import Hardware, completed
@@ -135,6 +136,7 @@ def _train(
         "hardware": hardware.record(),
     }
     control = _control(node, node_key, bench, state, before, about)
+    bench.objects.begin_epochs(node_key, node.title, state.epochs if state else ())
     with bench.stop.training() as control.stop:
         history = fit(node, nets, draw, seed=context.seed, hardware=hardware, control=control)
     record = _record(node, node_key, data, context, bench, history, nets)
@@ -196,6 +198,7 @@ def _control(
         bench.objects.save_checkpoint(node_key, at, about)
 
     def report(epoch: Epoch) -> None:
+        bench.objects.add_epoch(node_key, node.title, epoch)
         bench.watcher.epoch(node.title, epoch)
 
     return Control(
@@ -205,11 +208,6 @@ def _control(
         watch=bench.watcher.progress,
         epoch=report,
     )
-
-
-def _told(epoch: Epoch) -> dict[str, Any]:
-    pulls = {"pulls": dict(epoch.pulls)} if epoch.pulls else {}
-    return {"index": epoch.index, "terms": dict(epoch.terms), "at_ms": epoch.at_ms, **pulls}
 
 
 def _record(
@@ -233,7 +231,7 @@ def _record(
         "seed": context.seed,
         "organs": list(data.dataset.organs),
         "steps": history.steps,
-        "epochs": [_told(epoch) for epoch in history.epochs],
+        "epochs": [as_recorded(epoch) for epoch in history.epochs],
         "parameters": {
             name: sum(p.numel() for p in module.parameters()) for name, module in nets.items()
         },

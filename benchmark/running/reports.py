@@ -17,8 +17,8 @@ from benchmark.analysis.tables import MEAN, per_patient, probe_means, table
 from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow
 from benchmark.store.workspace import Workspace
-from benchmark.tracking.mirror import Mirror
-from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
+from benchmark.tracking.follower import send
+from benchmark.tracking.report import AnyReport, CellReport, Point, RowReport, SuiteReport
 
 REPORTS = "reports"  # ROOT/reports/SUITE: the page, tables and figures of a suite
 SHORT = 250  # characters of a hyper-parameter that MLflow's tables can show
@@ -26,13 +26,13 @@ SHORT = 250  # characters of a hyper-parameter that MLflow's tables can show
 
 def row_reports(
     workspace: Workspace, entries: Iterable[Entry]
-) -> Iterator[tuple[RowReport, list[CellReport]]]:
+) -> Iterator[tuple[RowReport, Iterable[CellReport]]]:
     """Yield each row with its cells, the cells that have a result only."""
     done = with_rows(workspace, entries)
     for _, group in groupby(sorted(done, key=_row_key), key=_row_key):
         members = list(group)
         row = row_report(workspace, members)
-        yield row, [cell_report(workspace, entry, row) for entry in members]
+        yield row, (cell_report(workspace, entry, row) for entry in members)
 
 
 def row_report(workspace: Workspace, entries: list[Entry]) -> RowReport:
@@ -69,10 +69,8 @@ def attach_report(workspace: Workspace, suite: str, uri: str, say: Callable[[str
 
     For whoever has written a report. Returns whether MLflow took it; `say` gets one line if not.
     """
-    with Mirror(uri, artifacts=workspace.root / "mlartifacts", warn=say) as mirror:
-        for report in suite_reports(workspace, workspace.ledger.entries(suite)):
-            mirror.suite(report)
-        return mirror.close()
+    reports = suite_reports(workspace, workspace.ledger.entries(suite))
+    return send(reports, uri, artifacts=workspace.root / "mlartifacts", warn=say)
 
 
 def mirror_again(
@@ -83,17 +81,14 @@ def mirror_again(
     Returns whether MLflow took all; `say` gets one line if not.
     """
     chosen = {(entry.suite, entry.name) for entry in entries}
-    with Mirror(uri, artifacts=workspace.root / "mlartifacts", warn=say) as mirror:
-        for suite in sorted({suite for suite, _ in chosen}):
-            everything = workspace.ledger.entries(suite)
-            for entry in with_rows(workspace, everything):
-                if (suite, entry.name) in chosen:
-                    mirror.cell(cell_report(workspace, entry))
-            for row, _ in row_reports(workspace, everything):
-                mirror.row(row)
-            for report in suite_reports(workspace, everything):
-                mirror.suite(report)
-        return mirror.close()
+    found: list[AnyReport] = []
+    for suite in sorted({suite for suite, _ in chosen}):
+        everything = workspace.ledger.entries(suite)
+        again = [e for e in with_rows(workspace, everything) if (suite, e.name) in chosen]
+        found += [cell_report(workspace, entry) for entry in again]
+        found += [row for row, _ in row_reports(workspace, everything)]
+        found += suite_reports(workspace, everything)
+    return send(found, uri, artifacts=workspace.root / "mlartifacts", warn=say)
 
 
 def same_row(workspace: Workspace, entries: Iterable[Entry], like: Entry) -> list[Entry]:

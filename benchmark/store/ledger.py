@@ -6,6 +6,7 @@ ledger/SUITE/CELL.json      one small file a cell, replaced by one rename
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ class Ledger:
     def write(self, entry: Entry) -> None:
         """Write or replace the file of an entry's cell, by one rename. Raises `OSError` where the
         disk does not take it; then the file of before is whole."""
-        with commit_file(self.folder / entry.suite / f"{entry.name}.json") as temporary:
+        with commit_file(self.file(entry)) as temporary:
             write_json(temporary, asdict(entry))
 
     def compared(self) -> list[Entry]:
@@ -107,13 +108,27 @@ class Ledger:
 
     def entries(self, suite: str | None = None) -> list[Entry]:
         """Return the entries of one suite, or of all, in a fixed order, without damaged ones."""
-        found = [entry for path in self._files(suite) if (entry := self._entry(path))]
+        found = [entry for path in self._files(suite) if (entry := self.at(path))]
         return sorted(found, key=lambda e: (e.suite, e.dataset, e.label, e.preset, e.seed, e.fold))
 
     def stored(self, entry: Entry) -> Entry | None:
         """Return what is written of a cell, whatever its state; None where nothing can be read."""
-        path = self.folder / entry.suite / f"{entry.name}.json"
-        return self._entry(path) if path.is_file() else None
+        path = self.file(entry)
+        return self.at(path) if path.is_file() else None
+
+    def written(self, suite: str = "*") -> dict[Path, tuple[int, ...]]:
+        """Return the files of a suite's cells, or of all, each with what tells whether it was
+        written again since. Nothing is read."""
+        found: dict[Path, tuple[int, ...]] = {}
+        for path in self._files(suite):
+            with suppress(OSError):
+                state = path.stat()
+                found[path] = state.st_mtime_ns, state.st_size, state.st_ino
+        return found
+
+    def file(self, entry: Entry) -> Path:
+        """Return where an entry is written."""
+        return self.folder / entry.suite / f"{entry.name}.json"
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield (SUITE/FILE, "" or what is wrong) for every entry; changes nothing."""
@@ -134,7 +149,8 @@ class Ledger:
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
-    def _entry(self, path: Path) -> Entry | None:
+    def at(self, path: Path) -> Entry | None:
+        """Return the entry in one of the files; None where nothing can be read."""
         try:
             return _read(path)
         except ValueError as error:

@@ -2,6 +2,7 @@
 
     objects/KEY/NET.safetensors, record.json, checksums.json
     objects/KEY.partial/STEP/...      the two newest checkpoints of a training that is not done
+    objects/KEY.partial/epochs.jsonl  its curves so far, a line an epoch
     objects/aside/KEY-N/              what was found damaged, or was replaced by --fresh
 
 Nothing is ever unpickled.
@@ -10,9 +11,10 @@ Nothing is ever unpickled.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -31,11 +33,12 @@ from benchmark.files.atomic import (
     write_json,
 )
 from benchmark.files.locks import is_held, lock, shown_lock
-from benchmark.files.values import read_as
+from benchmark.files.values import json_of, read_as
 from benchmark.training.meter import Epoch
 from benchmark.training.trainer import State
 
 KEPT_CHECKPOINTS = 2
+EPOCHS = "epochs.jsonl"
 KEY = re.compile(r"[0-9a-f]{20}")  # `glob` also finds what a living writer prepares
 
 
@@ -149,6 +152,32 @@ class Objects:
         steps = [int(path.name) for path in _checkpoints(self.folder / f"{key}.partial")]
         return max(steps, default=None)
 
+    def begin_epochs(self, key: str, title: str, epochs: Iterable[Epoch]) -> None:
+        """Start the curves of a training that begins, or goes on after these `epochs`: those that
+        it did after its checkpoint it will do again."""
+        self.epochs_file(key).parent.mkdir(parents=True, exist_ok=True)
+        self.epochs_file(key).write_text("".join(_line(title, one) for one in epochs), "utf-8")
+
+    def add_epoch(self, key: str, title: str, epoch: Epoch) -> None:
+        """Append an epoch to the curves that `begin_epochs` started."""
+        with self.epochs_file(key).open("a", encoding="utf-8") as file:
+            file.write(_line(title, epoch))
+
+    def epochs_file(self, key: str) -> Path:
+        """Return where the curves of a training lie until it is stored. It is there as soon as the
+        training has begun."""
+        return self.folder / f"{key}.partial" / EPOCHS
+
+    def epochs(self, key: str) -> list[dict[str, Any]]:
+        """Return the epochs of a training that is not done, as its record will hold them, each with
+        its `title`; none where there is no such training. A line that is not whole ends them."""
+        found: list[dict[str, Any]] = []
+        with suppress(OSError, ValueError):
+            for line in self.epochs_file(key).read_text(encoding="utf-8").splitlines(keepends=True):
+                if line.endswith("\n"):
+                    found.append(json_of(line))
+        return found
+
     def parents(self) -> dict[str, tuple[str, ...]]:
         """Return what each training started from, by key; also of those that are not done."""
         found = {key: self.record(key)["parents"] for key in self.stored() if self.has(key)}
@@ -203,6 +232,16 @@ class Objects:
 
 def _checkpoints(partial: Path) -> list[Path]:
     return [path for path in partial.glob("*") if path.name.isdigit()]
+
+
+def _line(title: str, epoch: Epoch) -> str:
+    return json.dumps({"title": title, **as_recorded(epoch)}, allow_nan=False) + "\n"
+
+
+def as_recorded(epoch: Epoch) -> dict[str, Any]:
+    """Return an epoch as records hold it: index, terms, time, and pulls where it has some."""
+    pulls = {"pulls": dict(epoch.pulls)} if epoch.pulls else {}
+    return {"index": epoch.index, "terms": dict(epoch.terms), "at_ms": epoch.at_ms, **pulls}
 
 
 def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

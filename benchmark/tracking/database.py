@@ -1,4 +1,5 @@
-"""The file of a local MLflow: made whole or not at all, and set aside when it is broken.
+"""The SQLite file of a local MLflow: made whole or not at all, set aside when it is broken, asked
+what it shows, and told that its workspace was moved. MLflow itself is loaded to make tables alone.
 
 MLflow makes its tables in fifty steps, some of which cannot be taken twice: a process that dies in
 between leaves a file that nothing opens any more. So it is made under another name.
@@ -14,18 +15,87 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmark.files.atomic import commit_file
+from benchmark.tracking.report import IDENTITY, PARENT, WHOLE, AnyReport
 
+DATABASE = "mlflow.db"
+HOME = "bench.artifacts"  # experiment tag: the artifact folder when it was last opened
 BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps next to a database
-BROKEN = (
-    "malformed", "not a database", "already exists", "no such table", "duplicate column",
-    "found version None",
-)  # fmt: skip
+BROKEN = re.compile(
+    "malformed|not a database|already exists|no such table|duplicate column|found version None"
+)
+RUN = """
+SELECT runs.run_uuid, runs.status, whole.value, parent.value
+FROM tags
+JOIN runs ON runs.run_uuid = tags.run_uuid AND runs.lifecycle_stage = 'active'
+JOIN experiments ON experiments.experiment_id = runs.experiment_id
+    AND experiments.lifecycle_stage = 'active' AND experiments.name = ?
+JOIN experiment_tags AS home ON home.experiment_id = experiments.experiment_id
+    AND home.key = ? AND home.value = ?
+LEFT JOIN tags AS whole ON whole.run_uuid = runs.run_uuid AND whole.key = ?
+LEFT JOIN tags AS parent ON parent.run_uuid = runs.run_uuid AND parent.key = ?
+WHERE tags.key = ? AND tags.value = ?
+ORDER BY runs.start_time, runs.run_uuid LIMIT 1
+"""
+MOVED = """
+UPDATE experiments SET artifact_location = :new
+    WHERE experiment_id = :experiment AND artifact_location = :old;
+UPDATE runs SET artifact_uri = :new || substr(artifact_uri, length(:old) + 1)
+    WHERE experiment_id = :experiment AND substr(artifact_uri, 1, length(:old) + 1) = :old || '/';
+UPDATE experiment_tags SET value = :new WHERE key = :home AND experiment_id = :experiment
+"""
+
+
+def default_uri(root: Path) -> str:
+    """Return the tracking URI of a workspace: a SQLite file `mlflow.db` in `root`.
+
+    The database keeps absolute addresses of artifacts, as MLflow resolves nothing else;
+    `follow_move` rewrites them when the workspace was moved.
+    """
+    return uri_of(root.resolve() / DATABASE)
 
 
 def uri_of(path: Path) -> str:
     """Return the address of a SQLite file. SQLAlchemy reads `?` and `%41` in it as URL syntax."""
     text = re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", path.as_posix()).replace("?", "%3F")
     return f"sqlite:///{text}"
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of a SQLite tracking URI, or None for any other store."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    path = uri.removeprefix("sqlite:///").split("?")[0]
+    return Path(path.replace("%3F", "?").replace("%25", "%")).absolute()
+
+
+def is_shown(uri: str, artifacts: Path, report: AnyReport, seconds: float) -> bool:
+    """Return whether the MLflow at `uri` shows a report whole, below the run that it belongs to.
+
+    To import MLflow and to open its store takes longer than all else that `bench run` does for a
+    row that is stored: so the file is asked for the tag with the digest of a report that arrived.
+    Whatever cannot be told here (another kind of store, other tables, a moved workspace, a deleted
+    run) counts as not shown. A locked database is waited for `seconds`; nothing is written, and
+    nothing raised.
+    """
+    path = sqlite_path(uri)
+    if path is None or not path.is_file() or not (report.done and report.digest):
+        return False
+    try:
+        with closing(sqlite3.connect(path, timeout=seconds)) as database:
+            _, status, whole, parent = _run(database, artifacts, report)
+            above = _run(database, artifacts, report.above)[0] if report.above else parent
+    except sqlite3.Error:
+        return False
+    return (status, whole, parent) == ("FINISHED", report.digest, above)
+
+
+def _run(
+    database: sqlite3.Connection, artifacts: Path, report: AnyReport
+) -> tuple[str | None, ...]:
+    """Id, status, digest and parent of a report's run: the oldest of several, as `Runs` does."""
+    home = (HOME, artifacts.resolve().as_uri())
+    wanted = (report.dataset, *home, WHOLE, PARENT, IDENTITY, report.identity)
+    return database.execute(RUN, wanted).fetchone() or ("none", None, None, None)
 
 
 def make_ready(
@@ -40,7 +110,7 @@ def make_ready(
     try:
         _open(path, artifacts, seconds)
     except Exception as error:
-        if not own or not is_broken(error):
+        if not own or not BROKEN.search(str(error)):
             raise
         aside = _set_aside(path)
         say(
@@ -50,14 +120,36 @@ def make_ready(
         _open(path, artifacts, seconds)
 
 
-def is_broken(error: BaseException) -> bool:
-    """Return whether an error says that the file is damaged, or was left half-made."""
-    return any(word in str(error) for word in BROKEN)
+def follow_move(path: Path, artifacts: Path, seconds: float) -> None:
+    """Rewrite the artifact addresses of our experiments after the workspace was moved.
+
+    Only experiments that carry our tag are touched. When the database does not lie beside the
+    artifacts (several workspaces may share it), only those whose old folder is gone.
+    """
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    new, beside = artifacts.as_uri(), path.parent == artifacts.parent
+    with closing(sqlite3.connect(path, timeout=seconds)) as database, database:
+        moved = database.execute(
+            "SELECT experiment_id, value FROM experiment_tags WHERE key = ? AND value <> ?",
+            (HOME, new),
+        ).fetchall()
+        for experiment, old in moved:
+            if beside or not Path(url2pathname(urlsplit(old).path)).exists():
+                values = {"new": new, "old": old, "experiment": experiment, "home": HOME}
+                for statement in MOVED.split(";"):
+                    database.execute(statement, values)
 
 
 def _open(path: Path, artifacts: Path, seconds: float) -> None:
     if _is_empty(path, seconds):
-        _make(path, artifacts)
+        with commit_file(path) as temporary:
+            try:
+                _tables(temporary, artifacts)
+            finally:
+                _remove_beside(temporary)
+            _remove_beside(path)  # of a database that was removed
     else:
         _tables(path, artifacts)  # not only through a client: that one is cached
     with closing(sqlite3.connect(path, timeout=seconds)) as database:
@@ -77,15 +169,6 @@ def _is_empty(path: Path, seconds: float) -> bool:
     if found != "ok":
         raise sqlite3.DatabaseError(f"database disk image is malformed: {found}")
     return False
-
-
-def _make(path: Path, artifacts: Path) -> None:
-    with commit_file(path) as temporary:
-        try:
-            _tables(temporary, artifacts)
-        finally:
-            _remove_beside(temporary)
-        _remove_beside(path)  # of a database that was removed
 
 
 def _tables(path: Path, artifacts: Path) -> None:

@@ -1,11 +1,31 @@
-"""What the mirror is told: plain values about one cell (row x fold x seed), row, or suite."""
+"""What MLflow is told of one run, and what the run is called there. Plain values, pure functions.
+
+A report stands for a run: a suite, a row below it, a cell (row x fold x seed) below that; or a
+sweep, its trials and their cells. `above` is the report of the run that it lies below.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from benchmark.plan.keys import digest as plan_digest
+from benchmark.plan.presets import lasting_name
+
+LONGEST = 500  # characters of a parameter or tag; older servers refuse more
+LONGEST_NAME = 250
+LONGEST_DIGEST = 36  # MLflow's limit for the digest of a data set
+
+WHOLE = "mirror"  # tag: digest of the report that arrived whole. Written last.
+IDENTITY = "identity"  # tag: which row or cell a run shows; how it is found again
+PARENT = "mlflow.parentRunId"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,23 +40,76 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuiteReport:
-    """A suite on one data set: the run above its rows. `metrics` are named `suite/...`;
-    `folders` are attached whole, each under its key (`report`)."""
+class Report:
+    """What every run has. `artifacts` are files to attach, `folders` are attached whole, each under
+    its key; `spec` is attached as spec.json; `flags` are what a reader must know. `done` is false
+    while it is still in work."""
 
-    dataset: str
-    suite: str
+    params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    flags: tuple[str, ...] = ()
+    artifacts: tuple[Path, ...] = ()
     folders: Mapping[str, Path] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    done: bool = True
+
+    @property
+    def start_ms(self) -> int | None:
+        """When its first curve began (Unix milliseconds), None where it has none."""
+        return min((point.at_ms for point in self.points), default=None)
+
+    @property
+    def end_ms(self) -> int:
+        """When its last curve ended (Unix milliseconds), 0 where it has none."""
+        return max((point.at_ms for point in self.points), default=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowReport:
-    """A row of a comparison: the parent run. `label` is its name there (`fsm`, `fsm[xi=1]`).
+class SuiteReport(Report):
+    """A suite on one data set: the run above its rows. `metrics` are named `suite/...`; of the
+    `folders`, `report` holds the page of the suite."""
 
-    `metrics` are over all its folds and seeds, named `cv/...`; `artifacts` are files to attach;
-    `flags` are what a reader must know of it. With `in_suite` its run lies below its suite's.
-    `preset_hash` are the values that `preset` names, `split` is "" for the data set's own split.
+    dataset: str
+    suite: str
+    above = None
+
+    @property
+    def title(self) -> str:
+        """The name of its run."""
+        return self.suite
+
+    @cached_property
+    def identity(self) -> str:
+        """What makes a suite one run: data set and name."""
+        return _hash(["suite", self.dataset, self.suite])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of its run."""
+        return _tags({"level": "suite", "dataset": self.dataset, "suite": self.suite}, self)
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that its run shall hold."""
+        files = {
+            name: [
+                (path.relative_to(folder).as_posix(), *_file_state(path))
+                for path in sorted(folder.rglob("*"))
+                if path.is_file()
+            ]
+            for name, folder in self.folders.items()
+        }
+        return _hash([dict(self.metrics), files])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowReport(Report):
+    """A row of a comparison: the run above its cells. `label` is its name (`fsm`, `fsm[xi=1]`).
+
+    `metrics` are over all its folds and seeds, named `cv/...`. With `in_suite` its run lies below
+    its suite's. `preset_hash` are the values that `preset` names, `split` is "" for the data set's
+    own split.
     """
 
     dataset: str
@@ -44,10 +117,6 @@ class RowReport:
     label: str
     method: str
     preset: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    artifacts: tuple[Path, ...] = ()
     in_suite: bool = False
     preset_hash: str = ""
     split: str = ""
@@ -57,25 +126,162 @@ class RowReport:
         """The suite above the row, with nothing but its name; None where there is none."""
         return SuiteReport(dataset=self.dataset, suite=self.suite) if self.in_suite else None
 
+    @property
+    def title(self) -> str:
+        """The name of its run."""
+        return self.label
+
+    @cached_property
+    def identity(self) -> str:
+        """What makes a row one run: data set, suite, label, the preset's values, and a split that
+        is not the data set's own."""
+        preset = lasting_name(self.preset, self.preset_hash)
+        named = ["row", self.dataset, self.suite, self.label, preset]
+        return _hash([*named, self.split] if self.split else named)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of its run but for its flags; the preset may have another name by now."""
+        names = ("method", "dataset", "suite", "label", "preset")
+        return _tags({"level": "row", **{name: getattr(self, name) for name in names}}, self)
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that its run shall hold."""
+        files = [_file_state(path) for path in self.artifacts]
+        return _hash([dict(self.params), dict(self.metrics), self.flags, self.in_suite, files])
+
 
 @dataclass(frozen=True, kw_only=True)
-class CellReport:
-    """One fold and seed of a row: the child run, found again by (suite, label, fold, seed, key).
+class CellReport(Report):
+    """One fold and seed of a row: the run below it.
 
     `metrics` are named `test/...`, `probe/...`, `time/...`; `points` are the curves of all
-    its trainings (named `train/<stage>/<term>`); `spec` is the whole resolved plan, logged as an
-    artifact. `done` is false while the cell is still training.
+    its trainings (named `train/<stage>/<term>`); `spec` is the whole resolved plan.
     """
 
     row: RowReport
     fold: int
     seed: int
     key: str
-    done: bool
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    points: tuple[Point, ...] = ()
-    spec: Mapping[str, Any] = field(default_factory=dict)
     dataset_digest: str = ""
-    flags: tuple[str, ...] = ()
-    artifacts: tuple[Path, ...] = ()
+
+    @property
+    def dataset(self) -> str:
+        """The data set of its row."""
+        return self.row.dataset
+
+    @property
+    def above(self) -> RowReport:
+        """The row that it is a cell of."""
+        return self.row
+
+    @property
+    def title(self) -> str:
+        """The name of its run, such as `fsm/fold0/seed0`."""
+        return f"{self.row.label}/fold{self.fold}/seed{self.seed}"
+
+    @cached_property
+    def identity(self) -> str:
+        """What makes a cell one run: its row, fold, seed and key."""
+        return _hash(["cell", self.row.identity, self.fold, self.seed, self.key])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of its run: those of its row and its own."""
+        own = {"fold": str(self.fold), "seed": str(self.seed), "key": self.key}
+        return self.row.tags | _tags({"level": "fold", **own}, self)
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that its run shall hold; the order of points is no matter."""
+        curves = sorted({(p.name, p.epoch, p.at_ms, repr(p.value)) for p in self.points})
+        plain = [dict(self.params), dict(self.metrics), dict(self.spec), self.flags]
+        files = [_file_state(path) for path in self.artifacts]
+        return _hash([self.done, self.dataset_digest, curves, plain, files])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialReport(Report):
+    """A run of a sweep: the sweep itself, a trial below it, a cell below that (`level`), in work
+    from `start_ms` to `end_ms` (Unix milliseconds). It carries no digest: the study is asked."""
+
+    dataset: str
+    level: str
+    title: str
+    more: Mapping[str, str] = field(default_factory=dict)  # tags
+    above: TrialReport | None = None
+    start_ms: int | None = None
+    end_ms: int = 0
+    digest = ""
+
+    @cached_property
+    def identity(self) -> str:
+        """What makes it one run: its name, and that of the run above."""
+        below = self.above.identity if self.above else ""
+        return plan_digest(["sweep", below, self.level, self.title])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of its run."""
+        return _tags({"level": self.level, **self.more}, self)
+
+
+AnyReport = SuiteReport | RowReport | CellReport | TrialReport
+
+
+def clean_name(name: str) -> str:
+    """Return `name` as MLflow takes it for a metric or parameter.
+
+    Other characters than letters, digits and `_ - . / space` become `_`; empty, `.` and `..`
+    parts of a path are left out, as MLflow refuses names that are not normal paths.
+    """
+    parts = re.sub(r"[^\w\-./ ]", "_", name, flags=re.ASCII).split("/")
+    kept = [part for part in parts if part not in ("", ".", "..")]
+    return "/".join(kept)[:LONGEST_NAME].rstrip("/") or "_"
+
+
+def short(value: object) -> str:
+    """Return `value` as a string of at most 500 characters, the cut shown by an ellipsis."""
+    text = str(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def flag_tags(flags: Iterable[str]) -> dict[str, str]:
+    """Return a tag with all flags, and one for each name (`flag.no_gt_gap`) to filter by."""
+    found: dict[str, list[str]] = {}
+    for flag in flags:
+        found.setdefault("flags", []).append(flag)
+        found.setdefault(clean_name(f"flag.{flag.partition(':')[0]}"), []).append(flag)
+    return {name: short("; ".join(texts)) for name, texts in found.items()}
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics that may be sent, under their clean names."""
+    return {clean_name(name): float(v) for name, v in metrics.items() if math.isfinite(v)}
+
+
+def undefined(metrics: Mapping[str, float], points: Iterable[Point] = ()) -> dict[str, str]:
+    """Return the tags that stand for values which are not finite, and so are never sent."""
+    names = [name for name, value in metrics.items() if not math.isfinite(value)]
+    names += [point.name for point in points if not math.isfinite(point.value)]
+    return {f"{clean_name(name)}_state": "undefined" for name in names}
+
+
+def _tags(tags: Mapping[str, str], report: AnyReport) -> dict[str, str]:
+    named = {**tags, IDENTITY: report.identity, "mlflow.source.name": "bench"}
+    return {name: short(value) for name, value in named.items()}
+
+
+def _file_state(path: Path) -> tuple[str, int, int]:
+    """Name, size and time of a file; (name, -1, 0) where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return path.name, -1, 0
+    return path.name, state.st_size, state.st_mtime_ns
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,31 +1,32 @@
-"""Opening a tracking store: environment, database, artifact folder, and what its errors mean.
+"""Opening a tracking store: environment, database, artifact folder, what its errors mean, and
+bounds of time for one that may answer for ever, a byte at a time.
 
-The parts of MLflow that are private by their documentation but needed here stand in this file,
-`database.py` and `shown.py` only. MLflow is imported inside functions: it costs seconds and its
-database is heavy.
+The parts of MLflow that are private by their documentation but needed here stand in this file and
+`database.py` only. MLflow is imported inside functions: it costs seconds and its database is heavy.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sqlite3
+import threading
+import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from filelock import FileLock
 
-from benchmark.tracking.database import make_ready, uri_of
+from benchmark.tracking.database import DATABASE, HOME, follow_move, make_ready, sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DATABASE = "mlflow.db"
-HOME = "bench.artifacts"  # experiment tag: the artifact folder when it was last opened
 LOCK_SECONDS = 60.0  # longer than creating a database takes on a slow disk
+CALL_SECONDS = 120.0  # for one call: a file of some hundred MB takes a while
+ALL_SECONDS = 6 * 3600.0  # for everything
+Found = TypeVar("Found")
 
 # Answers that stay the same however often the question is asked.
 _REFUSALS = {
@@ -38,23 +39,6 @@ _REFUSALS = {
     "ENDPOINT_NOT_FOUND",
     "INVALID_STATE",
 }
-
-
-def default_uri(root: Path) -> str:
-    """Return the tracking URI of a workspace: a SQLite file `mlflow.db` in `root`.
-
-    The database keeps absolute addresses of artifacts, as MLflow resolves nothing else; `connect`
-    rewrites them when the workspace was moved.
-    """
-    return uri_of(root.resolve() / DATABASE)
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """Return the file of a SQLite tracking URI, or None for any other store."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    path = uri.removeprefix("sqlite:///").split("?")[0]
-    return Path(path.replace("%3F", "?").replace("%25", "%")).absolute()
 
 
 def is_refusal(error: Exception) -> bool:
@@ -155,47 +139,82 @@ def connect(
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if path is not None:
         with lock:
-            beside = path.parent == artifacts.parent
-            own = beside and path.name == DATABASE
+            own = path == artifacts.parent / DATABASE
             make_ready(path, artifacts, seconds, own=own, say=say)
-            with closing(sqlite3.connect(path, timeout=seconds)) as database:
-                follow_move(database, artifacts, beside=beside)
+            follow_move(path, artifacts, seconds)
     local = not uri.startswith(("http:", "https:", "databricks"))
     return Store(uri, artifacts, MlflowClient(uri), local, lock)
 
 
-def follow_move(database: sqlite3.Connection, artifacts: Path, *, beside: bool) -> None:
-    """Rewrite the artifact addresses of our experiments after the workspace was moved.
+def bounded(
+    uri: str,
+    artifacts: Path,
+    work: Callable[[Store], Found],
+    *,
+    seconds: float = 3.0,
+    say: Callable[[str], None] = lambda text: None,
+) -> Found:
+    """Return what `work` makes of the store at `uri`, opened as `connect` does, in a thread.
 
-    Only experiments that carry our tag are touched. When the database does not lie `beside` the
-    artifacts (several workspaces may share it), only those whose old folder is gone.
+    Raises what either raises, and `TimeoutError` where one call takes longer than CALL_SECONDS or
+    all of it longer than ALL_SECONDS: the thread is left behind then. The time limits of HTTP do
+    not suffice: they count from the last byte on.
     """
-    new = artifacts.as_uri()
-    moved = database.execute(
-        "SELECT experiment_id, value FROM experiment_tags WHERE key = ? AND value <> ?",
-        (HOME, new),
-    ).fetchall()
-    with database:
-        for experiment, old in moved:
-            if beside or not _from_uri(old).exists():
-                database.execute(
-                    "UPDATE experiments SET artifact_location = ?"
-                    " WHERE experiment_id = ? AND artifact_location = ?",
-                    (new, experiment, old),
-                )
-                database.execute(
-                    "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?)"
-                    " WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
-                    (new, len(old) + 1, experiment, len(old) + 1, f"{old}/"),
-                )
-                database.execute(
-                    "UPDATE experiment_tags SET value = ? WHERE key = ? AND experiment_id = ?",
-                    (new, HOME, experiment),
-                )
+    clock = _Clock()
+    done: list[Found] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            store = connect(uri, artifacts, seconds, say)
+            store.client = cast("MlflowClient", _Timed(store.client, clock))
+            done.append(work(store))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="mlflow-sync", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.2)  # short, so that Ctrl-C is heard
+        if thread.is_alive() and (why := clock.over()):
+            raise TimeoutError(why)
+    if failed:
+        raise failed[0]
+    return done[0]
 
 
-def _from_uri(uri: str) -> Path:
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
+@dataclass(kw_only=True)
+class _Clock:
+    """Since when a call is under way, on the monotonic clock; None between two calls."""
 
-    return Path(url2pathname(urlsplit(uri).path))
+    since: float | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def over(self) -> str:
+        """Return what takes too long, or ""."""
+        now, since = time.monotonic(), self.since
+        if since is not None and now - since > CALL_SECONDS:
+            return f"no whole answer within {CALL_SECONDS:g} s"
+        return f"not done within {ALL_SECONDS:g} s" if now - self.began > ALL_SECONDS else ""
+
+
+class _Timed:
+    """A client whose calls a clock times."""
+
+    def __init__(self, client: Any, clock: _Clock) -> None:
+        self._client, self._clock = client, clock
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the client's attribute; its calls are timed."""
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **named: Any) -> Any:
+            self._clock.since = time.monotonic()
+            try:
+                return found(*args, **named)
+            finally:
+                self._clock.since = None
+
+        return call

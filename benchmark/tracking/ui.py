@@ -14,11 +14,10 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BadInput
-from benchmark.tracking.bounded import Clock, Timed, bounded
-from benchmark.tracking.server import connect, prepare_environment
+from benchmark.tracking.server import Store, bounded, prepare_environment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -97,19 +96,17 @@ def _experiments(
     uri: str, artifacts: Path, columns: Sequence[str], say: Callable[[str], None]
 ) -> list[tuple[str, str]]:
     """Return name and id of the experiments, the last changed first; make their views."""
-    clock = Clock()
 
-    def read() -> list[Any]:
-        client = cast("MlflowClient", Timed(connect(uri, artifacts, 3.0, say).client, clock))
-        every = client.search_experiments(order_by=["last_update_time DESC"])
+    def read(store: Store) -> list[Any]:
+        every = store.client.search_experiments(order_by=["last_update_time DESC"])
         found = [one for one in every if one.experiment_id != "0"]
         for one in found:
-            _make_rows_view(client, one.experiment_id, columns)
-            _make_charts_view(client, one.experiment_id)
+            _make_rows_view(store.client, one.experiment_id, columns)
+            _make_charts_view(store.client, one.experiment_id)
         return found
 
     try:
-        found = bounded(read, clock)
+        found = bounded(uri, artifacts, read, say=say)
     except Exception as error:  # whatever MLflow, SQLite or the network raise
         raise BadInput(
             f"MLflow at {uri} cannot be opened: {error}".splitlines()[0]

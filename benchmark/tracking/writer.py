@@ -1,4 +1,4 @@
-"""Writes one report into MLflow, synchronously. The background mirror and `sync` both use it.
+"""Writes one report into MLflow, synchronously.
 
 All calls carry explicit run ids: the fluent interface and its active run (MLFLOW_RUN_ID) are
 never used. Writing the same report again changes nothing: runs are found by a tag, parameters
@@ -9,16 +9,27 @@ value is not sent.
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.tracking import naming
-from benchmark.tracking.batches import Batches, Gone
-from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
-from benchmark.tracking.runs import Known, Runs, started_ms
+from benchmark.tracking.report import (
+    LONGEST_DIGEST,
+    WHOLE,
+    AnyReport,
+    CellReport,
+    RowReport,
+    SuiteReport,
+    TrialReport,
+    clean_name,
+    finite,
+    flag_tags,
+    short,
+    undefined,
+)
+from benchmark.tracking.runs import Gone, Known, Runs
 from benchmark.tracking.server import Store, is_refusal, one_line
 
 if TYPE_CHECKING:
@@ -32,148 +43,102 @@ class Writer:
     def __init__(self, store: Store, before: Writer | None = None) -> None:
         self.client = store.client
         self.runs: Runs = Runs(store, before.runs.known if before else None)
-        self.batches = Batches(store.client)
         self.files = 0
 
     @property
     def refusals(self) -> list[str]:
         """What the store did not accept so far, one line each."""
-        return self.batches.refusals
+        return self.runs.refusals
 
-    def write(self, report: CellReport | RowReport | SuiteReport, *, living: bool = True) -> bool:
-        """Write a cell, row or suite; return whether all was accepted. A cell that is not done
-        is shown as running when it is `living`, else as killed. Raises when the store is down."""
-        if isinstance(report, SuiteReport):
-            return self._twice(partial(self._suite, report))
-        if isinstance(report, RowReport):
-            return self._twice(partial(self._row, report))
-        return self._twice(partial(self._cell, report, living))
-
-    def _twice(self, write: Callable[[], None]) -> bool:
+    def write(self, report: AnyReport, *, living: bool = True) -> bool:
+        """Write a report; return whether all was accepted. What is not done is shown as running
+        when it is `living`, else as killed. Raises when the store is down."""
         before = len(self.refusals)
         try:
-            write()
+            self._write(report, living)
         except Exception as error:
             if not (isinstance(error, Gone) or is_refusal(error)):
                 raise
             # The run or its experiment was deleted under us: look again, make it again.
             del self.refusals[before:]
             self.runs.forget()
-            write()
+            self._write(report, living)
         return len(self.refusals) == before
 
-    def _suite(self, report: SuiteReport) -> None:
-        before = len(self.refusals)
-        run = self.runs.suite(report)
-        digest = naming.suite_digest(report)
-        if run.tags.get(naming.WHOLE) != digest:
-            self._fill(run, {}, report.metrics)
-            self._attach_folders(run, report.folders)
-            if len(self.refusals) == before:
-                self.batches.log(run, tags={naming.WHOLE: digest})
-        self.runs.settle(run)
+    def _write(self, report: AnyReport, living: bool) -> None:
+        before, ended = len(self.refusals), report.done or not living
+        run = self.runs.open(report)
+        run.end_ms = report.end_ms or run.end_ms
+        if isinstance(report, CellReport):
+            self._introduce(report, run)
+        if not ended:
+            for one in _with_those_above(report):
+                self.runs.status(self.runs.open(one), "RUNNING")
+        digest = report.digest
+        if run.tags.get(WHOLE, "") != digest or (not digest and run.told != report):
+            self._fill(run, report)
+            if ended:
+                self._attach(run, report)
+                if digest and len(self.refusals) == before:
+                    self.runs.log(run, tags={WHOLE: digest})
+                else:
+                    self.runs.untag(run, WHOLE)
+            if isinstance(report, TrialReport):
+                run.told, run.status = report, ""  # its end is another now
+        if ended:
+            self._end(report, run)
 
-    def _row(self, report: RowReport) -> None:
-        before = len(self.refusals)
-        run = self.runs.row(report)
-        digest = naming.row_digest(report)
-        if run.tags.get(naming.WHOLE) != digest:
-            flags = naming.flag_tags(report.flags)
-            tags = {**flags, "preset": report.preset}  # its values may have another name by now
-            self._fill(run, _params(report, report.params), report.metrics, tags=tags)
-            self._drop_flags(run, flags)
-            self._attach(run, report.artifacts)
-            if len(self.refusals) == before:
-                self.batches.log(run, tags={naming.WHOLE: digest})
-        self._settle(run, report)
-
-    def _settle(self, run: Known, row: RowReport) -> None:
-        self.runs.settle(run)
-        if row.above:
-            above = self.runs.suite(row.above)
-            above.end_ms = max(above.end_ms, run.end_ms)
-            self.runs.settle(above)
-
-    def _cell(self, report: CellReport, living: bool) -> None:
-        before = len(self.refusals)
-        row = self.runs.row(report.row, started_ms(report))
-        self._fill(row, _params(report.row, report.row.params), {})
-        self._input(row, report)
-        run = self.runs.cell(report, row)
-        run.end_ms = max((point.at_ms for point in report.points), default=0)
+    def _introduce(self, cell: CellReport, run: Known) -> None:
+        """Give the row what it has from its first cell on: its values and its data set."""
+        row = self.runs.open(cell.row)
         row.end_ms = max(row.end_ms, run.end_ms)
-        digest = naming.cell_digest(report)
-        if living and not report.done:
-            self.runs.status(run, "RUNNING")
-            self.runs.status(row, "RUNNING")
-            if report.row.above:
-                self.runs.status(self.runs.suite(report.row.above), "RUNNING")
-        if run.tags.get(naming.WHOLE) != digest:
-            tags = naming.cell_tags(report, row.run_id)
-            params = _params(report.row, report.params)
-            self._fill(run, params, report.metrics, report.points, tags)
-            self._drop_flags(run, tags)
-            self._input(run, report)
-            if report.done or not living:
-                self._attach(run, report.artifacts, report.spec)
-                self._mark(run, digest if len(self.refusals) == before else "")
-        ended = "FINISHED" if report.done else "KILLED"
-        if (report.done or not living) and self.runs.status(run, ended):
-            self._settle(row, report.row)
+        self.runs.log(row, params=_params(cell.row))
+        self._input(row, cell)
 
-    def _drop_flags(self, run: Known, wanted: Mapping[str, str]) -> None:
-        """Take away the flags that hold no more."""
-        old = [name for name in run.tags if name == "flags" or name.startswith("flag.")]
-        for name in set(old) - wanted.keys():
-            self.client.delete_tag(run.run_id, name)
-            del run.tags[name]
+    def _end(self, report: AnyReport, run: Known) -> None:
+        """Give a run its last status, and those above it theirs."""
+        if isinstance(report, SuiteReport | RowReport):
+            self.runs.settle(run)
+        elif not self.runs.status(run, "FINISHED" if report.done else "KILLED"):
+            return
+        for one in _with_those_above(report.above):
+            higher = self.runs.open(one)
+            higher.end_ms = max(higher.end_ms, run.end_ms)
+            self.runs.settle(higher)
 
-    def _mark(self, run: Known, digest: str) -> None:
-        """Mark a run as whole. A run that was found, not made, by this process may hold points of
-        an earlier attempt: it is left without the mark, and `sync` will look."""
-        if digest and run.trusted:
-            self.batches.log(run, tags={naming.WHOLE: digest})
-        elif run.tags.pop(naming.WHOLE, ""):
-            self.client.delete_tag(run.run_id, naming.WHOLE)
-
-    def _fill(
-        self,
-        run: Known,
-        wanted: Mapping[str, str],
-        metrics: Mapping[str, float],
-        points: Iterable[Point] = (),
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
+    def _fill(self, run: Known, report: AnyReport) -> None:
         """Send parameters, curves, single values and tags, as far as the run lacks them."""
         from mlflow.entities import Metric
 
-        new = [p for p in dict.fromkeys(points) if p not in run.points]
+        new = [p for p in dict.fromkeys(report.points) if p not in run.points]
         values = [
-            Metric(naming.clean_name(p.name), p.value, p.at_ms, p.epoch)
-            for p in naming.finite_points(new)
+            Metric(clean_name(p.name), p.value, p.at_ms, p.epoch)
+            for p in new
+            if math.isfinite(p.value)
         ]
-        values += self._singles(run, naming.finite(metrics), points)
-        states = naming.undefined(metrics, points)
-        self.batches.log(
-            run, values, wanted, {**(tags or {}), **states, **_changed(run.params, wanted)}
-        )
+        values += self._singles(run, report)
+        params, flags = _params(report), flag_tags(report.flags)
+        states = undefined(report.metrics, report.points)
+        tags = {**report.tags, **flags, **states, **_changed(run.params, params)}
+        self.runs.log(run, values, params, tags)
         run.points.update(new)
-        for name in naming.finite(metrics):
-            if f"{name}_state" not in states and run.tags.pop(f"{name}_state", ""):
-                self.client.delete_tag(run.run_id, f"{name}_state")
+        old = {name for name in run.tags if name == "flags" or name.startswith("flag.")}
+        known = {f"{name}_state" for name in finite(report.metrics)}
+        for name in (old - flags.keys()) | (known - states.keys()):
+            self.runs.untag(run, name)
+        if isinstance(report, CellReport):
+            self._input(run, report)
 
-    def _singles(
-        self, run: Known, metrics: Mapping[str, float], points: Iterable[Point]
-    ) -> list[Metric]:
+    def _singles(self, run: Known, report: AnyReport) -> list[Metric]:
         """Return the single values that differ from what the run shows. The first is dated by
-        the last point of the curves, a correction by the clock: MLflow shows the latest."""
+        the end of the curves, a correction by the clock: MLflow shows the latest."""
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
-        first = max((point.at_ms for point in points), default=now)
+        first = report.end_ms or now
         return [
             Metric(name, value, max(now, first + 1) if name in run.metrics else first, 0)
-            for name, value in metrics.items()
+            for name, value in finite(report.metrics).items()
             if run.metrics.get(name) != value
         ]
 
@@ -181,8 +146,7 @@ class Writer:
         """Log the data set as an input of the run."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        name = report.row.dataset
-        digest = report.dataset_digest[: naming.LONGEST_DIGEST]
+        name, digest = report.dataset, report.dataset_digest[:LONGEST_DIGEST]
         if digest and (name, digest) not in run.inputs:
             source = json.dumps({"name": name})
             dataset = Dataset(name=name, digest=digest, source_type="bench", source=source)
@@ -190,39 +154,41 @@ class Writer:
             self.client.log_inputs(run.run_id, datasets=[DatasetInput(dataset, [context])])
             run.inputs.add((name, digest))
 
-    def _attach(
-        self, run: Known, paths: Iterable[Path], spec: Mapping[str, Any] | None = None
-    ) -> None:
-        """Attach files by name. The first failure ends it: the others would wait as long."""
-        path: Path | str = "spec.json"
-        try:
-            if spec:
-                self.client.log_dict(run.run_id, dict(spec), "spec.json")
-                self.files += 1
-            for path in paths:
-                self.client.log_artifact(run.run_id, str(path))
-                self.files += 1
-        except Exception as error:  # artifact stores raise whatever their libraries raise
-            self.refusals.append(f"{path}: {one_line(error)}")
-
-    def _attach_folders(self, run: Known, folders: Mapping[str, Path]) -> None:
-        """Attach folders whole, each under its name."""
-        for name, folder in folders.items():
+    def _attach(self, run: Known, report: AnyReport) -> None:
+        """Attach files by name and folders whole. The first failure ends it: the others would wait
+        as long."""
+        log, run_id = self.client, run.run_id
+        sent: list[tuple[str, int, Callable[[], Any]]] = []
+        if report.spec:
+            sent = [("spec.json", 1, partial(log.log_dict, run_id, dict(report.spec), "spec.json"))]
+        for path in report.artifacts:
+            sent.append((str(path), 1, partial(log.log_artifact, run_id, str(path))))
+        for name, folder in report.folders.items():
+            count = sum(1 for path in folder.rglob("*") if path.is_file())
+            sent.append((name, count, partial(log.log_artifacts, run_id, str(folder), name)))
+        for name, count, send in sent:
             try:
-                self.client.log_artifacts(run.run_id, str(folder), name)
-                self.files += sum(1 for path in folder.rglob("*") if path.is_file())
-            except Exception as error:
+                send()
+            except Exception as error:  # artifact stores raise whatever their libraries raise
                 self.refusals.append(f"{name}: {one_line(error)}")
+                return
+            self.files += count
 
 
-def _params(row: RowReport, params: Mapping[str, str]) -> dict[str, str]:
+def _with_those_above(report: AnyReport | None) -> list[AnyReport]:
+    """A report, and those of the runs above its own, from below."""
+    return [report, *_with_those_above(report.above)] if report else []
+
+
+def _params(report: AnyReport) -> dict[str, str]:
     """Return the parameters of a run as MLflow takes them; every run of a row has its method."""
-    wanted = {naming.clean_name(n): naming.short(v) for n, v in params.items()}
-    wanted.setdefault("method", naming.short(row.method))
-    return wanted
+    wanted = {clean_name(n): short(v) for n, v in report.params.items()}
+    row = report.row if isinstance(report, CellReport) else report
+    method = getattr(row, "method", None)
+    return wanted if method is None else {"method": short(method), **wanted}
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
     """Return a tag that names the parameters whose value is not the one MLflow keeps for good."""
     names = [f"{name}={value}" for name, value in new.items() if old.get(name, value) != value]
-    return {"changed_params": naming.short("; ".join(names))} if names else {}
+    return {"changed_params": short("; ".join(names))} if names else {}

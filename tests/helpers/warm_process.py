@@ -34,7 +34,7 @@ LOADED = (
     "pyarrow.parquet",
     "safetensors.torch",
     "benchmark.running.worker",
-    *(f"benchmark.cli.{name}" for name in ("live", "several", "run", "suite", "plan", "show")),
+    *(f"benchmark.cli.{name}" for name in ("several", "run", "suite", "plan", "show")),
 )
 
 

@@ -125,3 +125,33 @@ def test_temporaries_are_no_objects(objects: Objects) -> None:
     folder.mkdir(parents=True)
     (folder / "record.json").write_text("{}")
     assert objects.stored() == objects.unused(set()) == [] and not list(objects.faults())
+
+
+def epoch(index: int) -> Epoch:
+    return Epoch(index=index, terms={"dsc": 1 / (1 + index)}, at_ms=1000 + index)
+
+
+def test_epochs_lie_beside_the_checkpoints_until_the_training_is_stored(objects: Objects) -> None:
+    assert objects.epochs(KEY) == []
+    objects.begin_epochs(KEY, "N_GT", ())
+    assert objects.epochs_file(KEY).exists() and objects.epochs(KEY) == []
+    for index in range(3):
+        objects.add_epoch(KEY, "N_GT", epoch(index))
+    first = {"title": "N_GT", "index": 0, "terms": {"dsc": 1.0}, "at_ms": 1000}
+    assert objects.epochs(KEY)[0] == first and len(objects.epochs(KEY)) == 3
+    assert objects.checkpoint(KEY) is None and objects.checkpoint_step(KEY) is None
+    assert objects.unused(set()) == [KEY], "`store gc` takes it with the rest"
+    objects.commit(KEY, nets(), {})
+    assert objects.epochs(KEY) == [] and not objects.epochs_file(KEY).parent.exists()
+
+
+def test_a_torn_last_epoch_is_not_there_and_a_resumed_training_cuts_it(objects: Objects) -> None:
+    objects.begin_epochs(KEY, "N_GT", [epoch(0)])
+    objects.add_epoch(KEY, "N_GT", epoch(1))
+    whole = objects.epochs_file(KEY).read_bytes()
+    for cut in range(1, 20):
+        objects.epochs_file(KEY).write_bytes(whole[:-cut])
+        assert [found["index"] for found in objects.epochs(KEY)] == [0]
+    objects.begin_epochs(KEY, "N_GT", [epoch(0)])
+    objects.add_epoch(KEY, "N_GT", epoch(1))
+    assert objects.epochs_file(KEY).read_bytes() == whole

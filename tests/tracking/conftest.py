@@ -7,9 +7,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,10 @@ from tracking_dump import Dump as Dump
 from tracking_dump import dump_experiment as dump_experiment
 from tracking_dump import files_of as files_of
 
-from benchmark.tracking.mirror import Mirror
-from benchmark.tracking.report import CellReport, Point, RowReport
-from benchmark.tracking.server import connect, default_uri, prepare_environment
+from benchmark.tracking.database import default_uri
+from benchmark.tracking.follower import Changes, Follower
+from benchmark.tracking.report import AnyReport, CellReport, Point, RowReport
+from benchmark.tracking.server import connect, prepare_environment
 from benchmark.tracking.ui import server_command, server_environment
 
 START_MS = 1_700_000_000_000
@@ -83,6 +86,59 @@ def root(template: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     shutil.copy(template, folder / "mlflow.db")
     return folder
+
+
+class Mirror:
+    """A follower of what it is told, in place of a disk: of each run the latest report, of a cell
+    with the points of all before."""
+
+    def __init__(
+        self, uri: str, *, artifacts: Path, warn: Callable[[str], None], seconds: float = 3.0
+    ) -> None:
+        self._lock = threading.Lock()
+        self._latest: dict[str, CellReport] = {}
+        self._waiting: dict[str, AnyReport] = {}
+        self._follower = Follower(
+            uri,
+            self._changes,
+            artifacts=artifacts,
+            warn=warn,
+            seconds=seconds,
+            every_seconds=0.02,
+        )
+
+    def cell(self, report: CellReport) -> None:
+        if before := self._latest.get(report.identity):
+            points = tuple(dict.fromkeys((*before.points, *report.points)))
+            report = replace(report, points=points)
+        self._latest[report.identity] = report
+        self.row(report)
+
+    def row(self, report: AnyReport) -> None:
+        with self._lock:
+            self._waiting[report.identity] = report
+
+    suite = row
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def close(self, seconds: float = 20.0) -> bool:
+        return self._follower.close(seconds) and not self._waiting
+
+    def __enter__(self) -> Mirror:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(20.0 if kind is None else 3.0)
+
+    def _changes(self, last: bool) -> Changes:
+        for identity, report in list(self._waiting.items()):
+            if (yield report, not report.done):
+                with self._lock:
+                    if self._waiting[identity] is report:
+                        del self._waiting[identity]
 
 
 def mirror_of(root: Path, warnings: list[str]) -> Mirror:

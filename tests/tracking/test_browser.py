@@ -15,7 +15,7 @@ from browser import compare_link, found_browser, opened_page, rows_of, show
 from conftest import make_cell, make_row
 from test_ui import SERVE
 
-from benchmark.tracking.mirror import default_uri
+from benchmark.tracking.database import default_uri
 from benchmark.tracking.report import SuiteReport
 from benchmark.tracking.sync import sync
 

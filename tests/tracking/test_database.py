@@ -15,13 +15,15 @@ import pytest
 from bench_process import REPOSITORY, bench, run_argv, tiny_workspace
 from conftest import dump_experiment
 
-from benchmark.tracking.server import connect, default_uri, sqlite_path
+from benchmark.tracking.database import default_uri, sqlite_path
+from benchmark.tracking.server import connect
 
 CONNECT = """
 import os, signal, sys
 from pathlib import Path
 root, after, how = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-from benchmark.tracking.server import connect, default_uri
+from benchmark.tracking.database import default_uri
+from benchmark.tracking.server import connect
 import mlflow.store.tracking.sqlalchemy_store  # the time is in the tables, not here
 from sqlalchemy import event
 from sqlalchemy.engine import Engine

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 from bench_process import SMALL, SMALL_GT, bench, run_argv, tiny_workspace
-from conftest import Dump, dump_experiment, mirror_of
+from conftest import Dump, dump_experiment
 
-from benchmark.cli.live import Mirrored
 from benchmark.data.library import open_dataset
 from benchmark.running.bench import Silent, open_bench
 from benchmark.running.cells import plan_cells, run_cells
+from benchmark.running.following import follow
 from benchmark.running.reports import attach_report
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
-from benchmark.tracking.mirror import default_uri
+from benchmark.tracking.database import default_uri
 from benchmark.training.precision import hardware
 
 ROWS = {"unet": SMALL, "fsm": {**SMALL, **SMALL_GT}}
@@ -30,18 +30,13 @@ def train_live(root: Path, suite: str, warnings: list[str]) -> None:
     (root / "reports" / suite / "figures").mkdir(parents=True)
     (root / "reports" / suite / "index.html").write_text("<h1>report</h1>")
     (root / "reports" / suite / "figures" / "forest.png").write_bytes(b"picture")
-    with mirror_of(root, warnings) as mirror:
-        mirrored = Mirrored(Silent(), mirror)  # type: ignore[arg-type]
-        opened = mirrored.bench = open_bench(root, hardware("cpu", "fp32"), mirrored)
+    opened = open_bench(root, hardware("cpu", "fp32"), Silent())
+    with follow(default_uri(root), opened, suite, warnings.append) as follower:
         for row, values in ROWS.items():
             setting = resolve(load_registry(), row, "quick", values)
             cells = plan_cells(setting, open_dataset(root, "tiny"), folds=FOLDS, seeds=[0])
-            mirrored.row_done(
-                run_cells(
-                    cells, opened, suite=suite, started=mirrored.started, done=mirrored.cell_done
-                )
-            )
-        assert mirror.close(120)
+            run_cells(cells, opened, suite=suite)
+        assert follower and follower.close(120)
 
 
 def without_clock(dump: Dump) -> Any:

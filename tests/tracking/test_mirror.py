@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import dump_experiment, make_cell, make_row, mirror_of
+from conftest import Mirror, dump_experiment, make_cell, make_row, mirror_of
 
-from benchmark.tracking.mirror import Mirror, default_uri
+from benchmark.tracking.database import default_uri
 from benchmark.tracking.report import CellReport, Point, RowReport
 from benchmark.tracking.sync import sync
 

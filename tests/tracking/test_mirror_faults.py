@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import dump_experiment, make_cell, make_points, make_row, mirror_of
+from conftest import Mirror, dump_experiment, make_cell, make_points, make_row, mirror_of
 
-from benchmark.tracking.mirror import Mirror, default_uri
+from benchmark.tracking.database import default_uri
 from benchmark.tracking.runs import Runs
 from benchmark.tracking.server import connect
 
@@ -63,8 +63,8 @@ PARENT = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from conftest import make_cell, make_row
-from benchmark.tracking.mirror import Mirror, default_uri
+from conftest import Mirror, make_cell, make_row
+from benchmark.tracking.database import default_uri
 root, fold = Path(sys.argv[1]), int(sys.argv[3])
 with Mirror(default_uri(root), artifacts=root / "mlartifacts", warn=print) as mirror:
     mirror.row(make_row(f"own{fold}"))
@@ -113,7 +113,7 @@ def test_writers_at_the_same_instant_make_one_parent(root: Path) -> None:
         made = []
         for n in range(5):
             start.wait(20)
-            made.append(runs.row(make_row(f"row{n}")).run_id)
+            made.append(runs.open(make_row(f"row{n}")).run_id)
         return made
 
     with ThreadPoolExecutor(n_writers) as pool:
@@ -133,7 +133,7 @@ def test_a_broken_database_is_a_warning(root: Path, warnings: list[str]) -> None
 
 
 def test_mlflow_is_not_imported_before_it_is_used() -> None:
-    names = "mirror", "sync", "ui", "report"
+    names = "follower", "sync", "ui", "report"
     code = "".join(f"import benchmark.tracking.{name}\n" for name in names)
     code += "import sys; sys.exit('mlflow' in sys.modules or 'sqlalchemy' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from conftest import Dump, Server, dump_experiment, make_cell, make_points, make_row
+from conftest import Dump, Mirror, Server, dump_experiment, make_cell, make_points, make_row
 
 from benchmark.errors import BadInput
-from benchmark.tracking.mirror import Mirror
 from benchmark.tracking.report import CellReport, RowReport
 from benchmark.tracking.sync import sync
 from benchmark.tracking.ui import serve
@@ -188,7 +187,7 @@ class Dripping(BaseHTTPRequestHandler):
 def test_a_server_that_drips_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(f"benchmark.tracking.bounded.{limit}", 2.0)
+    monkeypatch.setattr(f"benchmark.tracking.server.{limit}", 2.0)
     stub = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
     stub.daemon_threads = True
     threading.Thread(target=stub.serve_forever, daemon=True).start()

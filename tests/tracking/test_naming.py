@@ -7,7 +7,7 @@ from conftest import make_cell, make_row
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.tracking import naming
+from benchmark.tracking import report as naming
 
 
 @given(st.text(max_size=400))
@@ -28,7 +28,7 @@ def test_good_names_stay_as_they_are() -> None:
 def test_identity_is_row_fold_seed_and_key() -> None:
     row = make_row()
     same = make_cell(row, 0, metrics={"test/dsc": 0.1}, done=False)
-    assert naming.cell_identity(make_cell(row, 0)) == naming.cell_identity(same)
+    assert make_cell(row, 0).identity == same.identity
     others = [
         make_cell(row, 1, key="key-fsm-0"),
         make_cell(row, 0, seed=1),
@@ -38,27 +38,25 @@ def test_identity_is_row_fold_seed_and_key() -> None:
             for name in ("dataset", "suite", "label", "preset")
         ),
     ]
-    assert len({naming.cell_identity(cell) for cell in [same, *others]}) == 8
+    assert len({cell.identity for cell in [same, *others]}) == 8
 
 
 def test_identity_of_a_row_follows_its_values_and_split() -> None:
-    first = naming.row_identity(make_row())
+    first = make_row().identity
     assert first == "021a53452514646f54da451ae21c4bd3"  # as it was before presets had a hash
-    assert naming.row_identity(make_row(preset_hash=OLD.hash)) == first
-    assert naming.row_identity(make_row(preset="quick-1", preset_hash=OLD.hash)) == first
-    new = naming.row_identity(make_row(preset_hash=NEW.hash))
-    assert naming.row_identity(make_row(preset="quick-2", preset_hash=NEW.hash)) == new
-    own = {naming.row_identity(make_row(split=split)) for split in ("s", "t")}
+    assert make_row(preset_hash=OLD.hash).identity == first
+    assert make_row(preset="quick-1", preset_hash=OLD.hash).identity == first
+    new = make_row(preset_hash=NEW.hash).identity
+    assert make_row(preset="quick-2", preset_hash=NEW.hash).identity == new
+    own = {make_row(split=split).identity for split in ("s", "t")}
     assert len({first, new, *own}) == 4
 
 
 def test_digest_follows_the_contents_but_not_the_order() -> None:
     cell = make_cell(make_row(), 0)
     turned = make_cell(make_row(), 0, points=cell.points[::-1] + cell.points[:1])
-    assert naming.cell_digest(turned) == naming.cell_digest(cell)
-    assert naming.cell_digest(make_cell(make_row(), 0, points=cell.points[1:])) != (
-        naming.cell_digest(cell)
-    )
+    assert turned.digest == cell.digest
+    assert make_cell(make_row(), 0, points=cell.points[1:]).digest != (cell.digest)
 
 
 def test_values_that_are_not_finite_become_a_tag() -> None:

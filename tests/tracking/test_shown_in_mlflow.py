@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import dump_experiment, make_cell, make_row, mirror_of
 
-from benchmark.tracking.mirror import default_uri
+from benchmark.tracking.database import default_uri, is_shown
 from benchmark.tracking.report import CellReport, RowReport, SuiteReport
-from benchmark.tracking.shown import is_shown
 
 ROW = make_row(in_suite=True)
 CELL = make_cell(ROW, 0)
@@ -138,26 +137,3 @@ def test_the_same_reports_again_load_no_mlflow(root: Path, template: Path) -> No
     assert dump_experiment(default_uri(root)) == before
     shutil.copy(template, root / "mlflow.db")
     assert shown(root) == set()  # another store: all is sent again
-
-
-def test_a_running_cell_is_written_in_batches(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.tracking.mirror import Mirror
-    from benchmark.tracking.writer import Writer
-
-    written: list[int] = []
-    write = Writer.write
-
-    def counting(self: Writer, report: CellReport, **named: bool) -> bool:
-        written.append(len(report.points))
-        return write(self, report, **named)
-
-    monkeypatch.setattr(Writer, "write", counting)
-    artifacts = root / "mlartifacts"
-    with Mirror(default_uri(root), artifacts=artifacts, warn=print, every_seconds=60) as mirror:
-        for n in range(len(CELL.points)):
-            mirror.cell(replace(CELL, done=False, metrics={}, points=CELL.points[n : n + 1]))
-            while n == 0 and mirror.waiting:
-                pass
-        mirror.cell(CELL)
-        assert mirror.close()
-    assert written == [1, len(CELL.points)]

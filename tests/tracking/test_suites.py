@@ -8,7 +8,7 @@ from typing import Any
 
 from conftest import dump_experiment, make_cell, make_row, mirror_of
 
-from benchmark.tracking.mirror import default_uri
+from benchmark.tracking.database import default_uri
 from benchmark.tracking.report import RowReport, SuiteReport
 from benchmark.tracking.sync import Synced, sync
 

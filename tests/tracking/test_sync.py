@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from changed_preset import NEW, OLD
-from conftest import dump_experiment, make_cell, make_points, make_row
+from conftest import Mirror, dump_experiment, make_cell, make_points, make_row
 
 from benchmark.errors import BadInput
-from benchmark.tracking.mirror import Mirror, default_uri
+from benchmark.tracking.database import default_uri
 from benchmark.tracking.report import CellReport, Point
 from benchmark.tracking.sync import Synced, sync
 
@@ -77,7 +77,7 @@ def test_a_curve_of_a_repeated_attempt_is_replaced(root: Path) -> None:
     log(root, replace(cell, done=False, metrics={}))
     later = tuple(replace(p, at_ms=p.at_ms + 9) if p.epoch == 2 else p for p in cell.points)
     resumed = replace(cell, points=later)
-    log(root, resumed)
+    log(root, replace(resumed, done=False, metrics={}))
     assert len(curve(root)) == 4
     assert sync_all(root, resumed).removed == 1
     assert curve(root) == [

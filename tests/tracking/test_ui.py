@@ -16,15 +16,14 @@ import pytest
 from conftest import make_cell, make_row
 
 from benchmark.errors import BadInput
-from benchmark.tracking.database import uri_of
-from benchmark.tracking.mirror import default_uri
+from benchmark.tracking.database import default_uri, uri_of
 from benchmark.tracking.sync import sync
 from benchmark.tracking.ui import serve
 
 SERVE = """
 import sys
 from pathlib import Path
-from benchmark.tracking.mirror import default_uri
+from benchmark.tracking.database import default_uri
 from benchmark.tracking.ui import serve
 root = Path(sys.argv[1])
 sys.exit(serve(root, default_uri(root), 0, say=lambda line: print(line, flush=True)))
