@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from benchmark.analysis.suites import with_rows
 from benchmark.running.bench import Silent, open_bench
 from benchmark.running.following import mirror_uri
 from benchmark.running.reports import cell_report
