@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmark.analysis.rows import Scores, Values, gathered
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast, families
-from benchmark.scoring.claims import OTHER_ARCHITECTURE, Line, claims, ledger
+from benchmark.scoring.claims import OTHER_ARCHITECTURE, ClaimLine, claims, ledger
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.corrections import Adjusted, adjust
 from benchmark.scoring.statistics.layout import (
@@ -44,7 +44,7 @@ class Analysis:
     adjusted: tuple[Adjusted, ...]
     gap: Values | None
     verdict: Verdict
-    claims: tuple[Line, ...]
+    claims: tuple[ClaimLine, ...]
     ranks: RankStability | None
     fitness: float | None
 
@@ -60,7 +60,7 @@ class Analysis:
 
     def holm(self, contrast: Contrast) -> float | None:
         """Return the adjusted p of a contrast; None where it has none or is in no family."""
-        return next((each.p[contrast] for each in self.adjusted if contrast in each.p), None)
+        return next((each[contrast] for each in self.adjusted if contrast in each), None)
 
 
 def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
@@ -86,7 +86,7 @@ def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
         plan=plan,
         timing=timing,
     )
-    p = {contrast: value for each in adjusted for contrast, value in each.p.items()}
+    p = {contrast: value for each in adjusted for contrast, value in each.items()}
     ranks, fitness = _ranks(scores, plan, values)
     return Analysis(
         organs=organs,
@@ -226,7 +226,6 @@ def _ranks(
         higher_is_better=first.higher_is_better,
         draws=plan.draws_rank,
         seed=plan.draws_seed,
-        alpha=plan.alpha,
     )
     try:
         return ranks, ranking_fitness(rows)

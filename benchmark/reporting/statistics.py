@@ -11,7 +11,7 @@ from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, number, range_of
 from benchmark.reporting.scores import headline
-from benchmark.scoring.claims import Line
+from benchmark.scoring.claims import ClaimLine
 from benchmark.scoring.comparison import Comparison, word_in_family
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
 from benchmark.scoring.surface import described
@@ -80,7 +80,7 @@ def word_of(contrast: Contrast, chapter: Chapter) -> str:
     found = analysis.comparison(contrast.row, contrast.reference, contrast.metric)
     if found is None:
         return NOTHING
-    if any(contrast in family.p for family in analysis.adjusted):
+    if any(contrast in family for family in analysis.adjusted):
         return word_in_family(found, analysis.holm(contrast), alpha=chapter.plan.alpha)
     return found.word
 
@@ -199,7 +199,7 @@ def judgement_sheets(chapter: Chapter) -> list[Sheet]:
     ]
 
 
-def claims_sheet(name: str, title: str, lines: tuple[Line, ...]) -> Sheet:
+def claims_sheet(name: str, title: str, lines: tuple[ClaimLine, ...]) -> Sheet:
     """Return a ledger of claims as a table."""
     body = [
         (

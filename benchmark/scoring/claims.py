@@ -45,8 +45,9 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A line of the ledger. `interval` and `p` are None where there are none; `p` is Holm's."""
+class ClaimLine:
+    """A line of the ledger. `interval` and `p` are None where there are none; `p` is Holm's; `why`
+    says why a claim is undecided, "" elsewhere."""
 
     dataset: str
     claim: Claim
@@ -54,7 +55,24 @@ class Line:
     margin: float
     interval: Interval | None
     p: float | None
-    sentence: str
+    unit: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """The line for people, made of its numbers."""
+        claim, found = self.claim, self.interval
+        rows = f"{claim.contrast.row} against {claim.contrast.reference}"
+        text = f"{claim.about} ({self.dataset}, {rows}, {claim.contrast.metric}): {self.status}"
+        if found is not None:
+            text += (
+                f"; {found.estimate:+z.2f} {self.unit} ({found.low:+z.2f} to {found.high:+z.2f})"
+            )
+            text += f", margin {self.margin:g}"
+            text += f", Holm p {p_text(self.p)}" if self.p is not None else ""
+        if claim.size is not None:
+            text += f"; the paper: {claim.size:+g}"
+        return text + (f"; {self.why}" if self.why else "") + "."
 
 
 def claims(dataset: str, plan: AnalysisPlan) -> tuple[Claim, ...]:
@@ -89,7 +107,7 @@ def ledger(
     dataset: str,
     preset: str,
     plan: AnalysisPlan,
-) -> tuple[Line, ...]:
+) -> tuple[ClaimLine, ...]:
     """Return a line for each claim on a data set.
 
     `adjusted` holds Holm's p of all families (`families.adjust`). A contrast that is missing or
@@ -107,8 +125,18 @@ def ledger(
         status: Status = "demonstration"
         if preset in plan.presets:
             status = status_of(claim.kind, interval, margin, sure=sure and not hangs)
-        why = _why(found)
-        lines.append(_line(dataset, claim, status, margin, interval, p, metric.unit, why))
+        lines.append(
+            ClaimLine(
+                dataset=dataset,
+                claim=claim,
+                status=status,
+                margin=margin,
+                interval=interval,
+                p=p,
+                unit=metric.unit,
+                why=_why(found),
+            )
+        )
     return tuple(lines)
 
 
@@ -118,7 +146,7 @@ def mean_gain(
     metric: Metric,
     preset: str,
     plan: AnalysisPlan,
-) -> Line:
+) -> ClaimLine:
     """Return the line of "mean gain over U-Net, over both sets", from the subject against the
     baseline in one metric, by data set. A set of the plan that is not there leaves it undecided."""
     size = MEAN_GAIN[metric.name.removesuffix("_penalised")]
@@ -131,9 +159,16 @@ def mean_gain(
     status: Status = "demonstration"
     if preset in plan.presets:
         status = status_of("size", interval, margin, size=size)
-    where = " and ".join(plan.datasets)
-    why = "not every set has an interval" if interval is None else ""
-    return _line(where, claim, status, margin, interval, None, metric.unit, why)
+    return ClaimLine(
+        dataset=" and ".join(plan.datasets),
+        claim=claim,
+        status=status,
+        margin=margin,
+        interval=interval,
+        p=None,
+        unit=metric.unit,
+        why="not every set has an interval" if interval is None else "",
+    )
 
 
 def claim_margin(metric: Metric, size: float | None) -> float:
@@ -167,39 +202,6 @@ def status_of(
             held, failed = failed, held
     # A tiny margin can be passed on both sides only by an empty interval; failing goes first.
     return "contradicted" if failed else "reproduced" if held else "undecided"
-
-
-def _line(
-    dataset: str,
-    claim: Claim,
-    status: Status,
-    margin: float,
-    interval: Interval | None,
-    p: float | None,
-    unit: str,
-    why: str,
-) -> Line:
-    contrast = claim.contrast
-    text = (
-        f"{claim.about} ({dataset}, {contrast.row} against {contrast.reference}, "
-        f"{contrast.metric}): {status}"
-    )
-    if interval is not None:
-        text += (
-            f"; {interval.estimate:+z.2f} {unit} ({interval.low:+z.2f} to {interval.high:+z.2f})"
-        )
-        text += f", margin {margin:g}" + (f", Holm p {p_text(p)}" if p is not None else "")
-    if claim.size is not None:
-        text += f"; the paper: {claim.size:+g}"
-    return Line(
-        dataset=dataset,
-        claim=claim,
-        status=status,
-        margin=margin,
-        interval=interval,
-        p=p,
-        sentence=text + (f"; {why}" if why else "") + ".",
-    )
 
 
 def _why(found: Comparison | Incomplete | None) -> str:

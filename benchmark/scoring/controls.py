@@ -111,19 +111,11 @@ def degraded(
 ) -> Check:
     """Positive control: return whether a row that was degraded on purpose (a tenth of the steps) is
     found worse than the row."""
-    return _must_be(compare(worse, row, metric=metric, plan=plan), "worse", "degraded row")
-
-
-def floor(
-    row: RowValues | Incomplete,
-    chance: RowValues | Incomplete,
-    *,
-    metric: Metric,
-    plan: AnalysisPlan,
-) -> Check:
-    """Return whether a row is found better than a floor: the mean shape, a constant prediction,
-    or a training on shuffled labels."""
-    return _must_be(compare(row, chance, metric=metric, plan=plan), "better", "floor")
+    name, found = "degraded row", compare(worse, row, metric=metric, plan=plan)
+    if isinstance(found, Incomplete):
+        return Check(name=name, passed=None, sentence=found.sentence)
+    passed = None if found.primary is None else found.word == "worse"
+    return Check(name=name, passed=passed, sentence=found.sentence + ".", comparison=found)
 
 
 def truth_itself(truth: RowValues | Incomplete, *, metric: Metric) -> Check:
@@ -143,13 +135,6 @@ def truth_itself(truth: RowValues | Incomplete, *, metric: Metric) -> Check:
             "patients."
         ),
     )
-
-
-def _must_be(found: Comparison | Incomplete, word: str, name: str) -> Check:
-    if isinstance(found, Incomplete):
-        return Check(name=name, passed=None, sentence=found.sentence)
-    passed = None if found.primary is None else found.word == word
-    return Check(name=name, passed=passed, sentence=found.sentence + ".", comparison=found)
 
 
 def _names(seeds: tuple[int, ...]) -> str:

@@ -15,6 +15,7 @@ refutation must hold for the reading with the best inner validation.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -149,14 +150,11 @@ class SpecificationCurve:
     """All readings in the order of their weakest gain; those without an interval come last.
 
     `best` is the reading with the best inner validation; its verdict is `outcome`, or
-    "incomplete" while a reading of the list is missing. `counts` says how many readings gave
-    each outcome."""
+    "incomplete" while a reading of the list is missing."""
 
     points: tuple[ReadingResult, ...]
     best: ReadingResult
     outcome: Outcome
-    counts: Mapping[Outcome, int]
-    missing: tuple[Reading, ...]
     sentence: str
 
 
@@ -169,19 +167,13 @@ def specification_curve(results: Sequence[ReadingResult], plan: AnalysisPlan) ->
     """
     _check(results, plan)
     best = max(results, key=lambda result: result.inner_validation)
-    there = {result.reading for result in results}
-    missing = tuple(reading for reading in READINGS if reading not in there)
-    counts: dict[Outcome, int] = {}
-    for result in results:
-        counts[result.verdict.outcome] = counts.get(result.verdict.outcome, 0) + 1
-    outcome: Outcome = "incomplete" if missing else best.verdict.outcome
+    counts = Counter(result.verdict.outcome for result in results)
+    outcome: Outcome = "incomplete" if len(results) < len(READINGS) else best.verdict.outcome
     told = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
     return SpecificationCurve(
         points=tuple(sorted(results, key=_height)),
         best=best,
         outcome=outcome,
-        counts=counts,
-        missing=missing,
         sentence=(
             f"{len(results)} of {len(READINGS)} readings: {told}; the reading with the best inner "
             f"validation ({best.reading.label}) is {best.verdict.outcome}; in all: {outcome}."

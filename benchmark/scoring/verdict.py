@@ -59,7 +59,18 @@ class Verdict:
     reasons: tuple[str, ...]
     needed: Needed | None
     sensitivity: Outcome | None
-    sentences: tuple[str, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict for people: its outcome first, then why, and what would decide it."""
+        when = f", {self.timing}" if self.timing else ""
+        lines = [f"{self.subject} on {self.dataset}: {self.outcome} ({self.level}{when})."]
+        lines += [f"{reason[0].upper()}{reason[1:]}." for reason in self.reasons]
+        if self.outcome == "undecided":
+            lines.append(_decides(self.needed))
+        if self.sensitivity not in (None, self.outcome):
+            lines.append(f"By the Nadeau-Bengio intervals it would be: {self.sensitivity}.")
+        return tuple(lines)
 
 
 def gt_gap(gap: RowValues, *, level: float = 0.95, fold_luck: bool = True) -> GtGap:
@@ -119,7 +130,6 @@ def judge(
         reasons=reasons,
         needed=needed,
         sensitivity=sensitivity,
-        sentences=_sentences(dataset, plan, outcome, level, timing, reasons, needed, sensitivity),
     )
 
 
@@ -255,26 +265,6 @@ def _design(
         return found
     # the projection's degrees of freedom are rounder than those of the data in hand
     return replace(found, patients=max(found.patients, like.patients + 1))
-
-
-def _sentences(
-    dataset: str,
-    plan: AnalysisPlan,
-    outcome: Outcome,
-    level: str,
-    timing: str,
-    reasons: tuple[str, ...],
-    needed: Needed | None,
-    sensitivity: Outcome | None,
-) -> tuple[str, ...]:
-    when = f", {timing}" if timing else ""
-    lines = [f"{plan.subject} on {dataset}: {outcome} ({level}{when})."]
-    lines += [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
-    if outcome == "undecided":
-        lines.append(_decides(needed))
-    if sensitivity is not None and sensitivity != outcome:
-        lines.append(f"By the Nadeau-Bengio intervals it would be: {sensitivity}.")
-    return tuple(lines)
 
 
 def _decides(needed: Needed | None) -> str:

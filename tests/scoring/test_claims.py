@@ -34,7 +34,7 @@ def lines(means=AS_PRINTED, preset="paper", drop=(), **design):
     adjusted = {}
     for family in families(PLAN):
         p = {c: getattr(compared.get(c), "p", None) for c in family.contrasts if c in compared}
-        adjusted |= adjust(family, p).p
+        adjusted |= adjust(family, p)
     found = ledger(compared, adjusted, dataset="ircadb", preset=preset, plan=PLAN)
     return {(x.claim.about, x.claim.contrast.row, x.claim.contrast.reference): x
             for x in found if x.claim.contrast.metric == "dsc"}  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 from planted_rows import PLAN, row
 
 from benchmark.plan.analysis import ASSD, DSC
-from benchmark.scoring.controls import degraded, floor, permuted_names, same_row, truth_itself
+from benchmark.scoring.controls import degraded, permuted_names, same_row, truth_itself
 from benchmark.scoring.statistics.layout import Incomplete, RowValues
 
 GIVEN = {"metric": DSC, "plan": PLAN}
@@ -71,11 +71,6 @@ def test_a_degraded_row_must_be_found_worse():
     assert degraded(row("fsm[steps/10]", 80.0), row("fsm"), **GIVEN).passed
     assert degraded(row("fsm[steps/10]", 90.0), row("fsm"), **GIVEN).passed is False
     assert degraded(LOST, row("fsm"), **GIVEN).passed is None
-
-
-def test_a_row_must_stand_over_the_floor():
-    assert floor(row("fsm"), row("mean-shape", 60.0), **GIVEN).passed
-    assert floor(row("fsm"), row("mean-shape", 90.0), **GIVEN).passed is False
 
 
 @pytest.mark.parametrize(("metric", "best", "wrong"), [(DSC, 100.0, 99.99), (ASSD, 0.0, 1e-9)])

@@ -22,18 +22,7 @@ from benchmark.scoring.statistics.layout import Floats, Integers
 
 PATIENTS_MOST = 100_000
 SEEDS_MOST = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adjusted:
-    """A family after Holm: contrast -> adjusted p, None where the contrast has no p.
-
-    `untested` names the contrasts without one. They count in the correction as if their p were 1:
-    what is missing never makes the denominator smaller."""
-
-    family: str
-    p: Mapping[Contrast, float | None]
-    untested: tuple[Contrast, ...]
+Adjusted = Mapping[Contrast, float | None]  # a family's p after Holm, None where there is none
 
 
 def holm(p_k: Floats) -> Floats:
@@ -54,10 +43,11 @@ def holm(p_k: Floats) -> Floats:
 
 
 def adjust(family: Family, p: Mapping[Contrast, float | None]) -> Adjusted:
-    """Return the family's adjusted p.
+    """Return the family after Holm: contrast -> adjusted p, None where the contrast has no p.
 
-    Raises `BadInput` for a contrast that the plan does not hold in this family: families are
-    closed before the first result.
+    A contrast without one counts in the correction as if its p were 1: what is missing never makes
+    the denominator smaller. Raises `BadInput` for a contrast that the plan does not hold in this
+    family: families are closed before the first result.
     """
     strange = [contrast for contrast in p if contrast not in family.contrasts]
     if strange:
@@ -67,12 +57,8 @@ def adjust(family: Family, p: Mapping[Contrast, float | None]) -> Adjusted:
         )
     known = [p.get(contrast) for contrast in family.contrasts]
     found = holm(np.array([1.0 if value is None else value for value in known]))
-    pairs = list(zip(family.contrasts, known, found.tolist(), strict=True))
-    return Adjusted(
-        family=family.name,
-        p={c: None if value is None else adjusted for c, value, adjusted in pairs},
-        untested=tuple(contrast for contrast, value, _ in pairs if value is None),
-    )
+    pairs = zip(family.contrasts, known, found.tolist(), strict=True)
+    return {c: None if value is None else adjusted for c, value, adjusted in pairs}
 
 
 def fold_excess_p(gain_nS: Floats, fold_n: Integers) -> float | None:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from benchmark.errors import BadInput
-from benchmark.scoring.statistics.corrections import holm, run_weights
+from benchmark.scoring.statistics.corrections import run_weights
 from benchmark.scoring.statistics.layout import Floats, RowValues, gain
-
-Method = Literal["mean_then_rank", "rank_then_mean", "test_then_rank"]
-METHODS: tuple[Method, ...] = ("mean_then_rank", "rank_then_mean", "test_then_rank")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +27,9 @@ class RowRank:
 
 @dataclass(frozen=True, kw_only=True)
 class RankStability:
-    """The ranks of all rows by one method, and Kendall's tau-b between the ranking and those of
+    """The ranks of all rows, and Kendall's tau-b between the ranking and those of
     the draws, on average: 1 is a ranking that never changes; nan where every row ties."""
 
-    method: Method
     ranks: tuple[RowRank, ...]
     kendall_tau: float
 
@@ -43,17 +38,11 @@ def rank_stability(
     rows: Sequence[RowValues],
     *,
     higher_is_better: bool,
-    method: Method = "mean_then_rank",
     draws: int = 1000,
     seed: int = 0,
-    alpha: float = 0.05,
 ) -> RankStability:
-    """Return the ranking of rows and how it holds under a bootstrap of patients and seeds.
-
-    `mean_then_rank` ranks the means; `rank_then_mean` ranks in each patient, then the mean ranks;
-    `test_then_rank` ranks by the number of rows that a row beats in one-sided Wilcoxon tests
-    over patients with Holm over all pairs. Raises `BadInput` for fewer than two rows, or
-    rows that cannot be paired.
+    """Return the ranking of rows by their means, and how it holds under a bootstrap of patients and
+    seeds. Raises `BadInput` for fewer than two rows, or rows that cannot be paired.
     """
     if len(rows) < 2:
         raise BadInput("a ranking needs two rows")
@@ -64,12 +53,11 @@ def rank_stability(
     weights = run_weights(fold_n, n_seeds, draws=draws, rng=np.random.default_rng(seed))
     now_rn = np.stack([sign * row.value_nS.mean(axis=1) for row in rows])
     drawn_brn = np.stack([sign * weights.patients(row.value_nS) for row in rows], axis=1)
-    rank_r = _ranks(now_rn[None], np.ones((1, len(fold_n))), method, alpha)[0]
-    rank_br = _ranks(drawn_brn, weights.patient_bn, method, alpha)
+    rank_r = _ranks(now_rn[None], np.ones((1, len(fold_n))))[0]
+    rank_br = _ranks(drawn_brn, weights.patient_bn)
     low_r, high_r = np.quantile(rank_br, [0.025, 0.975], axis=0, method="inverted_cdf")
     first_r = (rank_br == rank_br.min(axis=1, keepdims=True)).mean(axis=0)
     return RankStability(
-        method=method,
         ranks=tuple(
             RowRank(
                 row=row.row,
@@ -110,39 +98,11 @@ def ranking_fitness(rows: Sequence[RowValues]) -> float:
     return between / within
 
 
-def _ranks(value_brn: Floats, weight_bn: Floats, method: Method, alpha: float) -> Floats:
-    """The rank of each row in each draw: 1 for the highest value, ties share the mean rank."""
-    if method == "mean_then_rank":
-        score_br = (value_brn * weight_bn[:, None]).sum(axis=2)
-    elif method == "rank_then_mean":
-        score_br = -(stats.rankdata(-value_brn, axis=1) * weight_bn[:, None]).sum(axis=2)
-    else:
-        score_br = _wins(value_brn, weight_bn, alpha)
+def _ranks(value_brn: Floats, weight_bn: Floats) -> Floats:
+    """The rank of each row's mean in each draw: 1 for the highest, ties share the mean rank."""
+    mean_br = (value_brn * weight_bn[:, None]).sum(axis=2)
     # sums of equal numbers in another order are equal: rounding breaks no tie
-    return np.asarray(stats.rankdata(-np.round(score_br, 9), axis=1), dtype=np.float64)
-
-
-def _wins(value_brn: Floats, weight_bn: Floats, alpha: float) -> Floats:
-    """How many rows each row beats significantly, per draw."""
-    draws, n_rows, n = value_brn.shape
-    place_bn = np.repeat(np.tile(np.arange(n), draws), weight_bn.astype(int).ravel())
-    drawn = np.take_along_axis(value_brn, place_bn.reshape(draws, 1, n), axis=2)
-    pairs = [(a, b) for a in range(n_rows) for b in range(n_rows) if a != b]
-    back = {pair: k for k, pair in enumerate(pairs)}
-    p_bk = np.ones((draws, len(pairs)))
-    for k, (a, b) in enumerate(pairs):
-        if a > b:
-            continue  # the other side of a normal approximation
-        difference = drawn[:, a] - drawn[:, b]
-        some = np.any(difference != 0, axis=1)
-        if some.any():
-            p = stats.wilcoxon(difference[some], axis=1, alternative="greater", method="approx")
-            p_bk[some, k], p_bk[some, back[b, a]] = p.pvalue, 1 - p.pvalue
-    won_bk = holm(p_bk) <= alpha
-    wins = np.zeros((draws, n_rows))
-    for k, (a, _) in enumerate(pairs):
-        wins[:, a] += won_bk[:, k]
-    return wins
+    return np.asarray(stats.rankdata(-np.round(mean_br, 9), axis=1), dtype=np.float64)
 
 
 def _mean_tau(rank_r: Floats, rank_br: Floats) -> float:
