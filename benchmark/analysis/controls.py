@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -53,15 +52,7 @@ Label = NDArray[np.uint8]
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """Cases of one fold whose label maps lie at `of`, to be measured into `into`."""
-
-    kind: str
-    of: Pair
-    into: Pair
-    fold: int
-    seed: int
+Due = Mapping[Pair, tuple[str, Entry]]  # where a measurement goes, its kind, and the cell
 
 
 def measured_pair(kind: str, entry: Entry) -> Pair:
@@ -83,13 +74,14 @@ def measure(scores: Scores, workspace: Workspace, baseline: str, say: Say) -> No
     """Measure what is not kept yet; nothing where the data set is not in the workspace."""
     if scores.dataset is None:
         return
-    tasks = _tasks(scores, baseline)
-    there = read_rows(workspace.results, [task.into for task in tasks])
-    due = [task for task in tasks if task.into in there.damaged]
+    wanted = _wanted(scores, baseline)
+    damaged = read_rows(workspace.results, wanted).damaged
+    due = {into: cell for into, cell in wanted.items() if into in damaged}
     if due:
         say(f"measuring hard cases and controls of {len(due)} evaluations, once")
-    for fold in sorted({task.fold for task in due}):
-        _measure_fold([task for task in due if task.fold == fold], scores, workspace)
+    for fold in sorted({entry.fold for _, entry in due.values()}):
+        members = {into: cell for into, cell in due.items() if cell[1].fold == fold}
+        _measure_fold(fold, members, scores, workspace)
     truth = truth_pair(scores.dataset)
     if read_rows(workspace.results, [truth]).damaged:
         rows = _truth_rows(scores.dataset, workspace.codes.note(measuring_code()))
@@ -113,43 +105,45 @@ def truth_frame(scores: Scores, workspace: Workspace) -> pd.DataFrame:
     return frame[frame["case"].isin(tested)].assign(seed=0)
 
 
-def _tasks(scores: Scores, baseline: str) -> list[Task]:
+def _wanted(scores: Scores, baseline: str) -> Due:
+    """What should be measured of the cells that have rows."""
     damaged = {(m.row, m.fold, m.seed) for m in scores.missing}
-    tasks: dict[Pair, Task] = {}
-    for row, members in scores.group.cells.items():
-        for entry in members:
-            if (row, entry.fold, entry.seed) in damaged:
-                continue
-            for kind in (HARD, MOVED) if row == baseline else (HARD,):
-                into = measured_pair(kind, entry)
-                of = (entry.key, entry.evaluation)
-                tasks[into] = Task(kind=kind, of=of, into=into, fold=entry.fold, seed=entry.seed)
-    return list(tasks.values())
+    return {
+        measured_pair(kind, entry): (kind, entry)
+        for row, members in scores.group.cells.items()
+        for entry in members
+        if (row, entry.fold, entry.seed) not in damaged
+        for kind in ((HARD, MOVED) if row == baseline else (HARD,))
+    }
 
 
-def _measure_fold(tasks: list[Task], scores: Scores, workspace: Workspace) -> None:
+def _measure_fold(fold: int, due: Due, scores: Scores, workspace: Workspace) -> None:
     """Every case is loaded and prepared once for all rows."""
     assert scores.dataset is not None
-    tasks = [t for t in tasks if (workspace.results.path(*t.of) / "labels.npz").is_file()]
-    rows: dict[Pair, list[ResultRow]] = {task.into: [] for task in tasks}
+    results = workspace.results
+    due = {
+        into: (kind, entry)
+        for into, (kind, entry) in due.items()
+        if (results.path(entry.key, entry.evaluation) / "labels.npz").is_file()
+    }
+    rows: dict[Pair, list[ResultRow]] = {into: [] for into in due}
     noted = workspace.codes.note(measuring_code())
     names = {number: name for name, number in scores.numbers.items()}
-    cases = [names[p.case] for p in scores.patients if p.fold == tasks[0].fold] if tasks else []
-    for case in cases:
+    for case in [names[p.case] for p in scores.patients if p.fold == fold] if due else []:
         volume = scores.dataset.load(case)
         prepared = _prepared(volume, scores.dataset.organs)
-        for task in tasks:
-            predicted = workspace.results.labels(*task.of, case)
+        for into, (kind, entry) in due.items():
+            predicted = results.labels(entry.key, entry.evaluation, case)
             found = (
                 score_prepared(prepared, predicted)
-                if task.kind == HARD
+                if kind == HARD
                 else _moved_scores(volume, predicted, scores.dataset.organs)
             )
-            rows[task.into] += rows_of(
-                found, key=task.into[0], seed=task.seed, fold=task.fold, case=case, code=noted
+            rows[into] += rows_of(
+                found, key=into[0], seed=entry.seed, fold=fold, case=case, code=noted
             )
     with ThreadPoolExecutor(WRITERS) as pool:  # a commit waits for the disk, not for us
-        list(pool.map(lambda item: _commit(workspace.results, *item), rows.items()))
+        list(pool.map(lambda item: _commit(results, *item), rows.items()))
 
 
 def _prepared(volume: Volume, organs: tuple[str, ...]) -> HardCase:

@@ -8,6 +8,7 @@ nowhere, and no word rests on them.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -74,13 +75,13 @@ def minus_plain(ours: Sequence[ResultRow], theirs: Sequence[ResultRow]) -> dict[
     each has a difference; its interval needs all organs in all patients.
     """
     metrics: dict[str, float] = {}
+    plain = {(row.metric, *_place(row)): row.value for row in theirs}
     for metric in METRICS:
-        mine, plain = (_by_organ(rows, metric) for rows in (ours, theirs))
-        gains: dict[str, Gain] = {}
-        for organ, values in mine.items():
-            both = values.keys() & plain.get(organ, {}).keys()
-            if both:
-                gains[organ] = {cell: values[cell] - plain[organ][cell] for cell in sorted(both)}
+        gains: dict[str, dict[tuple[str, int, int], float]] = defaultdict(dict)
+        for row in ours:
+            difference = row.value - plain.get((metric, *_place(row)), math.nan)
+            if row.metric == metric and not math.isnan(difference):
+                gains[row.organ][row.case, row.fold, row.seed] = difference
         for organ, gain in gains.items():
             metrics |= _named(metric, organ, _mean(gain), gain)
         if gains and gains.keys() == {row.organ for row in ours if row.metric == metric}:
@@ -89,14 +90,8 @@ def minus_plain(ours: Sequence[ResultRow], theirs: Sequence[ResultRow]) -> dict[
     return metrics
 
 
-def _by_organ(
-    rows: Iterable[ResultRow], metric: str
-) -> dict[str, dict[tuple[str, int, int], float]]:
-    found: dict[str, dict[tuple[str, int, int], float]] = {}
-    for row in rows:
-        if row.metric == metric and not math.isnan(row.value):
-            found.setdefault(row.organ, {})[row.case, row.fold, row.seed] = row.value
-    return found
+def _place(row: ResultRow) -> tuple[str, str, int, int]:
+    return row.organ, row.case, row.fold, row.seed
 
 
 def _mean(gain: Gain) -> float:

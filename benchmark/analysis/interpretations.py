@@ -8,10 +8,11 @@ holds for each control.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from benchmark.analysis.judgement import Analysis, absent, gap_of, preset_of, values_of
+from benchmark.analysis.judgement import Analysis, absent, gap_of, values_of, verdict_of
 from benchmark.analysis.rows import Scores, read_cells, scores_of
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
@@ -24,29 +25,15 @@ from benchmark.scoring.paper import (
     specification_curve,
 )
 from benchmark.scoring.statistics.layout import Incomplete
-from benchmark.scoring.verdict import judge
 from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
 
 FIELDS = {"network_norm": "ct.norm", "distance": "norm", "gradient": "gradient"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trials:
-    """The tuning of one row in one reading: inner validation by setting (its parameters)."""
-
-    found: Mapping[tuple[tuple[str, str], ...], float] = field(default_factory=dict)
-
-    @property
-    def best(self) -> float | None:
-        """The best inner validation."""
-        return max(self.found.values(), default=None)
-
-    @property
-    def chosen(self) -> Mapping[str, str] | None:
-        """The parameters with the best inner validation."""
-        best = max(self.found.items(), key=lambda item: item[1], default=None)
-        return dict(best[0]) if best else None
+NO_CURVE = "No reading was run and tuned: no curve."
+Setting = tuple[tuple[str, str], ...]  # a row's parameters, sorted
+Trials = Mapping[Setting, float]  # a row's tuning in one reading: inner validation by setting
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,22 +90,19 @@ def readings_of(
         results += [] if isinstance(found, str) else [found]
     try:
         curve = specification_curve(results, plan) if results else None
-        sentence = curve.sentence if curve else "No reading was run and tuned: no curve."
+        sentence = curve.sentence if curve else NO_CURVE
     except BadInput as error:
         curve, sentence = None, f"No curve: {error}."
     return Readings(states=states, results=tuple(results), curve=curve, sentence=sentence)
 
 
 def _untuned(tested: Sequence[Entry], plan: AnalysisPlan) -> Readings:
-    settings = {tuple(sorted(e.params.items())): e.params for e in tested if e.row == plan.subject}
+    settings = {_setting(e): e.params for e in tested if e.row == plan.subject}.values()
     states = {
-        reading: "run, not tuned"
-        if any(holds(p, reading) for p in settings.values())
-        else "not run"
+        reading: "run, not tuned" if any(holds(x, reading) for x in settings) else "not run"
         for reading in READINGS
     }
-    sentence = "No reading was run and tuned: no curve."
-    return Readings(states=states, results=(), curve=None, sentence=sentence)
+    return Readings(states=states, results=(), curve=None, sentence=NO_CURVE)
 
 
 def _place(entry: Entry) -> tuple[str, str, str]:
@@ -156,31 +140,23 @@ def _result(reading: Reading, reach: Reach) -> ReadingResult | str:
     plan, scores = reach.plan, reach.scores
     trials = {row: _trials(row, reading, reach) for row in (plan.subject, *plan.controls)}
     labels = {row: _test_label(row, reading, trials[row], scores) for row in trials}
-    subject, best = labels[plan.subject], trials[plan.subject].best
+    subject = labels[plan.subject]
     if subject is None:
         return "not run"
-    if best is None:
+    if not trials[plan.subject]:
         return "run, not tuned"
-    gap = gap_of(subject, scores)
     against = _against(labels, reach)
     intervals = [each.primary for each in against.values() if isinstance(each, Comparison)]
     return ReadingResult(
         reading=reading,
-        verdict=judge(
-            against,
-            absent("the GT gap", scores) if gap is not None and scores.absent_folds else gap,
-            dataset=scores.group.dataset,
-            preset=preset_of(scores),
-            plan=plan,
-            timing=reach.timing,
-        ),
+        verdict=verdict_of(scores, against, gap_of(subject, scores), plan, reach.timing),
         weakest=min(
             (each for each in intervals if each is not None),
             key=lambda each: each.estimate,
             default=None,
         ),
-        inner_validation=best,
-        trials={row: len(each.found) for row, each in trials.items()},
+        inner_validation=max(trials[plan.subject].values()),
+        trials={row: len(each) for row, each in trials.items()},
     )
 
 
@@ -200,20 +176,23 @@ def _against(labels: Mapping[str, str | None], reach: Reach) -> dict[str, Compar
 
 
 def _trials(row: str, reading: Reading, reach: Reach) -> Trials:
-    found: dict[tuple[tuple[str, str], ...], list[float]] = {}
+    found: dict[Setting, list[float]] = defaultdict(list)
     for entry, value in reach.inner:
         if entry.row == row and holds(entry.params, reading):
-            found.setdefault(tuple(sorted(entry.params.items())), []).append(value)
-    return Trials(found={setting: sum(v) / len(v) for setting, v in found.items()})
+            found[_setting(entry)].append(value)
+    return {setting: sum(values) / len(values) for setting, values in found.items()}
+
+
+def _setting(entry: Entry) -> Setting:
+    return tuple(sorted(entry.params.items()))
 
 
 def _test_label(row: str, reading: Reading, trials: Trials, scores: Scores) -> str | None:
     """The label whose test cells count for a reading: the tuned setting, if any."""
-    for label, members in scores.group.cells.items():
-        params = members[0].params
-        if members[0].row != row or not holds(params, reading):
-            continue
-        if trials.chosen is None or dict(params) == dict(trials.chosen):
+    tuned = max(trials, key=trials.__getitem__, default=None)
+    for label, (first, *_) in scores.group.cells.items():
+        fits = first.row == row and holds(first.params, reading)
+        if fits and tuned in (None, _setting(first)):
             return label
     return None
 

@@ -13,14 +13,19 @@ from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast, families
 from benchmark.scoring.claims import OTHER_ARCHITECTURE, ClaimLine, claims, ledger
 from benchmark.scoring.comparison import Comparison, compare
-from benchmark.scoring.statistics.corrections import Adjusted, adjust
+from benchmark.scoring.statistics.corrections import (
+    Adjusted,
+    RankStability,
+    adjust,
+    rank_stability,
+    ranking_fitness,
+)
 from benchmark.scoring.statistics.layout import (
     Incomplete,
     Patient,
     RowValues,
     endpoint_organs,
 )
-from benchmark.scoring.statistics.ranks import RankStability, rank_stability, ranking_fitness
 from benchmark.scoring.verdict import Verdict, judge
 
 GAP = "gt_gap"
@@ -71,21 +76,12 @@ def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
     judged = _judged(compared, scores)
     adjusted = tuple(adjust(each, _p(judged, each.contrasts)) for each in families(plan))
     gap = gap_of(plan.subject, scores)
-    preset = preset_of(scores)
     first = plan.metrics[0]
     against = {
         name: judged[contrast]
         for name in plan.controls
         if (contrast := Contrast(row=plan.subject, reference=name, metric=first.name)) in judged
     }
-    verdict = judge(
-        against,
-        absent("the GT gap", scores) if gap is not None and scores.absent_folds else gap,
-        dataset=scores.group.dataset,
-        preset=preset,
-        plan=plan,
-        timing=timing,
-    )
     p = {contrast: value for each in adjusted for contrast, value in each.items()}
     ranks, fitness = _ranks(scores, plan, values)
     return Analysis(
@@ -95,16 +91,33 @@ def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
         why_not=why_not,
         adjusted=adjusted,
         gap=gap,
-        verdict=verdict,
-        claims=ledger(judged, p, dataset=scores.group.dataset, preset=preset, plan=plan),
+        verdict=verdict_of(scores, against, gap, plan, timing),
+        claims=ledger(
+            judged, p, dataset=scores.group.dataset, preset=_preset_of(scores), plan=plan
+        ),
         ranks=ranks,
         fitness=fitness,
     )
 
 
-def preset_of(scores: Scores) -> str:
-    """Return the preset as the verdict's rule reads it: rows with other values than the preset's
-    are not the paper's, whatever the preset's name."""
+def verdict_of(
+    scores: Scores,
+    against: Mapping[str, Comparison | Incomplete],
+    gap: Values | None,
+    plan: AnalysisPlan,
+    timing: str,
+) -> Verdict:
+    """Return the verdict of a group from the subject's comparison with each control, and its GT
+    gap; that lacks patients too where a fold was not run."""
+    if gap is not None and scores.absent_folds:
+        gap = absent("the GT gap", scores)
+    dataset, preset = scores.group.dataset, _preset_of(scores)
+    return judge(against, gap, dataset=dataset, preset=preset, plan=plan, timing=timing)
+
+
+def _preset_of(scores: Scores) -> str:
+    """The preset as the verdict's rule reads it: rows with other values than the preset's are not
+    the paper's, whatever the preset's name."""
     return scores.group.preset + (" (changed)" if scores.group.changed else "")
 
 

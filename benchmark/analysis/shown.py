@@ -6,6 +6,7 @@ one figure where both are written alike. The limits are those of the flags.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from benchmark.analysis.seen_row import (
@@ -19,20 +20,34 @@ from benchmark.analysis.seen_row import (
     WITH_OTHERS,
     Range,
     Seen,
-    four,
     is_dead,
     percent,
     pulled_before,
     range_of,
-    significant,
-    spread,
-    tenths,
-    whole,
 )
 from benchmark.parts.measures import UNUSED_POINTS
 from benchmark.parts.probes import GAP_PERCENT
 from benchmark.plan.presets import demonstration
 from benchmark.plan.wording import counted
+
+
+def spread(found: Range | None, digits: int | None = None) -> str:
+    """Return a range as text: one figure where both ends are written alike; "-" for none. Without
+    `digits` behind the point each has two that count."""
+    if found is None:
+        return "-"
+    low, high = (significant(x) if digits is None else f"{x:z.{digits}f}" for x in found)
+    return low if low == high else f"{low} to {high}"
+
+
+def significant(x: float) -> str:
+    """Return two digits that count, four behind the point at most: 0.017, 4.2, 130."""
+    if not x:
+        return "0"
+    rounded = float(f"{x:.1e}")
+    digits = 1 - math.floor(math.log10(abs(rounded)))
+    text = f"{rounded:z.{min(max(digits, 0), 4)}f}"
+    return text if float(text) else "under 0.0001"
 
 
 def text_of(seen: Seen) -> str:
@@ -116,10 +131,9 @@ def _terms(seen: Seen, metrics: list[str]) -> str:
 def _shape(seen: Seen) -> str:
     restored = seen.over("restored_percent") or (0.0, 0.0)
     verb = "takes" if restored[1] > 0 else "repairs nothing: it takes"
-    text = f"The shape model {verb} {spread(restored, whole)} % of the damage in masks away"
+    text = f"The shape model {verb} {spread(restored, 0)} % of the damage in masks away"
     shares = [
-        f"{m.removesuffix(SHARE)} {spread(percent(seen.over(m)), tenths)} %"
-        for m in seen.metrics(SHARE)
+        f"{m.removesuffix(SHARE)} {spread(percent(seen.over(m)), 1)} %" for m in seen.metrics(SHARE)
     ]
     told = f"; of what is minimised its terms are {' and '.join(shares)}" if shares else ""
     return f"{text}{told}."
@@ -129,8 +143,8 @@ def _why_off(seen: Seen) -> str:
     """What of FSM is at its end, in the cells in which it is."""
     dead = range_of(WHOLE * means["dead_r"] for means in seen.off if is_dead(means))
     ends = range_of(means["m_relative"] for means in seen.off if not is_dead(means))
-    told = [f"R is zero in {spread(dead, whole)} % of the slices"] if dead else []
-    told += [f"M stands at its end ({spread(ends, four)} of 1)"] if ends else []
+    told = [f"R is zero in {spread(dead, 0)} % of the slices"] if dead else []
+    told += [f"M stands at its end ({spread(ends, 4)} of 1)"] if ends else []
     return f"{' or '.join(told)}, and M has next to no gradient there"
 
 
@@ -151,18 +165,18 @@ def _share_of_loss(seen: Seen, metric: str, at: str = " at the end of the traini
 def _of_loss(share: Range) -> str:
     if share[0] > WHOLE:
         times = share[0] / WHOLE, share[1] / WHOLE
-        return f"{spread(times, significant)} times the loss's gradient"
-    return f"{spread(share, significant)} % of the loss's gradient"
+        return f"{spread(times)} times the loss's gradient"
+    return f"{spread(share)} % of the loss's gradient"
 
 
 def _way_of_m(seen: Seen) -> str:
     """How M went in training; without its curve, what it is on the test patients."""
     first, last = (range_of(ends) for ends in (zip(*seen.m, strict=True) if seen.m else ((), ())))
     if first and last:
-        end = f"{'fell to' if _fell(seen) else 'ended at'} {spread(last, significant)}"
-        return f"M {end} ({spread(first, significant)} in the first epoch)"
+        end = f"{'fell to' if _fell(seen) else 'ended at'} {spread(last)}"
+        return f"M {end} ({spread(first)} in the first epoch)"
     matched = seen.over("m_matched")
-    return f"M is {spread(matched, significant)} on the test patients" if matched else ""
+    return f"M is {spread(matched)} on the test patients" if matched else ""
 
 
 def _fell(seen: Seen) -> bool:
@@ -176,7 +190,7 @@ def _gap(seen: Seen, what: str) -> list[str]:
     other = f"another patient's {'image' if of_ct else 'masks'}"
     if gap is None:
         return [f"{other} could not be shown"]
-    shown, (low, high) = f"(GT gap {spread(gap, tenths)} %)", gap
+    shown, (low, high) = f"(GT gap {spread(gap, 1)} %)", gap
     if low >= GAP_PERCENT:
         return [f"with {other} {what} is higher {shown}"]
     if high >= GAP_PERCENT:
@@ -198,7 +212,7 @@ def _transfer(seen: Seen) -> str:
 
 def _beside(beside: Mapping[str, Range]) -> str:
     told = [
-        f"{spread(beside[row], significant)} {what} ({row})"
+        f"{spread(beside[row])} {what} ({row})"
         for row, what in WITH_OTHERS.items()
         if row in beside
     ]
@@ -213,10 +227,10 @@ def _little(seen: Seen) -> list[str]:
         "N_CT": seen.over("student_loses_shuffled"),
     }
     told = [
-        f"{net} loses {spread(points, tenths)} points of DSC when its bottom is shuffled"
+        f"{net} loses {spread(points, 1)} points of DSC when its bottom is shuffled"
         for net, points in lost.items()
         if points and points[1] < UNUSED_POINTS
     ]
     if headroom and headroom[1] < UNUSED_POINTS:
-        told.append(f"even the true masks' features gain {spread(headroom, tenths)} points")
+        told.append(f"even the true masks' features gain {spread(headroom, 1)} points")
     return told

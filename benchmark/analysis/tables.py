@@ -104,11 +104,6 @@ def lines_of(scores: Scores) -> list[Line]:
     return sorted(lines, key=lambda x: (row_at[x.row], metric_at[x.metric], organ_at[x.organ]))
 
 
-def indexed(lines: Sequence[Line]) -> dict[tuple[str, str, str], Line]:
-    """Return the lines by (row, metric, organ)."""
-    return {(line.row, line.metric, line.organ): line for line in lines}
-
-
 def number_text(line: Line | None, metric: str) -> str:
     """Return a mean with its sd as a table shows it, "-" where there is none."""
     if line is None or line.mean is None:

@@ -19,7 +19,7 @@ from benchmark.analysis.groups import Group
 from benchmark.analysis.interpretations import Readings, readings_of
 from benchmark.analysis.judgement import Analysis, analyse
 from benchmark.analysis.rows import Scores, scores_of
-from benchmark.analysis.tables import Line, indexed, lines_of
+from benchmark.analysis.tables import Line, lines_of
 from benchmark.files.atomic import checked
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.nodes import Row
@@ -95,7 +95,7 @@ def chapter_of(group: Group, asked: Asked) -> Chapter | None:
         **vars(asked),
         scores=scores,
         lines=lines,
-        index=indexed(lines),
+        index={(line.row, line.metric, line.organ): line for line in lines},
         analysis=analysis,
         checks=checks_of(scores, analysis, plan, workspace),
         readings=readings_of(scores, analysis, asked.ledger, workspace, plan, timing),
@@ -140,7 +140,6 @@ class Training:
     """One training. `curves` holds the mean of each term over each epoch; `hardware` and `code`
     are what `mixtures` reads."""
 
-    key: str
     title: str
     steps: int
     seconds: float
@@ -162,15 +161,14 @@ def read_trainings(objects: Objects, keys: Iterable[str]) -> dict[str, Training]
     for key in dict.fromkeys(keys):
         content = checked(objects.folder / key, "record.json")
         if content is not None:
-            found[key] = _training(key, json.loads(content))
+            found[key] = _training(json.loads(content))
     return found
 
 
-def _training(key: str, record: Mapping[str, Any]) -> Training:
+def _training(record: Mapping[str, Any]) -> Training:
     epochs = record.get("epochs", [])
     names = list(dict.fromkeys(name for epoch in epochs for name in epoch["terms"]))
     return Training(
-        key=key,
         title=record["title"],
         steps=record["steps"],
         seconds=record["seconds"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from benchmark.analysis.flags import HARDWARE, flags_of, mixtures, value_mixtures
@@ -14,7 +14,7 @@ from benchmark.plan.budget import budget, trains
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.nodes import Train, in_order, stages_of
 from benchmark.plan.presets import PRESETS
-from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.chapter import Chapter, Training
 from benchmark.reporting.look import NOTHING, Sheet
 from benchmark.settings.registry import Registry
 from benchmark.settings.resolve import resolve
@@ -144,7 +144,8 @@ def _cost(members: Sequence[Entry], chapter: Chapter) -> tuple[str, ...]:
     ct, gt = (_steps(members, final, reads, chapter) for reads in ("image", "masks"))
     found = [chapter.trainings.get(entry.key) for entry in members]
     parameters = max((sum(each.parameters.values()) for each in found if each), default=None)
-    seconds = _seconds(members, chapter)
+    nodes = [entry.nodes for entry in members]
+    seconds = _mean_sum(nodes, lambda training: training.seconds, chapter)
     if spent:
         ct, gt = (spent.ct_steps if ct is None else ct), (spent.gt_steps if gt is None else gt)
     return (
@@ -175,21 +176,19 @@ def _steps(
     if final is None:
         return None
     nodes = list(in_order(final))
-    sums = []
-    for entry in members:
-        pairs = zip(nodes, entry.nodes, strict=False)
-        found = [chapter.trainings.get(key) for node, key in pairs if trains(node, reads)]
-        if all(found):
-            sums.append(sum(each.steps for each in found if each))
-    return round(statistics.fmean(sums)) if sums else None
+    pairs = [list(zip(nodes, entry.nodes, strict=False)) for entry in members]
+    keys = [[key for node, key in each if trains(node, reads)] for each in pairs]
+    mean = _mean_sum(keys, lambda training: training.steps, chapter)
+    return None if mean is None else round(mean)
 
 
-def _seconds(members: Sequence[Entry], chapter: Chapter) -> float | None:
-    sums = []
-    for entry in members:
-        found = [chapter.trainings.get(key) for key in entry.nodes]
-        if all(found):
-            sums.append(sum(each.seconds for each in found if each))
+def _mean_sum(
+    keys: Iterable[Sequence[str]], value_of: Callable[[Training], float], chapter: Chapter
+) -> float | None:
+    """The mean over cells of the sum over a cell's trainings; cells without a record are left out,
+    None where there is no other."""
+    cells = [[chapter.trainings.get(key) for key in each] for each in keys]
+    sums = [sum(value_of(one) for one in each if one) for each in cells if all(each)]
     return statistics.fmean(sums) if sums else None
 
 

@@ -70,12 +70,11 @@ def spread(mean: float | None, sd: float | None, digits: int) -> str:
     return number(mean, digits) + ("" if sd is None else f" ± {sd:.{digits}f}")
 
 
-def range_of(found: Interval | None, digits: int = 2) -> str:
+def range_of(found: Interval | None) -> str:
     """Return "+1.20 (+0.40 to +2.00)", "-" without an interval."""
     if found is None:
         return NOTHING
-    low, high = (f"{value:+z.{digits}f}" for value in (found.low, found.high))
-    return f"{found.estimate:+z.{digits}f} ({low} to {high})"
+    return f"{found.estimate:+z.2f} ({found.low:+z.2f} to {found.high:+z.2f})"
 
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"

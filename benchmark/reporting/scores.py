@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, alike
-from benchmark.analysis.ceilings import NAMES as CEILINGS
 from benchmark.analysis.tables import MEAN, MEAN3, Line, organ_groups
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, digits_of, number, range_of, spread
@@ -139,8 +138,13 @@ def _reference(texts: Texts) -> tuple[str, ...]:
 def headline(row: str, chapter: Chapter) -> tuple[str, str, str, str, str]:
     """Return a row's DSC and ASSD of the headline organs, n, missed, and n of the ASSD."""
     dsc, assd = (chapter.index.get((row, metric, "headline")) for metric in ("dsc", "assd"))
-    counts = (str(dsc.n), str(dsc.n_missed)) if dsc else (NOTHING, NOTHING)
-    return value(dsc), value(assd), *counts, str(assd.n) if assd else NOTHING
+    return value(dsc), value(assd), *_counts(dsc, assd)
+
+
+def _counts(dsc: Line | None, assd: Line | None) -> tuple[str, str, str]:
+    """n, missed, and n of the ASSD."""
+    n, missed = (str(dsc.n), str(dsc.n_missed)) if dsc else (NOTHING, NOTHING)
+    return n, missed, str(assd.n) if assd else NOTHING
 
 
 def _organ(organ: str, chapter: Chapter) -> Sheet:
@@ -152,8 +156,7 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
     for row in chapter.group.rows:
         found = [chapter.index.get((row, metric, organ)) for metric in metrics]
         dsc, assd = (chapter.index.get((row, metric, organ)) for metric in ("dsc", "assd"))
-        counts = (str(dsc.n), str(dsc.n_missed)) if dsc else (NOTHING, NOTHING)
-        body.append((row, *map(value, found), *counts, str(assd.n) if assd else NOTHING))
+        body.append((row, *map(value, found), *_counts(dsc, assd)))
     return Sheet(
         name=f"organ-{organ.replace('_', '-')}",
         title=f"Organ: {organ.replace('_', ' ')}",
@@ -229,13 +232,13 @@ def _references(chapters: Sequence[Chapter]) -> list[tuple[str, ...]]:
     for chapter in chapters:
         rows = reference_rows(chapter.group.rows, chapter, lambda x: (x.get(MEAN3, x[MEAN]),))
         found.append(
-            [text for _, text in rows] if len(rows) == len(CEILINGS) else [NOTHING] * len(CEILINGS)
+            [text for _, text in rows] if len(rows) == len(NAMES) else [NOTHING] * len(NAMES)
         )
     if all(set(texts) == {NOTHING} for texts in found):
         return []
     return [
         (name, *(cell for texts in found for cell in (texts[place], NOTHING)))
-        for place, name in enumerate(CEILINGS)
+        for place, name in enumerate(NAMES)
     ]
 
 

@@ -1,10 +1,11 @@
 """What goes beyond one comparison: Holm over closed families, whether folds differ by more than
-their runs, what a design can see, and draws of patients and seeds for the bootstrap."""
+their runs, what a design can see, draws of patients and seeds for the bootstrap, and rank stability
+by it, as challengeR does (Wiesenfarth et al., Sci. Reports 11, 2021)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from benchmark.scoring.statistics.components import (
     Interval,
     components,
 )
-from benchmark.scoring.statistics.layout import Floats, Integers
+from benchmark.scoring.statistics.layout import Floats, Integers, RowValues, gain
 
 PATIENTS_MOST = 100_000
 SEEDS_MOST = 100
@@ -194,3 +195,105 @@ def _counts(draws: int, n: int, rng: np.random.Generator) -> Floats:
     cell = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
     counts = np.bincount(cell.ravel(), minlength=draws * n).reshape(draws, n)
     return counts.astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowRank:
+    """A row's rank (1 is best, ties share their mean), its 95 % bootstrap limits, and the share
+    of draws in which it was first, alone or tied."""
+
+    row: str
+    rank: float
+    low: float
+    high: float
+    first: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankStability:
+    """The ranks of all rows, and Kendall's tau-b between the ranking and those of
+    the draws, on average: 1 is a ranking that never changes; nan where every row ties."""
+
+    ranks: tuple[RowRank, ...]
+    kendall_tau: float
+
+
+def rank_stability(
+    rows: Sequence[RowValues],
+    *,
+    higher_is_better: bool,
+    draws: int = 1000,
+    seed: int = 0,
+) -> RankStability:
+    """Return the ranking of rows by their means, and how it holds under a bootstrap of patients and
+    seeds. Raises `BadInput` for fewer than two rows, or rows that cannot be paired.
+    """
+    if len(rows) < 2:
+        raise BadInput("a ranking needs two rows")
+    for row in rows[1:]:
+        gain(row, rows[0], higher_is_better=True)  # refuses rows that cannot be paired
+    sign = 1.0 if higher_is_better else -1.0
+    fold_n, n_seeds = rows[0].fold_n, len(rows[0].seeds)
+    weights = run_weights(fold_n, n_seeds, draws=draws, rng=np.random.default_rng(seed))
+    now_rn = np.stack([sign * row.value_nS.mean(axis=1) for row in rows])
+    drawn_brn = np.stack([sign * weights.patients(row.value_nS) for row in rows], axis=1)
+    rank_r = _ranks(now_rn[None], np.ones((1, len(fold_n))))[0]
+    rank_br = _ranks(drawn_brn, weights.patient_bn)
+    low_r, high_r = np.quantile(rank_br, [0.025, 0.975], axis=0, method="inverted_cdf")
+    first_r = (rank_br == rank_br.min(axis=1, keepdims=True)).mean(axis=0)
+    return RankStability(
+        ranks=tuple(
+            RowRank(
+                row=row.row,
+                rank=float(rank_r[r]),
+                low=float(low_r[r]),
+                high=float(high_r[r]),
+                first=float(first_r[r]),
+            )
+            for r, row in enumerate(rows)
+        ),
+        kendall_tau=_mean_tau(rank_r, rank_br),
+    )
+
+
+def ranking_fitness(rows: Sequence[RowValues]) -> float:
+    """Return the sd between rows over the sd within a row (folds and seeds).
+
+    Below 1 the data set cannot rank these rows (Isensee et al. 2024, arXiv 2404.09556). Run means
+    enter less the fold's mean over rows, since which patients a fold got is no property of a row.
+    Raises `BadInput` for fewer than two rows or fewer than two runs.
+    """
+    run_rFS = np.stack(
+        [
+            np.stack(
+                [row.value_nS[row.fold_n == fold].mean(axis=0) for fold in np.unique(row.fold_n)]
+            )
+            for row in rows
+        ]
+    )
+    if len(rows) < 2 or run_rFS[0].size < 2:
+        raise BadInput("the fitness of a data set needs two rows and two runs of each")
+    run_rFS = run_rFS - run_rFS.mean(axis=(0, 2), keepdims=True)
+    row_r = run_rFS.mean(axis=(1, 2))
+    within = float(np.sqrt(run_rFS.var(axis=(1, 2), ddof=1).mean()))
+    between = float(row_r.std(ddof=1))
+    if within == 0:
+        return float("inf") if between else 0.0
+    return between / within
+
+
+def _ranks(value_brn: Floats, weight_bn: Floats) -> Floats:
+    """The rank of each row's mean in each draw: 1 for the highest, ties share the mean rank."""
+    mean_br = (value_brn * weight_bn[:, None]).sum(axis=2)
+    # sums of equal numbers in another order are equal: rounding breaks no tie
+    return np.asarray(stats.rankdata(-np.round(mean_br, 9), axis=1), dtype=np.float64)
+
+
+def _mean_tau(rank_r: Floats, rank_br: Floats) -> float:
+    """The mean of Kendall's tau-b between one ranking and many, where both have an order."""
+    upper = np.triu_indices(len(rank_r), 1)
+    now = np.sign(rank_r[upper[0]] - rank_r[upper[1]])
+    drawn = np.sign(rank_br[:, upper[0]] - rank_br[:, upper[1]])
+    untied = np.sqrt(np.count_nonzero(now) * np.count_nonzero(drawn, axis=1))
+    some = untied > 0
+    return float(((drawn @ now)[some] / untied[some]).mean()) if some.any() else float("nan")

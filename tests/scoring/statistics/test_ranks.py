@@ -6,7 +6,7 @@ from planted_rows import row
 from scipy import stats
 
 from benchmark.errors import BadInput
-from benchmark.scoring.statistics.ranks import _mean_tau, rank_stability, ranking_fitness
+from benchmark.scoring.statistics.corrections import _mean_tau, rank_stability, ranking_fitness
 
 FAR = [row("c", 88.0), row("a", 94.0), row("b", 91.0)]
 
