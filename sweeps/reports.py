@@ -20,7 +20,7 @@ from benchmark.running.bench import Silent, open_bench
 from benchmark.running.following import mirror_uri
 from benchmark.running.reports import cell_report
 from benchmark.tracking.follower import Changes, Follower, following
-from benchmark.tracking.report import Point, TrialReport
+from benchmark.tracking.report import CurvePoint, TrialReport
 from benchmark.training.precision import hardware
 from sweeps import studies
 from sweeps.driver import suite
@@ -173,13 +173,13 @@ def _metrics(summary: Summary) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _curve(trials: list[FrozenTrial]) -> tuple[Point, ...]:
+def _curve(trials: list[FrozenTrial]) -> tuple[CurvePoint, ...]:
     points, best = [], 0.0
     for step, trial in enumerate(trials):
         value, at_ms = _value(trial), _milliseconds(trial.datetime_complete)
         best = max(best, value)
         for name, shown in (("sweep/dsc", value), ("sweep/best_so_far", best)):
-            points.append(Point(name=name, epoch=step, value=shown, at_ms=at_ms))
+            points.append(CurvePoint(name=name, epoch=step, value=shown, at_ms=at_ms))
     return tuple(points)
 
 

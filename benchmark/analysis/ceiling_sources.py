@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmark.store.workspace import Workspace
 
 NATIVE = Ceiling(majority=100.0, area=100.0, n_voxels_true=0)
-Row = tuple[str, ...]
+RowKey = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +40,11 @@ class _LeftOut(Exception):  # noqa: N818 - no error: the reason is printed and t
     """Why a row has no ceilings."""
 
 
-class Known:
+class KnownCeilings:
     """Data sets and ceilings, each opened once; `why` says by row what is left out, and why."""
 
     def __init__(self, workspace: Workspace, say: Callable[[str], None], measuring: bool) -> None:
-        self.why: dict[Row, str] = {}
+        self.why: dict[RowKey, str] = {}
         self._bench, self._say, self._measuring = workspace, say, measuring
         self._sets: dict[str, tuple[DataSet, str]] = {}
         self._cases: dict[tuple[str, int, str], Mapping[str, Ceiling]] = {}
@@ -52,7 +52,7 @@ class Known:
     def open(self, cells: Cells) -> None:
         """Open what the cells need, all of a data set and grid at once."""
         cases: dict[tuple[str, int], set[str]] = defaultdict(set)
-        rows: dict[tuple[str, int], list[Row]] = defaultdict(list)
+        rows: dict[tuple[str, int], list[RowKey]] = defaultdict(list)
         for entry, scores in cells:
             try:
                 if scores and (size := self._size(entry)) is not None:

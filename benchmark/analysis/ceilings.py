@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmark.analysis.ceiling_sources import NATIVE, Known, Row, Scored, tell
+from benchmark.analysis.ceiling_sources import NATIVE, KnownCeilings, RowKey, Scored, tell
 from benchmark.analysis.tables import MEAN3, line_of, organ_groups
 from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
 from benchmark.data.library import DataSet
@@ -53,7 +53,7 @@ class Ceilings:
 
     lines: tuple[CeilingLine, ...] = ()
     entries: tuple[Entry, ...] = ()
-    left_out: Mapping[Row, str] = field(default_factory=dict)
+    left_out: Mapping[RowKey, str] = field(default_factory=dict)
 
     @property
     def why_not(self) -> tuple[str, ...]:
@@ -92,10 +92,10 @@ def ceilings_of(
     """
     read = scored or (lambda x: stored_scores(workspace, x) if x.state == "done" else [])
     cells = [(entry, read(entry)) for entry in entries]
-    known = Known(workspace, say, measuring)
+    known = KnownCeilings(workspace, say, measuring)
     known.open(cells)
     beside = [known.beside(entry, scores) for entry, scores in cells]
-    values: dict[Row, dict[tuple[str, str], Ceiling]] = defaultdict(dict)
+    values: dict[RowKey, dict[tuple[str, str], Ceiling]] = defaultdict(dict)
     flagged = []
     for (entry, _), pairs in zip(cells, beside, strict=True):
         shown = [] if line_of(entry) in known.why else pairs
@@ -211,7 +211,9 @@ def _mean(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return statistics.fmean(targets), statistics.fmean(grids)
 
 
-def _lines(row: Row, values: Mapping[tuple[str, str], Ceiling], labels: str) -> list[CeilingLine]:
+def _lines(
+    row: RowKey, values: Mapping[tuple[str, str], Ceiling], labels: str
+) -> list[CeilingLine]:
     dataset, label, preset, *_ = row
     return [
         CeilingLine(

@@ -28,7 +28,7 @@ from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
 
 KEY = re.compile(r"[0-9a-f]{6,20}")
-Place = tuple[int, int]  # fold, seed
+FoldSeed = tuple[int, int]  # fold, seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,11 @@ class Named:
         found = [*(e.dataset for e in self.entries), *(m.dataset for m in self.missing)]
         return list(dict.fromkeys(found))
 
-    def on(self, dataset: str) -> dict[Place, Entry]:
+    def on(self, dataset: str) -> dict[FoldSeed, Entry]:
         """Return the results on one data set by fold and seed."""
         return {(e.fold, e.seed): e for e in self.entries if e.dataset == dataset}
 
-    def lacking_on(self, dataset: str) -> dict[Place, Missing]:
+    def lacking_on(self, dataset: str) -> dict[FoldSeed, Missing]:
         """Return what is planned on one data set and has no result."""
         return {(m.fold, m.seed): m for m in self.missing if m.dataset == dataset}
 
@@ -201,8 +201,8 @@ def _check_same_fold(first: Named, second: Named) -> None:
 
 
 def _places(
-    first: Named, second: Named, dataset: str, ours: Iterable[Place], theirs: Iterable[Place]
-) -> list[Place]:
+    first: Named, second: Named, dataset: str, ours: Iterable[FoldSeed], theirs: Iterable[FoldSeed]
+) -> list[FoldSeed]:
     """The folds and seeds to compare on: a key's own, else all that either row has or should."""
     keyed = [x for named, found in ((first, ours), (second, theirs)) if named.by_key for x in found]
     everything = [*ours, *theirs, *first.lacking_on(dataset), *second.lacking_on(dataset)]
@@ -210,7 +210,7 @@ def _places(
 
 
 def _lacking(
-    named: Named, dataset: str, found: Mapping[Place, Entry], places: list[Place]
+    named: Named, dataset: str, found: Mapping[FoldSeed, Entry], places: list[FoldSeed]
 ) -> list[Missing]:
     known = named.lacking_on(dataset)
     return [

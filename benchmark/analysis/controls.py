@@ -37,7 +37,13 @@ from benchmark.files.source import code_of
 from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.plan.keys import digest
 from benchmark.scoring.cases import Score, score_case, scoring_identity
-from benchmark.scoring.controls import Check, degraded, permuted_names, same_row, truth_itself
+from benchmark.scoring.controls import (
+    ControlCheck,
+    degraded,
+    permuted_names,
+    seeds_agree,
+    truth_itself,
+)
 from benchmark.scoring.hard_cases import HardCase, hard_case, score_prepared
 from benchmark.scoring.overlap import dice_percent
 from benchmark.scoring.statistics.layout import Incomplete
@@ -206,12 +212,12 @@ TENTH = 0.1  # of the steps: what a row must be trained for at most to count as 
 
 def checks_of(
     scores: Scores, analysis: Analysis, plan: AnalysisPlan, workspace: Workspace
-) -> tuple[Check, ...]:
+) -> tuple[ControlCheck, ...]:
     """Return the checks in a fixed order; one that could not be made says why."""
     first, base, subject = plan.metrics[0], plan.baseline, plan.subject
     values = {row: analysis.values.get((row, first.name)) for row in (base, subject)}
     found = [
-        _check("A/A", partial(same_row, metric=first, plan=plan), f"{row} was not run", each)
+        _check("A/A", partial(seeds_agree, metric=first, plan=plan), f"{row} was not run", each)
         for row, each in values.items()
     ]
     permuted = partial(permuted_names, metric=first, plan=plan)
@@ -227,15 +233,17 @@ def checks_of(
     return tuple(found)
 
 
-def _check(name: str, make: Callable[..., Check], lacking: str, *values: Values | None) -> Check:
+def _check(
+    name: str, make: Callable[..., ControlCheck], lacking: str, *values: Values | None
+) -> ControlCheck:
     """A check of these values; one that cannot be made says what it is `lacking`, or why not."""
     if any(each is None for each in values):
-        return Check(name=name, passed=None, sentence=f"{lacking}.")
+        return ControlCheck(name=name, passed=None, sentence=f"{lacking}.")
     try:
         return make(*values)
     except BadInput as error:
         row = f"{values[0].row}: " if name == "A/A" and values[0] else ""
-        return Check(name=name, passed=None, sentence=f"{row}{error}.")
+        return ControlCheck(name=name, passed=None, sentence=f"{row}{error}.")
 
 
 def _worse(

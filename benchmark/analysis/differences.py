@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.analysis.tables import MEAN, Line, table
+from benchmark.analysis.tables import MEAN, ScoreLine, table
 from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.data.volume import slices_of
@@ -135,7 +135,7 @@ def _ends(gain: Gain) -> tuple[float, float] | None:
 
 def in_other(
     workspace: Workspace, entries: Iterable[Entry], dataset: str, definition: Elsewhere
-) -> list[Line]:
+) -> list[ScoreLine]:
     """Return the means of these cells' rows on one data set: of our `dsc`, `assd` and `hd95`, and
     of "assd there" and "hd95 there". A missed organ has no distance in either.
 

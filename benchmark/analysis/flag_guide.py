@@ -243,7 +243,7 @@ def how_to_read(names: Iterable[str]) -> str:
     return f"what a flag means, and what to do: bench explain {' '.join(shown)}" if shown else ""
 
 
-def text_of(guide: FlagGuide) -> str:
+def guide_text(guide: FlagGuide) -> str:
     """Return a flag's guide as text for a terminal, without a newline at the end."""
     lines = [f"{guide.name}: {guide.title}"]
     for heading, text in guide.parts().items():

@@ -1,6 +1,7 @@
-"""The specification curve of a group, from what the ledger holds of each reading of the paper.
+"""The specification curve of a group, from what the ledger holds of each interpretation of the
+paper (tables call it a reading).
 
-A reading is run where the subject has test cells with its norm, distance and gradient, in any
+One is run where the subject has test cells with its norm, distance and gradient, in any
 suite; it is tuned where the subject has inner cells too (`bench run --inner`): each setting is a
 trial, and the one with the best inner validation is the one whose test cells count. The same
 holds for each control.
@@ -18,9 +19,9 @@ from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.paper import (
-    READINGS,
-    Reading,
-    ReadingResult,
+    INTERPRETATIONS,
+    Interpretation,
+    InterpretationResult,
     SpecificationCurve,
     specification_curve,
 )
@@ -29,27 +30,25 @@ from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
 
 FIELDS = {"network_norm": "ct.norm", "distance": "norm", "gradient": "gradient"}
-
-
 NO_CURVE = "No reading was run and tuned: no curve."
 Setting = tuple[tuple[str, str], ...]  # a row's parameters, sorted
-Trials = Mapping[Setting, float]  # a row's tuning in one reading: inner validation by setting
+Trials = Mapping[Setting, float]  # a row's tuning in one interpretation, by setting
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Readings:
-    """Every reading of the fixed list with its state, and the curve where there is one."""
+class Interpretations:
+    """Every interpretation of the fixed list with its state, and the curve where there is one."""
 
-    states: Mapping[Reading, str]
-    results: tuple[ReadingResult, ...]
+    states: Mapping[Interpretation, str]
+    results: tuple[InterpretationResult, ...]
     curve: SpecificationCurve | None
     sentence: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reach:
-    """What a reading is looked for in: test cells of all suites with the group's data set, preset
-    and split, by setting, and the inner cells with their mean DSC."""
+    """Where an interpretation is looked for: test cells of all suites with the group's data set,
+    preset and split, by setting, and the inner cells with their mean DSC."""
 
     scores: Scores
     inner: Sequence[tuple[Entry, float]]
@@ -58,16 +57,16 @@ class Reach:
     timing: str
 
 
-def readings_of(
+def interpretations_of(
     scores: Scores,
     analysis: Analysis,
     ledger: Sequence[Entry],
     workspace: Workspace,
     plan: AnalysisPlan,
     timing: str,
-) -> Readings:
-    """Return the readings of a group. `ledger` are the cells of all suites: one suite has one value
-    of a hyper-parameter for all its rows, so readings lie in several."""
+) -> Interpretations:
+    """Return the interpretations of a group. `ledger` are the cells of all suites: one suite has
+    one value of a hyper-parameter for all its rows, so interpretations lie in several."""
     rows = (plan.subject, *plan.controls)
     group = scores.group
     alike = [e for e in ledger if _place(e) == (group.dataset, group.preset, group.split)]
@@ -82,27 +81,29 @@ def readings_of(
         plan=plan,
         timing=timing,
     )
-    states: dict[Reading, str] = {}
+    states: dict[Interpretation, str] = {}
     results = []
-    for reading in READINGS:
-        found = _result(reading, reach)
-        states[reading] = found if isinstance(found, str) else found.verdict.outcome
+    for interpretation in INTERPRETATIONS:
+        found = _result(interpretation, reach)
+        states[interpretation] = found if isinstance(found, str) else found.verdict.outcome
         results += [] if isinstance(found, str) else [found]
     try:
         curve = specification_curve(results, plan) if results else None
         sentence = curve.sentence if curve else NO_CURVE
     except BadInput as error:
         curve, sentence = None, f"No curve: {error}."
-    return Readings(states=states, results=tuple(results), curve=curve, sentence=sentence)
+    return Interpretations(states=states, results=tuple(results), curve=curve, sentence=sentence)
 
 
-def _untuned(tested: Sequence[Entry], plan: AnalysisPlan) -> Readings:
+def _untuned(tested: Sequence[Entry], plan: AnalysisPlan) -> Interpretations:
     settings = {_setting(e): e.params for e in tested if e.row == plan.subject}.values()
     states = {
-        reading: "run, not tuned" if any(holds(x, reading) for x in settings) else "not run"
-        for reading in READINGS
+        interpretation: "run, not tuned"
+        if any(holds(x, interpretation) for x in settings)
+        else "not run"
+        for interpretation in INTERPRETATIONS
     }
-    return Readings(states=states, results=(), curve=None, sentence=NO_CURVE)
+    return Interpretations(states=states, results=(), curve=None, sentence=NO_CURVE)
 
 
 def _place(entry: Entry) -> tuple[str, str, str]:
@@ -135,11 +136,11 @@ def _inner_values(
     return [(entry, float(means[name])) for name, entry in known if name in means.index]
 
 
-def _result(reading: Reading, reach: Reach) -> ReadingResult | str:
-    """One reading's result, or what it lacks."""
+def _result(interpretation: Interpretation, reach: Reach) -> InterpretationResult | str:
+    """One interpretation's result, or what it lacks."""
     plan, scores = reach.plan, reach.scores
-    trials = {row: _trials(row, reading, reach) for row in (plan.subject, *plan.controls)}
-    labels = {row: _test_label(row, reading, trials[row], scores) for row in trials}
+    trials = {row: _trials(row, interpretation, reach) for row in (plan.subject, *plan.controls)}
+    labels = {row: _test_label(row, interpretation, trials[row], scores) for row in trials}
     subject = labels[plan.subject]
     if subject is None:
         return "not run"
@@ -147,8 +148,8 @@ def _result(reading: Reading, reach: Reach) -> ReadingResult | str:
         return "run, not tuned"
     against = _against(labels, reach)
     intervals = [each.primary for each in against.values() if isinstance(each, Comparison)]
-    return ReadingResult(
-        reading=reading,
+    return InterpretationResult(
+        interpretation=interpretation,
         verdict=verdict_of(scores, against, gap_of(subject, scores), plan, reach.timing),
         weakest=min(
             (each for each in intervals if each is not None),
@@ -175,10 +176,10 @@ def _against(labels: Mapping[str, str | None], reach: Reach) -> dict[str, Compar
     return {row: compare(ours, each, metric=metric, plan=plan) for row, each in values.items()}
 
 
-def _trials(row: str, reading: Reading, reach: Reach) -> Trials:
+def _trials(row: str, interpretation: Interpretation, reach: Reach) -> Trials:
     found: dict[Setting, list[float]] = defaultdict(list)
     for entry, value in reach.inner:
-        if entry.row == row and holds(entry.params, reading):
+        if entry.row == row and holds(entry.params, interpretation):
             found[_setting(entry)].append(value)
     return {setting: sum(values) / len(values) for setting, values in found.items()}
 
@@ -187,17 +188,19 @@ def _setting(entry: Entry) -> Setting:
     return tuple(sorted(entry.params.items()))
 
 
-def _test_label(row: str, reading: Reading, trials: Trials, scores: Scores) -> str | None:
-    """The label whose test cells count for a reading: the tuned setting, if any."""
+def _test_label(
+    row: str, interpretation: Interpretation, trials: Trials, scores: Scores
+) -> str | None:
+    """The label whose test cells count for an interpretation: the tuned setting, if any."""
     tuned = max(trials, key=trials.__getitem__, default=None)
     for label, (first, *_) in scores.group.cells.items():
-        fits = first.row == row and holds(first.params, reading)
+        fits = first.row == row and holds(first.params, interpretation)
         if fits and tuned in (None, _setting(first)):
             return label
     return None
 
 
-def holds(params: Mapping[str, str], reading: Reading) -> bool:
-    """Return whether a row's parameters are those of a reading, as far as the row has them."""
-    wanted = {name: getattr(reading, of) for of, name in FIELDS.items()}
+def holds(params: Mapping[str, str], interpretation: Interpretation) -> bool:
+    """Return whether a row's parameters are an interpretation's, as far as the row has them."""
+    wanted = {name: getattr(interpretation, of) for of, name in FIELDS.items()}
     return all(params.get(name, value) == value for name, value in wanted.items())

@@ -22,8 +22,8 @@ from benchmark.scoring.statistics.corrections import (
 )
 from benchmark.scoring.statistics.layout import (
     Incomplete,
-    Patient,
     RowValues,
+    ScoredPatient,
     endpoint_organs,
 )
 from benchmark.scoring.verdict import Verdict, judge
@@ -218,7 +218,7 @@ def gap_of(row: str, scores: Scores) -> Values | None:
     with_partner = set(gap["case"].astype(str))
     measured = set(frame.loc[frame["metric"] == MATCHED, "case"].astype(str))
     patients = [
-        Patient(case=p.case, fold=p.fold, organs=("all",))
+        ScoredPatient(case=p.case, fold=p.fold, organs=("all",))
         for p in scores.patients
         if p.case in with_partner or p.case not in measured
     ]

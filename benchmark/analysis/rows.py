@@ -24,13 +24,13 @@ from benchmark.errors import BadInput
 from benchmark.files.atomic import checked
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.suite import Planned
-from benchmark.scoring.statistics.layout import Incomplete, Patient, RowValues, gather
+from benchmark.scoring.statistics.layout import Incomplete, RowValues, ScoredPatient, gather
 from benchmark.store.ledger import Entry
 from benchmark.store.results import Results
 from benchmark.store.workspace import Workspace
 
 Pair = tuple[str, str]  # (key, evaluation)
-Place = tuple[str, int, int, Pair]  # a row, a fold, a seed, and where its rows lie
+CellPlace = tuple[str, int, int, Pair]  # a row, a fold, a seed, and where its rows lie
 Values = RowValues | Incomplete
 TEXTS = ("case", "organ", "state", "metric", "unit")
 READERS = 4
@@ -82,7 +82,9 @@ def _frame(tables: list[tuple[int, pa.Table]]) -> pd.DataFrame:
     return frame
 
 
-def read_cells(results: Results, cells: Iterable[Place]) -> tuple[pd.DataFrame, frozenset[Pair]]:
+def read_cells(
+    results: Results, cells: Iterable[CellPlace]
+) -> tuple[pd.DataFrame, frozenset[Pair]]:
     """Return the rows of cells, columns row, fold, seed and those that are stored, and the pairs
     whose rows are damaged or not there. Cells of different rows may share an evaluation."""
     known = list(cells)
@@ -123,7 +125,7 @@ class Scores:
     organs: tuple[str, ...]
     frame: pd.DataFrame
     probes: pd.DataFrame
-    patients: tuple[Patient, ...]
+    patients: tuple[ScoredPatient, ...]
     numbers: Mapping[str, str]
     missing: tuple[Missing, ...]
     absent_folds: tuple[int, ...]
@@ -185,7 +187,7 @@ def _organs(frame: pd.DataFrame, dataset: DataSet | None) -> tuple[str, ...]:
     return tuple(organ for organ in dataset.organs if organ in found)
 
 
-def patients_of(frame: pd.DataFrame) -> tuple[Patient, ...]:
+def patients_of(frame: pd.DataFrame) -> tuple[ScoredPatient, ...]:
     """Return every tested patient with its fold and the organs that its truth holds, in any row."""
     tested = frame[["case", "fold"]].drop_duplicates()
     held = frame.loc[frame["state"].isin(HELD), ["case", "organ"]].drop_duplicates()
@@ -194,7 +196,7 @@ def patients_of(frame: pd.DataFrame) -> tuple[Patient, ...]:
         organs.setdefault(case, []).append(organ)
     pairs = sorted(zip(tested["case"].astype(str), tested["fold"].tolist(), strict=True))
     return tuple(
-        Patient(case=case, fold=int(fold), organs=tuple(sorted(organs.get(case, []))))
+        ScoredPatient(case=case, fold=int(fold), organs=tuple(sorted(organs.get(case, []))))
         for case, fold in pairs
     )
 
@@ -216,7 +218,7 @@ def _missing(group: Group, damaged: frozenset[Pair]) -> Iterator[Missing]:
 def gathered(
     row: str,
     frame: pd.DataFrame,
-    patients: Sequence[Patient],
+    patients: Sequence[ScoredPatient],
     organs: Sequence[str],
     seeds: Sequence[int],
 ) -> Values:

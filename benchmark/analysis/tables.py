@@ -30,7 +30,7 @@ PerPatient = dict[str, dict[str, float]]  # organ -> case -> mean over seeds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ScoreLine:
     """One number of a table. `mean` and `sd` are None where no case defines the metric.
 
     `n` counts patients, `n_missed` patients in which the organ is there and nothing was predicted.
@@ -59,7 +59,7 @@ def organ_groups(organs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {name: members for name, members in groups.items() if members}
 
 
-def table(entries: Iterable[Entry], rows_of: RowsOf) -> tuple[list[Line], list[Missing]]:
+def table(entries: Iterable[Entry], rows_of: RowsOf) -> tuple[list[ScoreLine], list[Missing]]:
     """Return the lines of all rows but `mean3`, and the cells that are missing.
 
     A patient's value is the mean over the seeds that were run; the mean is over patients, the sd
@@ -72,7 +72,7 @@ def table(entries: Iterable[Entry], rows_of: RowsOf) -> tuple[list[Line], list[M
             groups[line_of(entry)].append(entry)
         else:
             missing.append(missing_cell(place_of(entry), entry))
-    lines: list[Line] = []
+    lines: list[ScoreLine] = []
     for place, members in groups.items():
         rows = [row for entry in members for row in rows_of(entry)]
         for metric, unit in dict.fromkeys((row.metric, row.unit) for row in rows):
@@ -81,7 +81,7 @@ def table(entries: Iterable[Entry], rows_of: RowsOf) -> tuple[list[Line], list[M
     return [line for line in lines if line.organ != MEAN3], missing
 
 
-def lines_of(scores: Scores) -> list[Line]:
+def lines_of(scores: Scores) -> list[ScoreLine]:
     """Return the lines of all rows of a group, in a fixed order, from its frame of a million rows:
     what `table` gives, and `mean3`."""
     group, frame = scores.group, scores.frame
@@ -91,7 +91,7 @@ def lines_of(scores: Scores) -> list[Line]:
     units = frame[["metric", "unit"]].drop_duplicates().astype(str)
     unit_of = dict(zip(units["metric"], units["unit"], strict=True))
     seen = set(frame[["row", "metric"]].drop_duplicates().astype(str).itertuples(index=False))
-    lines: list[Line] = []
+    lines: list[ScoreLine] = []
     for row, metric in seen:
         place = (group.dataset, row, group.preset)
         found, lost = values.get((row, metric), {}), missed.get((row, metric), {})
@@ -104,7 +104,7 @@ def lines_of(scores: Scores) -> list[Line]:
     return sorted(lines, key=lambda x: (row_at[x.row], metric_at[x.metric], organ_at[x.organ]))
 
 
-def number_text(line: Line | None, metric: str) -> str:
+def number_text(line: ScoreLine | None, metric: str) -> str:
     """Return a mean with its sd as a table shows it, "-" where there is none."""
     if line is None or line.mean is None:
         return "-"
@@ -151,11 +151,11 @@ def line_of(entry: Entry) -> tuple[str, ...]:
 
 def _lines(
     place: Sequence[str], metric: str, unit: str, values: PerPatient, missed: Mapping[str, int]
-) -> list[Line]:
+) -> list[ScoreLine]:
     """The lines of a row (data set, label, preset, ...) in a metric; `missed` has every organ."""
     dataset, row, preset, *_ = place
     return [
-        Line(
+        ScoreLine(
             dataset=dataset,
             row=row,
             preset=preset,

@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the flags asked for, or a line for each. Raises `BadInput` for an unknown name."""
-    from benchmark.analysis.flag_guide import GUIDES, flags_page, guide_of, text_of
+    from benchmark.analysis.flag_guide import GUIDES, flags_page, guide_of, guide_text
 
     chosen = list(dict.fromkeys(map(guide_of, args.names)))
     if args.markdown:
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.json:
         put(json.dumps([asdict(guide) for guide in chosen or GUIDES], indent=1))
     elif chosen:
-        put("\n\n".join(map(text_of, chosen)))
+        put("\n\n".join(map(guide_text, chosen)))
     else:
         for guide in GUIDES:
             put(f"{guide.slug:28s} {guide.title}")

@@ -25,7 +25,7 @@ from benchmark.analysis.seen import seen_of
 from benchmark.analysis.seen_row import next_of
 from benchmark.analysis.shown import text_of
 from benchmark.analysis.suites import Missing, Standing, fill_command
-from benchmark.analysis.tables import HEADLINE, MEAN, Line, number_text, table
+from benchmark.analysis.tables import HEADLINE, MEAN, ScoreLine, number_text, table
 from benchmark.cli.options import default_root
 from benchmark.cli.out import print_rows, put
 from benchmark.cli.session import say
@@ -103,7 +103,7 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
         put(text)
 
 
-def _table(bench: Bench, entries: list[Entry]) -> tuple[list[Line], list[Missing], Ceilings]:
+def _table(bench: Bench, entries: list[Entry]) -> tuple[list[ScoreLine], list[Missing], Ceilings]:
     """The lines of cells, those without rows, and the ceilings; what they mix is said. Each cell's
     rows are read once."""
     known: dict[tuple[str, str], list[Scored]] = {}
@@ -132,7 +132,7 @@ def _warn_of_mixtures(bench: Bench, entries: list[Entry]) -> None:
 
 
 def _results(
-    bench: Bench, lines: Iterable[Line], missing: Iterable[Missing], ceilings: Ceilings
+    bench: Bench, lines: Iterable[ScoreLine], missing: Iterable[Missing], ceilings: Ceilings
 ) -> dict[str, Any]:
     """A table, what it lacks, what was trained for it, and its ceilings, as plain values."""
     tally = bench.tally
@@ -167,7 +167,7 @@ def _no_verdict_of_run(entries: list[Entry]) -> str:
     return no_verdict(first.preset, common_overrides(entries, {})) or inner
 
 
-def _print_run(lines: list[Line], ceilings: Ceilings) -> None:
+def _print_run(lines: list[ScoreLine], ceilings: Ceilings) -> None:
     """Print one line an organ, with DSC, its ceilings where they are known, ASSD and HD95, each
     with its n."""
     for row, dataset, preset in dict.fromkeys((x.row, x.dataset, x.preset) for x in lines):
@@ -186,7 +186,7 @@ def _print_run(lines: list[Line], ceilings: Ceilings) -> None:
         print_rows(f"{row} on {dataset}, preset {preset}", headings, body)
 
 
-def _words(lines: list[Line]) -> list[str]:
+def _words(lines: list[ScoreLine]) -> list[str]:
     """What the words in a run's table mean that are neither organs nor metrics."""
     organs = {line.organ for line in lines}
     shared = " and ".join(organ for organ in HEADLINE if organ in organs)
@@ -251,7 +251,7 @@ def _notes(suite: Standing) -> list[str]:
     return [*notes, *filter(None, [_no_verdict(suite)])]
 
 
-def _print_suite(lines: list[Line], suite: Standing, ceilings: Ceilings) -> None:
+def _print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> None:
     """Print a table a data set: ceilings, and a line a row; one that lacks a cell has no number."""
     missing = suite.missing
     for dataset in dict.fromkeys([*(x.dataset for x in lines), *(x.dataset for x in missing)]):
@@ -271,7 +271,7 @@ def _print_suite(lines: list[Line], suite: Standing, ceilings: Ceilings) -> None
 
 
 def _ceiling_rows(
-    lines: list[Line], organs: list[str], suite: Standing, ceilings: Ceilings
+    lines: list[ScoreLine], organs: list[str], suite: Standing, ceilings: Ceilings
 ) -> list[tuple[str, list[str]]]:
     """Target and grid ceiling of a data set's rows by organ; rows of another grid or of other
     patients have their own, with their names."""
@@ -292,7 +292,7 @@ def _name(label: str, suite: Standing) -> str:
     return without(label, suite.plan.overrides) if suite.plan else label
 
 
-def _cells(lines: list[Line], organs: list[str]) -> list[str]:
+def _cells(lines: list[ScoreLine], organs: list[str]) -> list[str]:
     found = {(line.metric, line.organ): line for line in lines}
     whole, assd = found["dsc", MEAN], number_text(found.get(("assd", MEAN)), "assd")
     values = [number_text(found.get(("dsc", organ)), "dsc") for organ in organs]

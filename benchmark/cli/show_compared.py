@@ -22,7 +22,7 @@ from benchmark.analysis.differences import THEIRS
 from benchmark.analysis.flag_guide import how_to_read
 from benchmark.analysis.flags import Flag, flags_by_set
 from benchmark.analysis.suites import Standing
-from benchmark.analysis.tables import Line, number_text
+from benchmark.analysis.tables import ScoreLine, number_text
 from benchmark.cli.out import print_rows, put
 from benchmark.cli.show import incomplete_text
 from benchmark.plan.analysis import ANALYSES, AnalysisPlan
@@ -209,7 +209,7 @@ def _at_target(ceilings: Ceilings) -> list[tuple[str, Flag]]:
     return [found for found in flags_by_set(ceilings.entries) if found[1].name == AT_TARGET]
 
 
-def show_elsewhere(dataset: str, lines: Iterable[Line], definition: Elsewhere) -> None:
+def show_elsewhere(dataset: str, lines: Iterable[ScoreLine], definition: Elsewhere) -> None:
     """Print a line a row and organ, and their mean: DSC, and the distances of both definitions."""
     columns = {"dsc": "DSC %"}
     for metric, heading in (("assd", "ASSD mm"), ("hd95", "HD95 mm")):
@@ -229,7 +229,7 @@ def show_elsewhere(dataset: str, lines: Iterable[Line], definition: Elsewhere) -
 
 
 def elsewhere_json(
-    dataset: str, lines: Iterable[Line], definition: Elsewhere, name: str
+    dataset: str, lines: Iterable[ScoreLine], definition: Elsewhere, name: str
 ) -> dict[str, Any]:
     """Return the same as plain values."""
     return {

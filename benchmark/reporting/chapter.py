@@ -16,20 +16,20 @@ from benchmark.analysis.ceiling_sources import Scored
 from benchmark.analysis.ceilings import Ceilings, ceilings_of
 from benchmark.analysis.controls import HARD, checks_of, measure, measured_frame
 from benchmark.analysis.groups import Group
-from benchmark.analysis.interpretations import Readings, readings_of
+from benchmark.analysis.interpretations import Interpretations, interpretations_of
 from benchmark.analysis.judgement import Analysis, analyse
 from benchmark.analysis.rows import Scores, scores_of
-from benchmark.analysis.tables import Line, lines_of
+from benchmark.analysis.tables import ScoreLine, lines_of
 from benchmark.files.atomic import checked
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.nodes import Row
-from benchmark.scoring.controls import Check
+from benchmark.scoring.controls import ControlCheck
 from benchmark.store.ledger import Entry
 from benchmark.store.objects import Objects
 from benchmark.store.workspace import Workspace
 from benchmark.training.precision import completed
 
-Index = Mapping[tuple[str, str, str], Line]
+Index = Mapping[tuple[str, str, str], ScoreLine]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,13 +55,13 @@ class Chapter(Asked):
     go by the rows' names in tables."""
 
     scores: Scores
-    lines: tuple[Line, ...]
+    lines: tuple[ScoreLine, ...]
     index: Index
     analysis: Analysis
-    checks: tuple[Check, ...]
-    readings: Readings
+    checks: tuple[ControlCheck, ...]
+    interpretations: Interpretations
     hard: pd.DataFrame
-    trainings: Mapping[str, Training]
+    trainings: Mapping[str, TrainingRecord]
     ceilings: Ceilings
 
     @property
@@ -98,7 +98,7 @@ def chapter_of(group: Group, asked: Asked) -> Chapter | None:
         index={(line.row, line.metric, line.organ): line for line in lines},
         analysis=analysis,
         checks=checks_of(scores, analysis, plan, workspace),
-        readings=readings_of(scores, analysis, asked.ledger, workspace, plan, timing),
+        interpretations=interpretations_of(scores, analysis, asked.ledger, workspace, plan, timing),
         hard=measured_frame(scores, workspace, HARD),
         trainings=read_trainings(workspace.objects, keys),
         ceilings=_ceilings(scores, asked),
@@ -136,7 +136,7 @@ def _scored(scores: Scores) -> dict[tuple[str, int, int], list[Scored]]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Training:
+class TrainingRecord:
     """One training. `curves` holds the mean of each term over each epoch; `hardware` and `code`
     are what `mixtures` reads."""
 
@@ -155,7 +155,7 @@ class Training:
         return {"hardware": dict(self.hardware), "code": self.code}
 
 
-def read_trainings(objects: Objects, keys: Iterable[str]) -> dict[str, Training]:
+def read_trainings(objects: Objects, keys: Iterable[str]) -> dict[str, TrainingRecord]:
     """Return the trainings that are in the store, by key."""
     found = {}
     for key in dict.fromkeys(keys):
@@ -165,10 +165,10 @@ def read_trainings(objects: Objects, keys: Iterable[str]) -> dict[str, Training]
     return found
 
 
-def _training(record: Mapping[str, Any]) -> Training:
+def _training(record: Mapping[str, Any]) -> TrainingRecord:
     epochs = record.get("epochs", [])
     names = list(dict.fromkeys(name for epoch in epochs for name in epoch["terms"]))
-    return Training(
+    return TrainingRecord(
         title=record["title"],
         steps=record["steps"],
         seconds=record["seconds"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmark.reporting.chapter import Chapter, per_case
-from benchmark.reporting.look import NOTHING, Sheet, number, spread
+from benchmark.reporting.look import NOTHING, Sheet, mean_sd_text, number
 from benchmark.scoring.hard_cases import HARD_CASE_UNITS, Association, against_difficulty
 from benchmark.scoring.statistics.components import PATIENTS_P
 
@@ -65,7 +65,7 @@ def _spread(found: pd.DataFrame, row: str, metric: str) -> str:
     if (row, metric) not in found.index:
         return NOTHING
     mean, sd, n = found.loc[(row, metric)]
-    return spread(float(mean), float(sd) if n > 1 else None, 2)
+    return mean_sd_text(float(mean), float(sd) if n > 1 else None, 2)
 
 
 def _hard(chapter: Chapter) -> Sheet:

@@ -14,7 +14,7 @@ from benchmark.plan.budget import budget, trains
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.nodes import Train, in_order, stages_of
 from benchmark.plan.presets import PRESETS
-from benchmark.reporting.chapter import Chapter, Training
+from benchmark.reporting.chapter import Chapter, TrainingRecord
 from benchmark.reporting.look import NOTHING, Sheet
 from benchmark.settings.registry import Registry
 from benchmark.settings.resolve import resolve
@@ -183,7 +183,7 @@ def _steps(
 
 
 def _mean_sum(
-    keys: Iterable[Sequence[str]], value_of: Callable[[Training], float], chapter: Chapter
+    keys: Iterable[Sequence[str]], value_of: Callable[[TrainingRecord], float], chapter: Chapter
 ) -> float | None:
     """The mean over cells of the sum over a cell's trainings; cells without a record are left out,
     None where there is no other."""

@@ -63,14 +63,14 @@ def number(value: float | None, digits: int) -> str:
     return NOTHING if value is None or math.isnan(value) else f"{value:z.{digits}f}"
 
 
-def spread(mean: float | None, sd: float | None, digits: int) -> str:
+def mean_sd_text(mean: float | None, sd: float | None, digits: int) -> str:
     """Return "mean ± sd", without what is not there."""
     if mean is None:
         return NOTHING
     return number(mean, digits) + ("" if sd is None else f" ± {sd:.{digits}f}")
 
 
-def range_of(found: Interval | None) -> str:
+def interval_text(found: Interval | None) -> str:
     """Return "+1.20 (+0.40 to +2.00)", "-" without an interval."""
     if found is None:
         return NOTHING
@@ -140,10 +140,10 @@ def canvas(rows: int, columns: int, *, height: float, **more: Any) -> tuple[Figu
 
 def name_rows(ax: Axes, rows: Sequence[str]) -> None:
     """Write the rows' names along the y axis, the first on top."""
-    ax.set_yticks(range(len(rows)), [short(row) for row in rows])
+    ax.set_yticks(range(len(rows)), [short_name(row) for row in rows])
     ax.set_ylim(len(rows) - 0.4, -0.6)
 
 
-def short(row: str, most: int = 34) -> str:
+def short_name(row: str, most: int = 34) -> str:
     """Return a row's name, its middle left out where it is long."""
     return row if len(row) <= most else f"{row[: most - 10]}...{row[-7:]}"

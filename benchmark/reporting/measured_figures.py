@@ -25,7 +25,7 @@ from benchmark.reporting.look import (
     canvas,
     name_rows,
     picture,
-    short,
+    short_name,
 )
 from benchmark.scoring.hard_cases import TERCILES
 from benchmark.store.ledger import Entry
@@ -112,7 +112,7 @@ def _panel(ax: Axes, row: str, stages: Sequence[Stage], terms: Sequence[str]) ->
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    ax.set_title(short(row, 26))
+    ax.set_title(short_name(row, 26))
     ax.set_xlabel("epoch")
     return f"{row}, {last}"
 
@@ -136,7 +136,9 @@ def hard_cases(chapter: Chapter) -> Picture | None:
     for number, row in enumerate(rows):
         errors = [float(mean.get((row, f"border_error_{t}"), float("nan"))) for t in TERCILES]
         colour, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
-        axes[0].plot(range(3), errors, marker + "-", color=colour, ms=4, lw=1, label=short(row, 20))
+        axes[0].plot(
+            range(3), errors, marker + "-", color=colour, ms=4, lw=1, label=short_name(row, 20)
+        )
         told.append(f"{row} " + ", ".join(f"{e:.1f}" for e in errors))
     axes[0].set_xticks(range(3), [SHOWN[t] for t in TERCILES])
     axes[0].set_xlabel("third of the border by its gradient in the CT")

@@ -20,7 +20,7 @@ INCHES = 4.0  # height of the picture
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
+class SliceView:
     """One slice: values and labels as shown (row 0 at the top), and the letters at its sides."""
 
     title: str
@@ -37,13 +37,15 @@ class View:
         return columns, rows * self.height_to_width
 
 
-def views(image_ZYX: Image, label_ZYX: Label, spacing_mm: tuple[float, float, float]) -> list[View]:
+def views(
+    image_ZYX: Image, label_ZYX: Label, spacing_mm: tuple[float, float, float]
+) -> list[SliceView]:
     """Return an axial, a coronal and a sagittal slice, each in the middle of all that is labelled
     (of the volume where nothing is): a rule, so that nobody picks a fine one."""
     z, y, x = _middle(label_ZYX)
     step_z, step_y, step_x = spacing_mm
     return [
-        View(
+        SliceView(
             title=f"axial, slice {z}",
             image=image_ZYX[z],
             label=label_ZYX[z],
@@ -51,7 +53,7 @@ def views(image_ZYX: Image, label_ZYX: Label, spacing_mm: tuple[float, float, fl
             left="R",
             right="L",
         ),
-        View(
+        SliceView(
             title=f"coronal, row {y}",
             image=image_ZYX[::-1, y],
             label=label_ZYX[::-1, y],
@@ -59,7 +61,7 @@ def views(image_ZYX: Image, label_ZYX: Label, spacing_mm: tuple[float, float, fl
             left="R",
             right="L",
         ),
-        View(
+        SliceView(
             title=f"sagittal, column {x}",
             image=image_ZYX[::-1, :, x],
             label=label_ZYX[::-1, :, x],
@@ -117,7 +119,7 @@ def _middle(label_ZYX: Label) -> tuple[int, int, int]:
     return found[0], found[1], found[2]
 
 
-def _draw(ax: Any, view: View, organs: int) -> None:
+def _draw(ax: Any, view: SliceView, organs: int) -> None:
     low, high = SOFT_TISSUE_HU
     ax.imshow(view.image, cmap="gray", vmin=low, vmax=high, aspect=view.height_to_width)
     for number in range(1, organs + 1):

@@ -20,7 +20,7 @@ from tempfile import mkdtemp
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmark.analysis.tables import Line
+from benchmark.analysis.tables import ScoreLine
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder
 from benchmark.reporting.facts import KEYS, keys_of
@@ -119,12 +119,12 @@ def latex_of(sheet: Sheet) -> str:
 
 
 def _scores(report: Report) -> str:
-    names = [*(item.name for item in fields(Line)), "split"]
+    names = [*(item.name for item in fields(ScoreLine)), "split"]
     chapters = [part.chapter for part in report.parts]
     return csv_text(names, ([*_line(x), c.group.split] for c in chapters for x in c.lines))
 
 
-def _line(line: Line) -> list[object]:
+def _line(line: ScoreLine) -> list[object]:
     return ["" if value is None else _number(value) for value in asdict(line).values()]
 
 

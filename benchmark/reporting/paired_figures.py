@@ -18,10 +18,10 @@ from benchmark.reporting.look import (
     canvas,
     name_rows,
     picture,
-    short,
+    short_name,
 )
 from benchmark.scoring.comparison import Comparison
-from benchmark.scoring.paper import DISTANCES, GRADIENTS, NETWORK_NORMS, ReadingResult
+from benchmark.scoring.paper import DISTANCES, GRADIENTS, NETWORK_NORMS, InterpretationResult
 
 MOST_IN_FOREST = 45  # rows of a forest
 
@@ -96,7 +96,7 @@ def _gain_words(row: str, found: Comparison) -> str:
 MOST_RANKED = 40
 
 
-def per_case(chapter: Chapter) -> Picture | None:
+def every_patient(chapter: Chapter) -> Picture | None:
     """Return each patient as a line over the paper's rows, in the test endpoint; None where fewer
     than two rows are complete."""
     metric = chapter.plan.metrics[0]
@@ -114,7 +114,7 @@ def per_case(chapter: Chapter) -> Picture | None:
         ax.plot(np.full(len(value_n), place), value_n, "o", color=BLUE, markersize=3, zorder=2)
     mean_r, worst_r = value_rn.mean(axis=1), value_rn.min(axis=1)
     ax.plot(range(len(rows)), mean_r, "_", color=VERMILION, markersize=26, markeredgewidth=2.2)
-    ax.set_xticks(range(len(rows)), [short(row, 18) for row in rows], rotation=20, ha="right")
+    ax.set_xticks(range(len(rows)), [short_name(row, 18) for row in rows], rotation=20, ha="right")
     ax.set_xlim(-0.5, len(rows) - 0.5)
     ax.set_ylabel(f"{metric.name} of the endpoint (%)")
     ax.set_title(f"Every patient: {chapter.group.dataset}")
@@ -173,9 +173,9 @@ CHOICES = (
 )
 
 
-def specification_curve(chapter: Chapter) -> Picture | None:
+def curve_figure(chapter: Chapter) -> Picture | None:
     """Return the curve with the choices below it; None where there is no curve."""
-    curve, metric = chapter.readings.curve, chapter.plan.metrics[0]
+    curve, metric = chapter.interpretations.curve, chapter.plan.metrics[0]
     if curve is None:
         return None
     figure, (top, below) = canvas(2, 1, height=4.6, sharex=True, height_ratios=(3, 2))
@@ -198,8 +198,8 @@ def specification_curve(chapter: Chapter) -> Picture | None:
     )
 
 
-def _point(ax: Axes, place: int, point: ReadingResult, *, best: bool) -> str:
-    found, name = point.weakest, point.reading.label
+def _point(ax: Axes, place: int, point: InterpretationResult, *, best: bool) -> str:
+    found, name = point.weakest, point.label
     if found is None:
         return f"{name}: no interval"
     ax.plot([place, place], [found.low, found.high], color=BLUE, linewidth=1.6)
@@ -208,9 +208,9 @@ def _point(ax: Axes, place: int, point: ReadingResult, *, best: bool) -> str:
     return f"{name}: {found.estimate:+z.2f} ({found.low:+z.2f} to {found.high:+z.2f})"
 
 
-def _choices(ax: Axes, points: tuple[ReadingResult, ...]) -> None:
+def _choices(ax: Axes, points: tuple[InterpretationResult, ...]) -> None:
     for line, (_, field, value) in enumerate(CHOICES):
-        places = [n for n, p in enumerate(points) if getattr(p.reading, field) == value]
+        places = [n for n, p in enumerate(points) if getattr(p.interpretation, field) == value]
         ax.plot(range(len(points)), [line] * len(points), "s", color="#dddddd", markersize=5)
         ax.plot(places, [line] * len(places), "s", color=BLACK, markersize=5)
     ax.set_yticks(range(len(CHOICES)), [text for text, _, _ in CHOICES])

@@ -25,7 +25,7 @@ from benchmark.reporting.look import (
     YELLOW,
     Picture,
     picture,
-    short,
+    short_name,
 )
 from benchmark.reporting.overlay import SOFT_TISSUE_HU, outline, show_all
 
@@ -161,7 +161,7 @@ def _draw(line: Shown, axes: list[Axes], chapter: Chapter) -> None:
                 _contours(ax, truth, chapter, dotted=True)
             _contours(ax, label[line.z][window], chapter)
         score = f"\nDSC {line.dsc[name]:.1f}" if name in line.dsc else "\n"
-        ax.set_title(short(name, 20) + score, fontsize=9, loc="center")
+        ax.set_title(short_name(name, 20) + score, fontsize=9, loc="center")
     axes[0].set_ylabel(line.title, fontsize=9)
 
 

@@ -17,11 +17,11 @@ from benchmark.reporting.facts import cost_sheet, provenance_sheets
 from benchmark.reporting.look import Picture, Sheet, style
 from benchmark.reporting.measured_figures import curves, gt_gap, hard_cases
 from benchmark.reporting.paired_figures import (
+    curve_figure,
+    every_patient,
     over_baseline,
     over_controls,
-    per_case,
     ranks,
-    specification_curve,
 )
 from benchmark.reporting.qualitative import qualitative
 from benchmark.reporting.scores import score_sheets, sets_sheet
@@ -35,12 +35,12 @@ from benchmark.store.ledger import shown_suite
 FIGURES: tuple[Callable[[Chapter], Picture | None], ...] = (
     over_baseline,
     over_controls,
-    per_case,
+    every_patient,
     ranks,
     qualitative,
     hard_cases,
     gt_gap,
-    specification_curve,
+    curve_figure,
     curves,
 )
 MOST_NAMED = 12  # missing cells that are named in a sentence; all are in the table

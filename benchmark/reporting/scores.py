@@ -7,18 +7,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, alike
-from benchmark.analysis.tables import MEAN, MEAN3, Line, organ_groups
+from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, organ_groups
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.look import NOTHING, Sheet, digits_of, number, range_of, spread
+from benchmark.reporting.look import NOTHING, Sheet, digits_of, interval_text, mean_sd_text, number
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
 from benchmark.scoring.surface import described
 
-Texts = Mapping[str, str]
+ByOrgan = Mapping[str, str]
 
 
 def reference_rows(
-    rows: Sequence[str], chapter: Chapter, cells: Callable[[Texts], Sequence[str]]
+    rows: Sequence[str], chapter: Chapter, cells: Callable[[ByOrgan], Sequence[str]]
 ) -> list[tuple[str, ...]]:
     """Return both ceilings of a table's rows as rows of it; rows of another grid or of other
     patients have their own, with their names. `cells` makes a row of a ceiling by organ."""
@@ -125,11 +125,11 @@ def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
         _title(row, chapter),
         *headline(row, chapter),
         *(value(index.get((row, "dsc", organ))) for organ in ("right_kidney", MEAN3)),
-        range_of(found.primary) if found else NOTHING,
+        interval_text(found.primary) if found else NOTHING,
     )
 
 
-def _reference(texts: Texts) -> tuple[str, ...]:
+def _reference(texts: ByOrgan) -> tuple[str, ...]:
     """A ceiling under the columns of `_scored`, behind its name."""
     dsc, right, mean3 = (texts.get(x, NOTHING) for x in ("headline", "right_kidney", MEAN3))
     return (NOTHING, dsc, *(NOTHING,) * 4, right, mean3, NOTHING)
@@ -141,7 +141,7 @@ def headline(row: str, chapter: Chapter) -> tuple[str, str, str, str, str]:
     return value(dsc), value(assd), *_counts(dsc, assd)
 
 
-def _counts(dsc: Line | None, assd: Line | None) -> tuple[str, str, str]:
+def _counts(dsc: ScoreLine | None, assd: ScoreLine | None) -> tuple[str, str, str]:
     """n, missed, and n of the ASSD."""
     n, missed = (str(dsc.n), str(dsc.n_missed)) if dsc else (NOTHING, NOTHING)
     return n, missed, str(assd.n) if assd else NOTHING
@@ -168,9 +168,9 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
     )
 
 
-def value(line: Line | None) -> str:
+def value(line: ScoreLine | None) -> str:
     """Return a line's "mean ± sd"."""
-    return NOTHING if line is None else spread(line.mean, line.sd, digits_of(line.metric))
+    return NOTHING if line is None else mean_sd_text(line.mean, line.sd, digits_of(line.metric))
 
 
 def _printed(row: str, dataset: str) -> str:
@@ -251,5 +251,5 @@ def _cells(row: str, chapter: Chapter) -> tuple[str, str]:
     organ = MEAN3 if (row, "dsc", MEAN3) in chapter.index else MEAN
     metric = chapter.plan.metrics[0].name
     found = chapter.analysis.comparison(chapter.plan.subject, row, metric)
-    gain = range_of(found.primary) if found else NOTHING
+    gain = interval_text(found.primary) if found else NOTHING
     return value(chapter.index.get((row, "dsc", organ))), gain

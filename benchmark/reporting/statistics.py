@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from benchmark.plan.analysis import ANALYSES, Contrast
 from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.look import NOTHING, Sheet, number, range_of
+from benchmark.reporting.look import NOTHING, Sheet, interval_text, number
 from benchmark.reporting.scores import headline
 from benchmark.scoring.claims import ClaimLine
 from benchmark.scoring.comparison import Comparison, word_in_family
@@ -68,7 +68,7 @@ def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
     plan, name = chapter.plan, row.partition("@")[0]
     about = chapter.registry[name].about if name in chapter.registry else NOTHING
     found = [chapter.analysis.comparison(plan.subject, row, m.name) for m in plan.metrics]
-    gains = [range_of(each.primary) if each else NOTHING for each in found]
+    gains = [interval_text(each.primary) if each else NOTHING for each in found]
     contrast = Contrast(row=plan.subject, reference=row, metric=plan.metrics[0].name)
     p = p_text(chapter.analysis.holm(contrast))
     return (row, about, *headline(row, chapter), *gains, word_of(contrast, chapter), p)
@@ -133,7 +133,7 @@ def _comparisons(chapter: Chapter) -> Sheet:
 
 
 def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, ...]:
-    gain = range_of(found.primary) if found.primary else f"{found.mean:+z.2f}"
+    gain = interval_text(found.primary) if found.primary else f"{found.mean:+z.2f}"
     better = found.better
     return (
         f"{found.row} against {found.reference}",
@@ -147,7 +147,7 @@ def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, 
         else NOTHING,
         p_text(found.p),
         p_text(holm),
-        range_of(found.nadeau_bengio),
+        interval_text(found.nadeau_bengio),
         NOTHING if better is None else f"{better[0]:.2f} ({better[1]:.2f} to {better[2]:.2f})",
         p_text(found.false_claim),
         number(found.smallest_detectable, 2),
@@ -195,7 +195,7 @@ def judgement_sheets(chapter: Chapter) -> list[Sheet]:
     return [
         claims_sheet("claims", "Claims ledger", chapter.analysis.claims),
         _checks(chapter),
-        _readings(chapter),
+        _interpretations(chapter),
     ]
 
 
@@ -207,7 +207,7 @@ def claims_sheet(name: str, title: str, lines: tuple[ClaimLine, ...]) -> Sheet:
             f"{line.claim.contrast.row} against {line.claim.contrast.reference}",
             line.claim.contrast.metric,
             line.status,
-            range_of(line.interval),
+            interval_text(line.interval),
             f"{line.margin:g}",
             p_text(line.p),
             NOTHING if line.claim.size is None else f"{line.claim.size:+g}",
@@ -240,16 +240,16 @@ def _checks(chapter: Chapter) -> Sheet:
     )
 
 
-def _readings(chapter: Chapter) -> Sheet:
-    results = {result.reading: result for result in chapter.readings.results}
+def _interpretations(chapter: Chapter) -> Sheet:
+    results = {result.interpretation: result for result in chapter.interpretations.results}
     body = []
-    for reading, state in chapter.readings.states.items():
-        found = results.get(reading)
+    for interpretation, state in chapter.interpretations.states.items():
+        found = results.get(interpretation)
         body.append(
             (
-                reading.label,
+                interpretation.label,
                 state,
-                range_of(found.weakest) if found else NOTHING,
+                interval_text(found.weakest) if found else NOTHING,
                 number(found.inner_validation, 2) if found else NOTHING,
                 str(found.trials[chapter.plan.subject]) if found else NOTHING,
             )
@@ -262,5 +262,5 @@ def _readings(chapter: Chapter) -> Sheet:
         about="The fairest case for the paper: a verdict for each reading of a fixed list, xi "
         "re-tuned in each on inner validation patients with as many trials for the controls. "
         "Weakest gain: over the control against which it is least.",
-        notes=(chapter.readings.sentence,),
+        notes=(chapter.interpretations.sentence,),
     )

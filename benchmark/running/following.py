@@ -24,7 +24,7 @@ from benchmark.store.ledger import SCRATCH, SWEEPS, Entry
 from benchmark.store.workspace import Workspace, is_read_only
 from benchmark.tracking.database import default_uri
 from benchmark.tracking.follower import Changes, Follower, following
-from benchmark.tracking.report import AnyReport, CellReport, Point
+from benchmark.tracking.report import AnyReport, CellReport, CurvePoint
 
 OFF = "none"
 EVERY_SECONDS = 5.0  # between two reports of a cell that is running
@@ -157,7 +157,7 @@ class Disk:
             base = cell_report(self._workspace, entry)
             self._bases[entry.name] = stored, base
         left = [key for key, record in zip(entry.nodes, stored, strict=True) if record is None]
-        points: list[Point] = []
+        points: list[CurvePoint] = []
         for epoch in (epoch for key in left for epoch in store.objects.epochs(key)):
             points += stage_points(epoch["title"], epoch["index"], epoch["terms"], epoch["at_ms"])
         return replace(base, points=(*base.points, *points), metrics={})

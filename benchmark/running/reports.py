@@ -18,7 +18,7 @@ from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow
 from benchmark.store.workspace import Workspace
 from benchmark.tracking.follower import send
-from benchmark.tracking.report import AnyReport, CellReport, Point, RowReport, SuiteReport
+from benchmark.tracking.report import AnyReport, CellReport, CurvePoint, RowReport, SuiteReport
 
 REPORTS = "reports"  # ROOT/reports/SUITE: the page, tables and figures of a suite
 SHORT = 250  # characters of a hyper-parameter that MLflow's tables can show
@@ -99,7 +99,7 @@ def same_row(workspace: Workspace, entries: Iterable[Entry], like: Entry) -> lis
 def cell_report(workspace: Workspace, entry: Entry, row: RowReport | None = None) -> CellReport:
     """Return the child run of one cell, whole or as far as its trainings are."""
     records = [workspace.objects.record(key) for key in entry.nodes if workspace.objects.has(key)]
-    points: list[Point] = []
+    points: list[CurvePoint] = []
     times: dict[str, float] = {}
     for record in [*records, *_probe_records(workspace, entry)]:
         points += list(_points(record["title"], record["epochs"]))
@@ -126,16 +126,18 @@ def cell_report(workspace: Workspace, entry: Entry, row: RowReport | None = None
     )
 
 
-def stage_points(title: str, index: int, terms: dict[str, float], at_ms: int) -> tuple[Point, ...]:
+def stage_points(
+    title: str, index: int, terms: dict[str, float], at_ms: int
+) -> tuple[CurvePoint, ...]:
     """Return the points of one epoch of one training."""
     stage = _slug(title)
     return tuple(
-        Point(name=f"train/{stage}/{term}", epoch=index, value=value, at_ms=at_ms)
+        CurvePoint(name=f"train/{stage}/{term}", epoch=index, value=value, at_ms=at_ms)
         for term, value in terms.items()
     )
 
 
-def _points(title: str, epochs: list[dict[str, object]]) -> Iterator[Point]:
+def _points(title: str, epochs: list[dict[str, object]]) -> Iterator[CurvePoint]:
     for epoch in epochs:
         terms = epoch["terms"]
         assert isinstance(terms, dict)

@@ -1,6 +1,6 @@
 """The comparison's own controls: does the comparison find what is there, and nothing else?
 
-In every report (docs/methods.md section 7). Each gives one `Check`.
+In every report (docs/methods.md section 7). Each gives one `ControlCheck`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PERMUTATIONS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class ControlCheck:
     """One control. `passed` is None where it could not be made; the sentence says why."""
 
     name: str
@@ -28,7 +28,7 @@ class Check:
     comparison: Comparison | None = None
 
 
-def same_row(row: RowValues | Incomplete, *, metric: Metric, plan: AnalysisPlan) -> Check:
+def seeds_agree(row: RowValues | Incomplete, *, metric: Metric, plan: AnalysisPlan) -> ControlCheck:
     """A/A: return whether a row's first seeds are found neither better nor worse than its other.
 
     Needs two seeds; of an odd number the last is left out. The sentence warns where the margin is
@@ -37,10 +37,10 @@ def same_row(row: RowValues | Incomplete, *, metric: Metric, plan: AnalysisPlan)
     """
     name = "A/A"
     if isinstance(row, Incomplete):
-        return Check(name=name, passed=None, sentence=row.sentence)
+        return ControlCheck(name=name, passed=None, sentence=row.sentence)
     half = len(row.seeds) // 2
     if half == 0:
-        return Check(name=name, passed=None, sentence=f"{row.row}: A/A needs two seeds")
+        return ControlCheck(name=name, passed=None, sentence=f"{row.row}: A/A needs two seeds")
     first, second = row.value_nS[:, :half], row.value_nS[:, half : 2 * half]
     sign = 1.0 if metric.higher_is_better else -1.0
     found = compare_gain(
@@ -53,10 +53,10 @@ def same_row(row: RowValues | Incomplete, *, metric: Metric, plan: AnalysisPlan)
         plan=plan,
     )
     if found.primary is None:
-        return Check(name=name, passed=None, sentence=found.sentence + ".", comparison=found)
+        return ControlCheck(name=name, passed=None, sentence=found.sentence + ".", comparison=found)
     narrow = metric.margin < 2 * found.primary.error
     warning = "; the margin is under two standard errors of it" if narrow else ""
-    return Check(
+    return ControlCheck(
         name=name,
         passed=found.word not in ("better", "worse"),
         sentence=f"{found.sentence}{warning}.",
@@ -70,7 +70,7 @@ def permuted_names(
     *,
     metric: Metric,
     plan: AnalysisPlan,
-) -> Check:
+) -> ControlCheck:
     """Return whether the primary p errs no more than it says once names are dealt at random.
 
     Names are swapped within a patient, for all its seeds. Passed: the share of 2000 permutations
@@ -79,20 +79,20 @@ def permuted_names(
     name = "permuted names"
     for each in (row, reference):
         if isinstance(each, Incomplete):
-            return Check(name=name, passed=None, sentence=each.sentence)
+            return ControlCheck(name=name, passed=None, sentence=each.sentence)
     assert isinstance(row, RowValues) and isinstance(reference, RowValues)
     gain_nS = gain(row, reference, higher_is_better=metric.higher_is_better)
     n, n_seeds = gain_nS.shape
     if n < PATIENTS_P or n_seeds < 2 or not gain_nS.any():
         why = "needs 12 patients, two seeds and rows that differ"
-        return Check(name=name, passed=None, sentence=f"{row.row}, {reference.row}: {why}")
+        return ControlCheck(name=name, passed=None, sentence=f"{row.row}, {reference.row}: {why}")
     rng = np.random.default_rng(plan.draws_seed)
     sign_bn = rng.choice((-1.0, 1.0), size=(PERMUTATIONS, n))
     found = components(sign_bn[..., None] * gain_nS, row.fold_n, fold_luck=plan.fold_luck)
     p_b = 2 * stats.t.sf(np.abs(found.mean) / found.error, found.degrees)
     rejected = int(np.count_nonzero(p_b <= plan.alpha))
     most = int(stats.binom.ppf(0.999, PERMUTATIONS, plan.alpha))
-    return Check(
+    return ControlCheck(
         name=name,
         passed=rejected <= most,
         sentence=(
@@ -108,26 +108,26 @@ def degraded(
     *,
     metric: Metric,
     plan: AnalysisPlan,
-) -> Check:
+) -> ControlCheck:
     """Positive control: return whether a row that was degraded on purpose (a tenth of the steps) is
     found worse than the row."""
     name, found = "degraded row", compare(worse, row, metric=metric, plan=plan)
     if isinstance(found, Incomplete):
-        return Check(name=name, passed=None, sentence=found.sentence)
+        return ControlCheck(name=name, passed=None, sentence=found.sentence)
     passed = None if found.primary is None else found.word == "worse"
-    return Check(name=name, passed=passed, sentence=found.sentence + ".", comparison=found)
+    return ControlCheck(name=name, passed=passed, sentence=found.sentence + ".", comparison=found)
 
 
-def truth_itself(truth: RowValues | Incomplete, *, metric: Metric) -> Check:
+def truth_itself(truth: RowValues | Incomplete, *, metric: Metric) -> ControlCheck:
     """Return whether the ground truth scored against itself has the exact best value everywhere.
 
     That is 100 for a metric that is better when higher (percent), and 0 for a distance."""
     name = "ground truth against itself"
     if isinstance(truth, Incomplete):
-        return Check(name=name, passed=None, sentence=truth.sentence)
+        return ControlCheck(name=name, passed=None, sentence=truth.sentence)
     best = 100.0 if metric.higher_is_better else 0.0
     wrong = int(np.count_nonzero((truth.value_nS != best).any(axis=1)))
-    return Check(
+    return ControlCheck(
         name=name,
         passed=wrong == 0,
         sentence=(

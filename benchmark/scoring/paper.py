@@ -5,11 +5,11 @@ The printed numbers (Table 1 and text; docs/methods.md) stand beside ours in a c
 never mixed with them and never an input of a test; the claims ledger takes the size of a claim from
 them.
 
-The fairest case for the paper is a verdict per reading, as a specification curve (Simonsohn,
-Simmons & Nelson, Nature Human Behaviour 4, 2020). The paper does not say which norm its network
-has, which distance M is, nor which way M's gradient runs. The list of readings is fixed here; xi is
-re-tuned in each on the inner validation patients, with as many trials for the controls. A
-refutation must hold for the reading with the best inner validation.
+The fairest case for the paper is a verdict per interpretation (tables call it a reading), as a
+specification curve (Simonsohn, Simmons & Nelson, Nature Human Behaviour 4, 2020). The paper does
+not say which norm its network has, which distance M is, nor which way M's gradient runs. The list
+of interpretations is fixed here; xi is re-tuned in each on the inner validation patients, with as
+many trials for the controls. A refutation must hold for the one with the best inner validation.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ GRADIENTS = ("both", "no_target")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class Interpretation:
     """One way to read the paper: the network's norm, the distance M, and M's gradient."""
 
     network_norm: str
@@ -122,78 +122,85 @@ class Reading:
         return f"norm {self.network_norm}, M {self.distance}, gradient {self.gradient}"
 
 
-READINGS: tuple[Reading, ...] = tuple(
-    Reading(network_norm=n, distance=d, gradient=g)
+INTERPRETATIONS: tuple[Interpretation, ...] = tuple(
+    Interpretation(network_norm=n, distance=d, gradient=g)
     for n, d, g in itertools.product(NETWORK_NORMS, DISTANCES, GRADIENTS)
 )
-"""The fixed list, twelve readings."""
+"""The fixed list of twelve."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadingResult:
-    """What one reading gave on a data set.
+class InterpretationResult:
+    """What one interpretation gave on a data set.
 
     `weakest` is the primary interval of the gain over the control against which it is least (None
     without intervals). `inner_validation` is the subject's mean on the inner validation
     patients, higher is better. `trials` counts the tuning trials of the subject and of each
     control, by row."""
 
-    reading: Reading
+    interpretation: Interpretation
     verdict: Verdict
     weakest: Interval | None
     inner_validation: float
     trials: Mapping[str, int]
 
+    @property
+    def label(self) -> str:
+        """The interpretation's name in tables."""
+        return self.interpretation.label
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpecificationCurve:
-    """All readings in the order of their weakest gain; those without an interval come last.
+    """All interpretations in the order of their weakest gain; those without an interval come last.
 
-    `best` is the reading with the best inner validation; its verdict is `outcome`, or
-    "incomplete" while a reading of the list is missing."""
+    `best` is the one with the best inner validation; its verdict is `outcome`, or
+    "incomplete" while one of the list is missing."""
 
-    points: tuple[ReadingResult, ...]
-    best: ReadingResult
+    points: tuple[InterpretationResult, ...]
+    best: InterpretationResult
     outcome: Outcome
     sentence: str
 
 
-def specification_curve(results: Sequence[ReadingResult], plan: AnalysisPlan) -> SpecificationCurve:
-    """Return the curve of a data set's readings.
+def specification_curve(
+    results: Sequence[InterpretationResult], plan: AnalysisPlan
+) -> SpecificationCurve:
+    """Return the curve of a data set's interpretations.
 
-    Raises `BadInput` for no reading, a reading that is twice there or not on the list, and for
-    unequal tuning: within a reading, the subject and every control have the same number of trials,
-    and so have all readings.
+    Raises `BadInput` for none, one that is twice there or not on the list, and for unequal tuning:
+    within an interpretation, the subject and every control have the same number of trials, and so
+    have all interpretations.
     """
     _check(results, plan)
     best = max(results, key=lambda result: result.inner_validation)
     counts = Counter(result.verdict.outcome for result in results)
-    outcome: Outcome = "incomplete" if len(results) < len(READINGS) else best.verdict.outcome
+    outcome: Outcome = "incomplete" if len(results) < len(INTERPRETATIONS) else best.verdict.outcome
     told = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
     return SpecificationCurve(
         points=tuple(sorted(results, key=_height)),
         best=best,
         outcome=outcome,
         sentence=(
-            f"{len(results)} of {len(READINGS)} readings: {told}; the reading with the best inner "
-            f"validation ({best.reading.label}) is {best.verdict.outcome}; in all: {outcome}."
+            f"{len(results)} of {len(INTERPRETATIONS)} readings: {told}; the reading with the best "
+            f"inner validation ({best.label}) is {best.verdict.outcome}; in all: {outcome}."
         ),
     )
 
 
-def _height(result: ReadingResult) -> float:
+def _height(result: InterpretationResult) -> float:
     return float("inf") if result.weakest is None else result.weakest.estimate
 
 
-def _check(results: Sequence[ReadingResult], plan: AnalysisPlan) -> None:
+def _check(results: Sequence[InterpretationResult], plan: AnalysisPlan) -> None:
     if not results:
         raise BadInput("no reading was run: there is no specification curve")
-    labels = [result.reading.label for result in results]
+    labels = [result.label for result in results]
     for result in results:
-        if result.reading not in READINGS or labels.count(result.reading.label) > 1:
-            raise BadInput(f"{result.reading.label}: not on the fixed list, or there twice")
+        if result.interpretation not in INTERPRETATIONS or labels.count(result.label) > 1:
+            raise BadInput(f"{result.label}: not on the fixed list, or there twice")
     wanted = (plan.subject, *plan.controls)
-    trials = {(r.reading.label, row): r.trials.get(row, 0) for r in results for row in wanted}
+    trials = {(r.label, row): r.trials.get(row, 0) for r in results for row in wanted}
     if len(set(trials.values())) > 1:
         place, least = min(trials.items(), key=lambda item: item[1])
         raise BadInput(

@@ -31,7 +31,7 @@ Compared = Mapping[str, "Comparison | Incomplete"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GtGap:
+class GapEstimate:
     """The GT gap over the test patients, in percent: (M_shuffled - M_matched) / M_shuffled."""
 
     patients: int
@@ -73,11 +73,11 @@ class Verdict:
         return tuple(lines)
 
 
-def gt_gap(gap: RowValues, *, level: float = 0.95, fold_luck: bool = True) -> GtGap:
+def gt_gap(gap: RowValues, *, level: float = 0.95, fold_luck: bool = True) -> GapEstimate:
     """Return the GT gap's mean over patients with its primary interval, None where
     `components.primary` says why."""
     whole = primary(gap.value_nS, gap.fold_n, level=level, fold_luck=fold_luck)
-    return GtGap(
+    return GapEstimate(
         patients=len(gap.cases),
         mean=float(gap.value_nS.mean()),
         primary=whole.interval,
@@ -184,7 +184,7 @@ def _lacking(
 
 def _by_rule(
     controls: list[Comparison],
-    gap: GtGap,
+    gap: GapEstimate,
     interval_of: Callable[[Comparison], Interval | None],
     plan: AnalysisPlan,
 ) -> tuple[Outcome, tuple[str, ...]]:
@@ -226,14 +226,16 @@ def _stands(found: Comparison, margin: float) -> bool:
     return one is None or (one.without is not None and one.without.high < margin)
 
 
-def _sensitivity(controls: list[Comparison], gap: GtGap, plan: AnalysisPlan) -> Outcome | None:
+def _sensitivity(
+    controls: list[Comparison], gap: GapEstimate, plan: AnalysisPlan
+) -> Outcome | None:
     if any(c.nadeau_bengio is None for c in controls):
         return None
     return _by_rule(controls, gap, lambda c: c.nadeau_bengio, plan)[0]
 
 
 def _needed(
-    controls: list[Comparison], gap: GtGap, plan: AnalysisPlan
+    controls: list[Comparison], gap: GapEstimate, plan: AnalysisPlan
 ) -> tuple[Needed | None, tuple[str, ...]]:
     """The least design that decides, if every estimate and spread stays as it is.
 

@@ -15,7 +15,7 @@ from typing import Any
 from benchmark.tracking.database import is_shown
 from benchmark.tracking.report import AnyReport
 from benchmark.tracking.server import connect, one_line
-from benchmark.tracking.sync import Sync
+from benchmark.tracking.writer import Writer
 
 QUIT_SECONDS = 2.0  # a person who pressed Ctrl-C does not wait for a mirror
 CLOSE_SECONDS = 20.0
@@ -58,7 +58,7 @@ class Follower:
         self._every_seconds = every_seconds
         self._closing = threading.Event()
         self._deadline = float("inf")
-        self._sync: Sync | None = None
+        self._writer: Writer | None = None
         self._failed: set[str] = set()  # identities: what one bad report was does not hold up all
         self._problem = self._refused = ""
         self._whole = False
@@ -112,15 +112,15 @@ class Follower:
         if time.monotonic() > self._deadline:
             raise TimeoutError("there was no time left for all of it")
         where, self.told_at = (self._uri, self._artifacts), time.monotonic()
-        if self._sync is None and is_shown(*where, report, self._seconds):
+        if self._writer is None and is_shown(*where, report, self._seconds):
             return
         try:
-            if self._sync is None or self._problem:
+            if self._writer is None or self._problem:
                 # Opened anew after a failure: a database that was deleted is made again.
                 store = connect(*where, self._seconds, self._warn)
-                self._sync, self._problem = Sync(store, before=self._sync), ""
-            if not self._sync.take(report, living):
-                self._refused = self._sync.writer.refusals[-1]
+                self._writer, self._problem = Writer(store, before=self._writer), ""
+            if not self._writer.take(report, living):
+                self._refused = self._writer.refusals[-1]
         except Exception:
             self._failed = {report.identity}
             raise

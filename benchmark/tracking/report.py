@@ -29,7 +29,7 @@ PARENT = "mlflow.parentRunId"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class CurvePoint:
     """One value of one training curve. `at_ms` is when it was measured (Unix milliseconds): as it
     is stored with the training, logging a curve twice gives the same points, not twice as many."""
 
@@ -40,14 +40,14 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class RunReport:
     """What every run has. `artifacts` are files to attach, `folders` are attached whole, each under
     its key; `spec` is attached as spec.json; `flags` are what a reader must know. `done` is false
     while it is still in work."""
 
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
-    points: tuple[Point, ...] = ()
+    points: tuple[CurvePoint, ...] = ()
     flags: tuple[str, ...] = ()
     artifacts: tuple[Path, ...] = ()
     folders: Mapping[str, Path] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuiteReport(Report):
+class SuiteReport(RunReport):
     """A suite on one data set: the run above its rows. `metrics` are named `suite/...`; of the
     `folders`, `report` holds the page of the suite."""
 
@@ -104,7 +104,7 @@ class SuiteReport(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowReport(Report):
+class RowReport(RunReport):
     """A row of a comparison: the run above its cells. `label` is its name (`fsm`, `fsm[xi=1]`).
 
     `metrics` are over all its folds and seeds, named `cv/...`. With `in_suite` its run lies below
@@ -153,7 +153,7 @@ class RowReport(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellReport(Report):
+class CellReport(RunReport):
     """One fold and seed of a row: the run below it.
 
     `metrics` are named `test/...`, `probe/...`, `time/...`; `points` are the curves of all
@@ -202,7 +202,7 @@ class CellReport(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialReport(Report):
+class TrialReport(RunReport):
     """A run of a sweep: the sweep itself, a trial below it, a cell below that (`level`), in work
     from `start_ms` to `end_ms` (Unix milliseconds). It carries no digest: the study is asked."""
 
@@ -241,7 +241,7 @@ def clean_name(name: str) -> str:
     return "/".join(kept)[:LONGEST_NAME].rstrip("/") or "_"
 
 
-def short(value: object) -> str:
+def shortened(value: object) -> str:
     """Return `value` as a string of at most 500 characters, the cut shown by an ellipsis."""
     text = str(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
@@ -253,7 +253,7 @@ def flag_tags(flags: Iterable[str]) -> dict[str, str]:
     for flag in flags:
         found.setdefault("flags", []).append(flag)
         found.setdefault(clean_name(f"flag.{flag.partition(':')[0]}"), []).append(flag)
-    return {name: short("; ".join(texts)) for name, texts in found.items()}
+    return {name: shortened("; ".join(texts)) for name, texts in found.items()}
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -261,7 +261,7 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     return {clean_name(name): float(v) for name, v in metrics.items() if math.isfinite(v)}
 
 
-def undefined(metrics: Mapping[str, float], points: Iterable[Point] = ()) -> dict[str, str]:
+def undefined(metrics: Mapping[str, float], points: Iterable[CurvePoint] = ()) -> dict[str, str]:
     """Return the tags that stand for values which are not finite, and so are never sent."""
     names = [name for name, value in metrics.items() if not math.isfinite(value)]
     names += [point.name for point in points if not math.isfinite(point.value)]
@@ -270,7 +270,7 @@ def undefined(metrics: Mapping[str, float], points: Iterable[Point] = ()) -> dic
 
 def _tags(tags: Mapping[str, str], report: AnyReport) -> dict[str, str]:
     named = {**tags, IDENTITY: report.identity, "mlflow.source.name": "bench"}
-    return {name: short(value) for name, value in named.items()}
+    return {name: shortened(value) for name, value in named.items()}
 
 
 def _file_state(path: Path) -> tuple[str, int, int]:

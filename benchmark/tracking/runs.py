@@ -12,7 +12,7 @@ from benchmark.tracking.report import (
     LONGEST_NAME,
     PARENT,
     AnyReport,
-    Point,
+    CurvePoint,
 )
 from benchmark.tracking.server import Store, is_refusal, one_line
 
@@ -28,7 +28,7 @@ class Gone(Exception):  # noqa: N818 - says what happened to the run
 
 
 @dataclass
-class Known:
+class KnownRun:
     """What this process knows of a run, so that little has to be asked twice.
 
     `points` were sent by this process. `trusted` means that the run holds no point but those: it
@@ -44,15 +44,15 @@ class Known:
     tags: dict[str, str]
     inputs: set[tuple[str, str]]
     trusted: bool
-    points: set[Point] = field(default_factory=set)
+    points: set[CurvePoint] = field(default_factory=set)
     end_ms: int = 0
     told: AnyReport | None = None
 
 
-def known_from(run: Run, *, trusted: bool = False) -> Known:
+def known_from(run: Run, *, trusted: bool = False) -> KnownRun:
     """Return what a run read from MLflow tells about itself."""
     inputs = run.inputs.dataset_inputs if run.inputs else []
-    return Known(
+    return KnownRun(
         run_id=run.info.run_id,
         experiment=run.info.experiment_id,
         status=run.info.status,
@@ -74,14 +74,14 @@ class Runs:
     `refusals` holds one line for each thing not accepted; `before` is what an earlier connection
     knew."""
 
-    def __init__(self, store: Store, before: dict[str, Known] | None = None) -> None:
+    def __init__(self, store: Store, before: dict[str, KnownRun] | None = None) -> None:
         self.store = store
         self.before = before or {}
-        self.known: dict[str, Known] = {}
+        self.known: dict[str, KnownRun] = {}
         self.refusals: list[str] = []
         self.made = self.points = 0
 
-    def open(self, report: AnyReport, start_ms: int | None = None) -> Known:
+    def open(self, report: AnyReport, start_ms: int | None = None) -> KnownRun:
         """Return the run of a report, made where there is none, below the one above it."""
         start_ms = report.start_ms or start_ms
         above = self.open(report.above, start_ms) if report.above else None
@@ -91,7 +91,7 @@ class Runs:
             run.tags[PARENT] = above.run_id
         return run
 
-    def there(self, report: AnyReport) -> Known | None:
+    def there(self, report: AnyReport) -> KnownRun | None:
         """Return the run of a report, None where there is none."""
         if report.identity not in self.known:
             found = self.search(self.store.experiment(report.dataset), report.identity)
@@ -106,7 +106,7 @@ class Runs:
         runs = self.store.client.search_runs([experiment], wanted, max_results=100)
         return sorted(runs, key=age)
 
-    def status(self, run: Known, status: str) -> bool:
+    def status(self, run: KnownRun, status: str) -> bool:
         """Set the status of a run; return whether it had another. It ended with its last point."""
         if run.status == status:
             return False
@@ -118,7 +118,7 @@ class Runs:
         run.status = status
         return True
 
-    def settle(self, run: Known) -> None:
+    def settle(self, run: KnownRun) -> None:
         """Give a run with others below it its status: running as long as one of them is."""
         running = f"tags.`{PARENT}` = '{run.run_id}' and attributes.status = 'RUNNING'"
         busy = self.store.client.search_runs([run.experiment], running, max_results=1)
@@ -131,7 +131,7 @@ class Runs:
 
     def log(
         self,
-        run: Known,
+        run: KnownRun,
         metrics: Sequence[Metric] = (),
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
@@ -153,13 +153,13 @@ class Runs:
         run.tags |= new_tags
         run.metrics |= {metric.key: metric.value for metric in metrics}
 
-    def untag(self, run: Known, name: str) -> None:
+    def untag(self, run: KnownRun, name: str) -> None:
         """Take a tag away, where the run has it."""
         if name in run.tags:
             self.store.client.delete_tag(run.run_id, name)
             del run.tags[name]
 
-    def _send(self, run: Known, batch: dict[str, list[Any]]) -> None:
+    def _send(self, run: KnownRun, batch: dict[str, list[Any]]) -> None:
         client = self.store.client
         try:
             client.log_batch(run.run_id, **batch)  # type: ignore[arg-type]
@@ -176,7 +176,7 @@ class Runs:
                 for entity in entities:
                     self._send(run, {"metrics": [], kind: [entity]})
 
-    def _find(self, report: AnyReport, above: Known | None, start_ms: int | None) -> Known:
+    def _find(self, report: AnyReport, above: KnownRun | None, start_ms: int | None) -> KnownRun:
         experiment = self.store.experiment(report.dataset)
         with self.store.lock:
             found = self.search(experiment, report.identity)
@@ -186,14 +186,16 @@ class Runs:
             name = report.title[:LONGEST_NAME]
             return self._know(report.identity, self._make(experiment, name, tags, start_ms))
 
-    def _know(self, identity: str, run: Known) -> Known:
+    def _know(self, identity: str, run: KnownRun) -> KnownRun:
         before = self.before.pop(identity, None)
         if before is not None and before.run_id == run.run_id:
             run.trusted, run.points = before.trusted, before.points
         self.known[identity] = run
         return run
 
-    def _make(self, experiment: str, name: str, tags: dict[str, str], start: int | None) -> Known:
+    def _make(
+        self, experiment: str, name: str, tags: dict[str, str], start: int | None
+    ) -> KnownRun:
         client = self.store.client
         run = client.create_run(experiment, start_time=start, tags=tags, run_name=name)
         # The lock reaches the processes of one workspace only. Where another machine was as

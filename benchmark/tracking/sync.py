@@ -3,7 +3,6 @@ measured by an attempt that the disk no longer knows, ends what is dead."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -14,16 +13,12 @@ from benchmark.errors import BadInput
 from benchmark.tracking.report import (
     IDENTITY,
     PARENT,
-    WHOLE,
     AnyReport,
     CellReport,
-    Point,
     RowReport,
     SuiteReport,
-    clean_name,
-    finite,
 )
-from benchmark.tracking.runs import Known, age, known_from
+from benchmark.tracking.runs import KnownRun, age, known_from
 from benchmark.tracking.server import Store, bounded, one_line
 from benchmark.tracking.writer import Writer
 
@@ -53,61 +48,7 @@ class Synced:
     suites: int = 0
 
 
-class Sync:
-    """Brings an open store up to date, report by report. `before` is that of an earlier
-    connection."""
-
-    def __init__(self, store: Store, before: Sync | None = None) -> None:
-        self.writer: Writer = Writer(store, before.writer if before else None)
-        self.client, self.runs = store.client, self.writer.runs
-        self.removed = self.ended = 0
-
-    def take(self, report: AnyReport, living: bool = False) -> bool:
-        """Make a report's run show it and nothing else; return whether all was accepted. A cell
-        that is neither done nor `living` is shown as killed, where it is shown at all."""
-        if not isinstance(report, CellReport):
-            return self.writer.write(report)
-        run = self._known(report)
-        if run is None and not report.done and not living:
-            return True
-        was = run.status if run else ""
-        if run and not living and run.tags.get(WHOLE) != report.digest:
-            self._compare(report, run)
-        accepted = self.writer.write(report, living=living)
-        self.ended += was == "RUNNING" != self.runs.open(report).status
-        return accepted
-
-    def _known(self, report: AnyReport) -> Known | None:
-        return self.runs.there(report)
-
-    def _compare(self, cell: CellReport, run: Known) -> None:
-        """Let a run be made anew that holds values which are not on disk: of an attempt that was
-        killed and repeated, of a training made afresh."""
-        wanted = _by_value(cell.points)
-        there = (
-            set(_by_value(run.points))
-            if run.trusted
-            else self._points(run, {name for name, *_ in wanted})
-        )
-        singles = set(run.metrics) - {name for name, *_ in there}
-        if there <= set(wanted) and singles <= set(finite(cell.metrics)):
-            run.trusted = True
-            run.points = {wanted[point] for point in there}
-        else:
-            self.client.delete_run(run.run_id)
-            self.removed += 1
-            del self.runs.known[cell.identity]
-
-    def _points(self, run: Known, names: set[str]) -> set[tuple[str, int, float, int]]:
-        """Return name, epoch, value and time of the points of these curves in MLflow."""
-        return {
-            (name, one.step, one.value, one.timestamp)
-            for name in sorted(set(run.metrics) & names)
-            for one in self.client.get_metric_history(run.run_id, name)
-        }
-
-
-class _Whole(Sync):
+class _Whole(Writer):
     """Looks at all runs of a data set, so that doubles and what is dead are found too. `training`
     holds the keys of cells that a living process trains now."""
 
@@ -132,7 +73,7 @@ class _Whole(Sync):
         self._known(report)
         return super().take(report, living)
 
-    def _known(self, report: AnyReport) -> Known | None:
+    def _known(self, report: AnyReport) -> KnownRun | None:
         if report.above:
             self._known(report.above)
         self._merge(self._experiment(report.dataset), report.identity)
@@ -214,10 +155,10 @@ def sync(
             cells=sum(cells),
             runs=whole.runs.made,
             points=whole.runs.points,
-            files=whole.writer.files,
+            files=whole.files,
             removed=whole.removed,
             ended=whole.ended,
-            refused=tuple(whole.writer.refusals),
+            refused=tuple(whole.refusals),
         )
 
     try:
@@ -229,10 +170,3 @@ def sync(
             f"MLflow at {uri} does not take the results: {one_line(error)}. "
             "Start it, or give another --mlflow, and run `bench sync` again."
         ) from error
-
-
-def _by_value(points: Iterable[Point]) -> dict[tuple[str, int, float, int], Point]:
-    """Points that may be sent, by name, epoch, value and time as MLflow has them."""
-    return {
-        (clean_name(p.name), p.epoch, p.value, p.at_ms): p for p in points if math.isfinite(p.value)
-    }

@@ -1,4 +1,4 @@
-"""Writes one report into MLflow, synchronously.
+"""Writes reports into MLflow, synchronously: each run shows its report and nothing else.
 
 All calls carry explicit run ids: the fluent interface and its active run (MLFLOW_RUN_ID) are
 never used. Writing the same report again changes nothing: runs are found by a tag, parameters
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +20,17 @@ from benchmark.tracking.report import (
     WHOLE,
     AnyReport,
     CellReport,
+    CurvePoint,
     RowReport,
     SuiteReport,
     TrialReport,
     clean_name,
     finite,
     flag_tags,
-    short,
+    shortened,
     undefined,
 )
-from benchmark.tracking.runs import Gone, Known, Runs
+from benchmark.tracking.runs import Gone, KnownRun, Runs
 from benchmark.tracking.server import Store, is_refusal, one_line
 
 if TYPE_CHECKING:
@@ -37,18 +38,63 @@ if TYPE_CHECKING:
 
 
 class Writer:
-    """Writes reports through one open store. `before` is the writer of an earlier connection:
-    what it sent is not sent again as far as its runs are still there."""
+    """Brings one open store up to date, report by report. `before` is the writer of an earlier
+    connection: what it sent is not sent again as far as its runs are still there."""
 
     def __init__(self, store: Store, before: Writer | None = None) -> None:
         self.client = store.client
         self.runs: Runs = Runs(store, before.runs.known if before else None)
-        self.files = 0
+        self.files = self.removed = self.ended = 0
 
     @property
     def refusals(self) -> list[str]:
         """What the store did not accept so far, one line each."""
         return self.runs.refusals
+
+    def take(self, report: AnyReport, living: bool = False) -> bool:
+        """Make a report's run show it and nothing else; return whether all was accepted. A cell
+        that is neither done nor `living` is shown as killed, where it is shown at all."""
+        if not isinstance(report, CellReport):
+            return self.write(report)
+        run = self._known(report)
+        if run is None and not report.done and not living:
+            return True
+        was = run.status if run else ""
+        if run and not living and run.tags.get(WHOLE) != report.digest:
+            self._compare(report, run)
+        accepted = self.write(report, living=living)
+        self.ended += was == "RUNNING" != self.runs.open(report).status
+        return accepted
+
+    def _known(self, report: AnyReport) -> KnownRun | None:
+        """The run of a report as far as it is there."""
+        return self.runs.there(report)
+
+    def _compare(self, cell: CellReport, run: KnownRun) -> None:
+        """Let a run be made anew that holds values which are not on disk: of an attempt that was
+        killed and repeated, of a training made afresh."""
+        wanted = _by_value(cell.points)
+        there = (
+            set(_by_value(run.points))
+            if run.trusted
+            else self._points(run, {name for name, *_ in wanted})
+        )
+        singles = set(run.metrics) - {name for name, *_ in there}
+        if there <= set(wanted) and singles <= set(finite(cell.metrics)):
+            run.trusted = True
+            run.points = {wanted[point] for point in there}
+        else:
+            self.client.delete_run(run.run_id)
+            self.removed += 1
+            del self.runs.known[cell.identity]
+
+    def _points(self, run: KnownRun, names: set[str]) -> set[tuple[str, int, float, int]]:
+        """Name, epoch, value and time of the points of these curves in MLflow."""
+        return {
+            (name, one.step, one.value, one.timestamp)
+            for name in sorted(set(run.metrics) & names)
+            for one in self.client.get_metric_history(run.run_id, name)
+        }
 
     def write(self, report: AnyReport, *, living: bool = True) -> bool:
         """Write a report; return whether all was accepted. What is not done is shown as running
@@ -88,14 +134,14 @@ class Writer:
         if ended:
             self._end(report, run)
 
-    def _introduce(self, cell: CellReport, run: Known) -> None:
+    def _introduce(self, cell: CellReport, run: KnownRun) -> None:
         """Give the row what it has from its first cell on: its values and its data set."""
         row = self.runs.open(cell.row)
         row.end_ms = max(row.end_ms, run.end_ms)
         self.runs.log(row, params=_params(cell.row))
         self._input(row, cell)
 
-    def _end(self, report: AnyReport, run: Known) -> None:
+    def _end(self, report: AnyReport, run: KnownRun) -> None:
         """Give a run its last status, and those above it theirs."""
         if isinstance(report, SuiteReport | RowReport):
             self.runs.settle(run)
@@ -106,7 +152,7 @@ class Writer:
             higher.end_ms = max(higher.end_ms, run.end_ms)
             self.runs.settle(higher)
 
-    def _fill(self, run: Known, report: AnyReport) -> None:
+    def _fill(self, run: KnownRun, report: AnyReport) -> None:
         """Send parameters, curves, single values and tags, as far as the run lacks them."""
         from mlflow.entities import Metric
 
@@ -129,7 +175,7 @@ class Writer:
         if isinstance(report, CellReport):
             self._input(run, report)
 
-    def _singles(self, run: Known, report: AnyReport) -> list[Metric]:
+    def _singles(self, run: KnownRun, report: AnyReport) -> list[Metric]:
         """Return the single values that differ from what the run shows. The first is dated by
         the end of the curves, a correction by the clock: MLflow shows the latest."""
         from mlflow.entities import Metric
@@ -142,7 +188,7 @@ class Writer:
             if run.metrics.get(name) != value
         ]
 
-    def _input(self, run: Known, report: CellReport) -> None:
+    def _input(self, run: KnownRun, report: CellReport) -> None:
         """Log the data set as an input of the run."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -154,7 +200,7 @@ class Writer:
             self.client.log_inputs(run.run_id, datasets=[DatasetInput(dataset, [context])])
             run.inputs.add((name, digest))
 
-    def _attach(self, run: Known, report: AnyReport) -> None:
+    def _attach(self, run: KnownRun, report: AnyReport) -> None:
         """Attach files by name and folders whole. The first failure ends it: the others would wait
         as long."""
         log, run_id = self.client, run.run_id
@@ -182,13 +228,20 @@ def _with_those_above(report: AnyReport | None) -> list[AnyReport]:
 
 def _params(report: AnyReport) -> dict[str, str]:
     """Return the parameters of a run as MLflow takes them; every run of a row has its method."""
-    wanted = {clean_name(n): short(v) for n, v in report.params.items()}
+    wanted = {clean_name(n): shortened(v) for n, v in report.params.items()}
     row = report.row if isinstance(report, CellReport) else report
     method = getattr(row, "method", None)
-    return wanted if method is None else {"method": short(method), **wanted}
+    return wanted if method is None else {"method": shortened(method), **wanted}
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
     """Return a tag that names the parameters whose value is not the one MLflow keeps for good."""
     names = [f"{name}={value}" for name, value in new.items() if old.get(name, value) != value]
-    return {"changed_params": short("; ".join(names))} if names else {}
+    return {"changed_params": shortened("; ".join(names))} if names else {}
+
+
+def _by_value(points: Iterable[CurvePoint]) -> dict[tuple[str, int, float, int], CurvePoint]:
+    """Points that may be sent, by name, epoch, value and time as MLflow has them."""
+    return {
+        (clean_name(p.name), p.epoch, p.value, p.at_ms): p for p in points if math.isfinite(p.value)
+    }

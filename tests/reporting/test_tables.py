@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.analysis.flags import mixtures, value_mixtures
-from benchmark.analysis.tables import Line, per_patient, table
+from benchmark.analysis.tables import ScoreLine, per_patient, table
 from benchmark.files.code import Code
 from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
@@ -30,7 +30,7 @@ def row(case: str, organ: str, value: float, state: str = "overlap", **more: obj
     return replace(base, **more)  # type: ignore[arg-type]
 
 
-def lines_of(*rows: ResultRow, entry: Entry = ENTRY) -> dict[tuple[str, str], Line]:
+def lines_of(*rows: ResultRow, entry: Entry = ENTRY) -> dict[tuple[str, str], ScoreLine]:
     lines, missing = table([entry], lambda _: list(rows))
     assert not missing
     return {(line.metric, line.organ): line for line in lines}

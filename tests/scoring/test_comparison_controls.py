@@ -5,7 +5,7 @@ import pytest
 from planted_rows import PLAN, row
 
 from benchmark.plan.analysis import ASSD, DSC
-from benchmark.scoring.controls import degraded, permuted_names, same_row, truth_itself
+from benchmark.scoring.controls import degraded, permuted_names, seeds_agree, truth_itself
 from benchmark.scoring.statistics.layout import Incomplete, RowValues
 
 GIVEN = {"metric": DSC, "plan": PLAN}
@@ -13,7 +13,7 @@ LOST = Incomplete(row="fsm", missing=(("case_0", 0),))
 
 
 def test_same_row_with_other_seeds():
-    found = same_row(row("fsm", seeds=5), **GIVEN)
+    found = seeds_agree(row("fsm", seeds=5), **GIVEN)
     assert found.passed
     assert found.comparison.row == "fsm (seeds 0, 1)"
     assert found.comparison.reference == "fsm (seeds 2, 3)"
@@ -23,22 +23,22 @@ def test_same_row_with_other_seeds():
 def test_seeds_that_are_not_the_same_row_turn_it_red(metric):
     mixed = row("fsm", seeds=4, patients=60)
     mixed.value_nS[:, :2] += 5
-    found = same_row(mixed, metric=metric, plan=PLAN)
+    found = seeds_agree(mixed, metric=metric, plan=PLAN)
     assert found.passed is False
     assert found.comparison.word == ("better" if metric is DSC else "worse")
 
 
 def test_same_row_says_where_the_margin_is_under_its_noise():
-    wide, narrow = (same_row(row("fsm", rest_sd=sd), **GIVEN) for sd in (6.0, 0.1))
+    wide, narrow = (seeds_agree(row("fsm", rest_sd=sd), **GIVEN) for sd in (6.0, 0.1))
     assert "the margin is under two standard errors" in wide.sentence
     assert "the margin is under" not in narrow.sentence
 
 
 def test_same_row_that_cannot_be_made():
     for found, why in [
-        (same_row(row("fsm", seeds=1), **GIVEN), "needs two seeds"),
-        (same_row(LOST, **GIVEN), "incomplete"),
-        (same_row(row("fsm", patients=5), **GIVEN), "values only"),
+        (seeds_agree(row("fsm", seeds=1), **GIVEN), "needs two seeds"),
+        (seeds_agree(LOST, **GIVEN), "incomplete"),
+        (seeds_agree(row("fsm", patients=5), **GIVEN), "values only"),
     ]:
         assert found.passed is None
         assert why in found.sentence

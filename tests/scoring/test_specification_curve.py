@@ -6,7 +6,7 @@ import pytest
 from planted_rows import PLAN, against_controls, gap
 
 from benchmark.errors import BadInput
-from benchmark.scoring.paper import READINGS, ReadingResult, specification_curve
+from benchmark.scoring.paper import INTERPRETATIONS, InterpretationResult, specification_curve
 from benchmark.scoring.statistics.components import as_interval
 from benchmark.scoring.verdict import judge
 
@@ -19,22 +19,22 @@ GOOD, BAD = (
 
 def results(best, *others_of):
     """All twelve readings; the k-th has inner validation k, the last the best."""
-    verdicts = [*others_of, *[BAD] * (len(READINGS) - 1 - len(others_of)), best]
+    verdicts = [*others_of, *[BAD] * (len(INTERPRETATIONS) - 1 - len(others_of)), best]
     return [
-        ReadingResult(
-            reading=reading,
+        InterpretationResult(
+            interpretation=interpretation,
             verdict=verdict,
             weakest=as_interval((7 * k) % 12, 1.0, 10, level=0.95),
             inner_validation=80.0 + k,
             trials=TRIALS,
         )
-        for k, (reading, verdict) in enumerate(zip(READINGS, verdicts, strict=True))
+        for k, (interpretation, verdict) in enumerate(zip(INTERPRETATIONS, verdicts, strict=True))
     ]
 
 
 def test_the_list_is_fixed():
-    assert len(READINGS) == len(set(READINGS)) == 12
-    assert READINGS[0].label == "norm none, M relative, gradient both"
+    assert len(INTERPRETATIONS) == len(set(INTERPRETATIONS)) == 12
+    assert INTERPRETATIONS[0].label == "norm none, M relative, gradient both"
 
 
 def test_a_refutation_must_hold_for_the_best_reading():
@@ -43,7 +43,7 @@ def test_a_refutation_must_hold_for_the_best_reading():
     assert "12 of 12 readings: 11 not supported, 1 supported;" in refuted.sentence
     spared = specification_curve(results(GOOD), PLAN)
     assert spared.outcome == "supported"
-    assert spared.best.reading == READINGS[-1]
+    assert spared.best.interpretation == INTERPRETATIONS[-1]
     assert "1 supported" in spared.sentence
 
 
@@ -77,6 +77,6 @@ def test_what_is_no_curve():
         specification_curve([], PLAN)
     with pytest.raises(BadInput, match="there twice"):
         specification_curve([results(BAD)[0]] * 2, PLAN)
-    stranger = replace(results(BAD)[0], reading=replace(READINGS[0], distance="raw"))
+    stranger = replace(results(BAD)[0], interpretation=replace(INTERPRETATIONS[0], distance="raw"))
     with pytest.raises(BadInput, match="not on the fixed list"):
         specification_curve([stranger], PLAN)

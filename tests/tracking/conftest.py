@@ -21,7 +21,7 @@ from tracking_dump import files_of as files_of
 
 from benchmark.tracking.database import default_uri
 from benchmark.tracking.follower import Changes, Follower
-from benchmark.tracking.report import AnyReport, CellReport, Point, RowReport
+from benchmark.tracking.report import AnyReport, CellReport, CurvePoint, RowReport
 from benchmark.tracking.server import connect, prepare_environment
 from benchmark.tracking.ui import server_command, server_environment
 
@@ -41,9 +41,9 @@ def make_row(label: str = "fsm", **changes: object) -> RowReport:
     return RowReport(**(values | changes))  # type: ignore[arg-type]
 
 
-def make_points(fold: int, epochs: int = 3) -> tuple[Point, ...]:
+def make_points(fold: int, epochs: int = 3) -> tuple[CurvePoint, ...]:
     return tuple(
-        Point(
+        CurvePoint(
             name=f"train/n_gt/{term}",
             epoch=epoch,
             value=1 / (1 + epoch + fold),

@@ -11,7 +11,7 @@ import pytest
 from conftest import Mirror, dump_experiment, make_cell, make_row, mirror_of
 
 from benchmark.tracking.database import default_uri
-from benchmark.tracking.report import CellReport, Point, RowReport
+from benchmark.tracking.report import CellReport, CurvePoint, RowReport
 from benchmark.tracking.sync import sync
 
 
@@ -122,7 +122,7 @@ KEY = "fsm/fold0/seed0 main key-fsm-0"
 def test_nothing_that_is_not_finite_is_sent(root: Path, warnings: list[str]) -> None:
     bad = (float("nan"), float("inf"), float("-inf"))
     points = tuple(
-        Point(name="train/loss", epoch=n, value=v, at_ms=n) for n, v in enumerate((0.5, *bad))
+        CurvePoint(name="train/loss", epoch=n, value=v, at_ms=n) for n, v in enumerate((0.5, *bad))
     )
     metrics = {f"test/m{n}": value for n, value in enumerate(bad)}
     with mirror_of(root, warnings) as mirror:

@@ -11,7 +11,7 @@ from conftest import Mirror, dump_experiment, make_cell, make_points, make_row
 
 from benchmark.errors import BadInput
 from benchmark.tracking.database import default_uri
-from benchmark.tracking.report import CellReport, Point
+from benchmark.tracking.report import CellReport, CurvePoint
 from benchmark.tracking.sync import Synced, sync
 
 ROW = make_row()
@@ -158,7 +158,7 @@ def test_a_file_that_is_missing_is_told_and_costs_nothing_else(root: Path) -> No
 
 def test_odd_names_arrive(root: Path) -> None:
     row = make_row("fsm[mode='a\"b']", dataset="Schädel/CT 1", suite="it's")
-    points = (Point(name="train/n_gt/a[b]", epoch=0, value=1.0, at_ms=5),)
+    points = (CurvePoint(name="train/n_gt/a[b]", epoch=0, value=1.0, at_ms=5),)
     cell = make_cell(row, 0, points=points, metrics={"test/dice (liver)": 0.5})
     done = sync(default_uri(root), root / "mlartifacts", [(row, [cell])])
     assert done.refused == ()

@@ -19,7 +19,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patient:
+class ScoredPatient:
     """A test patient: its fold, and the organs that its ground truth holds."""
 
     case: str
@@ -69,7 +69,7 @@ class Incomplete:
 
 
 def endpoint_organs(
-    patients: Sequence[Patient], *, anchor: str = "liver", share: float = 0.8
+    patients: Sequence[ScoredPatient], *, anchor: str = "liver", share: float = 0.8
 ) -> tuple[str, ...]:
     """Return the organs of the test endpoint: `anchor` where the set has it, and every organ that
     at least `share` of the patients have. Raises `BadInput` where there is none."""
@@ -90,7 +90,7 @@ def endpoint_organs(
 def gather(
     row: str,
     *,
-    patients: Sequence[Patient],
+    patients: Sequence[ScoredPatient],
     organs: Collection[str],
     seeds: Sequence[int],
     case_k: Sequence[str] | NDArray[Any],
@@ -135,7 +135,7 @@ def gather(
 
 def _row_values(
     row: str,
-    patients: Sequence[Patient],
+    patients: Sequence[ScoredPatient],
     seeds: tuple[int, ...],
     value: Floats,
     places: Mapping[tuple[str, str], tuple[int, int]],

@@ -6,17 +6,17 @@ import pytest
 from benchmark.errors import BadInput
 from benchmark.scoring.statistics.layout import (
     Incomplete,
-    Patient,
     RowValues,
+    ScoredPatient,
     endpoint_organs,
     gain,
     gather,
 )
 
 PATIENTS = [
-    Patient(case="a", fold=0, organs=("liver", "left_kidney")),
-    Patient(case="b", fold=1, organs=("liver",)),
-    Patient(case="c", fold=0, organs=("left_kidney", "spleen")),
+    ScoredPatient(case="a", fold=0, organs=("liver", "left_kidney")),
+    ScoredPatient(case="b", fold=1, organs=("liver",)),
+    ScoredPatient(case="c", fold=0, organs=("left_kidney", "spleen")),
 ]
 STORED = [
     ("a", "liver", 0, 90.0),
@@ -82,16 +82,16 @@ def test_what_was_not_planned_is_refused():
 
 
 def test_endpoint_organs_by_share():
-    many = [Patient(case=str(i), fold=0, organs=("liver",) * (i < 9)) for i in range(10)]
+    many = [ScoredPatient(case=str(i), fold=0, organs=("liver",) * (i < 9)) for i in range(10)]
     assert endpoint_organs(many) == ("liver",)
     kidneys = [
-        Patient(case=str(i), fold=0, organs=("liver", *("left_kidney",) * (i < 8),
+        ScoredPatient(case=str(i), fold=0, organs=("liver", *("left_kidney",) * (i < 8),
                                              *("right_kidney",) * (i < 7)))
         for i in range(10)
     ]  # fmt: skip
     assert endpoint_organs(kidneys) == ("left_kidney", "liver")
     with pytest.raises(BadInput, match="no organ"):
-        endpoint_organs([Patient(case="a", fold=0, organs=())])
+        endpoint_organs([ScoredPatient(case="a", fold=0, organs=())])
 
 
 def values(row="fsm", cases=("a", "b"), seeds=(0, 1), fold_n=(0, 1), value_nS=None):
