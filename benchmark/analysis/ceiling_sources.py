@@ -113,11 +113,9 @@ class KnownCeilings:
         if not {case.name for case in dataset.cases}.issuperset(cases):
             raise _LeftOut(_other(name))
         try:
-            lacking = [case for case in cases if not are_kept(dataset, case, size)]
-            if lacking and not self._measuring:
+            if not self._measuring and not all(are_kept(dataset, case, size) for case in cases):
                 raise _LeftOut(f"no ceilings of {name}: they were not measured yet")
-            tell(self._say, name, len(lacking), size)
-            found = several_ceilings(dataset, cases, size)
+            found = measured_ceilings(dataset, cases, size, self._say)
         except BadInput:
             raise _LeftOut(
                 f"no ceilings of {name}: a stored case is damaged or missing; look with: bench "
@@ -130,8 +128,12 @@ def _other(name: str) -> str:
     return f"no ceilings of {name}: the data set in the workspace is not the one that was tested"
 
 
-def tell(say: Callable[[str], None], name: str, lacking: int, size: int) -> None:
-    """Tell that ceilings are measured, where any are lacking."""
-    if lacking:
-        cases = counted(lacking, "case")
-        say(f"measuring the ceilings of {cases} of {name} on the grid of {size} pixels, once")
+def measured_ceilings(
+    dataset: DataSet, cases: Sequence[str], size: int, say: Callable[[str], None]
+) -> Mapping[str, Mapping[str, Ceiling]]:
+    """Return the ceilings by case and organ. What is not kept yet is measured, which `say` is
+    told. Raises `BadInput` where a stored case is missing or damaged."""
+    if lacking := sum(not are_kept(dataset, case, size) for case in cases):
+        where = f"{counted(lacking, 'case')} of {dataset.name} on the grid of {size} pixels"
+        say(f"measuring the ceilings of {where}, once")
+    return several_ceilings(dataset, cases, size)

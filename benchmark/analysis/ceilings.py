@@ -11,9 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmark.analysis.ceiling_sources import NATIVE, KnownCeilings, RowKey, Scored, tell
+from benchmark.analysis.ceiling_sources import (
+    NATIVE,
+    KnownCeilings,
+    RowKey,
+    Scored,
+    measured_ceilings,
+)
 from benchmark.analysis.tables import MEAN3, line_of, organ_groups
-from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
+from benchmark.data.ceilings import Ceiling
 from benchmark.data.library import DataSet
 from benchmark.plan.ground import MAJORITY, Ground
 from benchmark.store.ledger import Entry
@@ -90,8 +96,12 @@ def ceilings_of(
     What is not kept yet is measured, which `say` is told; without `measuring` it is left out.
     `scored` gives the defined DSC of any cell; None reads the stored rows of those that are done.
     """
-    read = scored or (lambda x: stored_scores(workspace, x) if x.state == "done" else [])
-    cells = [(entry, read(entry)) for entry in entries]
+
+    def stored(x: Entry) -> list[Scored]:
+        rows = workspace.results.rows(x.key, x.evaluation) if x.state == "done" else []
+        return scored_in(rows)
+
+    cells = [(entry, (scored or stored)(entry)) for entry in entries]
     known = KnownCeilings(workspace, say, measuring)
     known.open(cells)
     beside = [known.beside(entry, scores) for entry, scores in cells]
@@ -117,29 +127,17 @@ def set_ceilings(dataset: DataSet, ground: Ground, say: Callable[[str], None]) -
     Raises `BadInput` where a stored case is missing or damaged.
     """
     if ground.size is None:
-        known = [(case.name, organ) for case in dataset.cases for organ in case.annotated]
-        return _without_mean3(mean_lines(dict.fromkeys(known, NATIVE), ground.labels))
-    names = [case.name for case in dataset.cases]
-    lacking = [name for name in names if not are_kept(dataset, name, ground.size)]
-    tell(say, dataset.name, len(lacking), ground.size)
-    found = several_ceilings(dataset, names, ground.size)
-    held = {
-        (name, organ): found[name][organ]
-        for name in names
-        for organ in dataset.organs
-        if organ in found[name] and found[name][organ].n_voxels_true
-    }
-    return _without_mean3(mean_lines(held, ground.labels))
-
-
-def _without_mean3(means: Mapping[str, Mean]) -> dict[str, Mean]:
-    """`mean3` stands in the report alone."""
-    return {organ: found for organ, found in means.items() if organ != MEAN3}
-
-
-def stored_scores(workspace: Workspace, entry: Entry) -> list[Scored]:
-    """Return the defined DSC of a cell from its rows."""
-    return scored_in(workspace.results.rows(entry.key, entry.evaluation))
+        held = {(case.name, organ): NATIVE for case in dataset.cases for organ in case.annotated}
+    else:
+        measured = measured_ceilings(dataset, [x.name for x in dataset.cases], ground.size, say)
+        held = {
+            (name, organ): found[organ]
+            for name, found in measured.items()
+            for organ in dataset.organs
+            if organ in found and found[organ].n_voxels_true
+        }
+    means = mean_lines(held, ground.labels)
+    return {organ: mean for organ, mean in means.items() if organ != MEAN3}  # the report's alone
 
 
 def scored_in(rows: Iterable[ResultRow]) -> list[Scored]:

@@ -160,31 +160,18 @@ def _theirs(
     rows = [*stored]
     for case in dict.fromkeys(row.case for row in stored):
         predicted = _label_map(workspace, entry, case)[slices_of(dataset.case(case).box)]
-        own = [row for row in stored if row.case == case and row.metric != "dsc"]
-        rows += _in_other(own, dataset.label(case), predicted, dataset, definition)
-    return rows
-
-
-def _in_other(
-    own: Iterable[ResultRow],
-    truth: NDArray[np.uint8],
-    predicted: NDArray[np.uint8],
-    dataset: DataSet,
-    definition: Elsewhere,
-) -> list[ResultRow]:
-    rows: list[ResultRow] = []
-    distances: dict[str, SurfaceDistances] = {}
-    for row in own:
-        value = row.value
-        if row.state == "overlap":
-            label = dataset.organs.index(row.organ) + 1
-            if row.organ not in distances:
-                spacing_mm = dataset.case(row.case).geometry.spacing_mm
-                masks = truth == label, predicted == label
-                distances[row.organ] = surface_distances(*masks, spacing_mm)
-            formula = definition.assd if row.metric == "assd" else definition.hd95
-            value = formula(distances[row.organ])
-        rows.append(replace(row, metric=row.metric + THEIRS, value=value))
+        truth, spacing_mm = dataset.label(case), dataset.case(case).geometry.spacing_mm
+        distances: dict[str, SurfaceDistances] = {}
+        for row in (row for row in stored if row.case == case and row.metric != "dsc"):
+            value = row.value
+            if row.state == "overlap":
+                if row.organ not in distances:
+                    label = dataset.organs.index(row.organ) + 1
+                    masks = truth == label, predicted == label
+                    distances[row.organ] = surface_distances(*masks, spacing_mm)
+                formula = definition.assd if row.metric == "assd" else definition.hd95
+                value = formula(distances[row.organ])
+            rows.append(replace(row, metric=row.metric + THEIRS, value=value))
     return rows
 
 

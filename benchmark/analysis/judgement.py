@@ -73,7 +73,8 @@ def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
     organs = endpoint_organs(scores.patients, anchor=plan.anchor_organ, share=plan.organ_share)
     values = _values(scores, plan, organs)
     compared, why_not = _compared(scores, plan, values)
-    judged = _judged(compared, scores)
+    # with a fold that no row was run in nothing is judged: its patients are missing
+    judged = {c: absent(c.row, scores) if scores.absent_folds else x for c, x in compared.items()}
     adjusted = tuple(adjust(each, _p(judged, each.contrasts)) for each in families(plan))
     gap = gap_of(plan.subject, scores)
     first = plan.metrics[0]
@@ -182,15 +183,6 @@ def _compared(
         if isinstance(found, Incomplete):
             why_not[contrast] = found.sentence
     return compared, why_not
-
-
-def _judged(
-    compared: Mapping[Contrast, Comparison | Incomplete], scores: Scores
-) -> dict[Contrast, Comparison | Incomplete]:
-    """With a fold that no row was run in nothing is judged: its patients are missing."""
-    if not scores.absent_folds:
-        return dict(compared)
-    return {contrast: absent(contrast.row, scores) for contrast in compared}
 
 
 def absent(row: str, scores: Scores) -> Incomplete:

@@ -234,15 +234,12 @@ def not_there(
     """Return what is wrong with a name of which a suite has no result: a data set that it lacks, a
     row that was not run, or a slip. `labels` are those that the suite has."""
     known = dict.fromkeys([e.dataset for e in suite.done] + [m.dataset for m in suite.missing])
+    said = f"no row or key {name!r} in suite {shown_suite(suite.name)}"
     if dataset is not None and dataset not in known:
         sets = ", ".join(known) or "none"
-        where = (
-            f"suite {shown_suite(suite.name)} with --dataset {dataset}: its data sets are {sets}"
-        )
-        return BadInput(f"no row or key {name!r} in {where}")
+        return BadInput(f"{said} with --dataset {dataset}: its data sets are {sets}")
     held = list(dict.fromkeys(map(short, labels)))
-    where = f"suite {shown_suite(suite.name)}"
-    said = f"no row or key {name!r} in {where}: it holds {', '.join(held) or 'nothing'}"
+    said += f": it holds {', '.join(held) or 'nothing'}"
     if command := command_for(suite, name, dataset):
         return BadInput(f"{said}; run it with: {command}")
     near = get_close_matches(name, dict.fromkeys([*held, *load_registry().rows]), n=3)

@@ -138,7 +138,7 @@ def _scored(scores: Scores) -> dict[tuple[str, int, int], list[Scored]]:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingRecord:
     """One training. `curves` holds the mean of each term over each epoch; `hardware` and `code`
-    are what `mixtures` reads."""
+    are as in its record."""
 
     title: str
     steps: int
@@ -149,10 +149,6 @@ class TrainingRecord:
     made_at: str
     resumed: bool
     curves: Mapping[str, NDArray[np.float64]]
-
-    def record(self) -> dict[str, Any]:
-        """Return what `mixtures` compares."""
-        return {"hardware": dict(self.hardware), "code": self.code}
 
 
 def read_trainings(objects: Objects, keys: Iterable[str]) -> dict[str, TrainingRecord]:

@@ -36,7 +36,7 @@ def _facts(chapter: Chapter) -> Sheet:
         columns=("what", "value"),
         rows=tuple((what, value or NOTHING) for what, value in _lines(chapter)),
         notes=(
-            *mixtures((t.record() for t in chapter.trainings.values()), chapter.workspace.codes),
+            *mixtures(map(vars, chapter.trainings.values()), chapter.workspace.codes),
             *value_mixtures(chapter.group.entries),
         ),
         about="Every cell's key is in keys.csv; `bench store verify` checks every checksum.",

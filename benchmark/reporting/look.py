@@ -18,7 +18,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.scoring.statistics.components import Interval
+from benchmark.scoring.statistics.components import Interval, interval_text
 
 NOTHING = "-"
 
@@ -70,11 +70,9 @@ def mean_sd_text(mean: float | None, sd: float | None, digits: int) -> str:
     return number(mean, digits) + ("" if sd is None else f" ± {sd:.{digits}f}")
 
 
-def interval_text(found: Interval | None) -> str:
+def gain_text(found: Interval | None) -> str:
     """Return "+1.20 (+0.40 to +2.00)", "-" without an interval."""
-    if found is None:
-        return NOTHING
-    return f"{found.estimate:+z.2f} ({found.low:+z.2f} to {found.high:+z.2f})"
+    return NOTHING if found is None else interval_text(found)
 
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"

@@ -13,20 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
+from benchmark.reporting import look
 from benchmark.reporting.chapter import Chapter, per_case
 from benchmark.reporting.diagnostics import association, difficulty
-from benchmark.reporting.look import (
-    BLUE,
-    CYCLE,
-    GREY,
-    MARKERS,
-    VERMILION,
-    Picture,
-    canvas,
-    name_rows,
-    picture,
-    short_name,
-)
 from benchmark.scoring.hard_cases import TERCILES
 from benchmark.store.ledger import Entry
 
@@ -35,7 +24,7 @@ DASHES = ("-", "--", ":", "-.")
 LOWEST = 1e-4  # of the logarithmic axis
 
 
-def curves(chapter: Chapter) -> Picture | None:
+def curves(chapter: Chapter) -> look.Picture | None:
     """Return a panel for each row with its trainings in order, one colour a term of the loss; the
     mean over cells, the band from least to greatest. None without records."""
     whole = [r for r in chapter.group.of_kind("paper") if "@" not in r]
@@ -46,7 +35,7 @@ def curves(chapter: Chapter) -> Picture | None:
         return None
     terms = list(dict.fromkeys(t for row in rows for _, found in stages[row] for t in found))
     lines = math.ceil(len(rows) / COLUMNS)
-    figure, axes = canvas(lines, COLUMNS, height=0.9 + 1.75 * lines, sharey=True)
+    figure, axes = look.canvas(lines, COLUMNS, height=0.9 + 1.75 * lines, sharey=True)
     told = [_panel(ax, row, stages[row], terms) for ax, row in zip(axes, rows, strict=False)]
     for ax in axes[len(rows) :]:
         ax.axis("off")
@@ -57,7 +46,7 @@ def curves(chapter: Chapter) -> Picture | None:
         handles=list(handles.values()), loc="outside upper right", ncols=min(len(handles), 6)
     )
     figure.suptitle(f"Training curves: {chapter.group.dataset}", x=0.01, ha="left", fontsize=10)
-    return picture(
+    return look.picture(
         figure,
         name="curves",
         title="Training curves",
@@ -99,11 +88,11 @@ def _panel(ax: Axes, row: str, stages: Sequence[Stage], terms: Sequence[str]) ->
             drawn, kind = np.maximum(value_ce, LOWEST), terms.index(term)
             length = drawn.shape[1]
             x = np.arange(start + 1, start + length + 1)
-            colour, dash = CYCLE[kind % len(CYCLE)], DASHES[kind % len(DASHES)]
+            colour, dash = look.CYCLE[kind % len(look.CYCLE)], DASHES[kind % len(DASHES)]
             ax.plot(x, drawn.mean(axis=0), dash, color=colour, linewidth=1.2, label=term)
             ax.fill_between(x, drawn.min(axis=0), drawn.max(axis=0), color=colour, alpha=0.2)
         if start:
-            ax.axvline(start + 0.5, color=GREY, linewidth=0.6)
+            ax.axvline(start + 0.5, color=look.GREY, linewidth=0.6)
         start += length
         last = ", ".join(f"{t} {v[:, -1].mean():.3g}" for t, v in found.items())
         last = f"{title}: {last}"
@@ -112,7 +101,7 @@ def _panel(ax: Axes, row: str, stages: Sequence[Stage], terms: Sequence[str]) ->
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    ax.set_title(short_name(row, 26))
+    ax.set_title(look.short_name(row, 26))
     ax.set_xlabel("epoch")
     return f"{row}, {last}"
 
@@ -121,7 +110,7 @@ SHOWN = {"low": "faintest", "middle": "middle", "high": "sharpest"}
 MOST_LINES = 7
 
 
-def hard_cases(chapter: Chapter) -> Picture | None:
+def hard_cases(chapter: Chapter) -> look.Picture | None:
     """Return both panels; None where no hard case was measured."""
     frame = chapter.hard[chapter.hard["organ"].isin(chapter.analysis.organs)]
     case = per_case(frame)
@@ -131,13 +120,16 @@ def hard_cases(chapter: Chapter) -> Picture | None:
     there = set(mean.index.get_level_values("row"))
     paper = [r for r in chapter.group.of_kind("paper") if r in there and "@" not in r]
     rows = (paper or [r for r in chapter.group.rows if r in there])[:MOST_LINES]
-    figure, axes = canvas(1, 2, height=3.6)
+    figure, axes = look.canvas(1, 2, height=3.6)
     told = []
     for number, row in enumerate(rows):
         errors = [float(mean.get((row, f"border_error_{t}"), float("nan"))) for t in TERCILES]
-        colour, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
+        colour, marker = (
+            look.CYCLE[number % len(look.CYCLE)],
+            look.MARKERS[number % len(look.MARKERS)],
+        )
         axes[0].plot(
-            range(3), errors, marker + "-", color=colour, ms=4, lw=1, label=short_name(row, 20)
+            range(3), errors, marker + "-", color=colour, ms=4, lw=1, label=look.short_name(row, 20)
         )
         told.append(f"{row} " + ", ".join(f"{e:.1f}" for e in errors))
     axes[0].set_xticks(range(3), [SHOWN[t] for t in TERCILES])
@@ -146,7 +138,7 @@ def hard_cases(chapter: Chapter) -> Picture | None:
     axes[0].legend(fontsize=7)
     axes[0].set_title(f"Border error: {chapter.group.dataset}")
     told += _difficulty(axes[1], chapter)
-    return picture(
+    return look.picture(
         figure,
         name="hard-cases",
         title="Hard cases",
@@ -162,11 +154,11 @@ def _difficulty(ax: Axes, chapter: Chapter) -> list[str]:
     plan, table = chapter.plan, difficulty(chapter)
     ax.set_title("Gain against difficulty")
     if table is None or table.empty:
-        ax.text(0.5, 0.5, f"needs {plan.subject} and {plan.baseline}", ha="center", color=GREY)
+        ax.text(0.5, 0.5, f"needs {plan.subject} and {plan.baseline}", ha="center", color=look.GREY)
         ax.axis("off")
         return []
-    ax.axhline(0, color=GREY, linewidth=0.8)
-    ax.plot(table["gradient"], table["gain"], "o", color=BLUE, markersize=4)
+    ax.axhline(0, color=look.GREY, linewidth=0.8)
+    ax.plot(table["gradient"], table["gain"], "o", color=look.BLUE, markersize=4)
     ax.set_xlabel("median gradient of the border (HU/mm)")
     ax.set_ylabel(f"gain of {plan.subject} over {plan.baseline} (points)")
     found = association(chapter)
@@ -177,7 +169,7 @@ LOST = ("shuffled", "mean", "zero")
 MOST_PROBED = 30
 
 
-def gt_gap(chapter: Chapter) -> Picture | None:
+def gt_gap(chapter: Chapter) -> look.Picture | None:
     """Return the GT gap and the teacher probe of every row with a teacher; None without any."""
     case = per_case(chapter.scores.probes)
     metrics = set(case.index.get_level_values("metric"))
@@ -185,15 +177,15 @@ def gt_gap(chapter: Chapter) -> Picture | None:
         return None
     there = set(case.index.get_level_values("row"))
     rows = [row for row in chapter.group.rows if row in there][:MOST_PROBED]
-    figure, axes = canvas(1, 2, height=1.6 + 0.24 * len(rows), sharey=True)
+    figure, axes = look.canvas(1, 2, height=1.6 + 0.24 * len(rows), sharey=True)
     told = _gaps(axes[0], rows, case, chapter.plan.gap_minimum)
     told += _teacher(axes[1], rows, case)
-    name_rows(axes[0], rows)
+    look.name_rows(axes[0], rows)
     handles = [h for h in axes[1].get_lines() if h.get_label() in LOST]
     figure.legend(handles=handles, loc="outside upper right", ncols=len(LOST), fontsize=8)
     name = f"GT gap and teacher probe: {chapter.group.dataset}"
     figure.suptitle(name, x=0.01, ha="left", fontsize=10)
-    return picture(
+    return look.picture(
         figure,
         name="gt-gap",
         title="GT gap and teacher probe",
@@ -215,12 +207,12 @@ def _gaps(ax: Axes, rows: list[str], case: pd.Series, minimum: float) -> list[st
     for place, row in enumerate(rows):
         value_n = _of_row(case, row, "gt_gap")
         if len(value_n):
-            ax.plot(value_n, np.full(len(value_n), place), "o", color=BLUE, ms=3, alpha=0.6)
+            ax.plot(value_n, np.full(len(value_n), place), "o", color=look.BLUE, ms=3, alpha=0.6)
             mean = value_n.mean()
-            ax.plot([mean], [place], "|", color=VERMILION, markersize=12, markeredgewidth=2.2)
+            ax.plot([mean], [place], "|", color=look.VERMILION, markersize=12, markeredgewidth=2.2)
             told.append(f"{row} gap {mean:.1f} %")
-    ax.axvline(0, color=GREY, linewidth=0.8)
-    ax.axvline(minimum, color=GREY, linewidth=0.8, linestyle="--")
+    ax.axvline(0, color=look.GREY, linewidth=0.8)
+    ax.axvline(minimum, color=look.GREY, linewidth=0.8, linestyle="--")
     ax.set_xlabel("GT gap (%)")
     ax.grid(axis="y", color="#eeeeee")
     return told
@@ -237,9 +229,9 @@ def _teacher(ax: Axes, rows: list[str], case: pd.Series) -> list[str]:
                 means.append(float(value_n.mean()))
                 if how == "shuffled":
                     told.append(f"{row} teacher loses {means[-1]:.1f} points")
-        marker, colour = MARKERS[number], CYCLE[number]
+        marker, colour = look.MARKERS[number], look.CYCLE[number]
         ax.plot(means, places, marker, color=colour, markersize=4.5, label=how)
-    ax.axvline(1, color=GREY, linewidth=0.8, linestyle="--")
+    ax.axvline(1, color=look.GREY, linewidth=0.8, linestyle="--")
     ax.set_xlabel("teacher loses (points of DSC)")
     ax.grid(axis="y", color="#eeeeee")
     return told

@@ -93,8 +93,8 @@ def _write(report: Report, folder: Path) -> None:
 def texts_of(report: Report) -> dict[str, str]:
     """Return every text file by its path: the same texts for the same ledger."""
     texts = {
-        MARKER: html_of(report),
-        "report.md": _environment().get_template("report.md.j2").render(report=report),
+        MARKER: _render("page.html.j2", report=report),
+        "report.md": _render("report.md.j2", report=report),
         "tables/scores.csv": _scores(report),
         "tables/keys.csv": csv_text(KEYS, keys_of(part.chapter for part in report.parts)),
         "tables/mean-gain.csv": csv_text(report.gains.columns, report.gains.rows),
@@ -104,33 +104,26 @@ def texts_of(report: Report) -> dict[str, str]:
         for sheet in part.sheets.values():
             stem = f"tables/{part.chapter.name}-{sheet.name}"
             texts[f"{stem}.csv"] = csv_text(sheet.columns, sheet.rows)
-            texts[f"{stem}.tex"] = latex_of(sheet)
+            texts[f"{stem}.tex"] = _render("table.tex.j2", sheet=sheet)
     return texts
-
-
-def html_of(report: Report) -> str:
-    """Return the page."""
-    return _environment().get_template("page.html.j2").render(report=report)
-
-
-def latex_of(sheet: Sheet) -> str:
-    """Return a table for LaTeX with the package booktabs."""
-    return _environment().get_template("table.tex.j2").render(sheet=sheet)
 
 
 def _scores(report: Report) -> str:
     names = [*(item.name for item in fields(ScoreLine)), "split"]
     chapters = [part.chapter for part in report.parts]
-    return csv_text(names, ([*_line(x), c.group.split] for c in chapters for x in c.lines))
-
-
-def _line(line: ScoreLine) -> list[object]:
-    return ["" if value is None else _number(value) for value in asdict(line).values()]
+    return csv_text(
+        names,
+        ([*map(_number, asdict(x).values()), c.group.split] for c in chapters for x in c.lines),
+    )
 
 
 def _number(value: object) -> object:
     """Ten digits: sums in another order do not show."""
     return f"{value:.10g}" if isinstance(value, float) else value
+
+
+def _render(template: str, **shown: Report | Sheet) -> str:
+    return _environment().get_template(template).render(**shown)
 
 
 @cache
@@ -144,8 +137,8 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "latex": _latex,
-        "cell": _markdown_cell,
+        "latex": lambda text: text.translate(str.maketrans(LATEX)),
+        "cell": lambda text: _markdown(text).replace("|", "\\|"),
         "line": _markdown,
         "numeric": lambda text: bool(NUMBER.fullmatch(text)),
         "data_uri": _data_uri,
@@ -155,17 +148,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _latex(text: str) -> str:
-    return "".join(LATEX.get(letter, letter) for letter in text)
-
-
 def _markdown(text: str) -> str:
     """One line in which nothing starts a tag of HTML: a row's title may be anybody's."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text.replace("\n", " "))
-
-
-def _markdown_cell(text: str) -> str:
-    return _markdown(text).replace("|", "\\|")
 
 
 def _data_uri(picture: Picture) -> Markup:

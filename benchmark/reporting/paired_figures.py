@@ -8,25 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmark.plan.analysis import Metric
+from benchmark.reporting import look
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.look import (
-    BLACK,
-    BLUE,
-    GREY,
-    VERMILION,
-    Picture,
-    canvas,
-    name_rows,
-    picture,
-    short_name,
-)
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.paper import DISTANCES, GRADIENTS, NETWORK_NORMS, InterpretationResult
+from benchmark.scoring.statistics.components import interval_text
 
 MOST_IN_FOREST = 45  # rows of a forest
 
 
-def over_baseline(chapter: Chapter) -> Picture | None:
+def over_baseline(chapter: Chapter) -> look.Picture | None:
     """Return the gain of every row over the baseline; None where nothing could be compared."""
     base = chapter.plan.baseline
     rows = [row for row in chapter.group.rows if row != base]
@@ -34,7 +25,7 @@ def over_baseline(chapter: Chapter) -> Picture | None:
     return _forest("forest", f"Gain over {base}", pairs, chapter)
 
 
-def over_controls(chapter: Chapter) -> Picture | None:
+def over_controls(chapter: Chapter) -> look.Picture | None:
     """Return the gain of the subject over each row of the verdict, ablation or control."""
     plan = chapter.plan
     rows = dict.fromkeys((*plan.controls, *chapter.group.of_kind("controls"), *plan.ablations))
@@ -45,22 +36,22 @@ def over_controls(chapter: Chapter) -> Picture | None:
 
 def _forest(
     name: str, title: str, pairs: Mapping[str, tuple[str, str]], chapter: Chapter
-) -> Picture | None:
+) -> look.Picture | None:
     metrics = chapter.plan.metrics
     first = metrics[0].name
     there = [x for x in pairs if chapter.analysis.comparison(*pairs[x], first)][:MOST_IN_FOREST]
     if not there:
         return None
-    figure, axes = canvas(1, len(metrics), height=1.3 + 0.22 * len(there), sharey=True)
+    figure, axes = look.canvas(1, len(metrics), height=1.3 + 0.22 * len(there), sharey=True)
     told = []
     for ax, metric in zip(axes, metrics, strict=True):
         found = [chapter.analysis.comparison(*pairs[x], metric.name) for x in there]
         _forest_panel(ax, metric, found)
         if metric.name == first:
             told = [_gain_words(x, c) for x, c in zip(there, found, strict=True) if c]
-    name_rows(axes[0], there)
+    look.name_rows(axes[0], there)
     figure.suptitle(f"{title}: {chapter.group.dataset}", x=0.01, ha="left", fontsize=10)
-    return picture(
+    return look.picture(
         figure,
         name=name,
         title=title,
@@ -73,15 +64,15 @@ def _forest(
 
 def _forest_panel(ax: Axes, metric: Metric, found: Sequence[Comparison | None]) -> None:
     ax.axvspan(-metric.margin, metric.margin, color="#dddddd", zorder=0)
-    ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    ax.axvline(0, color=look.GREY, linewidth=0.8, zorder=1)
     for place, each in enumerate(found):
         if each is None:
             continue
         interval = each.primary
         if interval is not None:
-            ax.plot([interval.low, interval.high], [place, place], color=BLUE, linewidth=1.6)
-        fill = BLUE if interval is not None else "white"
-        ax.plot([each.mean], [place], "o", color=BLUE, markerfacecolor=fill, markersize=4.5)
+            ax.plot([interval.low, interval.high], [place, place], color=look.BLUE, linewidth=1.6)
+        fill = look.BLUE if interval is not None else "white"
+        ax.plot([each.mean], [place], "o", color=look.BLUE, markerfacecolor=fill, markersize=4.5)
     ax.set_xlabel(f"gain, {metric.name} ({metric.unit})")
     ax.grid(axis="y", color="#eeeeee")
     ax.set_axisbelow(True)
@@ -96,7 +87,7 @@ def _gain_words(row: str, found: Comparison) -> str:
 MOST_RANKED = 40
 
 
-def every_patient(chapter: Chapter) -> Picture | None:
+def every_patient(chapter: Chapter) -> look.Picture | None:
     """Return each patient as a line over the paper's rows, in the test endpoint; None where fewer
     than two rows are complete."""
     metric = chapter.plan.metrics[0]
@@ -107,14 +98,16 @@ def every_patient(chapter: Chapter) -> Picture | None:
         return None
     found = [chapter.analysis.row(row, metric.name) for row in rows]
     value_rn = np.stack([each.value_nS.mean(axis=1) for each in found if each])
-    figure, (ax,) = canvas(1, 1, height=3.8)
+    figure, (ax,) = look.canvas(1, 1, height=3.8)
     for value_r in value_rn.T:
-        ax.plot(range(len(rows)), value_r, color=GREY, linewidth=0.6, alpha=0.6, zorder=1)
+        ax.plot(range(len(rows)), value_r, color=look.GREY, linewidth=0.6, alpha=0.6, zorder=1)
     for place, value_n in enumerate(value_rn):
-        ax.plot(np.full(len(value_n), place), value_n, "o", color=BLUE, markersize=3, zorder=2)
+        ax.plot(np.full(len(value_n), place), value_n, "o", color=look.BLUE, markersize=3, zorder=2)
     mean_r, worst_r = value_rn.mean(axis=1), value_rn.min(axis=1)
-    ax.plot(range(len(rows)), mean_r, "_", color=VERMILION, markersize=26, markeredgewidth=2.2)
-    ax.set_xticks(range(len(rows)), [short_name(row, 18) for row in rows], rotation=20, ha="right")
+    ax.plot(range(len(rows)), mean_r, "_", color=look.VERMILION, markersize=26, markeredgewidth=2.2)
+    ax.set_xticks(
+        range(len(rows)), [look.short_name(row, 18) for row in rows], rotation=20, ha="right"
+    )
     ax.set_xlim(-0.5, len(rows) - 0.5)
     ax.set_ylabel(f"{metric.name} of the endpoint (%)")
     ax.set_title(f"Every patient: {chapter.group.dataset}")
@@ -122,7 +115,7 @@ def every_patient(chapter: Chapter) -> Picture | None:
         f"{row} mean {mean:.1f}, worst {worst:.1f}"
         for row, mean, worst in zip(rows, mean_r, worst_r, strict=True)
     ]
-    return picture(
+    return look.picture(
         figure,
         name="patients",
         title="Every patient",
@@ -132,16 +125,16 @@ def every_patient(chapter: Chapter) -> Picture | None:
     )
 
 
-def ranks(chapter: Chapter) -> Picture | None:
+def ranks(chapter: Chapter) -> look.Picture | None:
     """Return the rank of each row with its bootstrap interval; None without a ranking."""
     found = chapter.analysis.ranks
     if found is None:
         return None
     ordered = sorted(found.ranks, key=lambda r: (r.rank, r.row))[:MOST_RANKED]
-    figure, (ax,) = canvas(1, 1, height=1.3 + 0.22 * len(ordered))
+    figure, (ax,) = look.canvas(1, 1, height=1.3 + 0.22 * len(ordered))
     for place, each in enumerate(ordered):
-        ax.plot([each.low, each.high], [place, place], color=BLUE, linewidth=1.6)
-        ax.plot([each.rank], [place], "o", color=BLACK, markersize=4.5)
+        ax.plot([each.low, each.high], [place, place], color=look.BLUE, linewidth=1.6)
+        ax.plot([each.rank], [place], "o", color=look.BLACK, markersize=4.5)
         ax.annotate(
             f"first in {100 * each.first:.0f} %" if each.first >= 0.005 else "",
             (each.high, place),
@@ -150,12 +143,12 @@ def ranks(chapter: Chapter) -> Picture | None:
             va="center",
             fontsize=8,
         )
-    name_rows(ax, [each.row for each in ordered])
+    look.name_rows(ax, [each.row for each in ordered])
     ax.set_xlabel("rank (1 is best)")
     ax.grid(axis="y", color="#eeeeee")
     ax.set_title(f"Ranks and their stability: {chapter.group.dataset}")
     told = [f"{r.row} {r.rank:g} ({r.low:g} to {r.high:g})" for r in ordered]
-    return picture(
+    return look.picture(
         figure,
         name="ranks",
         title="Ranks and their stability",
@@ -173,21 +166,21 @@ CHOICES = (
 )
 
 
-def curve_figure(chapter: Chapter) -> Picture | None:
+def curve_figure(chapter: Chapter) -> look.Picture | None:
     """Return the curve with the choices below it; None where there is no curve."""
     curve, metric = chapter.interpretations.curve, chapter.plan.metrics[0]
     if curve is None:
         return None
-    figure, (top, below) = canvas(2, 1, height=4.6, sharex=True, height_ratios=(3, 2))
+    figure, (top, below) = look.canvas(2, 1, height=4.6, sharex=True, height_ratios=(3, 2))
     told = []
     for place, point in enumerate(curve.points):
         told.append(_point(top, place, point, best=point is curve.best))
     top.axhspan(-metric.margin, metric.margin, color="#dddddd", zorder=0)
-    top.axhline(0, color=GREY, linewidth=0.8)
+    top.axhline(0, color=look.GREY, linewidth=0.8)
     top.set_ylabel(f"weakest gain\n({metric.unit})")
     top.set_title(f"Specification curve: {chapter.group.dataset}")
     _choices(below, curve.points)
-    return picture(
+    return look.picture(
         figure,
         name="readings",
         title="Specification curve",
@@ -202,17 +195,17 @@ def _point(ax: Axes, place: int, point: InterpretationResult, *, best: bool) -> 
     found, name = point.weakest, point.label
     if found is None:
         return f"{name}: no interval"
-    ax.plot([place, place], [found.low, found.high], color=BLUE, linewidth=1.6)
-    colour, marker = (BLACK, "D") if best else (BLUE, "o")
+    ax.plot([place, place], [found.low, found.high], color=look.BLUE, linewidth=1.6)
+    colour, marker = (look.BLACK, "D") if best else (look.BLUE, "o")
     ax.plot([place], [found.estimate], marker, color=colour, markersize=5)
-    return f"{name}: {found.estimate:+z.2f} ({found.low:+z.2f} to {found.high:+z.2f})"
+    return f"{name}: {interval_text(found)}"
 
 
 def _choices(ax: Axes, points: tuple[InterpretationResult, ...]) -> None:
     for line, (_, field, value) in enumerate(CHOICES):
         places = [n for n, p in enumerate(points) if getattr(p.interpretation, field) == value]
         ax.plot(range(len(points)), [line] * len(points), "s", color="#dddddd", markersize=5)
-        ax.plot(places, [line] * len(places), "s", color=BLACK, markersize=5)
+        ax.plot(places, [line] * len(places), "s", color=look.BLACK, markersize=5)
     ax.set_yticks(range(len(CHOICES)), [text for text, _, _ in CHOICES])
     ax.set_ylim(len(CHOICES) - 0.5, -0.5)
     ax.set_xticks([])

@@ -15,21 +15,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmark.data.volume import Volume
+from benchmark.reporting import look
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.look import (
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    YELLOW,
-    Picture,
-    picture,
-    short_name,
-)
 from benchmark.reporting.overlay import SOFT_TISSUE_HU, outline, show_all
 
-ORGAN_COLOURS = (VERMILION, SKY, YELLOW, GREEN, PURPLE, ORANGE)
+ORGAN_COLOURS = (look.VERMILION, look.SKY, look.YELLOW, look.GREEN, look.PURPLE, look.ORANGE)
 MOST_ROWS = 5
 MARGIN_MM = 25.0
 SIDE = 1.75  # inches of a panel
@@ -48,7 +38,7 @@ class Shown:
     dsc: dict[str, float]
 
 
-def qualitative(chapter: Chapter) -> Picture | None:
+def qualitative(chapter: Chapter) -> look.Picture | None:
     """Return the figure; None without the data set, or without label maps."""
     lines = chosen(chapter)
     if not lines:
@@ -60,7 +50,7 @@ def qualitative(chapter: Chapter) -> Picture | None:
         _draw(line, list(row), chapter)
     organs = ", ".join(chapter.scores.organs)
     told = "; ".join(_words(line) for line in lines)
-    return picture(
+    return look.picture(
         figure,
         name="qualitative",
         title="Median and worst patient",
@@ -161,7 +151,7 @@ def _draw(line: Shown, axes: list[Axes], chapter: Chapter) -> None:
                 _contours(ax, truth, chapter, dotted=True)
             _contours(ax, label[line.z][window], chapter)
         score = f"\nDSC {line.dsc[name]:.1f}" if name in line.dsc else "\n"
-        ax.set_title(short_name(name, 20) + score, fontsize=9, loc="center")
+        ax.set_title(look.short_name(name, 20) + score, fontsize=9, loc="center")
     axes[0].set_ylabel(line.title, fontsize=9)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, alike
 from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, organ_groups
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.look import NOTHING, Sheet, digits_of, interval_text, mean_sd_text, number
+from benchmark.reporting.look import NOTHING, Sheet, digits_of, gain_text, mean_sd_text, number
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
 from benchmark.scoring.surface import described
@@ -125,7 +125,7 @@ def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
         _title(row, chapter),
         *headline(row, chapter),
         *(value(index.get((row, "dsc", organ))) for organ in ("right_kidney", MEAN3)),
-        interval_text(found.primary) if found else NOTHING,
+        gain_text(found.primary) if found else NOTHING,
     )
 
 
@@ -210,7 +210,11 @@ def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
     """Return one line a row and a pair of columns a data set (and preset); empty for one set."""
     several = chapters if len(chapters) > 1 else ()
     rows = dict.fromkeys(row for chapter in several for row in chapter.group.rows)
-    heads = [head for chapter in several for head in _heads(chapter)]
+    heads = [
+        f"{x.group.title}: {what}"
+        for x in several
+        for what in ("DSC %", f"{x.plan.subject} over it, points (95 %)")
+    ]
     names = {chapter.group.dataset for chapter in several}
     body = _references(several)
     body += [(row, *(cell for chapter in several for cell in _cells(row, chapter))) for row in rows]
@@ -242,14 +246,9 @@ def _references(chapters: Sequence[Chapter]) -> list[tuple[str, ...]]:
     ]
 
 
-def _heads(chapter: Chapter) -> tuple[str, str]:
-    where = chapter.group.title
-    return f"{where}: DSC %", f"{where}: {chapter.plan.subject} over it, points (95 %)"
-
-
 def _cells(row: str, chapter: Chapter) -> tuple[str, str]:
     organ = MEAN3 if (row, "dsc", MEAN3) in chapter.index else MEAN
     metric = chapter.plan.metrics[0].name
     found = chapter.analysis.comparison(chapter.plan.subject, row, metric)
-    gain = interval_text(found.primary) if found else NOTHING
+    gain = gain_text(found.primary) if found else NOTHING
     return value(chapter.index.get((row, "dsc", organ))), gain

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from benchmark.plan.analysis import ANALYSES, Contrast
 from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.look import NOTHING, Sheet, interval_text, number
+from benchmark.reporting.look import NOTHING, Sheet, gain_text, number
 from benchmark.reporting.scores import headline
 from benchmark.scoring.claims import ClaimLine
 from benchmark.scoring.comparison import Comparison, word_in_family
@@ -68,7 +68,7 @@ def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
     plan, name = chapter.plan, row.partition("@")[0]
     about = chapter.registry[name].about if name in chapter.registry else NOTHING
     found = [chapter.analysis.comparison(plan.subject, row, m.name) for m in plan.metrics]
-    gains = [interval_text(each.primary) if each else NOTHING for each in found]
+    gains = [gain_text(each.primary) if each else NOTHING for each in found]
     contrast = Contrast(row=plan.subject, reference=row, metric=plan.metrics[0].name)
     p = p_text(chapter.analysis.holm(contrast))
     return (row, about, *headline(row, chapter), *gains, word_of(contrast, chapter), p)
@@ -133,7 +133,7 @@ def _comparisons(chapter: Chapter) -> Sheet:
 
 
 def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, ...]:
-    gain = interval_text(found.primary) if found.primary else f"{found.mean:+z.2f}"
+    gain = gain_text(found.primary) if found.primary else f"{found.mean:+z.2f}"
     better = found.better
     return (
         f"{found.row} against {found.reference}",
@@ -147,7 +147,7 @@ def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, 
         else NOTHING,
         p_text(found.p),
         p_text(holm),
-        interval_text(found.nadeau_bengio),
+        gain_text(found.nadeau_bengio),
         NOTHING if better is None else f"{better[0]:.2f} ({better[1]:.2f} to {better[2]:.2f})",
         p_text(found.false_claim),
         number(found.smallest_detectable, 2),
@@ -207,7 +207,7 @@ def claims_sheet(name: str, title: str, lines: tuple[ClaimLine, ...]) -> Sheet:
             f"{line.claim.contrast.row} against {line.claim.contrast.reference}",
             line.claim.contrast.metric,
             line.status,
-            interval_text(line.interval),
+            gain_text(line.interval),
             f"{line.margin:g}",
             p_text(line.p),
             NOTHING if line.claim.size is None else f"{line.claim.size:+g}",
@@ -249,7 +249,7 @@ def _interpretations(chapter: Chapter) -> Sheet:
             (
                 interpretation.label,
                 state,
-                interval_text(found.weakest) if found else NOTHING,
+                gain_text(found.weakest) if found else NOTHING,
                 number(found.inner_validation, 2) if found else NOTHING,
                 str(found.trials[chapter.plan.subject]) if found else NOTHING,
             )

@@ -24,7 +24,7 @@ from benchmark.plan.analysis import AnalysisPlan, Contrast, Metric, families
 from benchmark.plan.wording import p_text
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.paper import MEAN_GAIN, printed_gain
-from benchmark.scoring.statistics.components import Interval, mean_of
+from benchmark.scoring.statistics.components import Interval, interval_text, mean_of
 from benchmark.scoring.statistics.layout import Incomplete
 
 Kind = Literal["better", "worse", "none", "size"]
@@ -65,10 +65,7 @@ class ClaimLine:
         rows = f"{claim.contrast.row} against {claim.contrast.reference}"
         text = f"{claim.about} ({self.dataset}, {rows}, {claim.contrast.metric}): {self.status}"
         if found is not None:
-            text += (
-                f"; {found.estimate:+z.2f} {self.unit} ({found.low:+z.2f} to {found.high:+z.2f})"
-            )
-            text += f", margin {self.margin:g}"
+            text += f"; {interval_text(found, self.unit)}, margin {self.margin:g}"
             text += f", Holm p {p_text(self.p)}" if self.p is not None else ""
         if claim.size is not None:
             text += f"; the paper: {claim.size:+g}"

@@ -15,6 +15,7 @@ many trials for the controls. A refutation must hold for the one with the best i
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -178,7 +179,7 @@ def specification_curve(
     outcome: Outcome = "incomplete" if len(results) < len(INTERPRETATIONS) else best.verdict.outcome
     told = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
     return SpecificationCurve(
-        points=tuple(sorted(results, key=_height)),
+        points=tuple(sorted(results, key=lambda x: x.weakest.estimate if x.weakest else math.inf)),
         best=best,
         outcome=outcome,
         sentence=(
@@ -186,10 +187,6 @@ def specification_curve(
             f"inner validation ({best.label}) is {best.verdict.outcome}; in all: {outcome}."
         ),
     )
-
-
-def _height(result: InterpretationResult) -> float:
-    return float("inf") if result.weakest is None else result.weakest.estimate
 
 
 def _check(results: Sequence[InterpretationResult], plan: AnalysisPlan) -> None:

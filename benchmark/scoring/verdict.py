@@ -22,7 +22,7 @@ from typing import Literal
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.scoring.comparison import Comparison, level_of
-from benchmark.scoring.statistics.components import Components, Interval, primary
+from benchmark.scoring.statistics.components import Components, Interval, interval_text, primary
 from benchmark.scoring.statistics.corrections import Needed, patients_needed
 from benchmark.scoring.statistics.layout import Incomplete, RowValues
 
@@ -196,13 +196,13 @@ def _by_rule(
     ]
     if refuting:
         return "not supported", tuple(
-            f"against {c.reference} the gain is {_kind(i)}: {_range(i, unit)}, under the margin "
-            f"of {margin:g}"
+            f"against {c.reference} the gain is {_kind(i)}: {interval_text(i, unit)}, under the "
+            f"margin of {margin:g}"
             for c, i in refuting
         )
     doubts = [
         f"against {c.reference}: "
-        + (c.no_interval or "no interval of this kind" if i is None else _range(i, unit))
+        + (c.no_interval or "no interval of this kind" if i is None else interval_text(i, unit))
         + (f"; {c.influence}" if c.one_patient else "")
         for c, i in pairs
         if i is None or c.one_patient or not (i.low > 0 and i.estimate >= margin)
@@ -210,13 +210,13 @@ def _by_rule(
     if gap.primary is None:
         doubts.append(f"GT gap: {gap.no_interval}")
     elif not (gap.primary.low > 0 and gap.primary.estimate >= plan.gap_minimum):
-        doubts.append(f"GT gap: {_range(gap.primary, '%')}, needed {plan.gap_minimum:g} %")
+        doubts.append(f"GT gap: {interval_text(gap.primary, '%')}, needed {plan.gap_minimum:g} %")
     if doubts:
         return "undecided", tuple(doubts)
     least = min((i for _, i in pairs if i is not None), key=lambda i: i.estimate)
     return "supported", (
         f"the gain over each of {len(controls)} controls is over 0 and at least {margin:g} {unit}; "
-        f"the least is {_range(least, unit)}",
+        f"the least is {interval_text(least, unit)}",
     )
 
 
@@ -283,7 +283,3 @@ def _decides(needed: Needed | None) -> str:
 
 def _kind(found: Interval) -> str:
     return "negative" if found.high < 0 else "none or too small"
-
-
-def _range(found: Interval, unit: str) -> str:
-    return f"{found.estimate:+z.2f} {unit} ({found.low:+z.2f} to {found.high:+z.2f})"

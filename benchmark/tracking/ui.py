@@ -55,13 +55,12 @@ def serve(
     *,
     columns: Sequence[str] = (),
     say: Callable[[str], None] = print,
-    ready: Callable[[str], None] | None = None,
 ) -> int:
     """Serve MLflow's page on this machine only until Ctrl-C or SIGTERM; return an exit code.
 
-    Says one link a data set, the last changed first; `ready` is called with the first of them.
-    The table shows the metrics named in `columns`, by default the first of those the rows have.
-    For an HTTP `uri` a server runs already: only the links are said. `port` 0 takes a free one.
+    Says one link a data set, the last changed first. The table shows the metrics named in
+    `columns`, by default the first of those the rows have. For an HTTP `uri` a server runs already:
+    only the links are said. `port` 0 takes a free one.
 
     Raises:
         BadInput: the port is taken, or the store cannot be opened.
@@ -80,9 +79,7 @@ def serve(
         if not _wait(child, base, say):
             say(f"MLflow's server did not start; it wrote why to {log}")
             return 1
-        link = _say_links(base, experiments, say)
-        if ready is not None:
-            ready(link)
+        _say_links(base, experiments, say)
         return child.wait()
     except KeyboardInterrupt:
         return 0
@@ -152,14 +149,13 @@ def _share(client: MlflowClient, experiment: str, name: str, state: dict[str, An
     client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{name}", json.dumps(state))
 
 
-def _say_links(base: str, experiments: list[tuple[str, str]], say: Callable[[str], None]) -> str:
-    """Say where to look; return the first link."""
+def _say_links(base: str, experiments: list[tuple[str, str]], say: Callable[[str], None]) -> None:
+    """Say where to look."""
     for name, experiment in experiments:
         say(f"{name}: {start_link(base, experiment)}")
         say(f"{name}, charts of the folds: {charts_link(base, experiment)}")
     if not experiments:
         say(f"MLflow: {base}")
-    return start_link(base, experiments[0][1]) if experiments else base
 
 
 def _free_port(port: int) -> int:

@@ -132,10 +132,12 @@ def test_a_server_that_starts_slowly_is_waited_for(
     monkeypatch.setattr("benchmark.tracking.ui.SAY_SECONDS", 1.0)
     said: list[str] = []
 
-    def ready(link: str) -> None:
-        raise KeyboardInterrupt
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("MLflow: http"):
+            raise KeyboardInterrupt
 
-    assert serve(root, default_uri(root), 0, say=said.append, ready=ready) == 0
+    assert serve(root, default_uri(root), 0, say=say) == 0
     assert "MLflow's server is still starting, 1 s (Ctrl-C ends it)" in said
     assert said[-1].startswith("MLflow: http")
 

@@ -216,6 +216,12 @@ def mirrored(found: Interval) -> Interval:
     return replace(found, estimate=-found.estimate, low=-found.high, high=-found.low)
 
 
+def interval_text(found: Interval, unit: str = "") -> str:
+    """Return an interval for people: `+1.20 mm (+0.40 to +2.00)`."""
+    estimate = f"{found.estimate:+z.2f} {unit}".rstrip()
+    return f"{estimate} ({found.low:+z.2f} to {found.high:+z.2f})"
+
+
 def p_two_sided(found: Interval) -> float:
     """Return the p of "the mean is 0" that belongs to an interval: under 1 - level exactly where
     the interval leaves 0 out.
