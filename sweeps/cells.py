@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.running.bench import Silent, open_bench
+from benchmark.running.bench import open_bench
 from benchmark.running.reports import cell_report, with_rows
 from benchmark.training.precision import hardware
-from sweeps.driver import suite
+from sweeps.objective import suite
 
 
 def cell_metrics(
@@ -17,7 +17,7 @@ def cell_metrics(
 ) -> dict[str, dict[str, float]]:
     """Return the metrics of each cell of a setting by `fold0/seed0`; none for cells that another
     machine trained. They are named `inner/...`: no test patient is in them."""
-    bench = open_bench(root, hardware("cpu"), Silent())
+    bench = open_bench(root, hardware("cpu"))
     entries = bench.ledger.entries(suite(study_name))
     mine = [e for e in entries if e.preset == preset]  # a study may have been deleted and made anew
     mine = [e for e in mine if overrides.items() <= dict(e.overrides).items()]

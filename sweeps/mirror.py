@@ -7,7 +7,6 @@ same `bench sweep run` command fills in what is missing.
 
 from __future__ import annotations
 
-import argparse
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.study import Study
 
-from benchmark.cli.options import OFF
 from benchmark.plan.keys import digest
 from benchmark.tracking import naming
 from benchmark.tracking.batches import Batches
-from benchmark.tracking.mirror import default_uri
 from benchmark.tracking.runs import Known, known_from
 from benchmark.tracking.server import Store, connect, one_line
 from sweeps import studies
@@ -166,10 +163,11 @@ class Mirror:
 
 
 @contextmanager
-def mirror_of(args: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Mirror]:
-    """Yield the mirror that the options ask for; at the end wait for it, within bounds."""
-    uri = None if args.mlflow == OFF else args.mlflow or default_uri(args.root)
-    mirror = Mirror(uri, args.root, args.mlflow_cells, say)
+def mirror_of(
+    uri: str | None, root: Path, cells: bool, say: Callable[[str], None]
+) -> Iterator[Mirror]:
+    """Yield the mirror at an address, None for none; at the end wait for it, within bounds."""
+    mirror = Mirror(uri, root, cells, say)
     try:
         yield mirror
     except BaseException:

@@ -19,9 +19,8 @@ from benchmark.files.code import Code, by_name, definitions_from
 from benchmark.files.equal import KEPT
 from benchmark.files.source import reached
 from benchmark.reporting.reading.measured import measuring_code
-from benchmark.running.kinds import built_in
-from benchmark.running.outdated import code_behind
-from benchmark.running.registry import load_registry
+from benchmark.running.registry import built_in, load_registry
+from benchmark.running.renewal import code_behind
 
 GOLDEN = Path(__file__).with_name("golden_code.json")
 OURS = ("methods", "baselines")

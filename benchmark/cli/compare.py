@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.reporting.mixtures import value_mixtures
     from benchmark.running.comparing import named, paired
-    from benchmark.running.outdated import older_line, outdated_line
     from benchmark.running.registry import load_registry
+    from benchmark.running.renewal import older_line, outdated_line
     from benchmark.running.standing import chosen_suite, standing
     from benchmark.scoring.definitions import elsewhere
 

@@ -1,21 +1,22 @@
-"""Live logging of a run to the MLflow mirror: a watcher that passes everything on and mirrors
-epochs and cells as they end."""
+"""Live logging to the MLflow mirror: a listener that passes everything on and mirrors epochs and
+cells as they end."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import OFF
+from benchmark.running.events import CellEnded, CellStarted, EpochEnded, Event, Progress, Said
 from benchmark.store.workspace import is_read_only
-from benchmark.training.meter import Epoch
 
 if TYPE_CHECKING:
-    from benchmark.cli.progress import Lines
+    from benchmark.cli.view import View
     from benchmark.running.bench import Bench
+    from benchmark.running.events import Listener
     from benchmark.store.ledger import Entry
     from benchmark.tracking.mirror import Mirror
     from benchmark.tracking.report import CellReport
@@ -25,76 +26,46 @@ EVERY_SECONDS = 5.0  # between two batches of points of a cell that is running
 
 
 class Mirrored:
-    """Shows progress through `show` and mirrors what ended. Without a mirror it only shows.
+    """Passes events on to `show` and mirrors what ended. Without a mirror it only passes on.
 
     A cell appears in MLflow with the first step of a training: nothing waits for MLflow to load
     before, and one that is stored is not shown as running."""
 
-    def __init__(self, show: Lines, mirror: Mirror | None) -> None:
+    def __init__(self, show: Listener, mirror: Mirror | None) -> None:
         self._show = show
         self._mirror = mirror
-        self._entry: Entry | None = None  # of the cell that was started last
-        self._running: CellReport | None = None  # what MLflow was told of it
+        self._started: dict[str, Entry] = {}
+        self._running: dict[str, CellReport] = {}  # what MLflow was told of them
         self.bench: Bench | None = None
 
-    def cell(self, label: str, fold: int, seed: int, number: int, total: int) -> None:
-        """Show it."""
-        self._show.cell(label, fold, seed, number, total)
+    def hear(self, event: Event) -> None:
+        """Pass it on, and mirror it."""
+        self._show.hear(event)
+        if self._mirror is None or self.bench is None:
+            return
+        match event:
+            case CellStarted(entry=entry):
+                self._started[entry.name] = entry
+            case Said(task=task, event=Progress() | EpochEnded() as said):
+                self._grow(task.entry, said, self.bench, self._mirror)
+            case CellEnded(entry=entry):
+                from benchmark.running.reports import cell_report
 
-    def started(self, entry: Entry) -> None:
-        """Remember the cell whose curves will come."""
-        self._entry, self._running = entry, None
+                self._started.pop(entry.name, None)
+                self._running.pop(entry.name, None)
+                self._mirror.cell(cell_report(self.bench, entry))
 
-    def begun(self) -> None:
-        """Mirror the start of the cell, once, so that its curves can be watched."""
-        from benchmark.running.reports import cell_report
+    def _grow(self, name: str, said: Progress | EpochEnded, bench: Bench, mirror: Mirror) -> None:
+        """Mirror the start of a cell, once, and an epoch's points in it."""
+        from benchmark.running.reports import cell_report, stage_points
 
-        if self._mirror and self.bench and self._entry and not self._running:
-            self._running = cell_report(self.bench, self._entry)
-            self._mirror.cell(self._running)
-
-    def node(
-        self, title: str, key: str, number: int, total: int, steps: int, resumed: int | None
-    ) -> None:
-        """Show it."""
-        self._show.node(title, key, number, total, steps, resumed)
-
-    def progress(self, step: int, steps: int, terms: Mapping[str, float]) -> None:
-        """Show it; with the first the cell has begun."""
-        self._show.progress(step, steps, terms)
-        self.begun()
-
-    def epoch(self, title: str, epoch: Epoch) -> None:
-        """Show it and mirror its points."""
-        self._show.epoch(title, epoch)
-        self.points(title, epoch)
-
-    def points(self, title: str, epoch: Epoch) -> None:
-        """Mirror an epoch's points in the cell that was started last."""
-        from benchmark.running.reports import stage_points
-
-        self.begun()
-        if self._mirror and self._running:
-            points = stage_points(title, epoch.index, dict(epoch.terms), epoch.at_ms)
-            self._mirror.cell(replace(self._running, points=points))
-
-    def beside(self) -> Mirrored:
-        """Return another with the same mirror, for a cell that runs at the same time."""
-        other = Mirrored(self._show, self._mirror)
-        other.bench = self.bench
-        return other
-
-    def warn(self, text: str) -> None:
-        """Show it."""
-        self._show.warn(text)
-
-    def cell_done(self, entry: Entry) -> None:
-        """Mirror a finished cell: its metrics, files and curves."""
-        from benchmark.running.reports import cell_report
-
-        self._entry = self._running = None
-        if self._mirror and self.bench:
-            self._mirror.cell(cell_report(self.bench, entry))
+        if name in self._started and name not in self._running:
+            self._running[name] = cell_report(bench, self._started[name])
+            mirror.cell(self._running[name])
+        if isinstance(said, EpochEnded) and name in self._running:
+            epoch = said.epoch
+            points = stage_points(said.title, epoch.index, dict(epoch.terms), epoch.at_ms)
+            mirror.cell(replace(self._running[name], points=points))
 
     def row_done(self, entries: list[Entry]) -> None:
         """Mirror the row over all its cells in the ledger, not only those of this run."""
@@ -111,10 +82,22 @@ class Mirrored:
                 for report in suite_reports(self.bench, self.bench.ledger.entries(suite)):
                     self._mirror.suite(report)
 
+    def rows_done(self, suite: str) -> None:
+        """Mirror rows and suite over all their cells in the ledger, not only those of this run."""
+        from benchmark.running.reports import row_reports, suite_reports
+
+        if self._mirror and self.bench:
+            entries = self.bench.ledger.entries(suite)
+            for row, _ in row_reports(self.bench, entries):
+                self._mirror.row(row)
+            for report in suite_reports(self.bench, entries):
+                self._mirror.suite(report)
+
 
 @contextmanager
-def live_mirror(args: argparse.Namespace, show: Lines) -> Iterator[Mirrored]:
-    """Yield the watcher of a run; at the end wait, within bounds, for the mirror to catch up."""
+def live_mirror(args: argparse.Namespace, show: View) -> Iterator[Mirrored]:
+    """Yield the listener of a command; at the end wait, within bounds, for the mirror to catch
+    up."""
     if args.mlflow == OFF or (args.mlflow is None and is_read_only(args.root)):
         yield Mirrored(show, None)
         return

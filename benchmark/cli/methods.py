@@ -75,7 +75,7 @@ def _show(name: str, row: Row, *, as_json: bool) -> None:
     from benchmark.plan.ground import Ground
     from benchmark.plan.nodes import in_order
     from benchmark.reporting.registry_page import stage_line, value_text
-    from benchmark.running.kinds import kinds_of
+    from benchmark.running.registry import kinds_of
     from benchmark.running.resolve import leaves
 
     kinds_of(row.method, {})  # or its own code raises

@@ -16,12 +16,14 @@ from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
+    from benchmark.running.bench import Options
     from benchmark.running.registry import Registry
     from benchmark.running.resolve import Setting
 
 DEFAULT_ROOT = "workspace"
 OFF = "none"  # of --mlflow
 MOST_THREADS = 1024
+MOST_ASKED = 256  # workers
 MOST_PORT = 2**16 - 1
 
 
@@ -40,9 +42,12 @@ class Parser(argparse.ArgumentParser):
 def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
     """Add `--root`, and `--json` for commands that print results."""
     parser.add_argument(
-        "--root", type=Path, default=default_root(), metavar="DIR",
+        "--root",
+        type=Path,
+        default=default_root(),
+        metavar="DIR",
         help=f"the workspace (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})",
-    )  # fmt: skip
+    )
     if json:
         parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
 
@@ -58,16 +63,18 @@ def add_setting(parser: argparse.ArgumentParser) -> None:
     What is left out is None until `complete` (`experiment.py`) fills it in."""
     parser.add_argument("--method", metavar="NAME", help="see bench methods")
     add_values(parser, experiment=True)
-    parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
-    parser.add_argument("--seeds", type=numbers, metavar="0,1,...", help="default: 0")
+    add_folds(parser, seeds="default: 0")
     parser.add_argument(
-        "--inner", action="store_true",
+        "--inner",
+        action="store_true",
         help="for tuning: train without the inner validation patients and score them",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--tuned", default="", metavar="NAME",
+        "--tuned",
+        default="",
+        metavar="NAME",
         help="the values were tuned for each fold: call the row METHOD[tuned=NAME] in every table",
-    )  # fmt: skip
+    )
 
 
 def add_values(parser: argparse.ArgumentParser, *, experiment: bool = False) -> None:
@@ -76,24 +83,71 @@ def add_values(parser: argparse.ArgumentParser, *, experiment: bool = False) -> 
     parser.add_argument(
         "--dataset", default=chosen["dataset"], metavar="NAME", help="see bench data list"
     )
-    parser.add_argument("--preset", default=chosen["preset"], metavar="quick|lite|paper")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
-        help="a hyper-parameter (bench methods show NAME) or ground.NAME; may be repeated",
-    )  # fmt: skip
+    add_preset(parser, chosen["preset"])
+    add_sets(parser, "a hyper-parameter (bench methods show NAME) or ground.NAME")
     more = ", or a whole experiment: method, preset, dataset, folds, seeds, set"
+    more = more if experiment else ""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE",
-        help="the same, as JSON or TOML" + (more if experiment else ""),
-    )  # fmt: skip
+        "--config", type=Path, metavar="FILE", help=f"the same, as JSON or TOML{more}"
+    )
 
 
-def add_reuse(parser: argparse.ArgumentParser) -> None:
-    """Add `--reuse`."""
+def add_preset(parser: argparse.ArgumentParser, default: Any = DEFAULTS["preset"]) -> None:
+    """Add `--preset`."""
+    parser.add_argument("--preset", default=default, metavar="quick|lite|paper")
+
+
+def add_sets(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--set`; `what` says what a value may be of."""
     parser.add_argument(
-        "--reuse", action="store_true",
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="overrides",
+        help=f"{what}; may be repeated",
+    )
+
+
+def add_folds(
+    parser: argparse.ArgumentParser, *, seeds: str | None = None, default: Any = None
+) -> None:
+    """Add `--folds` and `--seeds`; `seeds` says what the latter is by default."""
+    parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
+    parser.add_argument("--seeds", type=numbers, metavar="0,1,...", help=seeds, default=default)
+
+
+def add_workers(
+    parser: argparse.ArgumentParser, about: str, *, auto: bool = False, default: Any = None
+) -> None:
+    """Add `--workers`, a number or, `auto`, that word."""
+    count = at_most(MOST_ASKED)
+    parser.add_argument(
+        "--workers",
+        type=auto_or(count) if auto else count,
+        metavar="auto|N" if auto else "N",
+        default=default,
+        help=about,
+    )
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that trains has: hardware, `--reuse`, `--checkpoint-seconds`,
+    `--mlflow`."""
+    add_hardware(parser)
+    parser.add_argument(
+        "--reuse",
+        action="store_true",
         help="keep what code of other packages made, though it changed since",
-    )  # fmt: skip
+    )
+    parser.add_argument(
+        "--checkpoint-seconds",
+        type=seconds,
+        default=30.0,
+        metavar="N",
+        help="a training saves itself every N seconds (default 30)",
+    )
+    parser.add_argument("--mlflow", metavar="URI", help="tracking URI, or none (default: local)")
 
 
 def add_hardware(parser: argparse.ArgumentParser) -> None:
@@ -101,9 +155,11 @@ def add_hardware(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:N")
     parser.add_argument("--precision", default="auto", metavar="auto|fp32|bf16")
     parser.add_argument(
-        "--threads", type=at_most(MOST_THREADS), metavar="N",
+        "--threads",
+        type=at_most(MOST_THREADS),
+        metavar="N",
         help="default: all cores, 1 for a grid up to 64",
-    )  # fmt: skip
+    )
 
 
 def seconds(text: str) -> float:
@@ -203,3 +259,18 @@ def folds_of(args: argparse.Namespace) -> list[int]:
 def part_of(args: argparse.Namespace) -> str:
     """Return which patients are scored."""
     return "inner" if args.inner else "test"
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Return how a command's trainings are run, by its options."""
+    from benchmark.running.bench import Options
+
+    return Options(
+        root=args.root,
+        device=args.device,
+        precision=args.precision,
+        threads=args.threads,
+        checkpoint_seconds=args.checkpoint_seconds,
+        fresh=args.fresh,
+        reuse=args.reuse,
+    )

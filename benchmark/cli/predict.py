@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     out, picture = _outputs(args)
     bench, trained = _open(args)
     from benchmark.data.scan import read_scan
-    from benchmark.running.outdated import outdated_line
     from benchmark.running.predicting import predict, seen_in_training
     from benchmark.running.registry import load_registry
+    from benchmark.running.renewal import outdated_line
 
     scan = read_scan(args.image)
     old = outdated_line(bench, trained.entries, load_registry().rows)
@@ -114,7 +114,9 @@ def _check_writable(path: Path, image: Path) -> None:
 
 def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
     """The workspace and what was trained there; nothing is trained or added."""
-    from benchmark.cli.session import use_threads
+    import torch
+
+    from benchmark.running.crew import threads_for
     from benchmark.running.predicting import all_folds, trained_key, trained_row
     from benchmark.running.registry import load_registry
 
@@ -129,18 +131,20 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
         found = trained_row(
             bench, setting_of(args), dataset=args.dataset, folds=folds, seed=args.seed, stage=stage
         )
-    use_threads(args.threads, found.setting.ground.size)
+    torch.set_num_threads(args.threads or threads_for(found.setting.ground.size))
     return bench, found
 
 
 def _bench(args: argparse.Namespace) -> Bench:
     from benchmark.cli.session import say
-    from benchmark.running.bench import Warns, open_bench
+    from benchmark.running.bench import open_bench
+    from benchmark.running.events import Warnings
     from benchmark.training.precision import hardware
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware(args.device, args.precision), Warns(say), reading=True)
+    chosen = hardware(args.device, args.precision)
+    return open_bench(args.root, chosen, Warnings(say), reading=True)
 
 
 def _value(

@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.session import reading_bench, say
     from benchmark.reporting.page import check_place, write_report
     from benchmark.reporting.report import make_report
-    from benchmark.running.outdated import older_line
     from benchmark.running.registry import load_registry
+    from benchmark.running.renewal import older_line
     from benchmark.running.standing import chosen_suite
     from benchmark.store.plans import Plans, post_hoc
     from benchmark.store.workspace import is_read_only

@@ -56,12 +56,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> Bench:
     from benchmark.cli.session import say
-    from benchmark.running.bench import Warns, open_bench
+    from benchmark.running.bench import open_bench
+    from benchmark.running.events import Warnings
     from benchmark.training.precision import hardware
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware("cpu"), Warns(lambda text: say(f"warning: {text}")))
+    return open_bench(args.root, hardware("cpu"), Warnings(lambda text: say(f"warning: {text}")))
 
 
 def _chosen(args: argparse.Namespace, bench: Bench) -> list[Entry]:

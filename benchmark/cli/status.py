@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.session import reading_bench, say
     from benchmark.reporting.flag_guide import how_to_read
     from benchmark.reporting.flags import flags_of
-    from benchmark.running.outdated import older_line
+    from benchmark.running.renewal import older_line
     from benchmark.store.plans import Plans
 
     bench = reading_bench(args)

@@ -20,9 +20,8 @@ from benchmark.plan.nodes import Probe
 from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_use_rows
-from benchmark.running.execute import execute, load_networks
+from benchmark.running.execute import execute, load_networks, networks
 from benchmark.running.folds import FoldData
-from benchmark.running.prepare import networks
 from benchmark.scoring.cases import Score
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, rows_of

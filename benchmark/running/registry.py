@@ -2,7 +2,9 @@
 
 Each entry point of the group `beyond_loss.methods` names a package (or module) whose modules
 define `METHODS: dict[str, Row]`. A package that fails to import is reported and breaks nothing.
-The names of our own rows, and the kinds of what they are made of, are reserved.
+The names of our own rows, and the kinds of what they are made of, are reserved: a
+key holds a value's `kind`, never its class, so two classes of one kind would be one training with
+one of the two results.
 """
 
 from __future__ import annotations
@@ -10,19 +12,21 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import Any
 
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, one_line
 from benchmark.files.source import OURS
-from benchmark.plan.nodes import Row
-from benchmark.running.failing import one_line
-from benchmark.running.kinds import PlanFails, built_in, kinds_of
+from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
+from benchmark.plan.values import values_in
 
 GROUP = "beyond_loss.methods"
+HOMES = ("benchmark.plan", "benchmark.parts")  # where the kinds of this distribution are
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # it stands in labels, options and lines
 
 
@@ -109,3 +113,56 @@ def _refusal(name: str, row: Row, registry: Registry, ours: bool) -> str:
         except BadInput as error:
             return f"the row {name!r} is left out: {error}"
     return ""
+
+
+@cache
+def built_in() -> Mapping[str, type]:
+    """Return the classes of this distribution by kind."""
+    found: dict[str, type] = {}
+    for home in HOMES:
+        package = importlib.import_module(home)
+        for module in pkgutil.iter_modules(package.__path__):
+            members = vars(importlib.import_module(f"{home}.{module.name}")).values()
+            for member in members:
+                if isinstance(member, type) and isinstance(vars(member).get("kind"), str):
+                    found[member.kind] = member  # type: ignore[attr-defined]
+    return found
+
+
+class PlanFails(BadInput):
+    """What a method plans cannot be asked: its own code raises."""
+
+
+def kinds_of(method: Method, known: Mapping[str, type]) -> dict[str, type]:
+    """Return the classes of all values in a method's trainings and probes, by kind. Raises
+    `BadInput` where one has a kind that is another class's, in `known` or among its own, and
+    `PlanFails` where its code raises anything."""
+    found: dict[str, type] = {}
+    try:
+        values = list(_values(method))
+    except (Exception, SystemExit) as error:
+        raise PlanFails(f"{_path(type(method))} cannot say its plan: {one_line(error)}") from error
+    for value in values:
+        kind, own = getattr(value, "kind", None), type(value)
+        if isinstance(kind, str):
+            other = known.get(kind) or found.setdefault(kind, own)
+            if (other.__module__, other.__qualname__) != (own.__module__, own.__qualname__):
+                raise BadInput(
+                    f"{_path(own)} has the kind {kind!r}, which is {_path(other)}'s: keys could "
+                    "not tell them apart; give it a kind of its own"
+                )
+    return found
+
+
+def _values(method: Method) -> Iterator[Any]:
+    finals = [method.plan().node, *(weights.node for weights in stages_of(method).values())]
+    for probe in probes_of(method):
+        finals.append(probe.node)
+        yield from values_in(probe.measure)
+    for final in finals:
+        for node in in_order(final):
+            yield from values_in(node)
+
+
+def _path(one: type) -> str:
+    return f"{one.__module__}.{one.__qualname__}"

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.library import DataSet, stored_dataset
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, failure
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, fold_at, scoring_code
 from benchmark.running.code import named
-from benchmark.running.failing import failure
 from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.measure import case_scores
 from benchmark.running.registry import Registry

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, one_line
 from benchmark.files.source import is_ours, uses
 from benchmark.plan.ground import Ground, LossReading
 from benchmark.plan.nodes import (
@@ -25,10 +25,8 @@ from benchmark.plan.nodes import (
     stages_of,
 )
 from benchmark.plan.presets import preset_named, scale_ground, scale_method
-from benchmark.running.failing import one_line
-from benchmark.running.kinds import kinds_of
 from benchmark.running.overrides import UnknownField, override
-from benchmark.running.registry import Registry
+from benchmark.running.registry import Registry, kinds_of
 
 GROUND = "ground."
 TUNED = "tuned"

@@ -19,8 +19,8 @@ from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Method, Row, Train, flags_of, in_order, probes_of, stages_of
 from benchmark.plan.presets import Preset, scale_method
 from benchmark.plan.values import values_in
-from benchmark.running.kinds import built_in, kinds_of
 from benchmark.running.overrides import override
+from benchmark.running.registry import built_in, kinds_of
 from benchmark.testing.memory import MemoryTrainer
 from benchmark.testing.reading import masks_read_by
 from benchmark.testing.seen import cases_seen_by

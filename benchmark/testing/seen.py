@@ -11,7 +11,7 @@ from benchmark.data.slices import CaseSlices
 from benchmark.plan.folds import Fold
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Method, probes_of
-from benchmark.running.bench import Silent, open_bench
+from benchmark.running.bench import open_bench
 from benchmark.running.execute import execute
 from benchmark.running.folds import FoldData, GridCache, folds_of
 from benchmark.training.precision import hardware
@@ -41,7 +41,7 @@ def cases_seen_by(method: Method, dataset: DataSet, root: Path) -> tuple[set[str
     fold, ground = folds_of(dataset).folds[0], Ground(batch=4)
     cache = WatchedCache(dataset=dataset, ground=ground)
     data = FoldData(fold=fold, dataset=dataset, ground=ground, cache=cache)
-    bench = open_bench(root, hardware("cpu", "fp32"), Silent())
+    bench = open_bench(root, hardware("cpu", "fp32"))
     for node in (method.plan().node, *(probe.node for probe in probes_of(method))):
         execute(node, data, 0, bench)
     return cache.asked, fold

@@ -22,7 +22,7 @@ from benchmark.data.writers.dicom import Header, dicom_files
 from benchmark.data.writers.layout import on_disk as on_disk_of
 from benchmark.data.writers.layout import save
 from benchmark.plan.ground import Ground
-from benchmark.running.bench import Bench, Silent, open_bench
+from benchmark.running.bench import Bench, open_bench
 from benchmark.running.cells import plan_cells
 from benchmark.running.execute import load_networks
 from benchmark.running.registry import load_registry
@@ -56,7 +56,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(root: Path) -> Bench:
-    return open_bench(root, hardware("cpu"), Silent())
+    return open_bench(root, hardware("cpu"))
 
 
 def entry(opened: Bench, fold: int, row: str = "unet") -> Entry:

@@ -12,12 +12,12 @@ import pytest
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.suite import SuitePlan
-from benchmark.running.local import settings_for
+from benchmark.running.bench import Options as Settings
+from benchmark.running.crew import dealt as settings_for
 from benchmark.running.registry import load_registry
 from benchmark.running.resolve import resolve, without
 from benchmark.running.suites import rows_named, settings_of
 from benchmark.running.tasks import CellName, Graph, Task
-from benchmark.running.worker import Settings
 from benchmark.scoring.claims import OTHER_ARCHITECTURE
 from benchmark.store.plans import Plans, post_hoc
 
@@ -70,7 +70,7 @@ def test_a_failure_takes_what_needs_it_and_nothing_else() -> None:
 
 def test_one_process_a_gpu() -> None:
     shared = Settings(
-        root=Path("r"), suite="s", device="", precision="auto", threads=1, checkpoint_seconds=1,
+        root=Path("r"), device="", precision="auto", threads=1, checkpoint_seconds=1,
         log=Path("logs/suite-s"),
     )  # fmt: skip
     dealt = settings_for(shared, 3, ["cuda:0", "cuda:1"])

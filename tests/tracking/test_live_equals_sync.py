@@ -13,8 +13,10 @@ from conftest import Dump, dump_experiment, mirror_of
 
 from benchmark.cli.live import Mirrored
 from benchmark.data.library import open_dataset
-from benchmark.running.bench import Silent, open_bench
-from benchmark.running.cells import plan_cells, run_cells
+from benchmark.running.bench import open_bench
+from benchmark.running.cells import plan_cells
+from benchmark.running.conduct import run_cells
+from benchmark.running.events import Warnings
 from benchmark.running.registry import load_registry
 from benchmark.running.reports import attach_report
 from benchmark.running.resolve import resolve
@@ -31,16 +33,12 @@ def train_live(root: Path, suite: str, warnings: list[str]) -> None:
     (root / "reports" / suite / "index.html").write_text("<h1>report</h1>")
     (root / "reports" / suite / "figures" / "forest.png").write_bytes(b"picture")
     with mirror_of(root, warnings) as mirror:
-        mirrored = Mirrored(Silent(), mirror)  # type: ignore[arg-type]
+        mirrored = Mirrored(Warnings(), mirror)
         opened = mirrored.bench = open_bench(root, hardware("cpu", "fp32"), mirrored)
         for row, values in ROWS.items():
             setting = resolve(load_registry(), row, "quick", values)
             cells = plan_cells(setting, open_dataset(root, "tiny"), folds=FOLDS, seeds=[0])
-            mirrored.row_done(
-                run_cells(
-                    cells, opened, suite=suite, started=mirrored.started, done=mirrored.cell_done
-                )
-            )
+            mirrored.row_done(run_cells(cells, opened, suite=suite))
         assert mirror.close(120)
 
 
@@ -124,7 +122,7 @@ def test_sync_after_live_finds_nothing_to_do(trained: Path, live: Any) -> None:
 
 
 def test_a_new_report_is_attached_where_it_belongs(trained: Path, live: Any) -> None:
-    opened = open_bench(trained, hardware("cpu", "fp32"), Silent())
+    opened = open_bench(trained, hardware("cpu", "fp32"))
     (trained / "reports" / "night" / "table.csv").write_text("row,dsc\n")
     said: list[str] = []
     assert attach_report(opened, "night", default_uri(trained), said.append)

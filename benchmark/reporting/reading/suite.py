@@ -87,7 +87,7 @@ def _dataset(group: Group, bench: Bench) -> DataSet | None:
         dataset = open_dataset(bench.root, group.dataset)
         return dataset if folds_of(dataset).fingerprint == group.split else None
     except BadInput as error:
-        bench.watcher.warn(str(error))
+        bench.warn(str(error))
         return None
 
 

@@ -12,7 +12,7 @@ from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.flags import flags_of
 from benchmark.reporting.mixtures import HARDWARE, mixtures, value_mixtures
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet
-from benchmark.running.outdated import older_line, outdated_line
+from benchmark.running.renewal import older_line, outdated_line
 from benchmark.store.ledger import Entry
 
 PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")

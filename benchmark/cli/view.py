@@ -1,0 +1,337 @@
+"""The live view of a run or a suite on standard error: bars on a terminal, plain lines elsewhere.
+
+What is said is the same for all executors. A view hears events; a screen shows what it is told.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from benchmark.running.events import (
+    CellEnded,
+    Ended,
+    EpochEnded,
+    Event,
+    Lost,
+    Progress,
+    Said,
+    TaskBegun,
+    Ticked,
+    Training,
+    Warned,
+)
+
+if TYPE_CHECKING:
+    from benchmark.running.tasks import Task, Work
+    from benchmark.store.ledger import Entry
+
+LINE_EVERY_SECONDS = 20.0
+FIELDS = ("epoch", "terms", "left")  # of a bar, beside what it is of
+WHOLE = "whole"  # the bar of a whole suite
+
+
+@dataclass(kw_only=True)
+class Forecast:
+    """Seconds left: what the open tasks were estimated at, corrected by the pace so far, that of
+    trainings and that of scorings each."""
+
+    workers: int
+    open: dict[str, Task] = field(default_factory=dict)
+    _estimated: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
+    _spent: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
+    _began: dict[str, float] = field(default_factory=dict)
+
+    def begin(self, task: Task) -> None:
+        """A task starts."""
+        self._began[task.name] = time.monotonic()
+
+    def end(self, task: Task) -> None:
+        """A task ended, one way or another."""
+        if task.name in self._began and task.name in self.open:
+            del self.open[task.name]
+            self._spent[task.scores] += time.monotonic() - self._began.pop(task.name)
+            self._estimated[task.scores] += task.seconds
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Forget what was given up."""
+        self.open = {name: self.open[name] for name in names if name in self.open}
+
+    def pace(self, scores: bool, progress: Mapping[str, float]) -> float | None:
+        """Return how often its estimate a task takes, None before any has shown it."""
+        spent, estimated = self._spent[scores], self._estimated[scores]
+        for name, share in progress.items():
+            task = self.open.get(name)
+            if task and task.scores == scores and name in self._began:
+                spent += time.monotonic() - self._began[name]
+                estimated += task.seconds * share
+        return spent / estimated if estimated else None
+
+    def seconds(self, progress: Mapping[str, float]) -> float:
+        """Return the seconds left; `progress` is the share done of running tasks."""
+        paces = {scores: self.pace(scores, progress) or 1.0 for scores in (True, False)}
+        left = sum(
+            task.seconds * (1 - progress.get(name, 0.0)) * paces[task.scores]
+            for name, task in self.open.items()
+        )
+        return left / self.workers
+
+
+class Lines:
+    """A screen without bars: lines alone."""
+
+    bars = False
+
+    def print(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=sys.stderr, flush=True)
+
+    def draw(self, bar: Hashable, text: str, done: float, total: float, **fields: str) -> None:
+        """Show how far something is, where there are bars."""
+
+
+class Bars(Lines):
+    """A screen with a bar for each thing that is drawn."""
+
+    bars = True
+
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self._bars: dict[Hashable, Any] = {}
+
+    def print(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(text, highlight=False, markup=False)
+
+    def draw(self, bar: Hashable, text: str, done: float, total: float, **fields: str) -> None:
+        """Move a bar, made where it is new; `fields` are some of `FIELDS`."""
+        shown = {**dict.fromkeys(FIELDS, ""), **fields}
+        if bar not in self._bars:
+            self._bars[bar] = self._progress.add_task(text, total=total, **shown)
+        self._progress.update(
+            self._bars[bar], description=text, completed=done, total=total, **shown
+        )
+
+
+class View:
+    """What both views share: how far each running task is, and how long the rest will take."""
+
+    def __init__(self, screen: Lines) -> None:
+        self.screen = screen
+        self.forecast = Forecast(workers=1)
+        self.share: dict[str, float] = {}  # done of running tasks, by name
+        self._work: Work | None = None
+        self._printed = time.monotonic()
+        self._told: set[str] = set()
+
+    def expect(self, work: Work, workers: int) -> None:
+        """Tell what is to be done, by how many workers."""
+        self._work = work
+        self.forecast = Forecast(
+            workers=workers, open={task.name: task for task in work.graph.left}
+        )
+
+    def hear(self, event: Event) -> None:
+        """Follow the work."""
+        match event:
+            case Warned(text=text):
+                self.warn(text)
+            case TaskBegun(task=task):
+                self.forecast.begin(task)
+            case Said(task=task, event=Progress(step=step, steps=steps)):
+                self.share[task.name] = step / max(1, steps)
+            case Said(task=task, event=Ended() | Lost() as end):
+                self.share.pop(task.name, None)
+                if isinstance(end, Ended) and not end.stopped:
+                    self.forecast.end(task)
+            case CellEnded() if self._work:
+                self.forecast.keep([task.name for task in self._work.graph.left])
+
+    def warn(self, text: str) -> None:
+        """Print a warning, once."""
+        if text not in self._told:
+            self._told.add(text)
+            self.print(f"warning: {text}")
+
+    def print(self, text: str) -> None:
+        """Print a line."""
+        self.screen.print(text)
+        self._printed = time.monotonic()
+
+
+class RunView(View):
+    """Of `bench run`: a line where a training starts, and one now and then between; or a bar a
+    worker with epoch, loss terms and seconds left."""
+
+    def __init__(self, screen: Lines) -> None:
+        super().__init__(screen)
+        self._where: dict[int, str] = {}  # by worker: the cell, the training, its epoch
+        self._title: dict[int, str] = {}
+        self._epoch: dict[int, int] = {}
+
+    def hear(self, event: Event) -> None:
+        """Follow the work and show it."""
+        super().hear(event)
+        match event:
+            case Said(worker=worker, task=task, event=Training() as said):
+                self._training(worker, task, said)
+            case Said(worker=worker, task=task, event=Progress() as said):
+                self._progress(worker, said)
+            case Said(worker=worker, event=EpochEnded(epoch=epoch)):
+                self._epoch[worker] = epoch.index + 1
+            case CellEnded(entry=entry) if entry.state == "failed":
+                self.warn(f"{entry.label} fold {entry.fold} seed {entry.seed}: {entry.error}")
+
+    def _training(self, worker: int, task: Task, said: Training) -> None:
+        """Show where in its cell a training stands; one of a probe stands in its own chain."""
+        where, number, total = self._place(task, said)
+        title = f"{said.title} ({number}/{total})"
+        self._where[worker], self._title[worker], self._epoch[worker] = where, title, 0
+        again = "" if said.resumed is None else f"resumed from step {said.resumed}, "
+        if not self.screen.bars:
+            self.print(f"{where}: {title}, {said.steps} steps, {again}key {said.key}")
+            return
+        if again:
+            self.print(f"{where}: {said.title} {again}key {said.key}")
+        self._draw(worker, Progress(step=said.resumed or 0, steps=said.steps))
+
+    def _place(self, task: Task, said: Training) -> tuple[str, int, int]:
+        if self._work is None:
+            return task.where, said.number, said.total
+        entry, number, total = self._work.entries[task.entry], said.number, said.total
+        if said.key in entry.nodes:
+            number, total = entry.nodes.index(said.key) + 1, len(entry.nodes)
+        place = list(self._work.entries).index(entry.name) + 1
+        of = f"{place}/{len(self._work.entries)}"
+        return f"[{of}] {entry.label} fold {entry.fold} seed {entry.seed}", number, total
+
+    def _progress(self, worker: int, said: Progress) -> None:
+        """Move the bar, or print a line now and then."""
+        if self.screen.bars:
+            self._draw(worker, said)
+        elif time.monotonic() - self._printed >= LINE_EVERY_SECONDS:
+            title = self._title[worker].rpartition(" (")[0]
+            what = f"{self._where[worker]}: {title}, " if self.forecast.workers > 1 else ""
+            step = f"step {said.step}/{said.steps}: {terms_text(said.terms)}"
+            self.print(f"  {what}{step}; {self._left()} left")
+
+    def _draw(self, worker: int, said: Progress) -> None:
+        self.screen.draw(
+            worker,
+            f"{self._where[worker]}: {self._title[worker]}",
+            said.step,
+            max(1, said.steps),
+            epoch=f"epoch {self._epoch[worker]}",
+            terms=terms_text(said.terms),
+            left=f"{self._left()} left",
+        )
+
+    def _left(self) -> str:
+        known = self.forecast.pace(False, self.share) is not None
+        return duration(self.forecast.seconds(self.share) if known else None)
+
+
+class SuiteView(View):
+    """Of `bench suite`: a line for each cell that ends, and now and then one that says how far it
+    is; or a bar of the whole suite, and one a worker."""
+
+    def __init__(self, screen: Lines) -> None:
+        super().__init__(screen)
+        self.cells = self.done = self.failed = 0
+        self._running: dict[int, Task] = {}
+        self._steps: dict[str, str] = {}
+        screen.draw(WHOLE, "planning", 0, 1)
+
+    def expect(self, work: Work, workers: int) -> None:
+        """Tell what is to be done, by how many workers."""
+        super().expect(work, workers)
+        self.cells, self.done = len(work.entries), len(work.cached)
+
+    def hear(self, event: Event) -> None:
+        """Follow the work and show it."""
+        super().hear(event)
+        match event:
+            case TaskBegun(worker=worker, task=task):
+                self._running[worker] = task
+            case Said(task=task, event=Training(resumed=int(step), key=key)):
+                self.print(f"{task.where}: resumed from step {step}, key {key}")
+            case Said(task=task, event=Progress(step=step, steps=steps)):
+                self._steps[task.name] = f"step {step}/{steps}"
+            case Said(worker=worker, event=Ended() | Lost()):
+                self._running.pop(worker, None)
+                self.screen.draw(worker, "idle", 0, 1)
+            case CellEnded(entry=entry):
+                self._cell(entry)
+        if self.screen.bars:
+            self._draw()
+        elif isinstance(event, Ticked) and time.monotonic() - self._printed >= LINE_EVERY_SECONDS:
+            running = "; ".join(self.line_of(task) for task in self._running.values())
+            self.print(f"{self.summary()}: {running}")
+
+    def _cell(self, entry: Entry) -> None:
+        """Print a line for a cell that is done or failed."""
+        failed = entry.state == "failed"
+        self.failed += failed
+        self.done += not failed
+        what = f"FAILED: {entry.error}" if failed else "done"
+        where = f"{entry.label} on {entry.dataset}, fold {entry.fold} seed {entry.seed}"
+        self.print(f"[{self.done + self.failed}/{self.cells}] {where}: {what}")
+
+    def _draw(self) -> None:
+        done = self.done + self.failed
+        self.screen.draw(WHOLE, self.summary(), done, max(1, self.cells))
+        for worker, task in self._running.items():
+            self.screen.draw(worker, self.line_of(task), self.share.get(task.name, 0.0), 1)
+
+    def summary(self) -> str:
+        """Return cells done, running, failed, and the seconds left, as a line."""
+        running = len({task.entry for task in self._running.values()})
+        left = duration(self.forecast.seconds(self.share))
+        return (
+            f"{self.done} of {self.cells} cells done, {running} running, {self.failed} failed, "
+            f"about {left} left"
+        )
+
+    def line_of(self, task: Task) -> str:
+        """Return what a worker does, as a line."""
+        return f"{task.where} {self._steps.get(task.name, '')}".rstrip()
+
+
+Shown = TypeVar("Shown", bound=View)
+
+
+@contextmanager
+def shown(view: type[Shown]) -> Iterator[Shown]:
+    """Yield a view on standard error: bars on a terminal, lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield view(Lines())
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=20)]
+    columns += [TextColumn("{task.fields[" + name + "]}") for name in FIELDS]
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+        yield view(Bars(progress))
+
+
+def terms_text(terms: Mapping[str, float]) -> str:
+    """Return loss terms as short text."""
+    return " ".join(f"{name} {value:.3f}" for name, value in terms.items())
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as `45 s`, `12 min`, `3.4 h`, `120 days`."""
+    if seconds is None:
+        return "?"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 100 else f"{hours / 24:.0f} days"
