@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,10 @@ from benchmark.cli.options import (
     add_preset,
     add_sets,
     add_training,
-    add_workers,
     at_most,
+    flag,
     folds_of,
+    option,
     options_of,
     setting_of,
 )
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from sweeps.summary import Summary
 
 HELP = "tune with Optuna, on inner validation patients alone: xi, noise, taps, joint"
-ABOUT_NAME = "xi, noise, taps, joint, FILE.py:FUNCTION, or an installed sweep"
+STORAGE = "default: ROOT/sweeps.db"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,14 +47,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _configure_run(commands.add_parser("run", help="evaluate settings; the same command goes on"))
     show = commands.add_parser("show", help="trials, best, sharing, response; pictures with --out")
     _add_study(show)
-    show.add_argument("--out", type=Path, metavar="DIR", help="write pictures, PNG and SVG")
+    option(show, "--out", "DIR", "write pictures, PNG and SVG", type=Path)
     show.set_defaults(action=_show)
     best = commands.add_parser("best", help="write the best setting for bench run --config")
     _add_study(best)
-    best.add_argument("--out", type=Path, metavar="FILE", help="default: ROOT/reports/sweeps/...")
+    option(best, "--out", "FILE", "default: ROOT/reports/sweeps/...", type=Path)
     best.set_defaults(action=_best)
     ui = commands.add_parser("ui", help="optuna-dashboard on the storage")
-    _add_storage(ui)
+    option(ui, "--storage", "URL", STORAGE)
     ui.add_argument("--port", type=at_most(MOST_PORT), default=8080)
     add_common(ui, json=False)
     ui.set_defaults(action=_ui)
@@ -66,52 +67,39 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help=ABOUT_NAME)
-    parser.add_argument("--method", default="fsm", metavar="ROW", help="the row to tune")
-    parser.add_argument(
-        "--rows", type=_names, metavar="ROW,ROW", help="several rows, each with as many trials"
+    option(
+        parser, "name", "NAME", "xi, noise, taps, joint, FILE.py:FUNCTION, or an installed sweep"
     )
-    parser.add_argument("--trials", type=int, required=True, metavar="N", help="settings to try")
-    parser.add_argument("--sampler", default="tpe", metavar="tpe|grid|random|qmc")
-    parser.add_argument("--sampler-seed", type=int, default=0, metavar="N")
-    add_workers(parser, "processes", default=1)
-    _add_storage(parser, "; postgresql://...")
-    parser.add_argument("--study", metavar="NAME", help="default: NAME-ROW-DATASET-PRESET")
-    parser.add_argument(
-        "--per-fold",
-        "--nested",
-        action="store_true",
-        help="tune each fold on its own (nested cross-validation)",
-    )
+    option(parser, "--method", "ROW", "the row to tune", default="fsm")
+    option(parser, "--rows", "ROW,ROW", "several rows, each with as many trials", type=_names)
+    option(parser, "--trials", "N", "settings to try", type=int, required=True)
+    option(parser, "--sampler", "tpe|grid|random|qmc", default="tpe")
+    option(parser, "--sampler-seed", "N", type=int, default=0)
+    option(parser, "--storage", "URL", f"{STORAGE}; postgresql://...")
+    option(parser, "--study", "NAME", "default: NAME-ROW-DATASET-PRESET")
+    about = "tune each fold on its own (nested cross-validation)"
+    parser.add_argument("--per-fold", "--nested", action="store_true", help=about)
     about = "fresh seeds for the best and the default, to know run noise (default 2; 0: none)"
-    parser.add_argument("--repeats", type=int, default=2, metavar="N", help=about)
-    parser.add_argument("--dataset", default="phantom", metavar="NAME")
+    option(parser, "--repeats", "N", about, type=int, default=2)
+    option(parser, "--dataset", "NAME", default="phantom")
     add_preset(parser)
     add_folds(parser, default=[0])
     add_sets(parser, "a value below all trials")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the same, as JSON or TOML")
-    add_training(parser)
+    option(parser, "--config", "FILE", "the same, as JSON or TOML", type=Path)
+    add_training(parser, "processes", default=1)
     about = "a driver that misses three of these counts as dead (default 20)"
-    parser.add_argument(
-        "--heartbeat-seconds", type=at_most(86_400), default=20, metavar="N", help=about
-    )
-    parser.add_argument(
-        "--mlflow-cells", action="store_true", help="folds and seeds below every trial in MLflow"
-    )
+    option(parser, "--heartbeat-seconds", "N", about, type=at_most(86_400), default=20)
+    flag(parser, "--mlflow-cells", "folds and seeds below every trial in MLflow")
     add_common(parser)
     parser.set_defaults(action=_run, fresh=False)
 
 
-def _add_storage(parser: argparse.ArgumentParser, more: str = "") -> None:
-    parser.add_argument("--storage", metavar="URL", help=f"default: ROOT/sweeps.db{more}")
-
-
 def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="a sweep's or a study's name")
-    parser.add_argument("--method", metavar="ROW", help="where several rows were tuned")
-    parser.add_argument("--dataset", metavar="NAME", help="where several sets were tuned on")
+    option(parser, "name", "NAME", "a sweep's or a study's name")
+    option(parser, "--method", "ROW", "where several rows were tuned")
+    option(parser, "--dataset", "NAME", "where several sets were tuned on")
     add_preset(parser, None)
-    _add_storage(parser)
+    option(parser, "--storage", "URL", STORAGE)
     add_common(parser)
 
 
@@ -138,28 +126,15 @@ def sweep_options(args: argparse.Namespace) -> SweepOptions:
     def setting(row: str) -> Setting:
         return setting_of(argparse.Namespace(**{**vars(args), "method": row}))
 
-    return SweepOptions(
-        name=args.name,
-        rows=tuple(args.rows or [args.method]),
-        setting=setting,
-        dataset=args.dataset,
-        preset=args.preset,
-        folds=tuple(folds_of(args)),
-        seeds=tuple(args.seeds),
-        per_fold=args.per_fold,
-        trials=args.trials,
-        sampler=args.sampler,
-        sampler_seed=args.sampler_seed,
-        repeats=args.repeats,
-        workers=args.workers,
-        storage=_storage(args),
-        study=args.study,
-        heartbeat_seconds=args.heartbeat_seconds,
-        mlflow=None if args.mlflow == OFF else args.mlflow or default_uri(args.root),
-        mlflow_cells=args.mlflow_cells,
-        training=options_of(args),
-        say=say,
-    )
+    same = {f.name: vars(args)[f.name] for f in fields(SweepOptions) if f.name in vars(args)}
+    own = {
+        "rows": tuple(args.rows or [args.method]),
+        "folds": tuple(folds_of(args)),
+        "seeds": tuple(args.seeds),
+        "storage": _storage(args),
+        "mlflow": None if args.mlflow == OFF else args.mlflow or default_uri(args.root),
+    }
+    return SweepOptions(**{**same, **own}, setting=setting, training=options_of(args), say=say)
 
 
 def _storage(args: argparse.Namespace) -> str:

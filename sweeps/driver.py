@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -19,8 +19,8 @@ from optuna.study import Study
 from optuna.trial import Trial
 
 from benchmark.running.bench import Bench
-from benchmark.running.crew import dealt, devices, threads_for
-from benchmark.running.events import Event, Replaced, Warned
+from benchmark.running.crew import crew
+from benchmark.running.events import Event, Lost, Warned
 from benchmark.running.executors import Executor
 from benchmark.running.executors.local import Local
 from benchmark.running.resolve import GROUND, leaves
@@ -79,18 +79,17 @@ class Notices:
         """Say warnings, and which worker died between two tasks."""
         if isinstance(event, Warned):
             print(f"warning: {event.text}", file=sys.stderr, flush=True)
-        elif isinstance(event, Replaced):
-            self.say(f"{death(event.process, event.code)}: replaced")
+        elif isinstance(event, Lost):
+            self.say(f"{death(event)}: replaced")
 
 
 @contextmanager
 def _workers(options: SweepOptions, plan: Plan) -> Iterator[Executor]:
     """Yield the workers; they end with the block, whatever ends it: a training saves itself first,
     if it takes no longer than seconds."""
-    training, size = options.training, plan.to({}).ground.size
-    threads = training.threads or threads_for(size)  # each: the bits of a value rest on it
-    shared = replace(training, threads=threads)
-    executor = Local(options=dealt(shared, options.workers, devices(training.device)))
+    size = plan.to({}).ground.size
+    # as many threads for any number of workers: the bits of a value rest on them
+    executor = Local(options=crew(options.training, size, options.workers, sharing=1))
     try:
         executor.start()
         yield executor

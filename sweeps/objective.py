@@ -226,12 +226,14 @@ class Evaluations(Conductor):
 
     def lost(self, task: Task, lost: Lost) -> None:
         """Another worker goes on with the task; too many deaths end the sweep."""
-        name, how = self._for[task.entry][0], death(lost.process, lost.code)
+        name = self._for.get(task.entry, [task.where])[0]  # its setting may have diverged meanwhile
+        how = death(lost)
         self._deaths[name] += 1
         if self._deaths[name] >= MOST_DEATHS:
             raise WorkerFailed(f"{how}, the {MOST_DEATHS}th with {name}: is there memory enough?")
         self.say(f"{how} in {name}: another goes on with it")
-        self.work.graph.put_back(task)
+        if task.name in self.work.graph.tasks:  # else it is of the study before
+            self.work.graph.put_back(task)
 
     def settle(self, entry: Entry) -> None:
         """Score a cell for those who wait for it."""
@@ -257,9 +259,9 @@ class Evaluations(Conductor):
         self.work.add([cell], self.bench, mine.job.suite)
 
 
-def death(process: int | None, code: int | None) -> str:
+def death(lost: Lost) -> str:
     """Return what is said of a worker that died."""
-    return f"worker {process} died (exit code {code})"
+    return f"worker {lost.process} died (exit code {lost.code})"
 
 
 def suite(study_name: str) -> str:

@@ -183,9 +183,12 @@ def _response(
     distinct = {studies.repeat_name(p.overrides, 0): p.value for p in points if not p.diverged}
     same = bool(study.user_attrs.get(SAME, False))
     return judge(
-        distinct.values(), groups[1] if same else groups[0], groups[1],
-        seeds_per_trial=len(about.seeds), same=same,
-    )  # fmt: skip
+        distinct.values(),
+        groups[1] if same else groups[0],
+        groups[1],
+        seeds_per_trial=len(about.seeds),
+        same=same,
+    )
 
 
 def judge(
@@ -212,9 +215,15 @@ def judge(
         )
         low, high = gain - half, gain + half
     return Response(
-        settings=len(values), spread=spread, noise=noise, exceeds=exceeds, gain=gain, low=low,
-        high=high, sentence=_sentence(len(values), spread, noise, exceeds, gain, low, high),
-    )  # fmt: skip
+        settings=len(values),
+        spread=spread,
+        noise=noise,
+        exceeds=exceeds,
+        gain=gain,
+        low=low,
+        high=high,
+        sentence=_sentence(len(values), spread, noise, exceeds, gain, low, high),
+    )
 
 
 def run_variance(groups: Iterable[BySeed]) -> tuple[float | None, int]:
@@ -267,7 +276,13 @@ def _sentence(
 
 def _unknown(settings: int, spread: float | None) -> Response:
     return Response(
-        settings=settings, spread=spread, noise=None, exceeds=None, gain=None, low=None, high=None,
+        settings=settings,
+        spread=spread,
+        noise=None,
+        exceeds=None,
+        gain=None,
+        low=None,
+        high=None,
         sentence="Whether the response exceeds run noise is not known: it takes two settings, and "
         "two seeds of the best and of the default (--repeats).",
-    )  # fmt: skip
+    )

@@ -11,7 +11,7 @@ from benchmark.cli.options import (
     add_common,
     add_setting,
     add_training,
-    add_workers,
+    flag,
     folds_of,
     options_of,
     part_of,
@@ -32,9 +32,8 @@ WORKERS = "processes that train; 1: this one (default: auto, what cores or GPUs 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_setting(parser)
-    add_workers(parser, WORKERS, auto=True)
-    parser.add_argument("--fresh", action="store_true", help="train again what is stored")
-    add_training(parser)
+    add_training(parser, WORKERS, auto=True)
+    flag(parser, "--fresh", "train again what is stored")
     add_common(parser)
 
 

@@ -13,8 +13,8 @@ from benchmark.cli.options import (
     add_preset,
     add_sets,
     add_training,
-    add_workers,
     folds_of,
+    option,
     options_of,
     say_refused,
 )
@@ -32,24 +32,19 @@ if TYPE_CHECKING:
 
 HELP = "compare rows over data sets, folds and seeds: bench suite --rows table1"
 
+WORKERS = "processes (default: one a GPU; on a CPU as many as cores allow, at most 8)"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--name", default="main", metavar="NAME", help="the suite (default: main)")
-    parser.add_argument(
-        "--rows",
-        default="table1",
-        metavar="table1|controls|all|NAME,...",
-        help="see bench methods; also NAME[FIELD=VALUE,...] (default: table1)",
-    )
-    parser.add_argument("--datasets", default="phantom", metavar="NAME,...")
+    option(parser, "--name", "NAME", "the suite (default: main)", default="main")
+    about = "see bench methods; also NAME[FIELD=VALUE,...] (default: table1)"
+    option(parser, "--rows", "table1|controls|all|NAME,...", about, default="table1")
+    option(parser, "--datasets", "NAME,...", default="phantom")
     add_preset(parser)
-    add_folds(parser, seeds="default: 0,1,2 for a preset that may give a verdict, else 0")
+    add_folds(parser, "default: 0,1,2 for a preset that may give a verdict, else 0")
     add_sets(parser, "ground.NAME, or a hyper-parameter for every row that has it")
-    add_workers(
-        parser, "processes (default: one a GPU; on a CPU as many as cores allow, at most 8)"
-    )
-    add_training(parser)
+    add_training(parser, WORKERS)
     parser.set_defaults(fresh=False)
     add_common(parser)
 

@@ -81,56 +81,46 @@ class Forecast:
         return left / self.workers
 
 
-class Lines:
-    """A screen without bars: lines alone."""
+class Screen:
+    """Standard error: lines alone, or lines above the bars of a `rich` progress."""
 
-    bars = False
+    def __init__(self, progress: Any = None) -> None:
+        self.bars: dict[Hashable, Any] | None = None if progress is None else {}
+        self._progress = progress
 
     def print(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)
+        if self.bars is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._progress.console.print(text, highlight=False, markup=False)
 
     def draw(self, bar: Hashable, text: str, done: float, total: float, **fields: str) -> None:
-        """Show how far something is, where there are bars."""
-
-
-class Bars(Lines):
-    """A screen with a bar for each thing that is drawn."""
-
-    bars = True
-
-    def __init__(self, progress: Any) -> None:
-        self._progress = progress
-        self._bars: dict[Hashable, Any] = {}
-
-    def print(self, text: str) -> None:
-        """Print a line above the bars."""
-        self._progress.console.print(text, highlight=False, markup=False)
-
-    def draw(self, bar: Hashable, text: str, done: float, total: float, **fields: str) -> None:
-        """Move a bar, made where it is new; `fields` are some of `FIELDS`."""
+        """Move a bar where there are bars, made where it is new; `fields` are some of `FIELDS`."""
+        if self.bars is None:
+            return
         shown = {**dict.fromkeys(FIELDS, ""), **fields}
-        if bar not in self._bars:
-            self._bars[bar] = self._progress.add_task(text, total=total, **shown)
-        self._progress.update(
-            self._bars[bar], description=text, completed=done, total=total, **shown
-        )
+        if bar not in self.bars:
+            self.bars[bar] = self._progress.add_task(text, total=total, **shown)
+        place = {"description": text, "completed": done, "total": total}
+        self._progress.update(self.bars[bar], **place, **shown)
 
 
 class View:
     """What both views share: how far each running task is, and how long the rest will take."""
 
-    def __init__(self, screen: Lines) -> None:
+    work: Work
+
+    def __init__(self, screen: Screen) -> None:
         self.screen = screen
         self.forecast = Forecast(workers=1)
         self.share: dict[str, float] = {}  # done of running tasks, by name
-        self._work: Work | None = None
         self._printed = time.monotonic()
         self._told: set[str] = set()
 
     def expect(self, work: Work, workers: int) -> None:
         """Tell what is to be done, by how many workers."""
-        self._work = work
+        self.work = work
         self.forecast = Forecast(
             workers=workers, open={task.name: task for task in work.graph.left}
         )
@@ -148,8 +138,8 @@ class View:
                 self.share.pop(task.name, None)
                 if isinstance(end, Ended) and not end.stopped:
                     self.forecast.end(task)
-            case CellEnded() if self._work:
-                self.forecast.keep([task.name for task in self._work.graph.left])
+            case CellEnded():
+                self.forecast.keep([task.name for task in self.work.graph.left])
 
     def warn(self, text: str) -> None:
         """Print a warning, once."""
@@ -167,10 +157,9 @@ class RunView(View):
     """Of `bench run`: a line where a training starts, and one now and then between; or a bar a
     worker with epoch, loss terms and seconds left."""
 
-    def __init__(self, screen: Lines) -> None:
+    def __init__(self, screen: Screen) -> None:
         super().__init__(screen)
-        self._where: dict[int, str] = {}  # by worker: the cell, the training, its epoch
-        self._title: dict[int, str] = {}
+        self._at: dict[int, tuple[str, str]] = {}  # by worker: the cell, and the training's title
         self._epoch: dict[int, int] = {}
 
     def hear(self, event: Event) -> None:
@@ -179,7 +168,7 @@ class RunView(View):
         match event:
             case Said(worker=worker, task=task, event=Training() as said):
                 self._training(worker, task, said)
-            case Said(worker=worker, task=task, event=Progress() as said):
+            case Said(worker=worker, event=Progress() as said):
                 self._progress(worker, said)
             case Said(worker=worker, event=EpochEnded(epoch=epoch)):
                 self._epoch[worker] = epoch.index + 1
@@ -188,58 +177,43 @@ class RunView(View):
 
     def _training(self, worker: int, task: Task, said: Training) -> None:
         """Show where in its cell a training stands; one of a probe stands in its own chain."""
-        where, number, total = self._place(task, said)
-        title = f"{said.title} ({number}/{total})"
-        self._where[worker], self._title[worker], self._epoch[worker] = where, title, 0
+        entries = list(self.work.entries.values())
+        entry, number, total = self.work.entries[task.entry], said.number, said.total
+        if said.key in entry.nodes:
+            number, total = entry.nodes.index(said.key) + 1, len(entry.nodes)
+        where = f"[{entries.index(entry) + 1}/{len(entries)}]"
+        where = f"{where} {entry.label} fold {entry.fold} seed {entry.seed}"
+        self._at[worker], self._epoch[worker] = (where, said.title), 0
         again = "" if said.resumed is None else f"resumed from step {said.resumed}, "
-        if not self.screen.bars:
-            self.print(f"{where}: {title}, {said.steps} steps, {again}key {said.key}")
+        place = f"({number}/{total})"
+        if self.screen.bars is None:
+            self.print(f"{where}: {said.title} {place}, {said.steps} steps, {again}key {said.key}")
             return
         if again:
             self.print(f"{where}: {said.title} {again}key {said.key}")
-        self._draw(worker, Progress(step=said.resumed or 0, steps=said.steps))
-
-    def _place(self, task: Task, said: Training) -> tuple[str, int, int]:
-        if self._work is None:
-            return task.where, said.number, said.total
-        entry, number, total = self._work.entries[task.entry], said.number, said.total
-        if said.key in entry.nodes:
-            number, total = entry.nodes.index(said.key) + 1, len(entry.nodes)
-        place = list(self._work.entries).index(entry.name) + 1
-        of = f"{place}/{len(self._work.entries)}"
-        return f"[{of}] {entry.label} fold {entry.fold} seed {entry.seed}", number, total
+        self._at[worker] = where, f"{said.title} {place}"
+        self._progress(worker, Progress(step=said.resumed or 0, steps=said.steps))
 
     def _progress(self, worker: int, said: Progress) -> None:
         """Move the bar, or print a line now and then."""
-        if self.screen.bars:
-            self._draw(worker, said)
-        elif time.monotonic() - self._printed >= LINE_EVERY_SECONDS:
-            title = self._title[worker].rpartition(" (")[0]
-            what = f"{self._where[worker]}: {title}, " if self.forecast.workers > 1 else ""
-            step = f"step {said.step}/{said.steps}: {terms_text(said.terms)}"
-            self.print(f"  {what}{step}; {self._left()} left")
-
-    def _draw(self, worker: int, said: Progress) -> None:
-        self.screen.draw(
-            worker,
-            f"{self._where[worker]}: {self._title[worker]}",
-            said.step,
-            max(1, said.steps),
-            epoch=f"epoch {self._epoch[worker]}",
-            terms=terms_text(said.terms),
-            left=f"{self._left()} left",
-        )
-
-    def _left(self) -> str:
+        where, title = self._at[worker]
+        terms = " ".join(f"{name} {value:.3f}" for name, value in said.terms.items())
         known = self.forecast.pace(False, self.share) is not None
-        return duration(self.forecast.seconds(self.share) if known else None)
+        left = f"{duration(self.forecast.seconds(self.share) if known else None)} left"
+        if self.screen.bars is not None:
+            epoch, total = f"epoch {self._epoch[worker]}", max(1, said.steps)
+            more = {"epoch": epoch, "terms": terms, "left": left}
+            self.screen.draw(worker, f"{where}: {title}", said.step, total, **more)
+        elif time.monotonic() - self._printed >= LINE_EVERY_SECONDS:
+            what = f"{where}: {title}, " if self.forecast.workers > 1 else ""
+            self.print(f"  {what}step {said.step}/{said.steps}: {terms}; {left}")
 
 
 class SuiteView(View):
     """Of `bench suite`: a line for each cell that ends, and now and then one that says how far it
     is; or a bar of the whole suite, and one a worker."""
 
-    def __init__(self, screen: Lines) -> None:
+    def __init__(self, screen: Screen) -> None:
         super().__init__(screen)
         self.cells = self.done = self.failed = 0
         self._running: dict[int, Task] = {}
@@ -266,7 +240,7 @@ class SuiteView(View):
                 self.screen.draw(worker, "idle", 0, 1)
             case CellEnded(entry=entry):
                 self._cell(entry)
-        if self.screen.bars:
+        if self.screen.bars is not None:
             self._draw()
         elif isinstance(event, Ticked) and time.monotonic() - self._printed >= LINE_EVERY_SECONDS:
             running = "; ".join(self.line_of(task) for task in self._running.values())
@@ -308,7 +282,7 @@ Shown = TypeVar("Shown", bound=View)
 def shown(view: type[Shown]) -> Iterator[Shown]:
     """Yield a view on standard error: bars on a terminal, lines elsewhere."""
     if not sys.stderr.isatty():
-        yield view(Lines())
+        yield view(Screen())
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -317,12 +291,7 @@ def shown(view: type[Shown]) -> Iterator[Shown]:
     columns += [TextColumn("{task.fields[" + name + "]}") for name in FIELDS]
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
-        yield view(Bars(progress))
-
-
-def terms_text(terms: Mapping[str, float]) -> str:
-    """Return loss terms as short text."""
-    return " ".join(f"{name} {value:.3f}" for name, value in terms.items())
+        yield view(Screen(progress))
 
 
 def duration(seconds: float | None) -> str:

@@ -30,6 +30,7 @@ MOST_WORKERS = 8  # by default
 STEP_SECONDS = 0.06  # of the preset quick on one core
 PASS_STEPS = 100  # the guess for an epoch without a fixed length
 START_SECONDS = 5.0  # for a worker to load torch and open the data set
+Crew = list[Options]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,14 +124,14 @@ def devices(name: str) -> list[str]:
     return ["cpu" if name == "auto" else name]
 
 
-def crew(options: Options, size: int | None, workers: int) -> list[Options]:
+def crew(options: Options, size: int | None, workers: int, sharing: int | None = None) -> Crew:
     """Return the options of each of N workers for grids of a size: devices are dealt out in turn,
-    on a CPU each has its share of the cores, and logs are named by number."""
-    threads = threads_for(size, workers) if options.threads is None else options.threads
+    on a CPU each has its share of the cores (as one of `sharing`), and logs are named by number."""
+    threads = options.threads or threads_for(size, sharing or workers)
     return dealt(replace(options, threads=threads), workers, devices(options.device))
 
 
-def dealt(shared: Options, workers: int, devices: list[str]) -> list[Options]:
+def dealt(shared: Options, workers: int, devices: list[str]) -> Crew:
     """Return each worker's options: devices in turn, and a log of its own."""
     return [
         replace(
@@ -142,11 +143,6 @@ def dealt(shared: Options, workers: int, devices: list[str]) -> list[Options]:
     ]
 
 
-def executor_for(
-    bench: Bench, cells: Iterable[Cell], suite: str, options: list[Options]
-) -> Executor:
-    """Return who runs the tasks of cells: this process where it is the only worker of a run, else
-    a process for each of the options."""
-    if len(options) > 1:
-        return Local(options=options)
-    return Inline.of(cells, bench, suite)
+def executor_for(bench: Bench, cells: Iterable[Cell], suite: str, crew: Crew) -> Executor:
+    """Return who runs the tasks of a row's cells: this process alone, or several."""
+    return Local(options=crew) if len(crew) > 1 else Inline.of(cells, bench, suite)

@@ -108,17 +108,10 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """The worker, a process of number `process`, died under its task; `cause` says of what."""
+    """The worker, a process of number `process`, died with an exit code; `cause` says of what.
+    Without a task (`Said`) it died between two, and another takes its place."""
 
     cause: str
-    process: int | None = None
-    code: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replaced:
-    """A worker died between two tasks; another takes its place."""
-
     process: int | None
     code: int | None
 
@@ -140,7 +133,7 @@ class Said:
     event: OfTask
 
 
-Event = CellStarted | CellEnded | TaskBegun | Said | OfTask | Replaced | Ticked
+Event = CellStarted | CellEnded | TaskBegun | Said | OfTask | Ticked
 Hear = Callable[[Event], None]
 
 

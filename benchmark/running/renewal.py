@@ -38,26 +38,23 @@ class Codes:
     """The code behind what is scored: of each training in order, of its rows, and of its probes."""
 
     trainings: tuple[tuple[Train, Code], ...]
-    final: Weights
-    scoring: Code
-    probes: tuple[tuple[Probe, Code], ...]
+    rows: tuple[tuple[Weights | Probe, Code], ...]
 
     @property
     def whole(self) -> Code:
         """All of it."""
-        codes = [code for _, code in (*self.trainings, *self.probes)]
-        return functools.reduce(operator.or_, codes, self.scoring)
+        codes = (code for _, code in (*self.trainings, *self.rows))
+        return functools.reduce(operator.or_, codes, Code())
 
 
 def codes_of(final: Weights, probes: Iterable[Probe]) -> Codes:
     """Return the code behind weights that are scored and probed."""
-    probes = tuple(probes)
-    nodes = [*in_order(final.node), *(node for probe in probes for node in in_order(probe.node))]
+    measures = [(probe, probe_code(probe)) for probe in probes]
+    finals = [final.node, *(probe.node for probe, _ in measures)]
+    nodes = [node for each in finals for node in in_order(each)]
     return Codes(
         trainings=tuple((node, training_code(node)) for node in nodes),
-        final=final,
-        scoring=scoring_code(final),
-        probes=tuple((probe, probe_code(probe)) for probe in probes),
+        rows=((final, scoring_code(final)), *measures),
     )
 
 
@@ -111,9 +108,12 @@ def _trainings(cell: Cell, codes: Codes, bench: Bench, seen: set[str]) -> None:
 
 def _evaluations(cell: Cell, codes: Codes) -> Iterator[tuple[tuple[str, str], Code]]:
     context = Context(fold=cell.data.fingerprint, seed=cell.seed)
-    yield (key(codes.final.node, context), cell.data.evaluation(codes.final.net)), codes.scoring
-    for probe, code in codes.probes:
-        yield (key(probe.node, context), evaluation_of(probe, cell)), code
+    for what, code in codes.rows:
+        if isinstance(what, Weights):
+            name = cell.data.evaluation(what.net)
+        else:
+            name = evaluation_of(what, cell)
+        yield (key(what.node, context), name), code
 
 
 def _rows(node_key: str, evaluation: str, code: Code, bench: Bench) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order
@@ -69,9 +69,11 @@ class Task:
 
 
 class Graph:
-    """Tasks by what they wait for. Parents come before children in `tasks`."""
+    """Tasks by what they wait for. Parents come before children in `tasks`; `in_turn`, who came
+    first goes first."""
 
-    def __init__(self, tasks: Iterable[Task] = ()) -> None:
+    def __init__(self, tasks: Iterable[Task] = (), *, in_turn: bool = False) -> None:
+        self.in_turn = in_turn
         self.tasks: dict[str, Task] = {}
         self._waits: dict[str, set[str]] = {}
         self._children: dict[str, set[str]] = defaultdict(set)
@@ -138,8 +140,8 @@ class Graph:
         return [c for c in self._children[name] if c in self._left and name in self._waits[c]]
 
     def _push(self, name: str) -> None:
-        task, way = self.tasks[name], self._way[name]
-        heapq.heappush(self._ready, (task.group, -way, self._place[name], name))
+        way = 0.0 if self.in_turn else self._way[name]
+        heapq.heappush(self._ready, (self.tasks[name].group, -way, self._place[name], name))
 
 
 @dataclass(kw_only=True)
@@ -147,7 +149,7 @@ class Work:
     """What is to be done: the graph, the ledger's entry of each cell by its name, the cells that
     have their result already, and the trainings found in the store."""
 
-    graph: Graph = field(default_factory=Graph)
+    graph: Graph = field(default_factory=lambda: Graph(in_turn=True))
     entries: dict[str, Entry] = field(default_factory=dict)
     cached: list[Entry] = field(default_factory=list)
     reused: set[str] = field(default_factory=set)
@@ -161,14 +163,14 @@ class Work:
         seconds: Mapping[str, float] | None = None,
         *,
         every_cell: bool = True,
-        breadth_first: bool = False,
-        in_turn: bool = True,
+        grouped: bool = False,
     ) -> None:
-        """Take cells on, as `work_of` does; while others are run, too."""
-        entries = [(cell, cell.entry(suite)) for cell in cells]
+        """Take cells on, while others are run, too; see `work_of`. `grouped`: folds and seeds go
+        one after the other."""
         stored = {} if every_cell else {e.name: e for e in bench.ledger.entries(suite)}
         open_cells = []
-        for cell, entry in entries:
+        for cell in cells:
+            entry = cell.entry(suite)
             self.entries[entry.name] = entry
             self.reused |= {key for key in entry.nodes if _is_stored(key, bench)}
             found = stored.get(entry.name)
@@ -176,11 +178,10 @@ class Work:
                 self.cached.append(found)
             else:
                 open_cells.append((cell, entry))
-        if not in_turn:
+        if not self.graph.in_turn:
             open_cells.sort(key=lambda both: (both[1].seed, both[1].fold))
         self.probes_only |= _probes_only(open_cells)
-        order = _Order(in_turn=in_turn, breadth_first=breadth_first, first=len(self.graph.tasks))
-        self.graph.add(_tasks(open_cells, bench, seconds or {}, order))
+        self.graph.add(_tasks(open_cells, bench, seconds or {}, grouped))
 
 
 def work_of(
@@ -197,11 +198,8 @@ def work_of(
 
     `every_cell`: the done ones are looked at again too. The order is that of the module's text.
     """
-    work = Work()
-    work.add(
-        cells, bench, suite, seconds,
-        every_cell=every_cell, breadth_first=breadth_first, in_turn=in_turn,
-    )  # fmt: skip
+    work, grouped = Work(graph=Graph(in_turn=in_turn)), not (breadth_first or in_turn)
+    work.add(cells, bench, suite, seconds, every_cell=every_cell, grouped=grouped)
     return work
 
 
@@ -215,33 +213,28 @@ def _is_stored(node_key: str, bench: Bench) -> bool:
     return not bench.fresh and bench.objects.has(node_key)
 
 
-@dataclass(kw_only=True)
-class _Order:
-    """The group of a task: tasks of an earlier one are handed out first."""
-
-    in_turn: bool
-    breadth_first: bool
-    first: int
-    _groups: dict[tuple[str, int, int], int] = field(default_factory=dict)
-
-    def group(self, entry: Entry) -> int:
-        """Return the group of the next task, which is for the cell of an entry."""
-        if self.in_turn:
-            self.first += 1
-            return self.first
-        place = entry.dataset, entry.seed, entry.fold
-        return 0 if self.breadth_first else self._groups.setdefault(place, len(self._groups))
-
-
 def _tasks(
     open_cells: Iterable[tuple[Cell, Entry]],
     bench: Bench,
     seconds: Mapping[str, float],
-    order: _Order,
+    grouped: bool,
 ) -> Iterator[Task]:
     made: set[str] = set()
+    groups: dict[tuple[str, int, int], int] = {}
     for cell, entry in open_cells:
-        name = _name(cell)
+        place = entry.dataset, entry.seed, entry.fold
+        group = groups.setdefault(place, len(groups)) if grouped else 0
+        scoring = Task(
+            name=entry.name,
+            title="scoring",
+            scores=True,
+            cell=_name(cell),
+            entry=entry.name,
+            needs=frozenset(),
+            group=group,
+            seconds=SCORING_SECONDS,
+            suite=entry.suite,
+        )
         needed = []
         for node_key, node, parents in trainings_of(cell):
             if _is_stored(node_key, bench):
@@ -249,16 +242,16 @@ def _tasks(
             needed.append(node_key)
             if node_key not in made:
                 made.add(node_key)
-                yield Task(
-                    name=node_key, title=node.title, scores=False, cell=name,
-                    entry=entry.name, group=order.group(entry), suite=entry.suite,
-                    needs=parents & made, seconds=seconds.get(node_key, 0.0), fresh=bench.fresh,
-                )  # fmt: skip
-        yield Task(
-            name=entry.name, title="scoring", scores=True, cell=name, entry=entry.name,
-            group=order.group(entry), suite=entry.suite,
-            needs=frozenset(needed), seconds=SCORING_SECONDS,
-        )  # fmt: skip
+                yield replace(
+                    scoring,
+                    name=node_key,
+                    title=node.title,
+                    scores=False,
+                    needs=parents & made,
+                    seconds=seconds.get(node_key, 0.0),
+                    fresh=bench.fresh,
+                )
+        yield replace(scoring, needs=frozenset(needed))
 
 
 def trainings_of(cell: Cell) -> Iterator[tuple[str, Train, frozenset[str]]]:

@@ -14,7 +14,7 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
 from benchmark.running.bench import Options
-from benchmark.running.events import Ended, Hear, Lost, OfTask, Replaced, Said
+from benchmark.running.events import Ended, Hear, Lost, OfTask, Said
 from benchmark.running.executors.worker import work
 from benchmark.running.tasks import Task
 
@@ -111,16 +111,16 @@ class Local:
             self._workers[number] = Worker(number=number, process=process, pipe=ours)
         return self._workers[number]
 
-    def _heard(self, worker: Worker) -> Said | Replaced | None:
+    def _heard(self, worker: Worker) -> Said | Lost | None:
         """Read one event; the end of the pipe is the end of the worker."""
         try:
             event: OfTask = worker.pipe.recv()
         except (EOFError, OSError):
             self._bury(worker)
             process, code = worker.process.pid, worker.process.exitcode
-            if worker.task is None:
-                return Replaced(process=process, code=code)
             event = Lost(cause=_cause(code), process=process, code=code)
+            if worker.task is None:
+                return event
         task = worker.task
         if isinstance(event, Ended | Lost):
             worker.task = None

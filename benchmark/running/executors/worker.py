@@ -79,9 +79,13 @@ class Cells:
             cache=GridCache(dataset=dataset, ground=ground, _made=memory),
         )
         return Cell(
-            setting=name.setting, data=data, seed=name.seed, part=name.part,
-            split=split.fingerprint, stage=name.stage,
-        )  # fmt: skip
+            setting=name.setting,
+            data=data,
+            seed=name.seed,
+            part=name.part,
+            split=split.fingerprint,
+            stage=name.stage,
+        )
 
 
 def work(pipe: Connection, options: Options) -> None:
