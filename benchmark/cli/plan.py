@@ -17,7 +17,7 @@ from benchmark.cli.options import (
     setting_of,
 )
 from benchmark.cli.out import put
-from benchmark.plan.wording import counted
+from benchmark.plan.wording import counted, duration
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -90,7 +90,6 @@ def _flag_lines(flags: Sequence[str]) -> list[str]:
 
 def _gpu_lines(bench: Bench, nodes: list[Planned]) -> list[str]:
     """What a long plan on a CPU would take on a GPU, as far as the store knows."""
-    from benchmark.cli.view import duration
     from benchmark.running.cost import gpu_seconds, total_seconds
 
     if bench.hardware.device.type != "cpu" or total_seconds(nodes) < LONG:
@@ -109,7 +108,6 @@ def _shown(nodes: list[Planned]) -> list[dict[str, object]]:
 
 
 def _print(nodes: list[Planned], probes: list[Planned]) -> None:
-    from benchmark.cli.view import duration
     from benchmark.running.cost import total_seconds
 
     put("fold seed  key                   steps  stored  training, after")

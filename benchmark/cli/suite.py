@@ -19,6 +19,7 @@ from benchmark.cli.options import (
     say_refused,
 )
 from benchmark.errors import BadInput
+from benchmark.plan.wording import duration
 
 if TYPE_CHECKING:
     from benchmark.cli.view import SuiteView
@@ -168,8 +169,6 @@ def _seeds(args: argparse.Namespace) -> list[int]:
 
 def _say_plan(work: Work, workers: int, view: SuiteView) -> None:
     """Print what is stored, what is left, and how long it will take."""
-    from benchmark.cli.view import duration
-
     left = work.graph.left
     trainings = [task for task in left if not task.scores]
     seconds = sum(task.seconds for task in left) / workers

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from benchmark.plan.wording import duration
 from benchmark.running.events import (
     CellEnded,
     Ended,
@@ -141,6 +142,11 @@ class View:
             case CellEnded():
                 self.forecast.keep([task.name for task in self.work.graph.left])
 
+    @property
+    def is_due(self) -> bool:
+        """Whether nothing was printed for so long that a line says how far it is."""
+        return time.monotonic() - self._printed >= LINE_EVERY_SECONDS
+
     def warn(self, text: str) -> None:
         """Print a warning, once."""
         if text not in self._told:
@@ -196,6 +202,8 @@ class RunView(View):
 
     def _progress(self, worker: int, said: Progress) -> None:
         """Move the bar, or print a line now and then."""
+        if self.screen.bars is None and not self.is_due:
+            return
         where, title = self._at[worker]
         terms = " ".join(f"{name} {value:.3f}" for name, value in said.terms.items())
         known = self.forecast.pace(False, self.share) is not None
@@ -204,7 +212,7 @@ class RunView(View):
             epoch, total = f"epoch {self._epoch[worker]}", max(1, said.steps)
             more = {"epoch": epoch, "terms": terms, "left": left}
             self.screen.draw(worker, f"{where}: {title}", said.step, total, **more)
-        elif time.monotonic() - self._printed >= LINE_EVERY_SECONDS:
+        else:
             what = f"{where}: {title}, " if self.forecast.workers > 1 else ""
             self.print(f"  {what}step {said.step}/{said.steps}: {terms}; {left}")
 
@@ -242,7 +250,7 @@ class SuiteView(View):
                 self._cell(entry)
         if self.screen.bars is not None:
             self._draw()
-        elif isinstance(event, Ticked) and time.monotonic() - self._printed >= LINE_EVERY_SECONDS:
+        elif isinstance(event, Ticked) and self.is_due:
             running = "; ".join(self.line_of(task) for task in self._running.values())
             self.print(f"{self.summary()}: {running}")
 
@@ -292,15 +300,3 @@ def shown(view: type[Shown]) -> Iterator[Shown]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
         yield view(Screen(progress))
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as `45 s`, `12 min`, `3.4 h`, `120 days`."""
-    if seconds is None:
-        return "?"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    hours = seconds / 3600
-    return f"{hours:.1f} h" if hours < 100 else f"{hours / 24:.0f} days"
