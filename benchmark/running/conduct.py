@@ -96,6 +96,8 @@ class Conductor:
             self.work.graph.done(task)
             if ended.entry:
                 self.settle(ended.entry)
+            elif task.name not in (*ended.trained, *self.work.probes_only):  # somebody else did it
+                tally.reused.append(task.name)
 
     def lost(self, task: Task, lost: Lost) -> None:
         """A worker died under a task: try once more, then give it up."""
