@@ -58,22 +58,28 @@ class Job:
 class Evaluator:
     """Evaluates settings in this process, by the engine."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, workers: int = 1) -> None:
         self._dataset = open_dataset(root, "tiny")
         options = Options(root=root, device="cpu", precision="fp32", threads=1)
         bench = options.open()
         inline = Inline(bench=bench, find=Cells(root=root).of)
         self._evaluations = Evaluations(
-            work=Work(), executor=inline, bench=bench, workers=1, say=print
+            work=Work(), executor=inline, bench=bench, workers=workers, say=print
         )
 
     def evaluate(self, job: Job) -> Evaluation:
-        setting = resolve(load_registry(), job.row, "quick", job.overrides)
-        folds = inner_folds(self._dataset, job.folds)
-        wanted = objective.Job(
-            setting=setting, folds=folds, seeds=job.seeds, organs=job.organs, suite=job.suite
-        )
-        self._evaluations.give("it", wanted)
-        while not (done := self._evaluations.finished(60)):
-            pass
-        return done[0][1]
+        return self.evaluate_all(job)[0]
+
+    def evaluate_all(self, *jobs: Job) -> list[Evaluation]:
+        """The settings' values in order; as many at a time as there are workers."""
+        for number, job in enumerate(jobs):
+            setting = resolve(load_registry(), job.row, "quick", job.overrides)
+            folds = inner_folds(self._dataset, job.folds)
+            wanted = objective.Job(
+                setting=setting, folds=folds, seeds=job.seeds, organs=job.organs, suite=job.suite
+            )
+            self._evaluations.give(f"trial {number}", wanted)
+        found: dict[str, Evaluation] = {}
+        while self._evaluations.busy or len(found) < len(jobs):
+            found |= dict(self._evaluations.finished(60))
+        return [found[f"trial {number}"] for number in range(len(jobs))]

@@ -135,3 +135,14 @@ def test_a_training_that_diverges_is_the_worst_with_a_reason(
     assert found.value == WORST == 0.0
     assert found.diverged == "fold 0 seed 0: step 2: L is nan"
     assert len(trained) == 1, "no other fold is trained for it"
+
+
+def test_settings_under_way_share_their_trainings(tmp_path: Path) -> None:
+    """Two at a time, whose cells are in one graph, have the values that each has alone."""
+    wanted = [job(xi=0.5), job(xi=2.0), job(xi=0.5)]
+    both = Evaluator(workspace(tmp_path / "both"), workers=2).evaluate_all(*wanted)
+    alone = Evaluator(workspace(tmp_path / "alone"))
+    assert [found.value for found in both] == [alone.evaluate(one).value for one in wanted]
+    assert both[0].patients == both[2].patients != both[1].patients
+    nodes = {key for found in both for cell in found.nodes.values() for key in cell}
+    assert len(nodes) == 2 * (1 + 2 * 2) == sum(found.trained for found in both)
