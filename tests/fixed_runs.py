@@ -30,7 +30,7 @@ from bench_process import run_argv, weights  # noqa: E402
 from suite_process import progress, rows, suite_argv  # noqa: E402
 from sweep_process import sweep_argv, workspace  # noqa: E402
 
-CLOCKS = ("seconds", "time/", "mlflow.source", "mlflow.user", "code", "started", "bench.")
+CLOCKS = ("seconds", "time/", "mlflow.source", "mlflow.user", "code", "started", "bench.", "mirror")
 Found = dict[str, Any]
 
 

@@ -32,7 +32,7 @@ def dump_experiment(uri: str, dataset: str = "phantom") -> Dump:
         tags = dict(run.data.tags)
         if parent := tags.pop("mlflow.parentRunId", ""):
             tags["parent"] = names[parent]
-        name = f"{run.info.run_name} {tags['suite']} {tags.get('key', '')}"
+        name = f"{run.info.run_name} {tags.get('suite', '')} {tags.get('key', '')}"
         assert name not in seen, f"two runs {name}"
         seen[name] = {
             "status": run.info.status,
