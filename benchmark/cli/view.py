@@ -1,7 +1,4 @@
-"""The live view of a run or a suite on standard error: bars on a terminal, plain lines elsewhere.
-
-What is said is the same for all executors. A view hears events; a screen shows what it is told.
-"""
+"""The live view of a run or a suite on standard error: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
