@@ -1,4 +1,4 @@
-"""The live view of a run or a suite on standard error: bars on a terminal, plain lines elsewhere."""
+"""The live view of a run or a suite on standard error: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
