@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.data.library import DataSet
@@ -12,26 +11,19 @@ from benchmark.plan.folds import Fold
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Method, probes_of
 from benchmark.running.bench import open_bench
+from benchmark.running.cells import InnerCache
 from benchmark.running.execute import execute
-from benchmark.running.folds import FoldData, GridCache, folds_of
+from benchmark.running.folds import FoldData, folds_of
 from benchmark.training.precision import hardware
 
 
-@dataclass(kw_only=True)
-class WatchedCache(GridCache):
-    """A cache that notes which cases are asked for."""
-
-    asked: set[str] = field(default_factory=set)
-
-    def case(self, name: str) -> CaseSlices:
-        """Note the case and return it."""
-        self.asked.add(name)
-        return super().case(name)
+class WatchedCache(InnerCache):
+    """A cache that notes training cases too."""
 
     def cases(self, names: Iterable[str]) -> list[CaseSlices]:
         """Note the cases and return them."""
         wanted = list(names)
-        self.asked.update(wanted)
+        self.read.update(wanted)
         return super().cases(wanted)
 
 
@@ -44,4 +36,4 @@ def cases_seen_by(method: Method, dataset: DataSet, root: Path) -> tuple[set[str
     bench = open_bench(root, hardware("cpu", "fp32"))
     for node in (method.plan().node, *(probe.node for probe in probes_of(method))):
         execute(node, data, 0, bench)
-    return cache.asked, fold
+    return cache.read, fold
