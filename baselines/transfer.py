@@ -2,40 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
 
 from benchmark.errors import BadInput
 from benchmark.parts import stages
-from benchmark.parts.anchoring import HEAD, Anchored
+from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet, decoders_fit
-from benchmark.parts.views import MaskNoise
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, Weights, reading
+from benchmark.parts.objectives import segmentation_terms
+from benchmark.plan.nodes import (
+    Arch,
+    Net,
+    Row,
+    Schedule,
+    Train,
+    Weights,
+    check_choice,
+    check_range,
+    reading,
+)
+
+HEAD = "decoder.head"
+SCOPES = ("all", "encoder", "decoder")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParamTransfer:
+class Anchored:
+    """L + beta * mean over layers of ||w_l - w_l^GT||^2 / ||w_l^GT||^2.
+
+    That is U-Net+Trans of Table 1 in the reading of METHODS.md section 2.
+    """
+
+    kind: ClassVar[str] = "anchored"
+    beta: float = 0.3
+    scope: str = "all"
+
+    def __post_init__(self) -> None:
+        check_range("beta", self.beta, low=0, high=1e6)
+        check_choice("scope", self.scope, SCOPES)
+
+    def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the segmentation loss and "anchor"."""
+        terms = segmentation_terms(nets["ct"](batch.image_B1HW), batch)
+        return {**terms, "anchor": self.beta * weight_distance(nets["ct"], nets["gt"], self.scope)}
+
+
+def weight_distance(net: nn.Module, to: nn.Module, scope: str = "all") -> Tensor:
+    """Return the mean over layers of the relative squared distance of two networks' weights.
+
+    Layers are convolutions of equal shape in both, without the head; the first convolution differs
+    in shape where one reads an image and the other masks. Raises `ValueError` where none is left.
+    """
+    theirs = _convolutions(to, scope)
+    distances = [
+        (weight - theirs[path]).square().sum() / theirs[path].square().sum().clamp_min(1e-12)
+        for path, weight in _convolutions(net, scope).items()
+        if path in theirs and theirs[path].shape == weight.shape
+    ]
+    if not distances:
+        raise ValueError("the networks have no convolution of equal shape")
+    return torch.stack(distances).mean()
+
+
+def _convolutions(net: nn.Module, scope: str) -> dict[str, Tensor]:
+    return {
+        path: module.weight
+        for path, module in net.named_modules()
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+        if not path.startswith(HEAD) and (scope == "all" or path.startswith(scope + "."))
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParamTransfer(stages.TwoNetworks):
     """N_GT as in fsm; N_CT from its weights, first convolution and head from the paired start."""
 
     beta: float = reading(0.3, "C", "weight of the distance to N_GT's weights; grid 0.01..10")
     scope: str = reading("all", "C", "layers that are held: all | encoder | decoder")
     init_only: bool = reading(False, "C", "start from N_GT's weights and hold none")
     freeze_decoder: bool = reading(False, "C", "N_GT's decoder is not trained; the head is")
-    noise: float = reading(0.2, "S", "p of the corruption of N_GT's input")
-    drop: float = reading(stages.DROP, "C", "chance that stage 1 hides an annotated organ")
-    ct: Arch = reading(UNet, "S", "architecture of N_CT")
     gt: Arch = reading(lambda: UNet(reads="masks"), "S", "architecture of N_GT; must be ct's")
     schedule: Schedule = reading(Schedule, "S", "of each training")
 
     def __post_init__(self) -> None:
         if not decoders_fit(self.ct, self.gt):
-            raise BadInput("param-transfer needs one architecture for ct and gt: weights have no "
-                           "place in another network")  # fmt: skip
-        self.plan()  # the parts check the ranges
+            raise BadInput(
+                "param-transfer needs one architecture for ct and gt: weights have no place in "
+                "another network"
+            )
+        super().__post_init__()
 
     def plan(self) -> Weights:
         """Return N_CT."""
-        noise = MaskNoise(p=self.noise)
-        n_gt = stages.teacher(self.gt, self.schedule, noise=noise, drop=self.drop)["gt"]
+        n_gt = self.stage1()["gt"]
         shared = replace(n_gt, without=(HEAD,), where_equal=True)
         trainable = ("encoder", HEAD) if self.freeze_decoder else ("",)
         beta = 0.0 if self.init_only else self.beta
@@ -56,5 +119,5 @@ METHODS = {
         about="N_CT starts from N_GT's weights, with a penalty on the distance.",
         source=stages.SONG,
         table1="U-Net+Trans",
-    ),
+    )
 }

@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmark.data.phantom import INFORMATIVE, SHAPELESS
+from benchmark.phantom.recipe import INFORMATIVE, SHAPELESS
 
 COLOURS = ("#ff5050", "#40c0ff", "#ffd040")  # liver, left kidney, right kidney
 HIDDEN = "#60ff60"

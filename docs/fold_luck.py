@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.data.phantom import Phantom
 from benchmark.data.scan import Scan
 from benchmark.data.volume import Volume
 from benchmark.files.atomic import commit_file, write_json
+from benchmark.phantom.recipe import Phantom
 from benchmark.plan.folds import FOLDS
 from benchmark.running.bench import open_bench
 from benchmark.running.events import Warnings

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from benchmark.data.library import open_dataset
-from benchmark.parts.curves import FIFTH, last_rise
+from benchmark.parts.measures import FIFTH, last_rise
 from benchmark.parts.probes import SATURATED
 from benchmark.plan.keys import Context, key
 from benchmark.running.bench import Bench, open_bench

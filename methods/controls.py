@@ -10,33 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmark.parts import stages
-from benchmark.parts.networks import UNet
-from benchmark.parts.views import MaskNoise
-from benchmark.plan.nodes import Arch, Row, Schedule, Weights, reading
+from benchmark.plan.nodes import Row, Weights, reading
 from methods.fsm import Fsm
 
 SOURCE = "ours: METHODS section 6"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refined:
+class Refined(stages.TwoNetworks):
     """No FSM (xi = 0): the plain training, then stage 3."""
 
     refine_init: str = reading("n_gt", "C", "decoder of stage 3: n_gt | own | random")
-    noise: float = reading(0.2, "S", "p of the corruption of N_GT's input")
-    drop: float = reading(stages.DROP, "C", "chance that stage 1 hides an annotated organ")
-    ct: Arch = reading(UNet, "S", "architecture of N_CT")
-    gt: Arch = reading(lambda: UNet(reads="masks"), "S", "architecture of N_GT")
-    schedule: Schedule = reading(Schedule, "S", "of each stage")
-
-    def __post_init__(self) -> None:
-        self.plan()  # the parts check the ranges
 
     def plan(self) -> Weights:
         """Return N_CT after stage 3."""
-        noise = MaskNoise(p=self.noise)
-        n_gt = stages.teacher(self.gt, self.schedule, noise=noise, drop=self.drop)["gt"]
-        return stages.stage3(self._plain(), n_gt, self.refine_init)
+        return stages.stage3(self._plain(), self.stage1()["gt"], self.refine_init)
 
     def stages(self) -> Mapping[str, Weights]:
         """Return N_CT before stage 3: it is the row `unet`."""

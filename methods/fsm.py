@@ -1,44 +1,29 @@
 """FSM: learning from ground-truth images (Song et al., ISBI 2020), and its ablations."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmark.parts import stages
-from benchmark.parts.diagnostics import with_teacher
-from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Matched
+from benchmark.parts.probes import with_teacher
 from benchmark.parts.similarity import Similarity, Taps
 from benchmark.parts.views import MaskNoise
-from benchmark.plan.nodes import Arch, Probe, Row, Schedule, Train, Weights, reading
+from benchmark.plan.nodes import Probe, Row, Train, Weights, reading
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fsm:
-    """Three trainings: N_GT on noisy masks; N_CT made similar to it; N_GT's decoder in N_CT."""
+class MadeSimilar(stages.TwoNetworks):
+    """N_CT made similar to N_GT by FSM, then given its decoder."""
 
     xi: float = reading(0.3, "S", "weight of M in stage 2")
-    noise: float = reading(0.2, "S", "p of the corruption of N_GT's input")
-    corruption: str = reading("pixel", "S", "pixel | block | erode")
-    drop: float = reading(stages.DROP, "C", "chance that stage 1 hides an annotated organ")
     taps: Taps = reading(((-1, -1),), "S", "(level of N_CT, level of N_GT); -1 is the bottom")
     norm: str = reading("relative", "C", "distance M: relative | rms | raw | exp")
-    gradient: str = reading("both", "C", "M reaches N_CT by: both | no_target | no_input")
-    stats: str = reading("conv_gap", "C", "Sc: conv and mean, or gap_only; constant: Sc = Ss = 1")
-    teacher_input: str = reading("clean", "S", "what N_GT reads in stage 2: clean | noisy")
-    teacher: str = reading("n_gt", "S", "stage 2's teacher: n_gt | untrained | no_skips | ct")
-    sees: str = reading("own", "S", "its masks: own | other (patient) | mean (of the fold)")
-    learn_fsm: bool = reading(True, "S", "w_M is trained; false: stays at its random start")
     refine: bool = reading(True, "S", "stage 3")
     refine_init: str = reading("auto", "S", "its decoder: n_gt | own | random | auto: n_gt if fit")
-    ct: Arch = reading(UNet, "S", "architecture of N_CT")
-    gt: Arch = reading(lambda: UNet(reads="masks"), "S", "architecture of N_GT")
-    schedule: Schedule = reading(Schedule, "S", "of each stage")
-
-    def __post_init__(self) -> None:
-        self.plan()  # the parts check the ranges
 
     def plan(self) -> Weights:
-        """Return N_CT after stage 3, or after stage 2 without `refine`."""
+        """Return N_CT after stage 3, or before it without `refine`."""
         return self._trainings()[1]
 
     def stages(self) -> Mapping[str, Weights]:
@@ -46,26 +31,55 @@ class Fsm:
         return {"stage2": self._trainings()[0]["ct"]} if self.refine else {}
 
     def probes(self) -> tuple[Probe, ...]:
-        """Return the diagnostics of stage 2 and of the final network."""
-        return with_teacher(*self._trainings(), taps=self.taps, noise=self._noise())
+        """Return the diagnostics of the training with FSM and of the final network."""
+        return with_teacher(*self._trainings(), taps=self.taps, noise=self.mask_noise())
 
     def flags(self) -> tuple[str, ...]:
         """Return what a reader of a table must know about this setting."""
         return stages.stage3_flags(self.refine_init, self.ct, self.gt) if self.refine else ()
 
-    def _noise(self) -> MaskNoise:
-        return MaskNoise(p=self.noise, corruption=self.corruption)
+    @abstractmethod
+    def similar(self) -> tuple[Train, Weights]:
+        """Return the training with FSM, and the N_GT whose decoder stage 3 takes."""
 
     def _trainings(self) -> tuple[Train, Weights]:
-        n_gt = stages.teacher(self.gt, self.schedule, noise=self._noise(), drop=self.drop)
-        teacher = stages.stage2_teacher(self.teacher, n_gt, self.ct)
-        m = Matched(xi=self.xi, norm=self.norm, gradient=self.gradient, taps=self.taps)
-        fsm = Similarity(taps=self.taps, stats=self.stats)
-        stage2 = stages.matched(m, fsm, teacher, self.ct, self.schedule, learn=self.learn_fsm,
-            sees=self.sees, given=self.teacher_input, noise=self._noise())  # fmt: skip
+        trained, n_gt = self.similar()
         if not self.refine:
-            return stage2, stage2["ct"]
-        return stage2, stages.stage3(stage2["ct"], n_gt["gt"], self.refine_init)
+            return trained, trained["ct"]
+        return trained, stages.stage3(trained["ct"], n_gt, self.refine_init)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fsm(MadeSimilar):
+    """Three trainings: N_GT on noisy masks; N_CT made similar to it; N_GT's decoder in N_CT."""
+
+    corruption: str = reading("pixel", "S", "pixel | block | erode")
+    gradient: str = reading("both", "C", "M reaches N_CT by: both | no_target | no_input")
+    stats: str = reading("conv_gap", "C", "Sc: conv and mean, or gap_only; constant: Sc = Ss = 1")
+    teacher_input: str = reading("clean", "S", "what N_GT reads in stage 2: clean | noisy")
+    teacher: str = reading("n_gt", "S", "stage 2's teacher: n_gt | untrained | no_skips | ct")
+    sees: str = reading("own", "S", "its masks: own | other (patient) | mean (of the fold)")
+    learn_fsm: bool = reading(True, "S", "w_M is trained; false: stays at its random start")
+
+    def mask_noise(self) -> MaskNoise:
+        """Return how N_GT's input is corrupted."""
+        return MaskNoise(p=self.noise, corruption=self.corruption)
+
+    def similar(self) -> tuple[Train, Weights]:
+        """Return stage 2, and N_GT."""
+        n_gt = self.stage1()
+        stage2 = stages.matched(
+            Matched(xi=self.xi, norm=self.norm, gradient=self.gradient, taps=self.taps),
+            Similarity(taps=self.taps, stats=self.stats),
+            stages.stage2_teacher(self.teacher, n_gt, self.ct),
+            self.ct,
+            self.schedule,
+            learn=self.learn_fsm,
+            sees=self.sees,
+            given=self.teacher_input,
+            noise=self.mask_noise(),
+        )
+        return stage2, n_gt["gt"]
 
 
 METHODS = {

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from baselines.unet import Plain
-from benchmark.data import draw
+from benchmark.data.feeding import draw
 from benchmark.parts.networks import UNet
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Schedule

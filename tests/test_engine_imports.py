@@ -103,7 +103,7 @@ for method in (Plain(ct=ct, schedule=schedule),
 """
 
 DRAW = """
-import benchmark.data.slices, benchmark.data.augment, benchmark.data.volume, benchmark.data.draw
+import benchmark.data.feeding.draw, benchmark.data.volume
 from benchmark.testing import MemoryTrainer, tiny_volume
 print("imported")
 """

@@ -15,7 +15,7 @@ from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
-    from benchmark.data.phantom import Phantom
+    from benchmark.phantom.recipe import Phantom
 
 HELP = "add, list and audit data sets"
 
@@ -54,7 +54,7 @@ def _say(line: str) -> None:
 
 def _phantom(args: argparse.Namespace) -> int:
     from benchmark.data import library
-    from benchmark.data.phantom import Phantom
+    from benchmark.phantom.recipe import Phantom
 
     source = Phantom(patients=args.patients, seed=args.seed, shape_informative=not args.shapeless)
     if args.layout or args.out:
@@ -70,13 +70,13 @@ def _phantom(args: argparse.Namespace) -> int:
 
 
 def _write_layout(args: argparse.Namespace, source: Phantom) -> int:
-    from benchmark.data.writers import trial
+    from benchmark.phantom import recipe
 
     if not args.layout or not args.out:
         raise BadInput("--layout and --out belong together: --layout ircadb --out DIR")
-    trial.write(args.out, args.layout, source)
+    recipe.write(args.out, args.layout, source)
     put(f"{source.patients} patients in {args.out}; add them with")
-    for line in trial.commands(args.out, args.layout):
+    for line in recipe.commands(args.out, args.layout):
         put(f"  {line}")
     return 0
 
@@ -87,11 +87,11 @@ def _list(args: argparse.Namespace) -> int:
     rows: dict[str, dict[str, Any]] = {}
     for stored in library.list_datasets(args.root, say=_say):
         rows[stored.name] = _row(stored.name, len(stored.cases), stored.organs)
-    for name, point in library.embedded().items():
+    for name, point in embedded.embedded().items():
         if name in rows:
             continue
         try:
-            source = library.load_embedded(point)
+            source = embedded.load_embedded(point)
             count = getattr(source, "patients", None)
             cases = count if isinstance(count, int) else sum(1 for _ in source.volumes())
             rows[name] = _row(name, cases, source.organs)

@@ -120,8 +120,8 @@ def _organs(args: argparse.Namespace) -> tuple[str, ...]:
 
 def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> int:
     from benchmark.data import library
-    from benchmark.data.checks import check_name
-    from benchmark.data.intake import cpus
+    from benchmark.data.judging.checks import check_name
+    from benchmark.files.locks import cores
 
     check_name(name)  # before a long read
     source = _neutral(args, reader)
@@ -132,7 +132,7 @@ def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> i
         skip_bad=args.skip_bad,
         force=_forced(args.force, source),
         command=_command(args, name),
-        workers=cpus(),
+        workers=cores(),
         say=lambda line: print(line, file=sys.stderr),
     )
     report(added)
@@ -148,7 +148,7 @@ def _neutral(args: argparse.Namespace, reader: Callable[[], Reader]) -> Reader:
         return reader()
     if not args.name:
         raise BadInput("--rename: give the set a --name, too, or it is called as its files are")
-    from benchmark.data.readers.renamed import Renamed
+    from benchmark.data.readers.names import Renamed
 
     found = Renamed(reader())
     lines = [f"{case} = {old}" for case, old in found.table.items()]

@@ -30,8 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _audit(args: argparse.Namespace) -> int:
     from benchmark.data import library
-    from benchmark.data.audit import audited
-    from benchmark.data.audit_page import Page
+    from benchmark.data.audit import Page, audited
 
     def say(line: str) -> None:
         print(line, file=sys.stderr)

@@ -81,10 +81,10 @@ def _registry_problems() -> list[str]:
 
 def _smp_problem() -> list[str]:
     from benchmark.errors import BadInput
-    from benchmark.parts.smp import library
+    from benchmark.parts.networks import smp_library
 
     try:
-        library()
+        smp_library()
     except (BadInput, RuntimeError, ImportError) as error:
         return [f"segmentation_models_pytorch cannot be imported: {error}"]
     return []

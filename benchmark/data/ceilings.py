@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.data.checks import content_hash
-from benchmark.data.intake import cpus
+from benchmark.data.feeding.slices import grid, shares_of
 from benchmark.data.library import DataSet
-from benchmark.data.slices import grid, shares_of
 from benchmark.data.volume import Label
 from benchmark.files.atomic import commit_file, read_json, write_json
+from benchmark.files.locks import cores
 from benchmark.plan.ground import AREA
+from benchmark.plan.keys import content_hash
 from benchmark.scoring.overlap import dice_percent
 from benchmark.training.prediction import most_probable
 
@@ -93,7 +93,7 @@ def several_ceilings(
 ) -> dict[str, Mapping[str, Ceiling]]:
     """Return the ceilings of several cases by name, made in parallel where they are not there.
     Raises `BadInput` like `case_ceilings`."""
-    with ThreadPoolExecutor(max_workers=max(1, min(cpus(), len(names)))) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, min(cores(), len(names)))) as pool:
         return dict(
             zip(names, pool.map(lambda n: case_ceilings(dataset, n, size), names), strict=True)
         )

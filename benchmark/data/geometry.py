@@ -7,28 +7,20 @@ axes are named after the nearest axes of the patient. So `from_canonical` is an 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from hashlib import sha256
 from itertools import permutations, product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmark.data.badfile import BadFile as BadFile
-from benchmark.data.badfile import guarded
-from benchmark.data.headers import scaling, spacing_warning
-from benchmark.data.regular import read_regular
-from benchmark.data.unpack import unpack
 from benchmark.data.volume import Geometry
 
 Affine = NDArray[np.float64]
 
 # Rows: Z, Y, X of a canonical array as directions in RAS+ (right, anterior, superior).
 _CANONICAL_RAS = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
-_LETTERS = (("S", "I"), ("P", "A"), ("L", "R"))  # with and against Z, Y, X
 MAX_SHEAR, SILENT_SHEAR = 1e-2, 1e-4
+_LETTERS = (("S", "I"), ("P", "A"), ("L", "R"))  # with and against Z, Y, X
 
 
 def _nearest_axes(
@@ -127,14 +119,14 @@ def _turned(
     return result
 
 
-def laid_like(label: Nifti, image: Nifti) -> Nifti:
-    """Returns the label with its axes in the order and the directions of the image's axes.
-
-    Each still says where it lies: whether the two are one grid is for the caller to check.
-    """
-    axes, flips = _nearest_axes(label.affine, _directions(image.affine).T)
-    array = np.transpose(label.array, axes)[_flip(flips)]
-    return replace(label, array=array, affine=_turned(label.affine, label.array.shape, axes, flips))
+def turned_like(
+    array_ijk: NDArray[Any], affine: Affine, like: Affine
+) -> tuple[NDArray[Any], Affine]:
+    """Returns an array with its axes in the order and the directions of those of another affine,
+    and its own affine then: whether the two are one grid is for the caller to check."""
+    axes, flips = _nearest_axes(affine, _directions(like).T)
+    turned = np.transpose(array_ijk, axes)[_flip(flips)]
+    return turned, _turned(affine, array_ijk.shape, axes, flips)
 
 
 def _flip(flips: tuple[bool, bool, bool]) -> tuple[slice, slice, slice]:
@@ -168,84 +160,3 @@ def geometry_from_dict(values: Mapping[str, Any]) -> Geometry:
         shape=(i, j, k),
         orientation=values["orientation"],
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Nifti:
-    """An array as it lies on disk, its affine to RAS+ mm, and the hash of the file's bytes.
-
-    `header` is nibabel's, as it lies on disk but for a qform that says no place; `scaling` says how
-    it scales what is stored, "" where it does not.
-    """
-
-    array: NDArray[Any]
-    affine: Affine
-    header: Any
-    sha256: str
-    warnings: tuple[str, ...]
-    scaling: str = ""
-
-
-def read_nifti(path: Path) -> Nifti:
-    """Returns a 3-D NIfTI-1 or -2 file (`.nii`, `.nii.gz`), intensities scaled by its header.
-
-    The whole file is read, so that a truncated file or a wrong checksum is found even where the
-    header is whole; shape x type is held against 4 GiB before anything is allocated. The sform
-    goes before the qform, as in nibabel. Raises BadFile naming the file and the figure.
-    """
-    return nifti_of(path.name, read_regular(path))
-
-
-def nifti_of(name: str, packed: bytes) -> Nifti:
-    """Returns the same from a file's bytes; `name` is for messages."""
-    with guarded(name):
-        content, kind, header = unpack(name, packed)
-        image = kind.from_bytes(content)
-        array = np.asanyarray(image.dataobj)
-        array = array.reshape(array.shape[:3])  # the others are 1, see `unpack`
-        said = (*_check_affine(name, image), *_check_forms(name, image, array.shape, header))
-        return Nifti(
-            array=array,
-            affine=image.affine,
-            header=header,
-            sha256=sha256(packed).hexdigest(),
-            warnings=(*said, *spacing_warning(name, image)),
-            scaling=scaling(image),
-        )
-
-
-def _check_affine(name: str, image: Any) -> tuple[str, ...]:
-    """Returns warnings about the orientation; raises BadFile for one that cannot be used."""
-    try:
-        skewed = shear(image.affine)
-    except ValueError as error:
-        raise BadFile("orientation", "broken", "invertible", f"{name}: {error}") from None
-    if skewed > MAX_SHEAR:
-        message = f"{name}: its axes are not at right angles (cosine {skewed:.3g}); resample it"
-        raise BadFile("shear", skewed, f"<= {MAX_SHEAR:g}", message)
-    if skewed > SILENT_SHEAR:
-        return (f"{name}: its axes are off the right angle, cosine {skewed:.2g}",)
-    return ()
-
-
-def _check_forms(name: str, image: Any, shape: tuple[int, ...], header: Any) -> tuple[str, ...]:
-    """Returns warnings where sform and qform disagree, or say nothing.
-
-    A qform beside a sform that no place can be made of is struck out of `header`.
-    """
-    sform, sform_code = image.get_sform(coded=True)
-    try:
-        qform, qform_code = image.get_qform(coded=True)
-        apart = sform_code and qform_code
-        moved = corner_displacement_voxels(sform, qform, shape) if apart else 0.0
-    except Exception as error:  # of any kind: see `guarded`
-        if not sform_code:
-            raise
-        header["qform_code"] = 0
-        reason = " ".join(str(error).split())
-        return (f"{name}: its qform is broken ({reason}); sform is used",)
-    if not sform_code and not qform_code:
-        return (f"{name}: no orientation in its header; left and right are a guess",)
-    if moved > 1e-3:
-        return (f"{name}: sform and qform lie {moved:.3g} voxels apart; sform is used",)
-    return ()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmark.data.anatomy import unchecked
-from benchmark.data.checks import CASE
-from benchmark.data.findings import grouped
+from benchmark.data.judging.anatomy import unchecked
+from benchmark.data.judging.checks import CASE
+from benchmark.data.judging.findings import grouped
 from benchmark.data.readers.base import Reader
 from benchmark.data.source import Examined, Source, examine, judged, write_case
 from benchmark.errors import BadInput
@@ -74,11 +73,6 @@ def take_in(folder: Path, source: Source, force: frozenset[str], workers: int) -
     if unknown := sorted(force - {*result.cases, *result.bad}):
         raise BadInput(f"--force names no case of this source: {', '.join(unknown)}")
     return result
-
-
-def cpus() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _all(folder: Path, source: Source, force: frozenset[str], workers: int) -> Iterator[Taken]:

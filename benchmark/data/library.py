@@ -14,21 +14,20 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.checks import NAME, check_name, content_hash
-from benchmark.data.embedded import check_not_ours, refused
-from benchmark.data.embedded import embedded as embedded
-from benchmark.data.embedded import load_embedded as load_embedded
+from benchmark.data.embedded import check_not_ours, embedded, load_embedded, refused
 from benchmark.data.geometry import geometry_from_dict
 from benchmark.data.intake import take_in
-from benchmark.data.source import OTHER_READERS, READERS, refusal
-from benchmark.data.source import Source as Source  # a part of this module's interface
+from benchmark.data.judging.checks import NAME, check_name
+from benchmark.data.source import OTHER_READERS, READERS, Source, refusal
 from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of
 from benchmark.errors import BadInput
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
+from benchmark.plan.keys import content_hash
 
 FORMAT = 1
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +126,7 @@ def add(
     force: Collection[str] = (),
     command: str = "",
     workers: int = 1,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = lambda _: None,
 ) -> DataSet:
     """Store a source under a name and return the set; `say` gets warnings as single lines.
 
@@ -155,7 +154,7 @@ def add(
     return _same(final, source, frozenset(force), say)
 
 
-def open_dataset(root: Path, name: str, *, say: Callable[[str], None] = lambda _: None) -> DataSet:
+def open_dataset(root: Path, name: str, *, say: Say = lambda _: None) -> DataSet:
     """Return a set of the workspace, else make it from the entry point of that name.
 
     `say` gets one line when an embedded set is written for the first time, and a warning when a
@@ -186,14 +185,14 @@ def stored_dataset(root: Path, name: str) -> DataSet:
     return _open(root / "data" / name)
 
 
-def _warn_if_outdated(stored: DataSet, point: EntryPoint, say: Callable[[str], None]) -> None:
+def _warn_if_outdated(stored: DataSet, point: EntryPoint, say: Say) -> None:
     with suppress(BadInput):  # its package is broken or gone: the stored set is still good
         if load_embedded(point).fingerprint != stored.origin.get("fingerprint"):
             again = f"to renew it, remove {stored.folder} and give the same command again"
             say(f"warning: data set {stored.name!r} was made by another recipe; {again}")
 
 
-def list_datasets(root: Path, *, say: Callable[[str], None] = lambda _: None) -> list[DataSet]:
+def list_datasets(root: Path, *, say: Say = lambda _: None) -> list[DataSet]:
     """Return the sets of the workspace by name; `say` gets a line for each damaged one."""
     sets = []
     for name in _stored_names(root):
@@ -216,7 +215,7 @@ def _write(
     force: frozenset[str],
     command: str,
     workers: int,
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """Fill `folder` with all good cases of the source; raises BadInput as `add` says."""
     stamp = getattr(source, "stamp", "")  # before: what changes meanwhile is noticed next time
@@ -225,11 +224,10 @@ def _write(
         raise BadInput(refusal(found.bad, len(found.cases) + len(found.bad), found.forcible))
     for line in [*found.warnings, *found.left_out()]:
         say(line)
-    origin = {**getattr(source, "origin", {}), "command": command, "skipped": found.bad}
-    origin |= {"fingerprint": source.fingerprint, "stamp": stamp, "warnings": found.warnings,
-               "readers": READERS}  # fmt: skip
+    origin = dict(getattr(source, "origin", {}), command=command, skipped=found.bad)
+    origin |= {"fingerprint": source.fingerprint, "stamp": stamp, "warnings": found.warnings}
     values = {"format": FORMAT, "organs": list(source.organs), "cases": found.cases}
-    write_json(folder / "dataset.json", values | {"origin": origin})
+    write_json(folder / "dataset.json", values | {"origin": origin | {"readers": READERS}})
 
 
 def _open(folder: Path) -> DataSet:
@@ -272,12 +270,11 @@ def _box(ends: Any) -> Box | None:
     return (a, b), (c, d), (e, f)
 
 
-def _same(
-    final: Path, source: Source, force: frozenset[str], say: Callable[[str], None]
-) -> DataSet:
+def _same(final: Path, source: Source, force: frozenset[str], say: Say) -> DataSet:
     """Return the stored set when it came from this source; else raise BadInput."""
-    stored = _open(final)
-    if not _untouched(stored, source) and stored.origin.get("fingerprint") != source.fingerprint:
+    stored, stamp = _open(final), getattr(source, "stamp", "")
+    untouched = stamp and stamp == stored.origin.get("stamp")  # sizes and times of all files
+    if not untouched and stored.origin.get("fingerprint") != source.fingerprint:
         what = "exists and holds another source (or the files changed since)"
     elif left_out := sorted(force & set(stored.origin.get("skipped", ()))):
         what = f"exists and was added without {', '.join(left_out)}"
@@ -286,12 +283,6 @@ def _same(
             say(OTHER_READERS.format(folder=final))
         return stored
     raise BadInput(f"data set {final.name!r} {what}: choose another --name, or remove {final}")
-
-
-def _untouched(stored: DataSet, source: Source) -> bool:
-    """Whether sizes and times of all files are as they were: then nothing need be read."""
-    stamp = getattr(source, "stamp", "")
-    return bool(stamp) and stamp == stored.origin.get("stamp")
 
 
 def _damaged(folder: Path, path: Path, error: Exception, origin: Mapping[str, Any]) -> BadInput:

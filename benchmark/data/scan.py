@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, guarded
-from benchmark.data.checks import (
+from benchmark.data.geometry import from_canonical, to_canonical
+from benchmark.data.judging.checks import (
     Check,
-    check_finite,
     check_hu,
     check_spacing,
-    check_storable,
+    check_values,
 )
-from benchmark.data.geometry import Nifti, from_canonical, read_nifti, to_canonical
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
+from benchmark.data.readers.nifti import Nifti, read_nifti
 from benchmark.data.readers.series import assemble, series_of
 from benchmark.data.volume import Geometry, Image, Label, Volume
 from benchmark.errors import BadInput
@@ -29,10 +29,8 @@ QUATERNION = ("quatern_b", "quatern_c", "quatern_d")
 MILLIMETRES = 2  # NIfTI's code of the unit
 SCANNER = 1  # NIfTI's code of coordinates in the scanner
 # All that says where a voxel lies. The texts of a header stay behind: they may name a person.
-PLACE = (
-    "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
-    "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
-)  # fmt: skip
+OFFSETS = tuple(f"{start}_{axis}" for start in ("qoffset", "srow") for axis in "xyz")
+PLACE = ("pixdim", "xyzt_units", "qform_code", "sform_code", *QUATERNION, *OFFSETS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +99,7 @@ def _nifti(path: Path) -> Scan:
         raise BadInput(
             f"{path.name} has no geometry: neither sform nor qform says how it lies in the patient"
         )
-    _refuse(path.name, "is not a CT", check_finite(found.array))
-    _refuse(path.name, "is not a CT", check_storable(found.array))
+    _refuse(path.name, "is not a CT", *check_values(found.array))
     return _scan(path.name, found.array, found.affine, header, found.warnings)
 
 

@@ -16,12 +16,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.anatomy import verify
 from benchmark.data.badfile import BadFile, guarded
-from benchmark.data.checks import Check, check_volume, content_hash, label_windows
-from benchmark.data.findings import grouped
+from benchmark.data.judging.anatomy import verify
+from benchmark.data.judging.checks import Check, check_volume
+from benchmark.data.judging.findings import grouped
+from benchmark.data.judging.measures import label_windows
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
+from benchmark.plan.keys import content_hash
 
 READERS = 2
 """Raised when a reader comes to make other voxels of the same bytes (`Volume.read_by`)."""

@@ -1,4 +1,5 @@
-"""Locks between processes. The operating system frees them when their owner dies."""
+"""Locks between processes, which the operating system frees when their owner dies; and the cores
+that a process may use."""
 
 from __future__ import annotations
 
@@ -12,6 +13,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 TELL_SECONDS = 1.0  # how long one waits for a lock in silence
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def lock(path: Path, *, seconds: float = -1) -> FileLock:

@@ -74,9 +74,12 @@ def mask_input(label_BHW: Tensor, annotated_BK: Tensor) -> Tensor:
     The plane is 1 where the organ is annotated in the sample's case, so that an organ that nobody
     looked for differs from one that is absent; its mask is 0 then.
     """
-    organs = annotated_BK.shape[1]
-    masks = F.one_hot(label_BHW, organs + 1)[..., 1:].permute(0, 3, 1, 2).float()
-    return with_planes(masks, annotated_BK)
+    return with_planes(onehot(label_BHW, annotated_BK.shape[1]), annotated_BK)
+
+
+def onehot(label_BHW: Tensor, organs: int) -> Tensor:
+    """Return organ masks (B, K, H, W) as floats."""
+    return F.one_hot(label_BHW.long(), organs + 1)[..., 1:].permute(0, 3, 1, 2).float()
 
 
 def with_planes(masks_BKHW: Tensor, annotated_BK: Tensor) -> Tensor:

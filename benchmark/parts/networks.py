@@ -1,11 +1,16 @@
 """Segmentation networks. Each shows `encoder(x) -> list`, `decoder(list)`, `.channels`,
-`.stride`; the head lives under `decoder.`, so that it moves with the decoder."""
+`.stride`; the head lives under `decoder.`, so that it moves with the decoder.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import ModuleType
 from typing import Any, ClassVar, cast
 
 import torch
@@ -41,6 +46,11 @@ class Network(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the class logits."""
         return cast(Tensor, self.decoder(self.encoder(x_BCHW)))
+
+
+def stride_of(nets: Mapping[str, nn.Module]) -> int:
+    """Return what H and W must be multiples of, in pixels, for all of these networks."""
+    return max(int(getattr(net, "stride", 1)) for net in nets.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,9 +147,7 @@ class Smp:
 
     def build(self, to: Build) -> Network:
         """Return the untrained network; raises `BadInput` where the library has no such one."""
-        from benchmark.parts.smp import create
-
-        model = create(self.decoder, self.encoder, to.channels(self.reads), len(to.organs) + 1)
+        model = smp_model(self.decoder, self.encoder, to.channels(self.reads), len(to.organs) + 1)
         channels = tuple(int(number) for number in model.encoder.out_channels)
         stride = int(getattr(model.encoder, "output_stride", 2 ** (len(channels) - 1)))
         decoder = SmpDecoder(model.decoder, model.segmentation_head)
@@ -205,3 +213,62 @@ def he_init(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+_library: list[torch.library.Library] = []  # the schemas live as long as this object
+
+
+def smp_library() -> ModuleType:
+    """Return segmentation_models_pytorch; raises `BadInput` where it is not installed."""
+    try:
+        return _import()
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            "smp: architectures need segmentation-models-pytorch: pip install "
+            f"segmentation-models-pytorch ({error})"
+        ) from error
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    _declare_missing()
+    return _import()
+
+
+def smp_model(decoder: str, encoder: str, inputs: int, classes: int) -> Any:
+    """Return a model of the library with random weights; never downloads any."""
+    smp = smp_library()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library's own deprecations
+            return smp.create_model(
+                decoder,
+                encoder_name=encoder,
+                encoder_weights=None,
+                in_channels=inputs,
+                classes=classes,
+            )
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise BadInput(f"smp:{decoder}/{encoder} cannot be made: {reason}") from error
+
+
+def _import() -> ModuleType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import segmentation_models_pytorch as smp
+    module: ModuleType = smp
+    return module
+
+
+def _declare_missing() -> None:
+    half_imported = ("torchvision", "timm", "segmentation_models_pytorch")
+    for name in [name for name in sys.modules if name.split(".")[0] in half_imported]:
+        del sys.modules[name]
+    declared = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    for schema in _SCHEMAS:
+        declared.define(schema)  # type: ignore[no-untyped-call]
+    _library.append(declared)

@@ -7,7 +7,7 @@ its `flags` are warnings that follow from the means over patients by a fixed rul
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import torch
@@ -15,15 +15,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.parts.batch import Batch, Patient
-from benchmark.parts.bottoms import BOTTOM, own_input
+from benchmark.parts.measures import (
+    BOTTOM,
+    Adapter,
+    BottomUse,
+    Headroom,
+    Replaced,
+    gradient_at,
+    own_input,
+)
 from benchmark.parts.networks import Network
-from benchmark.parts.objectives import LOSS_TERMS, Guide, Segmentation
-from benchmark.parts.pulls import gradient_at
+from benchmark.parts.objectives import LOSS_TERMS, Guide, Joint, Segmentation
 from benchmark.parts.similarity import TapModule, Taps, dissimilarity, on_grid
-from benchmark.plan.nodes import Objective
+from benchmark.parts.stages import frozen
+from benchmark.parts.views import MaskNoise
+from benchmark.plan.nodes import Net, Objective, Probe, Train, Weights
 
 NEGLIGIBLE = 0.01  # of the gradient of the segmentation loss
 GAP_PERCENT = 5.0  # METHODS.md section 6: what the verdict asks of the GT gap
+HEADROOM_SHARE = 0.15  # of a stage's epochs for fitting the adapter: it is two convolutions
+HEADROOM_RATE = 2.5  # times a stage's rate (docs/decisions/0012)
 SATURATED = 0.99  # a relative distance from here on has next to no gradient
 
 
@@ -227,3 +238,50 @@ def _share(yes: Tensor) -> float:
 def _spread(x: Tensor, dim: int) -> float:
     mean = x.mean(dim=dim)
     return float((x.std(dim=dim, correction=0) / mean.abs().clamp_min(1e-12)).mean())
+
+
+def with_teacher(
+    stage: Train, final: Weights, *, taps: Taps, noise: MaskNoise | None
+) -> tuple[Probe, ...]:
+    """Return the probes of a training that compares N_CT ("ct") with a frozen teacher ("gt").
+
+    `final` are the weights to predict with; `noise` what the teacher's input was corrupted by in
+    its own training.
+    """
+    whole = stage.objective
+    given = whole.matched if isinstance(whole, Joint) else cast(Any, whole)
+    # whatever masks N_CT was compared with, it is asked about the patient's own
+    reads = "image" if given.reads == "image" else "masks"
+    guide = replace(given, reads=reads)
+    state = FsmState(taps=taps, reads=reads)
+    teacher = BottomUse(name="teacher", net="gt", reads=reads, noise=noise)
+    pull = TermGradients(objective=whole if isinstance(whole, Joint) else guide)
+    return (
+        Probe(name="gap", node=stage, measure=GtGap(objective=guide, taps=taps)),
+        *((Probe(name="fsm", node=stage, measure=state),) if "fsm" in stage.nets else ()),
+        Probe(name="gradients", node=stage, measure=pull),
+        Probe(name="teacher", node=stage, measure=teacher),
+        Probe(name="student", node=final.node, measure=BottomUse(name="student", net="ct")),
+        _headroom(stage, final, taps, reads),
+    )
+
+
+def _headroom(stage: Train, final: Weights, taps: Taps, reads: str) -> Probe:
+    objective = Replaced(taps=taps, reads=reads)
+    schedule = replace(
+        stage.schedule,
+        epochs=stage.schedule.epochs * HEADROOM_SHARE,
+        lr=min(1.0, stage.schedule.lr * HEADROOM_RATE),
+        stream="headroom",
+    )
+    node = Train(
+        title="headroom",
+        nets={
+            "ct": frozen(final),
+            "gt": frozen(stage["gt"]),
+            "adapter": Net(arch=Adapter(taps=taps)),
+        },
+        objective=objective,
+        schedule=schedule,
+    )
+    return Probe(name="headroom", node=node, measure=Headroom(objective=objective))

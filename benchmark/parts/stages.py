@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from benchmark.errors import BadInput
 from benchmark.parts.networks import UNet, decoders_fit
 from benchmark.parts.objectives import Matched, Segmentation
-from benchmark.parts.shapes import Restore
 from benchmark.parts.similarity import Similarity
-from benchmark.parts.views import CorruptShapes, DropOrgans, MaskNoise
-from benchmark.plan.nodes import Arch, Net, Schedule, Source, Train, Weights, check_choice
+from benchmark.parts.views import DropOrgans, MaskNoise
+from benchmark.plan.nodes import Arch, Net, Schedule, Source, Train, Weights, check_choice, reading
 from benchmark.plan.sources import MeanMask, OtherCase
 
 SONG = "Song et al., ISBI 2020, Table 1"
 DROP = 0.1  # chance that stage 1 hides an annotated organ (METHODS.md section 1)
 TEACHERS = ("n_gt", "untrained", "no_skips", "ct")
 SEES: Mapping[str, Source | None] = {"own": None, "other": OtherCase(), "mean": MeanMask()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoNetworks(ABC):
+    """A method that trains N_GT on masks beside N_CT: the fields that all such methods have. One
+    gives a field anew where the paper says something else of it."""
+
+    noise: float = reading(0.2, "S", "p of the corruption of N_GT's input")
+    drop: float = reading(DROP, "C", "chance that stage 1 hides an annotated organ")
+    ct: Arch = reading(UNet, "S", "architecture of N_CT")
+    gt: Arch = reading(lambda: UNet(reads="masks"), "S", "architecture of N_GT")
+    schedule: Schedule = reading(Schedule, "S", "of each stage")
+
+    def __post_init__(self) -> None:
+        self.plan()  # the parts check the ranges
+
+    @abstractmethod
+    def plan(self) -> Weights:
+        """Return N_CT after its last training."""
+
+    def mask_noise(self) -> MaskNoise:
+        """Return how N_GT's input is corrupted."""
+        return MaskNoise(p=self.noise)
+
+    def stage1(self) -> Train:
+        """Return the training of N_GT."""
+        return teacher(self.gt, self.schedule, noise=self.mask_noise(), drop=self.drop)
 
 
 def plain(ct: Arch, schedule: Schedule) -> Train:
@@ -116,26 +143,6 @@ def _seen(sees: str, teacher: Net) -> tuple[str, dict[str, Source]]:
         return "image", {}
     source = SEES[sees]
     return (sees, {sees: source}) if source else ("masks", {})
-
-
-def shape_network() -> UNet:
-    """Return the usual shape model: a U-Net over masks without skips; nor dropout, which would
-    take half of all that gets through its bottom."""
-    return UNet(reads="masks", skips=False, dropout=0.0)
-
-
-def shape_model(
-    shape: Arch, schedule: Schedule, view: CorruptShapes | None, early: Weights | None
-) -> Train:
-    """Return the training of an auto-encoder over masks: it restores corrupted masks and, with
-    `early`, the early predictions of a segmentation network; without a view, clean masks."""
-    return Train(
-        title="shape model",
-        nets={"shape": Net(arch=shape), **({"early": frozen(early)} if early else {})},
-        objective=Restore(),
-        schedule=replace(schedule, stream="shape"),
-        views=(view,) if view else (),
-    )
 
 
 def frozen(weights: Weights) -> Net:

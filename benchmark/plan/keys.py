@@ -43,10 +43,16 @@ def canonical(value: Any, context: Context | None = None) -> Any:
     return _canonical(value, _keyed(context) if context else None)
 
 
+def content_hash(value: Any) -> str:
+    """Return the SHA-256 in hex of a JSON value, whatever the order of its keys; raises
+    `ValueError` for NaN and inf."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def digest(value: Any) -> str:
     """Return the hash of a JSON-able value as `DIGITS` hexadecimal digits."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return content_hash(value)[:DIGITS]
 
 
 @lru_cache(maxsize=REMEMBERED)

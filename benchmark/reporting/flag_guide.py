@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from benchmark.errors import BadInput
-from benchmark.parts.bottoms import UNUSED_POINTS
-from benchmark.parts.curves import STILL_RISING
+from benchmark.parts.measures import NEGLIGIBLE_SHARE, STILL_RISING, UNUSED_POINTS
 from benchmark.parts.probes import GAP_PERCENT, NEGLIGIBLE, SATURATED
-from benchmark.parts.shape_probes import NEGLIGIBLE_SHARE
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.wording import counted
 from benchmark.reporting.ceiling_lines import AT_TARGET_POINTS

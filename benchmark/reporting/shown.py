@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmark.parts.bottoms import UNUSED_POINTS
+from benchmark.parts.measures import UNUSED_POINTS
 from benchmark.parts.probes import GAP_PERCENT
 from benchmark.plan.presets import demonstration
 from benchmark.plan.wording import counted

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
-from benchmark.parts.curves import curve_flags
+from benchmark.parts.measures import curve_flags
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Weights, in_order

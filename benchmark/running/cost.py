@@ -19,9 +19,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmark.data.draw import epoch_length, near_and_far
-from benchmark.data.slices import grid
+from benchmark.data.feeding.draw import epoch_length, near_and_far
+from benchmark.data.feeding.slices import grid
 from benchmark.parts.batch import Batch
+from benchmark.parts.networks import stride_of
 from benchmark.parts.views import CORRUPTED, EARLY, LEFT
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import NODES, Context, canonical, key, spec
@@ -156,7 +157,7 @@ def operations(node: Train, cell: Cell) -> float:
         nets = build(node, organs=data.dataset.organs, size=data.ground.size, seed=0)
         on_meta(nets)  # some libraries make some weights elsewhere
         freeze(node, nets)
-        stride = max(int(getattr(module, "stride", 1)) for module in nets.values())
+        stride = stride_of(nets)
         shape = (data.ground.batch, height + -height % stride, width + -width % stride)
         batch = _meta_batch(node, shape, len(data.dataset.organs), cell)
     return _count(node, nets, batch)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from benchmark.data.intake import cpus
 from benchmark.errors import one_line
+from benchmark.files.locks import cores
 from benchmark.plan.nodes import Schedule
 from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench, Options
@@ -99,13 +99,13 @@ def threads_for(size: int | None, workers: int = 1) -> int:
     """Return the threads of each of N workers: its share of the cores, but one for a small grid:
     there a second one gains little on an idle machine and loses a lot beside other work
     (docs/decisions/0005)."""
-    return 1 if size is not None and size <= SMALL_GRID else max(1, cpus() // workers)
+    return 1 if size is not None and size <= SMALL_GRID else max(1, cores() // workers)
 
 
 def default_workers(device: str, threads: int) -> int:
     """Return how many workers suit the machine: one a GPU, or as many as cores allow."""
     found = devices(device)
-    return len(found) if found != ["cpu"] else max(1, min(MOST_WORKERS, cpus() // threads))
+    return len(found) if found != ["cpu"] else max(1, min(MOST_WORKERS, cores() // threads))
 
 
 def run_workers(options: Options, asked: int | None, size: int | None, left: Left) -> int:

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.draw import SliceDraw
+from benchmark.data.feeding.draw import SliceDraw
 from benchmark.errors import BadInput, Stopped, one_line
 from benchmark.files.code import Code
+from benchmark.parts.networks import stride_of
 from benchmark.plan.keys import Context, canonical, key, spec
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.plan.values import values_in
@@ -52,7 +53,7 @@ def prepared(
         data.ground,
         seed=seed,
         stream=node.schedule.stream,
-        stride=max(int(getattr(module, "stride", 1)) for module in nets.values()),
+        stride=stride_of(nets),
         device=hardware.device,
         sources=node.sources,
     )

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from benchmark.data.feeding.slice_cache import open_several, open_slices
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
-from benchmark.data.slice_cache import open_several, open_slices
-from benchmark.data.slices import CaseSlices
 from benchmark.plan.folds import Fold, Subject, fold_fingerprint, split, split_fingerprint
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import digest

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmark.data.slices import scaled
+from benchmark.data.feeding.slices import scaled
 from benchmark.data.volume import Volume, slices_of
 from benchmark.running.folds import FoldData
 from benchmark.scoring.cases import Score, score_case

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.data.feeding.slices import hu_on_grid, scaled
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.data.scan import Scan
-from benchmark.data.slices import hu_on_grid, scaled
 from benchmark.data.volume import Label
 from benchmark.errors import BadInput
 from benchmark.files.atomic import damage

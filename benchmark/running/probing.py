@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from benchmark.data.patients import patients
+from benchmark.data.feeding.patients import patients
 from benchmark.files.code import Code
 from benchmark.parts.batch import Patient
+from benchmark.parts.networks import stride_of
 from benchmark.plan.keys import Context, canonical, digest, key
 from benchmark.plan.nodes import Probe
 from benchmark.plan.values import values_in
@@ -132,7 +133,7 @@ def _patients(
     return patients(
         [data.cache.case(name) for name in data.fold.test],
         data.ground,
-        stride=max(int(getattr(module, "stride", 1)) for module in nets.values()),
+        stride=stride_of(nets),
         device=hardware.device,
     )
 

@@ -26,7 +26,8 @@ from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
 from benchmark.plan.values import values_in
 
 GROUP = "beyond_loss.methods"
-HOMES = ("benchmark.plan", "benchmark.parts")  # where the kinds of this distribution are
+# where the kinds of this distribution are
+HOMES = ("benchmark.plan", "benchmark.parts", "methods", "baselines")
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # it stands in labels, options and lines
 
 

@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.data.draw import SliceDraw
-from benchmark.data.fills import onehot
-from benchmark.data.slices import WHOLE, CaseSlices
-from benchmark.parts.batch import Batch
-from benchmark.parts.networks import UNet
+from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.slices import WHOLE, CaseSlices
+from benchmark.parts.batch import Batch, onehot
+from benchmark.parts.networks import UNet, stride_of
 from benchmark.parts.stages import plain
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Schedule, Train, in_order
@@ -120,7 +119,7 @@ def draw_of(work: Work, nets: Mapping[str, nn.Module], hardware: Hardware) -> Sl
         work.ground,
         seed=0,
         stream=work.node.schedule.stream,
-        stride=max(int(getattr(net, "stride", 1)) for net in nets.values()),
+        stride=stride_of(nets),
         device=hardware.device,
         sources=work.node.sources,
     )

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.data.feeding.patients import patients
 from benchmark.data.library import add
-from benchmark.data.patients import patients
 from benchmark.files.source import readable
+from benchmark.parts.networks import stride_of
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Method, Row, Train, flags_of, in_order, probes_of, stages_of
@@ -154,7 +155,7 @@ class MethodConformance:
             nets = done[probe.node]
             for module in nets.values():
                 module.eval().requires_grad_(False)
-            stride = max(int(getattr(module, "stride", 1)) for module in nets.values())
+            stride = stride_of(nets)
             some = trainer.cases[:1] + trainer.cases[2:3]
             with torch.no_grad():
                 for patient in patients(

@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmark.data.draw import SliceDraw
-from benchmark.data.slices import on_training_grid
+from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.slices import on_training_grid
+from benchmark.parts.networks import stride_of
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.testing.tiny import ORGANS, tiny_volume
@@ -47,7 +48,7 @@ class MemoryTrainer:
             self.ground,
             seed=seed,
             stream=node.schedule.stream,
-            stride=max(int(getattr(net, "stride", 1)) for net in nets.values()),
+            stride=stride_of(nets),
             device=self.hardware.device,
             sources=node.sources,
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices
 from benchmark.plan.folds import Fold
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Method, probes_of

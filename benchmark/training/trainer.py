@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import Diverged, Stopped
 from benchmark.parts.batch import Batch
-from benchmark.parts.pulls import bottom_of, pulls_at
+from benchmark.parts.measures import bottom_of, pulls_at
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Train
 from benchmark.training.meter import Epoch, Meter

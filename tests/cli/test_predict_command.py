@@ -15,12 +15,11 @@ import pytest
 import torch
 from bench_process import Ran, bench, run_argv, tiny_workspace, tree
 
+from benchmark.data.feeding.slices import on_training_grid, scaled
 from benchmark.data.geometry import from_canonical, to_canonical
 from benchmark.data.library import open_dataset
-from benchmark.data.slices import on_training_grid, scaled
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import on_disk as on_disk_of
-from benchmark.data.writers.layout import save
+from benchmark.phantom.layout import Header, dicom_files, save
+from benchmark.phantom.layout import on_disk as on_disk_of
 from benchmark.plan.ground import Ground
 from benchmark.running.bench import Bench, open_bench
 from benchmark.running.cells import plan_cells

@@ -275,7 +275,7 @@ def test_workers_by_machine_and_work(
     places: int,
     workers: int,
 ) -> None:
-    monkeypatch.setattr(machine, "cpus", lambda: 4)
+    monkeypatch.setattr(machine, "cores", lambda: 4)
     options = Options(root=Path(), threads=threads, device="cpu")
     seconds = {str(n): 100.0 for n in range(9 if places else 0)}
     assert run_workers(options, asked, size, Left(seconds=seconds, places=places)) == workers

@@ -24,9 +24,8 @@ from benchmark.data.readers.pairs import Pairs
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.source import judged
 from benchmark.data.volume import Volume
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import OnDisk, nifti_bytes, on_disk, save
-from benchmark.data.writers.multi_organ import HEAD, Member, crop_box, crop_row
+from benchmark.phantom.downloads import HEAD, Member, crop_box, crop_row
+from benchmark.phantom.layout import Header, OnDisk, dicom_files, nifti_bytes, on_disk, save
 
 PAGE = Path(__file__).parents[2] / "docs" / "data-faults.md"
 FOOT_FIRST = (False, False, False)

@@ -21,12 +21,12 @@ import torch
 from scipy import ndimage
 
 from benchmark.data import library
-from benchmark.data.phantom import Phantom
+from benchmark.data.feeding.slices import on_training_grid
 from benchmark.data.readers.ircadb import Ircadb
-from benchmark.data.slices import on_training_grid
 from benchmark.data.volume import Geometry, Volume
-from benchmark.data.writers import ircadb
-from benchmark.data.writers.layout import save
+from benchmark.phantom import downloads
+from benchmark.phantom.layout import save
+from benchmark.phantom.recipe import Phantom
 
 SHAPE = (130, 512, 512)
 UNREAD = ("MASKS_DICOM/bone/", "MASKS_DICOM/rightsurretumor/")
@@ -102,9 +102,11 @@ def measure(folder: Path, times: int = 3, grid: int = 256) -> dict[str, float]:
     """Write the case, then time each step, so many times."""
     torch.set_num_threads(1)
     home, root = folder / "native", folder / "0"  # the root of the first of the times
-    files = ircadb.patient_files(large(), Phantom.organs, ircadb.Options(mask_positions=True))
+    files = downloads.patient_files(
+        large(), Phantom.organs, downloads.IrcadbOptions(mask_positions=True)
+    )
     wanted_files = {name: files[name] for name in files if not name.startswith(UNREAD)}
-    save(home, ircadb.packed(1, wanted_files, "folders"))
+    save(home, downloads.packed(1, wanted_files, "folders"))
     with_pydicom(home)
     with_simpleitk(home)
     base_mib = highest_mib()

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from benchmark.data import library
-from benchmark.data.phantom import Phantom
 from benchmark.data.readers.base import Reader
 from benchmark.data.volume import Geometry, Volume
 from benchmark.errors import BadInput
+from benchmark.phantom.recipe import Phantom
 
 ORGANS = Phantom.organs
 KIDNEYS = ("left_kidney", "right_kidney")

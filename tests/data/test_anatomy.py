@@ -11,8 +11,8 @@ from native import ORGANS, add, refused, small
 from nnunet_files import make, save
 from variants import VARIANTS, changed, fatty, moved_kidney, refusals
 
-from benchmark.data.anatomy import verify
-from benchmark.data.checks import check_volume
+from benchmark.data.judging.anatomy import verify
+from benchmark.data.judging.checks import check_volume
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.volume import Volume
 

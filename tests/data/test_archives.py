@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from native import ORGANS, refused, small
 
-from benchmark.data.readers import archives
+from benchmark.data.readers import files as archives
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.multi_organ import MultiOrgan
-from benchmark.data.writers import ircadb, multi_organ
-from benchmark.data.writers.layout import save, zipped
+from benchmark.phantom import downloads
+from benchmark.phantom.layout import save, zipped
 
 GOOD = "3Dircadb1.1/PATIENT_DICOM/image_0"
 
@@ -171,8 +171,8 @@ TARS = {
 @pytest.mark.parametrize("kind", TARS)
 def test_a_hostile_tar_is_refused(tmp_path: Path, kind: str) -> None:
     content, reason = TARS[kind]
-    member = multi_organ.Member(volume=small(0), source="btcv", number=1)
-    multi_organ.write_multi_organ(tmp_path / "raw", [member], ORGANS)
+    member = downloads.Member(volume=small(0), source="btcv", number=1)
+    downloads.write_multi_organ(tmp_path / "raw", [member], ORGANS)
     labels = tmp_path / "raw" / "labels"
     (labels / "label_btcv_multiorgan.tar.gz").write_bytes(content)
     reader = MultiOrgan(labels, {"btcv": tmp_path / "raw" / "btcv"})
@@ -181,7 +181,7 @@ def test_a_hostile_tar_is_refused(tmp_path: Path, kind: str) -> None:
 
 def test_links_on_disk_lead_to_the_files_and_loops_end(tmp_path: Path) -> None:
     """A user's disk is trusted: data often lies behind a link."""
-    files = ircadb.patient_files(small(0), ORGANS, ircadb.Options())
+    files = downloads.patient_files(small(0), ORGANS, downloads.IrcadbOptions())
     save(tmp_path / "elsewhere", files)
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "3Dircadb1.1").symlink_to(tmp_path / "elsewhere")

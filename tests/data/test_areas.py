@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmark.data.draw import SliceDraw
+from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.slice_cache import key, open_slices
+from benchmark.data.feeding.slices import WHOLE, CaseSlices, on_training_grid
 from benchmark.data.library import DataSet
-from benchmark.data.slice_cache import key, open_slices
-from benchmark.data.slices import WHOLE, CaseSlices, on_training_grid
 from benchmark.data.volume import Geometry, Volume
 from benchmark.errors import BadInput
 from benchmark.parts.batch import Batch

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.data.augment import augment
+from benchmark.data.feeding.draw import augment
 from benchmark.plan.ground import Augmentation
 
 NONE = Augmentation(rotation_degrees=0, scale=0, shift=0, hu_shift=0, hu_noise=0)

@@ -20,20 +20,20 @@ from nnunet_files import add as add_raw
 from nnunet_files import arrays, make, save
 from nnunet_files import refused as refused_raw
 
-from benchmark.data import library, unpack
-from benchmark.data.geometry import BadFile, read_nifti
+from benchmark.data import library
+from benchmark.data.badfile import BadFile, read_regular
 from benchmark.data.readers import dicom
+from benchmark.data.readers import nifti as unpack
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
+from benchmark.data.readers.nifti import read_nifti
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.readers.pairs import Pairs
 from benchmark.data.readers.stacks import Stacks
-from benchmark.data.regular import read_regular
 from benchmark.data.scan import read_scan
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import on_disk
-from benchmark.data.writers.layout import save as save_files
 from benchmark.errors import BadInput
+from benchmark.phantom.layout import Header, dicom_files, on_disk
+from benchmark.phantom.layout import save as save_files
 
 DISK = on_disk(small(0))
 SLICES = dicom_files(DISK.image_ijk, DISK.affine, header=Header())

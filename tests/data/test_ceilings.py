@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from benchmark.data import ceilings as module
 from benchmark.data.ceilings import Ceiling, case_ceilings, ceilings, place
+from benchmark.data.feeding.slices import on_training_grid
 from benchmark.data.library import DataSet, add
-from benchmark.data.phantom import INFORMATIVE
 from benchmark.data.readers.pairs import Pairs
-from benchmark.data.slices import on_training_grid
 from benchmark.data.volume import Label
 from benchmark.errors import BadInput
+from benchmark.phantom.recipe import INFORMATIVE
 from benchmark.scoring.overlap import dice_percent
 from benchmark.testing import ORGANS, TinySource, tiny_volume
 from benchmark.training.precision import hardware

@@ -13,8 +13,8 @@ import torch
 from bench_process import bench, run_argv, weights
 
 from benchmark.data import library
-from benchmark.data.draw import SliceDraw
-from benchmark.data.slices import on_training_grid
+from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.slices import on_training_grid
 from benchmark.data.volume import Volume, inside, slices_of
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import canonical, digest

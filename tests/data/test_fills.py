@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark.data.augment import augment
-from benchmark.data.draw import SliceDraw, stacked
-from benchmark.data.fills import beside, mean_masks, onehot, partners
-from benchmark.data.patients import patients
-from benchmark.data.slices import CaseSlices, on_training_grid
+from benchmark.data.feeding.draw import SliceDraw, augment, stacked
+from benchmark.data.feeding.fills import beside, mean_masks, partners
+from benchmark.data.feeding.patients import patients
+from benchmark.data.feeding.slices import CaseSlices, on_training_grid
 from benchmark.errors import BadInput
+from benchmark.parts.batch import onehot
 from benchmark.plan.ground import Augmentation, Ground
 from benchmark.plan.sources import MeanMask, OtherCase
 from benchmark.testing import ORGANS, tiny_volume

@@ -11,7 +11,7 @@ from nnunet_files import AFFINE, SHAPE, arrays, make, save
 
 from benchmark.cli.main import main
 from benchmark.data import library
-from benchmark.data.findings import grouped
+from benchmark.data.judging.findings import grouped
 from benchmark.data.readers.multi_organ import MultiOrgan
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.errors import BadInput

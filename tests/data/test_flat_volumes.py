@@ -11,7 +11,7 @@ from native import refused, small
 from nnunet_files import add, arrays, make, save
 from nnunet_files import refused as refused_nnunet
 
-from benchmark.data.checks import check_volume
+from benchmark.data.judging.checks import check_volume
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -12,18 +12,17 @@ import SimpleITK
 from dicom_forms import edited
 from native import ORGANS, refused, same, small
 
-from benchmark.data.geometry import BadFile
+from benchmark.data.badfile import BadFile
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.multi_organ import MultiOrgan
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.scan import read_scan
-from benchmark.data.writers import multi_organ
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.ircadb import Options, write_ircadb
-from benchmark.data.writers.layout import Files, on_disk, save
 from benchmark.errors import BadInput
+from benchmark.phantom import downloads
+from benchmark.phantom.downloads import IrcadbOptions, write_ircadb
+from benchmark.phantom.layout import Files, Header, dicom_files, on_disk, save
 
 DISK = on_disk(small(0))
 COUNT = DISK.image_ijk.shape[2]
@@ -101,15 +100,15 @@ def test_in_every_layout(tmp_path: Path) -> None:
     raw = with_pictures(tmp_path / "stack", {**SLICES, **foreign})
     (found,) = Stacks(raw, "liver").volumes()
     np.testing.assert_array_equal(found.image, small(0).image)
-    write_ircadb(tmp_path / "ircadb", [small(0)], ORGANS, Options(packing="folders"))
+    write_ircadb(tmp_path / "ircadb", [small(0)], ORGANS, IrcadbOptions(packing="folders"))
     (home,) = (tmp_path / "ircadb").rglob("PATIENT_DICOM")
     save(home, foreign)
     save(home.parent / "MASKS_DICOM" / "liver", {"LICENSE": b"as you like"})
     (found,) = Ircadb(tmp_path / "ircadb").volumes()
     same(found, small(0))
-    member = multi_organ.Member(volume=small(0), source="tcia", number=7)
-    options = multi_organ.Options(archives=False)
-    multi_organ.write_multi_organ(tmp_path / "multi", [member], ORGANS, options)
+    member = downloads.Member(volume=small(0), source="tcia", number=7)
+    options = downloads.MultiOrganOptions(archives=False)
+    downloads.write_multi_organ(tmp_path / "multi", [member], ORGANS, options)
     home = next((tmp_path / "multi" / "tcia").rglob("1-*.dcm")).parent
     save(home, foreign)
     roots = tmp_path / "multi" / "labels", {"tcia": tmp_path / "multi" / "tcia"}
@@ -169,9 +168,9 @@ def test_every_slice_a_series_of_its_own(tmp_path: Path) -> None:
         half = {name: own[name] if int(name[6:]) == 5 else SLICES[name] for name in SLICES}
         save(tmp_path / "two", half)
         read_scan(tmp_path / "two")
-    member = multi_organ.Member(volume=small(0), source="tcia", number=7)
-    options = multi_organ.Options(archives=False)
-    multi_organ.write_multi_organ(tmp_path / "multi", [member], ORGANS, options)
+    member = downloads.Member(volume=small(0), source="tcia", number=7)
+    options = downloads.MultiOrganOptions(archives=False)
+    downloads.write_multi_organ(tmp_path / "multi", [member], ORGANS, options)
     for path in (tmp_path / "multi" / "tcia").rglob("2-*.dcm"):
         path.unlink()  # its second series
     for n, path in enumerate(sorted((tmp_path / "multi" / "tcia").rglob("1-*.dcm"))):

@@ -10,8 +10,9 @@ import pytest
 from nnunet_files import AFFINE, add, arrays, make, refused
 
 from benchmark.cli.main import main
-from benchmark.data.geometry import BadFile, nifti_of, read_nifti
+from benchmark.data.badfile import BadFile
 from benchmark.data.readers.multi_organ import MultiOrgan
+from benchmark.data.readers.nifti import nifti_of, read_nifti
 from benchmark.data.readers.pairs import Pairs
 
 PAIR_KINDS = [nib.Nifti1Pair, nib.Nifti2Pair, nib.AnalyzeImage, nib.Spm99AnalyzeImage]

@@ -15,22 +15,21 @@ from native import KIDNEYS, ORGANS, add, refused, same, small
 from benchmark.data import library
 from benchmark.data.readers.base import merged
 from benchmark.data.readers.ircadb import Ircadb
-from benchmark.data.writers import ircadb
-from benchmark.data.writers.dicom import Header
-from benchmark.data.writers.layout import Files, save, zipped
-from benchmark.data.writers.trial import without
 from benchmark.errors import BadInput
+from benchmark.phantom import downloads
+from benchmark.phantom.layout import Files, Header, save, zipped
+from benchmark.phantom.recipe import without
 
 IMAGE, MASKS = "PATIENT_DICOM/", "MASKS_DICOM/"
 
 
 @cache
-def _written(index: int, options: ircadb.Options) -> Files:
-    return ircadb.patient_files(small(index), ORGANS, options)
+def _written(index: int, options: downloads.IrcadbOptions) -> Files:
+    return downloads.patient_files(small(index), ORGANS, options)
 
 
 def patient(index: int = 0, **options: object) -> Files:
-    return dict(_written(index, ircadb.Options(**options)))
+    return dict(_written(index, downloads.IrcadbOptions(**options)))
 
 
 def home(folder: Path, files: Files, number: int = 1) -> Path:
@@ -45,7 +44,7 @@ def renamed(files: Files, old: str, new: str) -> Files:
 def test_organs_of_each_patient_come_from_the_folders(tmp_path: Path) -> None:
     raw = home(tmp_path / "raw", patient(0), 5)
     liver_only = without(small(1), ORGANS, KIDNEYS)
-    home(raw, ircadb.patient_files(liver_only, ORGANS, ircadb.Options()), 12)
+    home(raw, downloads.patient_files(liver_only, ORGANS, downloads.IrcadbOptions()), 12)
     found = add(tmp_path, Ircadb(raw))
     assert [case.name for case in found.cases] == ["ircadb_05", "ircadb_12"]
     assert [case.annotated for case in found.cases] == [ORGANS, ("liver",)]
@@ -75,7 +74,7 @@ def test_names_match_without_signs_and_case(tmp_path: Path, written: str, read: 
 def test_both_kidneys_in_one_are_an_organ_of_their_own(tmp_path: Path) -> None:
     both = np.where(small(0).label == 3, 2, small(0).label).astype(np.uint8)
     volume = replace(small(0), label=both, annotated=("liver", "left_kidney"))
-    files = ircadb.patient_files(volume, ORGANS, ircadb.Options())
+    files = downloads.patient_files(volume, ORGANS, downloads.IrcadbOptions())
     raw = home(tmp_path / "raw", renamed(files, "leftkidney", "kidneys"))
     found = add(tmp_path, Ircadb(raw))
     assert found.organs == (*ORGANS, "kidneys")
@@ -170,7 +169,7 @@ def test_a_broken_patient_is_refused(tmp_path: Path, change: str, parts: list[st
         )
         shape = small_slice.image.shape[::-1]
         small_slice = replace(small_slice, geometry=replace(small_slice.geometry, shape=shape))
-        other = ircadb.patient_files(small_slice, ORGANS, ircadb.Options())
+        other = downloads.patient_files(small_slice, ORGANS, downloads.IrcadbOptions())
         files[image] = other[image]
     else:
         mask = f"{MASKS}liver/image_9"

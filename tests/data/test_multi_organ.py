@@ -12,22 +12,23 @@ from native import ORGANS, add, refused, same, small
 
 from benchmark.data import library
 from benchmark.data.readers.multi_organ import MultiOrgan, parse_images
-from benchmark.data.writers import multi_organ
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import nifti_bytes, on_disk, save, zipped
-from benchmark.data.writers.multi_organ import Member, Options, crop_box
-from benchmark.data.writers.trial import without
 from benchmark.errors import BadInput
+from benchmark.phantom import downloads
+from benchmark.phantom.downloads import Member, MultiOrganOptions, crop_box
+from benchmark.phantom.layout import Header, dicom_files, nifti_bytes, on_disk, save, zipped
+from benchmark.phantom.recipe import without
 
 MEMBERS = (
     Member(volume=small(0), source="tcia", number=1),
     Member(volume=small(1), source="btcv", number=1),
 )
-UNPACKED = Options(archives=False)
+UNPACKED = MultiOrganOptions(archives=False)
 
 
-def written(folder: Path, members: tuple[Member, ...] = MEMBERS, options: Options = UNPACKED):
-    multi_organ.write_multi_organ(folder, members, ORGANS, options)
+def written(
+    folder: Path, members: tuple[Member, ...] = MEMBERS, options: MultiOrganOptions = UNPACKED
+):
+    downloads.write_multi_organ(folder, members, ORGANS, options)
     return folder
 
 
@@ -37,7 +38,7 @@ def reader(folder: Path, *sources: str, **more: object) -> MultiOrgan:
 
 
 def test_both_sources(tmp_path: Path) -> None:
-    found = add(tmp_path, reader(written(tmp_path / "raw", options=Options())))
+    found = add(tmp_path, reader(written(tmp_path / "raw", options=MultiOrganOptions())))
     assert [case.name for case in found.cases] == ["btcv_0001", "tcia_0001"]
     assert [case.source for case in found.cases] == ["btcv", "tcia"]
     same(found.load("btcv_0001"), small(1))

@@ -18,10 +18,9 @@ from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.readers.pairs import Pairs
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.scan import read_scan
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import on_disk
-from benchmark.data.writers.layout import save as save_files
 from benchmark.errors import BadInput
+from benchmark.phantom.layout import Header, dicom_files, on_disk
+from benchmark.phantom.layout import save as save_files
 
 IDS = {"liver": 1, "left_kidney": 2}
 

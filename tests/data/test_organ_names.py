@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from native import ORGANS, add, full, refused, small
 
-from benchmark.data.anatomy import unchecked, verify
-from benchmark.data.checks import check_volume
+from benchmark.data.judging.anatomy import unchecked, verify
+from benchmark.data.judging.checks import check_volume
 from benchmark.data.readers.pairs import Pairs
 from benchmark.data.volume import Volume
-from benchmark.data.writers.layout import nifti_bytes, on_disk, save
+from benchmark.phantom.layout import nifti_bytes, on_disk, save
 
 SPELLED = [
     ORGANS,

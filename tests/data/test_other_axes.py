@@ -10,12 +10,12 @@ import pytest
 from native import add, refused, same, small
 from nnunet_files import AFFINE, arrays, make, save
 
-from benchmark.data.geometry import laid_like, read_nifti
 from benchmark.data.readers.multi_organ import MultiOrgan
+from benchmark.data.readers.nifti import laid_like, read_nifti
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.readers.pairs import Pairs
-from benchmark.data.writers import multi_organ
-from benchmark.data.writers.layout import on_disk
+from benchmark.phantom import downloads
+from benchmark.phantom.layout import on_disk
 
 IDS = {"liver": 1, "left_kidney": 2}
 
@@ -74,10 +74,10 @@ def test_another_place_is_still_refused(tmp_path: Path) -> None:
 
 
 def test_multi_organ_takes_them(tmp_path: Path) -> None:
-    member = multi_organ.Member(volume=small(0), source="btcv", number=7)
-    options = multi_organ.Options(label_flips=(True, True, False), archives=False)
+    member = downloads.Member(volume=small(0), source="btcv", number=7)
+    options = downloads.MultiOrganOptions(label_flips=(True, True, False), archives=False)
     organs = ("liver", "left_kidney", "right_kidney")
-    multi_organ.write_multi_organ(tmp_path, [member], organs, options)
+    downloads.write_multi_organ(tmp_path, [member], organs, options)
     (found,) = MultiOrgan(tmp_path / "labels", {"btcv": tmp_path / "btcv"}).volumes()
     same(found, small(0))
     assert on_disk(small(0), (True, True, False)).affine[0, 0] != on_disk(small(0)).affine[0, 0]

@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from benchmark.data import phantom_patient
-from benchmark.data.phantom import INFORMATIVE, SHAPELESS, Phantom, label_of
-from benchmark.data.phantom_anatomy import Anatomy
-from benchmark.data.phantom_imaging import halve, noise, scan
-from benchmark.data.phantom_patient import Patient, draw_patient
-from benchmark.data.phantom_trunk import Tissue
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.phantom import patient as phantom_patient
+from benchmark.phantom.anatomy import Anatomy
+from benchmark.phantom.imaging import halve, noise, scan
+from benchmark.phantom.patient import Patient, draw_patient
+from benchmark.phantom.recipe import INFORMATIVE, SHAPELESS, Phantom, label_of
+from benchmark.phantom.trunk import Tissue
 
 PHASES = 5  # patients 0..4 have every contrast phase
 

@@ -13,9 +13,8 @@ import pytest
 from bench_process import Ran, bench, setting_argv
 from native import ORGANS, small
 
-from benchmark.data.writers import ircadb, multi_organ
-from benchmark.data.writers.dicom import Header
-from benchmark.data.writers.layout import Files, save
+from benchmark.phantom import downloads
+from benchmark.phantom.layout import Files, Header, save
 
 SECRET = "PLANTEDNAME"
 FIELDS = (
@@ -49,12 +48,12 @@ def all_planted(files: Files) -> Files:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five patients, as a hospital's system writes them."""
     folder = tmp_path_factory.mktemp("written")
-    options = ircadb.Options(header=Header(patient=f"{SECRET}^MARIA"))
+    options = downloads.IrcadbOptions(header=Header(patient=f"{SECRET}^MARIA"))
     for number in range(1, 6):
-        files = ircadb.patient_files(small(0), ORGANS, options)
+        files = downloads.patient_files(small(0), ORGANS, options)
         wanted = {n: c for n, c in files.items() if "bone" not in n and "surre" not in n}
         some = all_planted(wanted) if number == 1 else wanted
-        save(folder, ircadb.packed(number, some, "folders"))
+        save(folder, downloads.packed(number, some, "folders"))
     return folder
 
 
@@ -119,11 +118,11 @@ def test_from_messages_about_bad_cases(
 def test_from_nifti_headers_and_pancreas_ct(tmp_path: Path) -> None:
     raw, root = tmp_path / "raw", tmp_path / "root"
     members = [
-        multi_organ.Member(volume=small(0), source="tcia", number=1),
-        multi_organ.Member(volume=small(1), source="btcv", number=1),
+        downloads.Member(volume=small(0), source="tcia", number=1),
+        downloads.Member(volume=small(1), source="btcv", number=1),
     ]
-    options = multi_organ.Options(header=Header(patient=SECRET), archives=False)
-    multi_organ.write_multi_organ(raw, members, ORGANS, options)
+    options = downloads.MultiOrganOptions(header=Header(patient=SECRET), archives=False)
+    downloads.write_multi_organ(raw, members, ORGANS, options)
     for path in raw.rglob("*.nii.gz"):
         image = nib.load(path)
         named = nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine)

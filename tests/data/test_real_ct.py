@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmark.data import library
-from benchmark.data.anatomy import verify
 from benchmark.data.audit import audit_case
-from benchmark.data.checks import check_volume
+from benchmark.data.judging.anatomy import verify
+from benchmark.data.judging.checks import check_volume
 from benchmark.data.readers.pairs import Pairs
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.volume import Volume

@@ -20,10 +20,9 @@ from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.multi_organ import MultiOrgan
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.volume import Volume
-from benchmark.data.writers import ircadb, multi_organ
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import on_disk, save
-from benchmark.data.writers.trial import without
+from benchmark.phantom import downloads
+from benchmark.phantom.layout import Header, dicom_files, on_disk, save
+from benchmark.phantom.recipe import without
 
 FLIPS = st.tuples(st.booleans(), st.booleans(), st.booleans())
 SLICES = len(small(0).image)
@@ -61,11 +60,11 @@ def even(slope: float) -> Volume:
     rescale=RESCALES,
     positions=st.booleans(),
     foreground=st.sampled_from([1, 255]),
-    packing=st.sampled_from(ircadb.PACKINGS),
+    packing=st.sampled_from(downloads.PACKINGS),
 )
 def test_ircadb(flips, order, rescale, positions, foreground, packing) -> None:
     slope, intercept = rescale
-    options = ircadb.Options(
+    options = downloads.IrcadbOptions(
         flips=flips,
         order=order,
         header=Header(slope=slope, intercept=intercept),
@@ -74,7 +73,7 @@ def test_ircadb(flips, order, rescale, positions, foreground, packing) -> None:
         packing=packing,
     )
     with folder() as home:
-        ircadb.write_ircadb(home, [even(slope)], ORGANS, options)
+        downloads.write_ircadb(home, [even(slope)], ORGANS, options)
         (found,) = Ircadb(home).volumes()
         same(found, even(slope))
 
@@ -88,16 +87,16 @@ def test_ircadb(flips, order, rescale, positions, foreground, packing) -> None:
     source=st.sampled_from(["tcia", "btcv"]),
 )
 def test_multi_organ(image_flips, label_flips, order, archives, source) -> None:
-    options = multi_organ.Options(
+    options = downloads.MultiOrganOptions(
         image_flips=image_flips, label_flips=label_flips, order=order, archives=archives
     )
-    member = multi_organ.Member(volume=small(0), source=source, number=7)
+    member = downloads.Member(volume=small(0), source=source, number=7)
     with folder() as home:
-        multi_organ.write_multi_organ(home, [member], ORGANS, options)
+        downloads.write_multi_organ(home, [member], ORGANS, options)
         (found,) = MultiOrgan(home / "labels", {source: home / source}).volumes()
         wanted = small(0) if source == "btcv" else without(small(0), ORGANS, ["right_kidney"])
         same(found, wanted)
-        assert found.box == multi_organ.crop_box(small(0), options.margin)
+        assert found.box == downloads.crop_box(small(0), options.margin)
 
 
 @settings(max_examples=8, deadline=None)
@@ -122,7 +121,7 @@ def test_whole_patients_in_every_packing(tmp_path: Path) -> None:
     """As large as the phantom is, with a patient whose kidneys nobody looked for."""
     patients = [full(0), without(full(1), ORGANS, ["left_kidney", "right_kidney"])]
     for packing in ("nested", "doubled"):
-        options = ircadb.Options(packing=packing)
-        ircadb.write_ircadb(tmp_path / packing, patients, ORGANS, options)
+        options = downloads.IrcadbOptions(packing=packing)
+        downloads.write_ircadb(tmp_path / packing, patients, ORGANS, options)
         for found, wanted in zip(Ircadb(tmp_path / packing).volumes(), patients, strict=True):
             same(found, wanted)

@@ -12,9 +12,8 @@ import pytest
 
 from benchmark.data.geometry import to_canonical
 from benchmark.data.scan import label_bytes, read_scan
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import on_disk, save
 from benchmark.errors import BadInput
+from benchmark.phantom.layout import Header, dicom_files, on_disk, save
 from benchmark.testing import tiny_volume
 
 VOLUME = tiny_volume(0)

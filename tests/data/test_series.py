@@ -13,12 +13,11 @@ import pytest
 import SimpleITK
 from native import small
 
-from benchmark.data.geometry import BadFile
+from benchmark.data.badfile import BadFile
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.series import Series, assemble
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import Files, on_disk, save
+from benchmark.phantom.layout import Files, Header, dicom_files, on_disk, save
 
 DISK = on_disk(small(0))
 COUNT = DISK.image_ijk.shape[2]

@@ -11,10 +11,11 @@ import pytest
 import torch
 from bench_process import flip
 
-from benchmark.data import library, slice_cache
+from benchmark.data import library
+from benchmark.data.feeding import slice_cache
+from benchmark.data.feeding.slice_cache import key, open_several, open_slices
+from benchmark.data.feeding.slices import CaseSlices, on_training_grid
 from benchmark.data.library import DataSet
-from benchmark.data.slice_cache import key, open_several, open_slices
-from benchmark.data.slices import CaseSlices, on_training_grid
 from benchmark.data.volume import Volume
 from benchmark.testing import TinySource
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.data.draw import SliceDraw, epoch_length, near_and_far
+from benchmark.data.feeding.draw import SliceDraw, epoch_length, near_and_far
+from benchmark.data.feeding.slices import CaseSlices, on_training_grid, scaled
 from benchmark.data.library import DataSet
-from benchmark.data.slices import CaseSlices, on_training_grid, scaled
 from benchmark.data.volume import Geometry, Volume
 from benchmark.parts.batch import Batch
 from benchmark.plan.ground import Augmentation, Ground

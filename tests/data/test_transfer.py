@@ -14,14 +14,13 @@ import SimpleITK
 from dicom_forms import FORMS, edited, stored_as
 from native import add, refused, small
 
-from benchmark.data.checks import content_hash
-from benchmark.data.geometry import BadFile
+from benchmark.data.badfile import BadFile
 from benchmark.data.readers.dicom import Slices, read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.stacks import Stacks
 from benchmark.data.scan import read_scan
-from benchmark.data.writers.dicom import Header, dicom_files
-from benchmark.data.writers.layout import Files, on_disk, save, zipped
+from benchmark.phantom.layout import Files, Header, dicom_files, on_disk, save, zipped
+from benchmark.plan.keys import content_hash
 
 DISK = on_disk(small(0))
 TRUTH = DISK.image_ijk.T

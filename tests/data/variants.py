@@ -14,11 +14,10 @@ import numpy as np
 from native import ORGANS, small
 from scipy import ndimage
 
-from benchmark.data.anatomy import verify
-from benchmark.data.checks import check_volume
-from benchmark.data.phantom import Phantom
+from benchmark.data.judging.anatomy import verify
+from benchmark.data.judging.checks import check_volume
 from benchmark.data.volume import Volume
-from benchmark.data.writers.trial import without
+from benchmark.phantom.recipe import Phantom, without
 
 Variant = Callable[[Volume, np.random.Generator], Volume]
 

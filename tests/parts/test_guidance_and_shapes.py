@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Generator, nn
 
+from baselines.guided import Bridge, Guided
+from baselines.shape_codes import Coded, MaskCoder, Stack
+from baselines.shapes import Restore, ShapeLoss, ShapeModelProbe, true_foreground
 from benchmark.errors import BadInput
 from benchmark.parts.batch import Batch, Patient
-from benchmark.parts.guidance import Bridge, Guided
+from benchmark.parts.measures import TermShares
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Joint, Matched
-from benchmark.parts.shape_probes import ShapeModelProbe, TermShares
-from benchmark.parts.shapes import Coded, MaskCoder, Restore, ShapeLoss, Stack, true_foreground
 from benchmark.parts.similarity import Similarity
 from benchmark.parts.views import CORRUPTED, EARLY, CorruptShapes, DropOrgans, MaskNoise
 from benchmark.plan.nodes import Build

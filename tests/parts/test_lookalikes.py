@@ -11,15 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.patients import patients
-from benchmark.parts.anchoring import weight_distance
+from baselines.shapes import ShapeLoss, ShapeModelProbe
+from baselines.transfer import weight_distance
+from benchmark.data.feeding.patients import patients
 from benchmark.parts.batch import Patient
-from benchmark.parts.bottoms import BottomUse, Headroom, Replaced, patient_dice
+from benchmark.parts.measures import BottomUse, Headroom, Replaced, TermShares, patient_dice
 from benchmark.parts.networks import Network, UNet
 from benchmark.parts.objectives import Joint, Matched, segmentation_terms
 from benchmark.parts.probes import FsmState, GtGap, TermGradients, linear_cka
-from benchmark.parts.shape_probes import ShapeModelProbe, TermShares
-from benchmark.parts.shapes import ShapeLoss
 from benchmark.parts.similarity import NORMS, Similarity, dissimilarity
 from benchmark.parts.views import CorruptShapes
 from benchmark.plan.ground import Ground

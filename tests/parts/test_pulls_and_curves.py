@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.parts.curves import curve_flags, last_rise
+from benchmark.parts.measures import bottom_of, curve_flags, last_rise, pulls_at
 from benchmark.parts.networks import UNet
-from benchmark.parts.pulls import bottom_of, pulls_at
 from benchmark.plan.nodes import Schedule
 from methods.fsm import Fsm
 

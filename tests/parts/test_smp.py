@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from benchmark.errors import BadInput
-from benchmark.parts import smp
+from benchmark.parts import networks as smp
 from benchmark.parts.networks import Network, Smp
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Build, Schedule, in_order
@@ -103,7 +103,7 @@ def test_schemas_are_declared_only_where_the_native_import_fails(
     monkeypatch.setattr(smp, "_declare_missing", lambda: declared.append(1))
     native = ModuleType("native")
     monkeypatch.setattr(smp, "_import", lambda: native)
-    assert smp.library() is native and not declared
+    assert smp.smp_library() is native and not declared
 
     def raising(message: str) -> Callable[[], ModuleType]:
         def load() -> ModuleType:
@@ -115,23 +115,23 @@ def test_schemas_are_declared_only_where_the_native_import_fails(
 
     monkeypatch.setattr(smp, "_import", raising("another failure"))
     with pytest.raises(RuntimeError, match="another failure"):
-        smp.library()
+        smp.smp_library()
     assert not declared
     monkeypatch.setattr(smp, "_import", raising("operator torchvision::nms does not exist"))
-    assert smp.library() is native and declared == [1]
+    assert smp.smp_library() is native and declared == [1]
 
 
 def test_a_missing_library_is_the_users_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
     with pytest.raises(BadInput, match="pip install segmentation-models-pytorch"):
-        smp.library()
+        smp.smp_library()
 
 
 REAL = """
-from benchmark.parts import smp
+from benchmark.parts import networks as smp
 declared, real = [], smp._declare_missing
 smp._declare_missing = lambda: (declared.append(1), real())
-smp.library()
+smp.smp_library()
 from torchvision.extension import _has_ops
 print(len(declared), _has_ops())
 """

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from bench_process import bench
 
-from benchmark.parts.bottoms import BottomUse, Headroom, Replaced
+from baselines.shapes import ShapeModelProbe
+from benchmark.parts.measures import BottomUse, Headroom, Replaced, TermShares
 from benchmark.parts.objectives import Segmentation
 from benchmark.parts.probes import FsmState, GtGap, TermGradients
-from benchmark.parts.shape_probes import ShapeModelProbe, TermShares
 from benchmark.parts.views import CorruptShapes
 from benchmark.plan.nodes import Measure, probes_of
 from benchmark.reporting.flag_guide import GUIDES, flags_page, guide_of, how_to_read

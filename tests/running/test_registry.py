@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from bench_process import bench, package, run_argv, tiny_workspace
 
-from benchmark.data.library import add, embedded, open_dataset
-from benchmark.data.phantom import INFORMATIVE
+from benchmark.data.embedded import embedded
+from benchmark.data.library import add, open_dataset
 from benchmark.errors import BadInput
+from benchmark.phantom.recipe import INFORMATIVE
 from benchmark.plan.nodes import Row
 from benchmark.running.registry import load_registry
 from benchmark.running.resolve import resolve
@@ -124,3 +125,5 @@ def test_our_rows_keep_their_names_and_kinds() -> None:
     assert registry.problems == () and registry.theirs == set()
     assert all(isinstance(row, Row) for row in registry.rows.values())
     assert {"segmentation", "matched", "unet", "mask-noise", "gt-gap"} <= registry.kinds.keys()
+    # those that stand in the file of a rival are as reserved as those of the parts
+    assert {"guided", "bridge", "anchored", "shape-loss", "coded", "stack"} <= registry.kinds.keys()

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.patients import patients
+from benchmark.data.feeding.patients import patients
 from benchmark.parts.batch import Patient
-from benchmark.parts.diagnostics import with_teacher
 from benchmark.parts.networks import Network, UNet, UNetEncoder
 from benchmark.parts.objectives import Matched
+from benchmark.parts.probes import with_teacher
 from benchmark.parts.similarity import Similarity
 from benchmark.parts.stages import frozen, matched, stage3, teacher
 from benchmark.parts.views import MaskNoise

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.data.slices import grid, on_training_grid, scaled
+from benchmark.data.feeding.slices import grid, on_training_grid, scaled
 from benchmark.data.volume import Geometry, Volume
 from benchmark.parts.networks import UNet
 from benchmark.plan.ground import Ground

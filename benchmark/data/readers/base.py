@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, guarded, refused
-from benchmark.data.checks import Check, check_affines, check_shapes, content_hash
 from benchmark.data.geometry import Affine, corner_displacement_voxels
+from benchmark.data.judging.checks import Check, check_affines, check_shapes
 from benchmark.data.readers.files import stamp
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 MAX_OVERLAP = 0.01  # of an organ's voxels that another organ claims too
 TARGETS = ("liver", "left_kidney", "right_kidney")  # the paper's organs

@@ -15,8 +15,8 @@ from io import StringIO
 
 import numpy as np
 
-from benchmark.data.checks import Check
-from benchmark.data.geometry import BadFile
+from benchmark.data.badfile import BadFile
+from benchmark.data.judging.checks import Check
 from benchmark.data.readers.files import Entry
 from benchmark.data.volume import Box, Volume, slices_of
 from benchmark.errors import BadInput

@@ -11,19 +11,30 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from io import BytesIO
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
 
-from benchmark.data.badfile import BadFile
-from benchmark.data.checks import content_hash
-from benchmark.data.readers.archives import SUFFIXES, Member, members, read_member, stem
-from benchmark.data.regular import read_regular
+from benchmark.data.badfile import BadFile, read_regular
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
-MAX_FILE = 4 * 1024**3
+SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar")
+MAX_MEMBERS = 200_000
+MAX_MEMBER = 2 * 1024**3
+MAX_TOTAL = 64 * 1024**3
+# Slices of a small organ's mask are nearly empty and shrink a thousandfold by honest means, so a
+# ratio says nothing of small members and little of an archive: what is large must not shrink so.
+MAX_RATIO, RATIO_FROM = 200, 16 * 1024**2
+MAX_TOTAL_RATIO, TOTAL_RATIO_FROM = 500, 1024**3
+MAX_TAR = 1024**3  # a tar is held in memory whole
 MAX_DEPTH = 4
 FOREIGN = (".rar", ".7z", ".tar.bz2", ".tar.xz")  # archives that nobody here can open
 IGNORED = {"__macosx", "thumbs.db", "desktop.ini", "dicomdir"}
@@ -55,9 +66,7 @@ class Entry:
     def read(self) -> bytes:
         """Return the bytes. Raises BadInput naming the file that cannot be read."""
         try:
-            if not self.inner:
-                return read_regular(self.path, MAX_FILE)
-            return read_member(self.path, self.inner)
+            return read_member(self.path, self.inner) if self.inner else read_regular(self.path)
         except BadFile as error:
             raise BadInput(str(error)) from None
         except OSError as error:
@@ -80,13 +89,12 @@ def find_files(root: Path) -> list[Entry]:
         raise BadInput(f"there is no {root}: give the folder or archive that holds the data")
     start = root.resolve()
     name, size = (start.name,), start.stat().st_size
-    found = _file(start, name, size) if start.is_file() else _folder(start, name)
-    return sorted(found, key=lambda entry: natural(entry.parts))
+    return in_order(_file(start, name, size) if start.is_file() else _folder(start, name))
 
 
-def natural(parts: Iterable[str]) -> list[list[tuple[int, int, str]]]:
-    """Return a sort key by which image_2 comes before image_10."""
-    return [_natural(part) for part in parts]
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Return files in the natural order of their paths: image_2 comes before image_10."""
+    return sorted(entries, key=lambda entry: [_natural(part) for part in entry.parts])
 
 
 @lru_cache(maxsize=2**16)
@@ -140,8 +148,7 @@ def _folder(folder: Path, above: tuple[str, ...]) -> Iterator[Entry]:
     seen = list(_walk(folder))
     folders = {parts[:depth] for parts, _ in seen for depth in range(1, len(parts))}
     for parts, status in seen:
-        name = parts[-1]
-        if name.lower().endswith(SUFFIXES) and (*parts[:-1], stem(name)) in folders:
+        if _suffix(parts[-1]) and (*parts[:-1], stem(parts[-1])) in folders:
             continue  # it was unpacked beside itself: every file would come twice
         yield from _file(folder.joinpath(*parts), (*above, *parts), status.st_size)
 
@@ -149,7 +156,7 @@ def _folder(folder: Path, above: tuple[str, ...]) -> Iterator[Entry]:
 def _file(path: Path, parts: tuple[str, ...], size: int) -> Iterator[Entry]:
     if path.name.lower().endswith(FOREIGN):
         raise BadInput(f"{path.name}: archives of this kind cannot be read; unpack it")
-    if path.name.lower().endswith(SUFFIXES):
+    if _suffix(path.name):
         yield from _archive(path, (), (*parts[:-1], stem(parts[-1])))
     else:
         yield Entry(path, (), parts, size)
@@ -159,20 +166,135 @@ def _archive(path: Path, inner: tuple[str, ...], above: tuple[str, ...]) -> Iter
     """All members of an archive, those of archives inside it included."""
     if len(inner) > MAX_DEPTH:
         raise BadInput(f"{path.name}: archives lie more than {MAX_DEPTH} deep in each other")
-    found = [member for member in members(path, inner) if _all_wanted(member)]
+    found = [m for m in members(path, inner) if all(map(_wanted, PurePosixPath(m.name).parts))]
     folders = {place.as_posix() for m in found for place in PurePosixPath(m.name).parents}
     for member in found:
         parts = PurePosixPath(member.name).parts
-        lower = member.name.lower()
-        if not lower.endswith(SUFFIXES):
+        if not _suffix(member.name):
             yield Entry(path, (*inner, member.name), (*above, *parts), member.size)
         elif stem(member.name) not in folders:
             yield from _archive(path, (*inner, member.name), (*above, *parts[:-1], stem(parts[-1])))
+
+
+def _suffix(name: str) -> str:
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
 
 
 def _wanted(name: str) -> bool:
     return not name.startswith(".") and name.lower() not in IGNORED
 
 
-def _all_wanted(member: Member) -> bool:
-    return all(_wanted(part) for part in PurePosixPath(member.name).parts)
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive: its name with forward slashes, and its size when unpacked."""
+
+    name: str
+    size: int
+
+
+def stem(name: str) -> str:
+    """Return an archive's name without its suffix."""
+    return name[: -len(suffix)] if (suffix := _suffix(name)) else name
+
+
+def members(path: Path, inner: tuple[str, ...]) -> list[Member]:
+    """Return the files in an archive, in its order; raises BadInput when it is refused."""
+    shown = inner[-1] if inner else path.name
+    try:
+        if shown.lower().endswith(".zip"):
+            return _zip_members(_open_zip(path, inner), shown)
+        return [Member(name, len(content)) for name, content in _open_tar(path, inner).items()]
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        kind = "zip" if shown.lower().endswith(".zip") else "tar archive"
+        raise BadInput(f"{shown} is not a whole {kind} ({reason}): get it anew") from None
+
+
+def read_member(path: Path, inner: tuple[str, ...]) -> bytes:
+    """Return the bytes of the last of `inner`, opening the archives before it."""
+    *above, name = inner
+    shown = above[-1] if above else path.name
+    if not shown.lower().endswith(".zip"):
+        return _open_tar(path, tuple(above))[name]
+    try:
+        # no more is unpacked than the entry announces, and its checksum must be right
+        return _open_zip(path, tuple(above)).read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise BadInput(f"{shown}: its member {name} is damaged ({type(error).__name__})") from None
+
+
+def close_all() -> None:
+    """Forget all open archives."""
+    _open_zip.cache_clear()
+    _open_tar.cache_clear()
+
+
+@lru_cache(maxsize=4)
+def _open_zip(path: Path, inner: tuple[str, ...]) -> zipfile.ZipFile:
+    return zipfile.ZipFile(BytesIO(read_member(path, inner)) if inner else path)
+
+
+def _zip_members(archive: zipfile.ZipFile, shown: str) -> list[Member]:
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    for info in infos:
+        if info.flag_bits & 1:
+            _refuse(shown, info.filename, "is encrypted; unpack it with its password")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            _refuse(shown, info.filename, "is a link")
+        if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
+            factor = info.file_size / max(info.compress_size, 1)
+            _refuse(shown, info.filename, f"grows {factor:.0f}-fold when unpacked")
+    total, packed = sum(i.file_size for i in infos), sum(i.compress_size for i in infos)
+    if total > TOTAL_RATIO_FROM and total > MAX_TOTAL_RATIO * packed:
+        raise BadInput(f"{shown} would grow {total / max(packed, 1):.0f}-fold: it is no data set")
+    return _checked([Member(info.filename, info.file_size) for info in infos], shown)
+
+
+@lru_cache(maxsize=2)
+def _open_tar(path: Path, inner: tuple[str, ...]) -> dict[str, bytes]:
+    """All members of a tar: it can only be read from its start, and labels are small."""
+    shown = inner[-1] if inner else path.name
+    stream: BinaryIO = BytesIO(read_member(path, inner)) if inner else path.open("rb")
+    contents: dict[str, bytes] = {}
+    left = min(MAX_TAR, MAX_RATIO * max(path.stat().st_size, 1024**2))
+    with stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
+        for info in archive:
+            if info.isdir():
+                continue
+            if not info.isreg():
+                _refuse(shown, info.name, "is a link or a device")
+            left -= info.size
+            if left < 0:
+                raise BadInput(f"{shown} unpacks to too much: it is no archive of labels")
+            if info.name in contents:
+                raise BadInput(f"{shown} holds two files of one name")
+            _checked([Member(info.name, info.size)], shown)
+            file = archive.extractfile(info)
+            contents[info.name] = file.read() if file else b""
+    return contents
+
+
+def _checked(found: list[Member], shown: str) -> list[Member]:
+    """Return the members; raises BadInput for names and sizes that no data set needs."""
+    if len(found) > MAX_MEMBERS or sum(member.size for member in found) > MAX_TOTAL:
+        raise BadInput(f"{shown} holds too many or too large files: it is no data set")
+    if len({member.name for member in found}) < len(found):
+        raise BadInput(f"{shown} holds two files of one name")
+    for member in found:
+        for wrong, what in _RULES:
+            if wrong(member):
+                _refuse(shown, member.name, what)
+    return found
+
+
+_RULES: tuple[tuple[Callable[[Member], bool], str], ...] = (
+    (lambda m: bool(PureWindowsPath(m.name).anchor), "has an absolute path"),  # a POSIX one too
+    (lambda m: ".." in PurePosixPath(m.name).parts, "leads out of its folder"),
+    (lambda m: "\\" in m.name or not m.name.isprintable(), "has an odd name"),
+    (lambda m: m.size > MAX_MEMBER, "is too large"),
+)
+
+
+def _refuse(shown: str, name: str, what: str) -> None:
+    name = "".join(c if c.isprintable() else "?" for c in name)[-80:]
+    raise BadInput(f"{shown} is refused: its member {name!r} {what}; nothing was unpacked")

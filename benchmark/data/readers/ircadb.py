@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import Check, content_hash
-from benchmark.data.geometry import BadFile, to_canonical
-from benchmark.data.measures import midline
+from benchmark.data.badfile import BadFile, demand
+from benchmark.data.geometry import to_canonical
+from benchmark.data.judging.checks import Check
+from benchmark.data.judging.measures import midline
 from benchmark.data.readers.base import TARGETS, Reader, merged, place_checks
 from benchmark.data.readers.dicom import Slices, mended, read_slices
 from benchmark.data.readers.files import Entry, find_files
@@ -27,6 +28,7 @@ from benchmark.data.readers.series import Series, assemble, have_places
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 PATIENT = re.compile(r"3d[-_ ]?ircad[-_ ]?b?[-_ ]?0?1[._-](\d{1,2})")
 IMAGES, MASKS = "patientdicom", "masksdicom"
@@ -168,7 +170,7 @@ def _mask(
         own = assemble(masks)
         grid = tuple(reversed(series.shape)), series.affine
         placed = place_checks(grid, (tuple(reversed(own.shape)), own.affine), said)
-        _raise_first(name, placed)
+        demand(placed, f"{name}: ")
         return _foreground(name, own.slices, said)
     if len(masks) != len(images.slices):
         message = (
@@ -181,12 +183,6 @@ def _mask(
         limit = "x".join(str(size) for size in series.shape[1:])
         raise BadFile("shape", shown, limit, f"{name} has slices of {shown}, the image of {limit}")
     return _foreground(name, [masks[number].values for number in series.order], said)
-
-
-def _raise_first(name: str, checks: Sequence[Check]) -> None:
-    for check in checks:
-        if not check.ok:
-            raise BadFile(check.name, check.value, check.limit, f"{name}: {check.message}")
 
 
 def _foreground(name: str, slices: Sequence[NDArray[Any]], said: list[str]) -> NDArray[np.bool_]:

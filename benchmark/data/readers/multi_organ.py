@@ -19,22 +19,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import Check, check_finite, check_storable, content_hash
-from benchmark.data.geometry import (
-    BadFile,
-    Nifti,
-    canonical_affine,
-    nifti_of,
-    to_canonical,
-)
+from benchmark.data.badfile import BadFile, demand
+from benchmark.data.geometry import canonical_affine, to_canonical
+from benchmark.data.judging.checks import Check, check_values
 from benchmark.data.readers.base import TARGETS, Reader, integers, place_checks
 from benchmark.data.readers.crop import Crops, box_check, read_crops
 from benchmark.data.readers.dicom import mended, read_slices
 from benchmark.data.readers.files import Entry, find_files
+from benchmark.data.readers.nifti import Nifti, nifti_of
 from benchmark.data.readers.series import assemble, series_of
 from benchmark.data.source import Reading
 from benchmark.data.volume import Geometry, Label, Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 IDS: Mapping[str, int] = {
     "spleen": 1,
@@ -237,14 +234,11 @@ def _nifti_image(
     read: Nifti = nifti_of(entries[0].name, entries[0].read())
     said += read.warnings
     image, geometry = to_canonical(read.array, read.affine)
-    finite = check_finite(image)
-    checks = [*place_checks((image.shape, canonical_affine(geometry)), grid, said), finite]
-    checks += [check_storable(image)] if finite.ok else []
-    for check in checks:
-        if not check.ok:
-            raise BadFile(check.name, check.value, check.limit, check.message)
+    placed = place_checks((image.shape, canonical_affine(geometry)), grid, said)
+    checks = (*placed, *check_values(image))
+    demand(checks)
     whole = np.rint(image).astype(np.int16) if image.dtype != np.int16 else image
-    return whole, geometry, [read.sha256], tuple(checks), ""
+    return whole, geometry, [read.sha256], checks, ""
 
 
 def _labels(

@@ -17,29 +17,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import (
-    Check,
-    check_affines,
-    check_finite,
-    check_shapes,
-    check_storable,
-    content_hash,
+from benchmark.data.badfile import BadFile, digest_of, read_regular
+from benchmark.data.geometry import to_canonical
+from benchmark.data.judging.checks import Check, check_finite, check_values
+from benchmark.data.readers.base import Reader, integers, place_checks
+from benchmark.data.readers.names import (
+    called,
+    image_files,
+    is_case_name,
+    label_files,
+    renamed,
+    safe_names,
 )
-from benchmark.data.geometry import (
-    BadFile,
-    Nifti,
-    corner_displacement_voxels,
-    laid_like,
-    read_nifti,
-    to_canonical,
-)
-from benchmark.data.readers.base import Reader, integers
-from benchmark.data.readers.channels import image_files, label_files
-from benchmark.data.readers.names import called, is_case_name, renamed, safe_names
-from benchmark.data.regular import digest_of, read_regular
+from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 MAX_JSON = 64 * 1024**2
 
@@ -175,15 +169,10 @@ class NnUNetRaw(Reader):
 
 
 def _pair_checks(image: Nifti, label: Nifti, warnings: list[str]) -> tuple[Check, ...]:
-    shapes = check_shapes(image.array.shape, label.array.shape)
-    finite = check_finite(image.array)
+    shapes, *affines = place_checks(image.grid, label.grid, warnings)
     if not shapes.ok:
-        return (shapes, finite)
-    moved = corner_displacement_voxels(image.affine, label.affine, image.array.shape)
-    affines = check_affines(moved)
-    if affines.ok and moved > 1e-3:
-        warnings.append(affines.message)
-    return (affines, finite, *((check_storable(image.array),) if finite.ok else ()))
+        return (shapes, check_finite(image.array))
+    return (*affines, *check_values(image.array))
 
 
 def _description(folder: Path) -> Mapping[str, Any]:

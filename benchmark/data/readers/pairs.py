@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmark.data.checks import Check, check_finite, check_storable, content_hash
-from benchmark.data.geometry import BadFile, Nifti, laid_like, read_nifti, to_canonical
+from benchmark.data.badfile import BadFile, digest_of
+from benchmark.data.geometry import to_canonical
+from benchmark.data.judging.checks import Check, check_values
 from benchmark.data.readers.base import Reader, integers, place_checks
-from benchmark.data.readers.names import plain_name, renamed, safe_names
-from benchmark.data.readers.unmapped import unmapped
-from benchmark.data.regular import digest_of
+from benchmark.data.readers.names import ENDINGS, plain_name, renamed, safe_names, stem
+from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
-
-ENDINGS = (".nii.gz", ".nii")
+from benchmark.plan.keys import content_hash
 
 
 class Pairs(Reader):
@@ -99,12 +99,7 @@ class Pairs(Reader):
         image, label = (read_nifti(path) for path in _one_each(self._pairs[case]))
         label = laid_like(label, image)
         said = self._said = [*image.warnings, *label.warnings]
-        placed = place_checks(
-            (image.array.shape, image.affine), (label.array.shape, label.affine), said
-        )
-        checks = [*placed, check_finite(image.array)]
-        if checks[-1].ok:
-            checks.append(check_storable(image.array))
+        checks = [*place_checks(image.grid, label.grid, said), *check_values(image.array)]
         volume = None
         if all(check.ok for check in checks):
             volume, more = self._volume(case, image, label, said)
@@ -166,13 +161,6 @@ def case_name(path: Path) -> str:
     return plain_name(stem(path.name))
 
 
-def stem(name: str) -> str:
-    """Return a file's name without its NIfTI ending."""
-    for ending in ENDINGS:
-        name = name.removesuffix(ending)
-    return name
-
-
 def _files(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
@@ -191,3 +179,79 @@ def _one_each(files: tuple[list[Path], list[Path]]) -> tuple[Path, Path]:
             message = f"it has no {kind}: no file of that name lies in the folder of {kind}s"
             raise BadFile("pair", "missing", "image and label", message)
     return files[0][0], files[1][0]
+
+
+SPECK = 10  # voxels: less is no tumour but the rim of a model's mask
+NAMED = 10
+
+
+def unmapped(
+    numbers: NDArray[np.integer], own: NDArray[np.uint8], organs: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[Check, ...]]:
+    """Return a line on what has a number but no organ, and a failed check for what is enclosed.
+
+    `own` is the label with 1..K for the organs. Enclosed is a connected part of one number more
+    than half of whose border faces are those of one organ.
+    """
+    rest = (numbers != 0) & (own == 0)
+    values, inverse, counts = np.unique(numbers[rest], return_inverse=True, return_counts=True)
+    if not len(values):
+        return (), ()
+    named = ", ".join(f"{n} with {value}" for value, n in zip(values, counts, strict=True))
+    if len(values) > NAMED:
+        named = f"{counts.sum()} with one of {len(values)} other numbers"
+    line = f"background by --map: {named} (voxels)"
+    order = np.zeros(numbers.shape, np.int32)
+    order[rest] = inverse.reshape(-1) + 1
+    return (line,), tuple(_checks(values, order, own, organs))
+
+
+def _checks(
+    values: NDArray[np.integer],
+    order: NDArray[np.int32],
+    own: NDArray[np.uint8],
+    organs: Sequence[str],
+) -> Iterator[Check]:
+    from scipy import ndimage  # slow to import
+
+    windows = ndimage.find_objects(order)
+    for position, (value, window) in enumerate(zip(values, windows, strict=True), start=1):
+        wide = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in window)
+        if not own[wide].any():
+            continue
+        parts = ndimage.label(order[wide] == position)[0]
+        enclosed = _enclosed(parts, own[wide], len(organs))
+        for organ, voxels in zip(organs, enclosed, strict=True):
+            if voxels >= SPECK:
+                yield _check(organ, int(value), int(voxels))
+
+
+def _check(organ: str, value: int, voxels: int) -> Check:
+    message = (
+        f"{voxels} voxels with {value} are enclosed by {organ} and would be background: a tumour?"
+        f" To count them to it, --map {organ}=...+{value}"
+    )
+    return Check(
+        name=f"enclosed_{organ}", ok=False, value=voxels, limit=f"< {SPECK}", message=message
+    )
+
+
+def _enclosed(parts: NDArray[np.int32], own: NDArray[np.uint8], organs: int) -> NDArray[np.int64]:
+    """The voxels of the parts that each organ encloses; `parts` are numbered from 1."""
+    size, width = int(parts.max()) + 1, organs + 1
+    faces = np.zeros(size * width, np.int64)
+    for axis in range(3):
+        for here, there in ((slice(1, None), slice(-1)), (slice(-1), slice(1, None))):
+            at: list[slice] = [slice(None)] * 3
+            beside: list[slice] = [slice(None)] * 3
+            at[axis], beside[axis] = here, there
+            part, other = parts[tuple(at)], parts[tuple(beside)]
+            border = (part > 0) & (other == 0)
+            pairs = part[border] * width + own[tuple(beside)][border]
+            faces += np.bincount(pairs, minlength=size * width)
+    table = faces.reshape(size, width)
+    most = 2 * table[:, 1:] > table.sum(axis=1, keepdims=True)
+    voxels = np.bincount(parts.reshape(-1), minlength=size)
+    voxels[0] = 0
+    found: NDArray[np.int64] = (most * voxels[:, None]).sum(axis=0)
+    return found

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.geometry import MAX_SHEAR, SILENT_SHEAR, Affine, BadFile, shear
+from benchmark.data.badfile import BadFile
+from benchmark.data.geometry import MAX_SHEAR, SILENT_SHEAR, Affine, shear
 from benchmark.data.readers.dicom import Place, Slice
 
 STEP_SHARE, STEP_MM = 0.01, 0.06  # positions are written with one decimal, too

@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.checks import content_hash
-from benchmark.data.geometry import BadFile, to_canonical
+from benchmark.data.badfile import BadFile
+from benchmark.data.geometry import to_canonical
 from benchmark.data.readers.base import TARGETS, Reader
 from benchmark.data.readers.dicom import MAX_SLICE_BYTES, mended, read_slices
-from benchmark.data.readers.files import Entry, find_files, natural
+from benchmark.data.readers.files import Entry, find_files, in_order
 from benchmark.data.readers.names import renamed, safe_names
 from benchmark.data.readers.series import assemble
 from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.plan.keys import content_hash
 
 PNG = b"\x89PNG\r\n\x1a\n"
 Stack = tuple[list[Entry], list[Entry], str]  # slices, masks, what is wrong with the folders
@@ -169,7 +170,7 @@ def _stack(home: tuple[str, ...], slices: list[Entry], masks: list[Entry]) -> St
         shown = ", ".join(sorted(_folders(slices) | _folders(masks)))
         wanted = "must hold one folder of DICOM slices and one of PNG masks"
         wrong = f"{'/'.join(home)} {wanted}, it has {shown}"
-    return _sorted(slices), _sorted(masks), wrong
+    return in_order(slices), in_order(masks), wrong
 
 
 def _folders(entries: Sequence[Entry]) -> set[str]:
@@ -181,7 +182,3 @@ def _is_dicom(entry: Entry) -> bool:
         return entry.size <= MAX_SLICE_BYTES and entry.read()[128:132] == b"DICM"
     except BadInput:
         return True  # that it cannot be read is said of its case
-
-
-def _sorted(entries: list[Entry]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: natural(entry.parts))

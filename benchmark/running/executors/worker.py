@@ -15,8 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet, open_dataset
-from benchmark.data.slices import CaseSlices
 from benchmark.running.bench import Options
 from benchmark.running.cells import Cell, fold_at, inner_folds
 from benchmark.running.events import Event

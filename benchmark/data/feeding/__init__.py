@@ -1,0 +1,1 @@
+"""From stored cases to batches: training grid, draw, augmentation, test patients."""
