@@ -34,7 +34,7 @@ SCOPES = ("all", "encoder", "decoder")
 class Anchored:
     """L + beta * mean over layers of ||w_l - w_l^GT||^2 / ||w_l^GT||^2.
 
-    That is U-Net+Trans of Table 1 in the reading of METHODS.md section 2.
+    That is U-Net+Trans of Table 1 in the reading of docs/methods.md section 2.
     """
 
     kind: ClassVar[str] = "anchored"

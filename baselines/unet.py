@@ -23,7 +23,7 @@ class Plain:
         return again(self.ct, first, self.schedule, "restart")["ct"] if self.restart else first
 
 
-BUDGET = "ours: METHODS section 6, fsm's 200 epochs on CT"
+BUDGET = "ours: docs/methods.md section 6, fsm's 200 epochs on CT"
 METHODS = {
     "unet": Row(
         method=Plain(),

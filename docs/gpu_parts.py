@@ -517,7 +517,7 @@ def part_checks(look: Look, notes: Notes) -> None:
         notes.add("pytest", code=ran.returncode, said=last, failed=[line[:300] for line in lines])
         if ran.returncode == 0:
             return
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests/helpers"))
     checks = importlib.import_module("gpu_checks").CHECKS
     for name, check in checks.items():
         with notes.guarded(name):

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from scipy import optimize, stats
+from simulation import Design, draw_gains
 
-from benchmark.scoring.statistics.calibration import Design, draw_gains
 from benchmark.scoring.statistics.components import components
 from benchmark.scoring.statistics.layout import Floats
 

@@ -1,4 +1,4 @@
-"""Controls that tell transfer of knowledge from its look-alikes (METHODS.md section 6).
+"""Controls that tell transfer of knowledge from its look-alikes (docs/methods.md section 6).
 
 Each changes only what FSM sees in stage 2, or where stage 3 starts. Stage 3 always starts from the
 decoder and head of the same trained N_GT as in fsm, unless its name says otherwise.
@@ -13,7 +13,7 @@ from benchmark.parts import stages
 from benchmark.plan.nodes import Row, Weights, reading
 from methods.fsm import Fsm
 
-SOURCE = "ours: METHODS section 6"
+SOURCE = "ours: docs/methods.md section 6"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from benchmark.errors import BadInput
+from benchmark.files.values import read_as
 from benchmark.plan.presets import known_as, other_values
 from sweeps.samplers import place_of
 from sweeps.storage import GRACE, open_storage
@@ -73,8 +74,12 @@ def about(study: Study) -> About:
     known = study.user_attrs.get(ABOUT)
     if not isinstance(known, dict):
         raise BadInput(f"the study {study.study_name!r} was not made by bench sweep")
-    tuples = {name: tuple(known[name]) for name in ("folds", "seeds", "organs")}
-    return _as_known_now(About(**{**known, **tuples}))
+    try:
+        return _as_known_now(read_as(About, known))
+    except ValueError as error:
+        raise BadInput(
+            f"the study {study.study_name!r} cannot be read ({error}): give another --study NAME"
+        ) from None
 
 
 def open_study(storage: RDBStorage, name: str, wanted: About) -> Study:

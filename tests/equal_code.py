@@ -15,8 +15,7 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmark.files.code import Code, by_name, definitions_from
-from benchmark.files.equal import KEPT
+from benchmark.files.code import KEPT, Code, by_name, definitions_from
 from benchmark.files.source import reached
 from benchmark.reporting.reading.measured import measuring_code
 from benchmark.running.registry import built_in, load_registry

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-sys.path += [str(HERE / "sweeps")]
+sys.path[:0] = [str(HERE / "helpers"), str(HERE.parent)]
 
 import psutil  # noqa: E402
 from bench_process import run_argv, weights  # noqa: E402

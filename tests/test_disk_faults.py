@@ -30,7 +30,7 @@ class Server:
         self.err = folder / "stderr"
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
         self.process = subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "tests" / "disk_faults.py")],
+            [sys.executable, str(REPOSITORY / "tests/helpers/disk_faults.py")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmark.running.comparing import Named, Paired
     from benchmark.running.standing import Standing
     from benchmark.scoring.comparison import Comparison
-    from benchmark.scoring.definitions import Elsewhere
+    from benchmark.scoring.surface import Elsewhere
 
 HELP = "two rows or keys, paired: bench compare fsm unet"
 DEMONSTRATION = "demonstration"
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.registry import load_registry
     from benchmark.running.renewal import older_line, outdated_line
     from benchmark.running.standing import chosen_suite, standing
-    from benchmark.scoring.definitions import elsewhere
+    from benchmark.scoring.surface import elsewhere
 
     other = elsewhere(args.other) if args.other else None
     bench = reading_bench(args)
@@ -168,7 +168,7 @@ def _word(found: Comparison, pair: Paired, plan: AnalysisPlan) -> str:
 def _print(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     from benchmark.cli.show_suite import incomplete_text
     from benchmark.reporting.flag_guide import how_to_read
-    from benchmark.scoring.definitions import described
+    from benchmark.scoring.surface import described
 
     if pair.missing:
         put(f"{pair.dataset}: {incomplete_text(suite, pair.missing)}")

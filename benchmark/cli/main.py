@@ -18,7 +18,7 @@ from types import ModuleType
 from benchmark.cli.options import DEFAULT_ROOT, Parser
 from benchmark.cli.out import others_print, results_only
 from benchmark.errors import BadInput, failure, memory_short, one_line, shortened
-from benchmark.files.full import disk_full
+from benchmark.files.atomic import disk_full
 from benchmark.files.source import OURS as DISTRIBUTION
 
 OURS = (

@@ -21,7 +21,7 @@ from benchmark.reporting.reading.seen import seen_of
 from benchmark.reporting.shown import text_of
 from benchmark.reporting.tables import HEADLINE, Line, Missing, table
 from benchmark.running.code import old_line
-from benchmark.scoring.definitions import described
+from benchmark.scoring.surface import described
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench

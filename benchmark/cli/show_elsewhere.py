@@ -11,7 +11,7 @@ from benchmark.cli.show import number_text, print_rows
 
 if TYPE_CHECKING:
     from benchmark.reporting.tables import Line
-    from benchmark.scoring.definitions import Elsewhere
+    from benchmark.scoring.surface import Elsewhere
 
 HEADLINE = "headline"
 WIDTH = 160

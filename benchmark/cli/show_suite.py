@@ -22,7 +22,7 @@ from benchmark.reporting.reading.groups import common_overrides, no_verdict
 from benchmark.reporting.tables import MEAN, Line, Missing, table
 from benchmark.running.resolve import without
 from benchmark.running.standing import fill_command
-from benchmark.scoring.definitions import described
+from benchmark.scoring.surface import described
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench

@@ -6,7 +6,6 @@ axes are named after the nearest axes of the patient. So `from_canonical` is an 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import permutations, product
 from typing import Any
 
@@ -148,15 +147,3 @@ def corner_displacement_voxels(
     corners = np.array([(*c, 1) for c in product(*((0, size - 1) for size in shape))]).T
     moved = np.linalg.solve(a, b @ corners)
     return float(np.max(np.linalg.norm((moved - corners)[:3], axis=0)))
-
-
-def geometry_from_dict(values: Mapping[str, Any]) -> Geometry:
-    """Returns the geometry that `dataclasses.asdict` and JSON made plain; else KeyError."""
-    z, y, x = values["spacing_mm"]
-    i, j, k = values["shape"]
-    return Geometry(
-        spacing_mm=(z, y, x),
-        affine=tuple(tuple(row) for row in values["affine"]),
-        shape=(i, j, k),
-        orientation=values["orientation"],
-    )

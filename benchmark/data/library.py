@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.embedded import check_not_ours, embedded, load_embedded, refused
-from benchmark.data.geometry import geometry_from_dict
 from benchmark.data.intake import take_in
 from benchmark.data.judging.checks import NAME, check_name
 from benchmark.data.source import OTHER_READERS, READERS, Source, refusal
@@ -24,6 +23,7 @@ from benchmark.errors import BadInput
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
+from benchmark.files.values import read_as
 from benchmark.plan.keys import content_hash
 
 FORMAT = 1
@@ -243,31 +243,11 @@ def _open(folder: Path) -> DataSet:
             path = folder / "cases" / name / "case.json"
             if sha256_file(path) != checksum:
                 raise ValueError("its checksum differs")
-            cases.append(_case(name, read_json(path)))
+            cases.append(read_as(Case, {**read_json(path), "name": name}, more=True))
         organs, name = tuple(values["organs"]), folder.name
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, path, error, origin) from None
     return DataSet(name=name, organs=organs, cases=tuple(cases), folder=folder, origin=origin)
-
-
-def _case(name: str, record: Mapping[str, Any]) -> Case:
-    z, y, x = record["shape"]
-    return Case(
-        name=name,
-        annotated=tuple(record["annotated"]),
-        source=record["source"],
-        sha256=record["sha256"],
-        geometry=geometry_from_dict(record["geometry"]),
-        shape=(z, y, x),
-        box=_box(record.get("box")),
-    )
-
-
-def _box(ends: Any) -> Box | None:
-    if ends is None:
-        return None
-    (a, b), (c, d), (e, f) = ends
-    return (a, b), (c, d), (e, f)
 
 
 def _same(final: Path, source: Source, force: frozenset[str], say: Say) -> DataSet:

@@ -17,12 +17,14 @@ _ONE_HEADER = Lock()
 
 
 def load_array(path: Path) -> Any:
-    """Return the array of a `.npy` file. Raises OSError or ValueError when it is damaged."""
+    """Return the array of a `.npy` file, of the type and shape that it was stored with. Raises
+    OSError or ValueError when it is damaged; nothing is unpickled."""
     with _ONE_HEADER:
         return np.load(path, allow_pickle=False)
 
 
 def load_member(path: Path, name: str) -> Any:
-    """Return one array of a `.npz` file. Raises KeyError when it has no such member."""
+    """Return one array of a `.npz` file. Raises KeyError when it has no such member, OSError or
+    ValueError when it is damaged; nothing is unpickled."""
     with _ONE_HEADER, np.load(path, allow_pickle=False) as file:
         return file[name]

@@ -6,6 +6,7 @@ machine may leave a name that points to nothing (Pillai et al., OSDI 2014).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,9 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.files.plain import json_of
+from benchmark.files.values import json_of
 
 CHECKSUMS = "checksums.json"
+# what a full disk is told by: libraries say it in many ways, some in text alone
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+WORDS = ("no space left on device", "disk quota exceeded", "database or disk is full")
 
 
 @contextmanager
@@ -51,7 +55,10 @@ def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def commit_file(final: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `final` that replaces `final` by one rename on success."""
+    """Yield a temporary path beside `final` that replaces `final` by one rename on success.
+
+    On any exception the temporary file is removed and `final` is what it was. Raises `OSError`
+    where the disk does not take it."""
     final.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".tmp-{final.name}-", dir=final.parent)
     os.close(handle)
@@ -74,7 +81,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON value in `path`. Raises `OSError` or `ValueError`."""
+    """Return the JSON value in `path`. Raises `OSError` where it cannot be read, `ValueError` where
+    it holds none (`files.values.json_of`)."""
     return json_of(path.read_text(encoding="utf-8"))
 
 
@@ -85,7 +93,8 @@ def sha256_file(path: Path) -> str:
 
 
 def damage(folder: Path) -> str:
-    """Return what is wrong with a folder that was committed with checksums, or ""."""
+    """Return what is wrong with a folder that was committed with checksums, in words, or "". Raises
+    `OSError` where a file that is listed cannot be read."""
     try:
         expected = read_json(folder / CHECKSUMS)
     except (OSError, ValueError) as error:
@@ -99,6 +108,18 @@ def damage(folder: Path) -> str:
         if sha256_file(there[name]) != sha256:
             return f"{name} does not match its checksum"
     return ""
+
+
+def disk_full(error: BaseException | None) -> bool:
+    """Return whether an error, or one that caused it, is that of a full disk."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        said = str(error).lower()
+        if getattr(error, "errno", None) in FULL or any(word in said for word in WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def sweep_temporaries(folder: Path, older_than_seconds: float) -> int:

@@ -23,21 +23,27 @@ from typing import Any
 from benchmark.files.code import Code, Definition
 
 OURS = frozenset({"benchmark", "methods", "baselines", "sweeps"})
-LIBRARIES = frozenset(
-    {"PIL", "SimpleITK", "filelock", "jinja2", "matplotlib", "medpy", "mlflow", "nibabel", "numpy",
-     "optuna", "pandas", "psutil", "pyarrow", "pydicom", "pytest", "rich", "safetensors", "scipy",
-     "segmentation_models_pytorch", "statsmodels", "timm", "torch", "torchvision"}
-)  # fmt: skip
+BY_VERSION = """PIL SimpleITK filelock jinja2 matplotlib medpy mlflow nibabel numpy optuna pandas
+psutil pyarrow pydicom pytest rich safetensors scipy segmentation_models_pytorch statsmodels timm
+torch torchvision"""
+LIBRARIES = frozenset(BY_VERSION.split())
 NO_NUMBERS = (
-    "benchmark.cli", "benchmark.errors", "benchmark.files", "benchmark.reporting",
-    "benchmark.running.bench", "benchmark.running.stop", "benchmark.store", "benchmark.testing",
+    "benchmark.cli",
+    "benchmark.errors",
+    "benchmark.files",
+    "benchmark.reporting",
+    "benchmark.running.bench",
+    "benchmark.running.stop",
+    "benchmark.store",
+    "benchmark.testing",
     "benchmark.tracking",
-)  # fmt: skip
+)
 Place = tuple[str, str]  # module, name at its top
 
 
 def reached(roots: Iterable[type | Any]) -> Code:
-    """Return all definitions that classes and functions reach, themselves too."""
+    """Return all definitions that classes and functions reach, themselves too. Raises `SyntaxError`
+    for a module that Python cannot parse; what cannot be found is left out."""
     ours: set[Definition] = set()
     others: set[Definition] = set()
     for (module, name), read in _walk(roots):

@@ -1,6 +1,6 @@
 """What is measured of a trained network, of a step and of a training's curve.
 
-Diagnostics of METHODS.md section 5: `BottomUse` takes a network's bottom away, `Headroom` puts
+Diagnostics of docs/methods.md section 5: `BottomUse` takes a network's bottom away, `Headroom` puts
 the features of the true masks there (points of DSC), `TermShares` weighs terms by their values.
 `pulls_at` says how strongly each term beside the loss pulls at F, the bottom of N_CT, in the step
 itself, between its forward and its backward pass: no pass is added, and no bit of the step changes.
@@ -28,7 +28,7 @@ from benchmark.plan.nodes import Build, Objective
 
 UNUSED_POINTS = 1.0  # a bottom that costs less than this when it is shuffled is not used
 BOTTOM = -1
-NEGLIGIBLE_SHARE = 0.05  # METHODS.md section 2, shape-loss
+NEGLIGIBLE_SHARE = 0.05  # docs/methods.md section 2, shape-loss
 
 
 @dataclass(frozen=True, kw_only=True)

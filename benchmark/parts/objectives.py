@@ -52,7 +52,7 @@ class Segmentation:
 
 @dataclass(frozen=True, kw_only=True)
 class Matched:
-    """Stage 2 of FSM: L + xi * M (Song et al., ISBI 2020, eq. 4, in the reading of METHODS.md).
+    """Stage 2 of FSM: L + xi * M (Song et al., ISBI 2020, eq. 4, as docs/methods.md reads it).
 
     `gradient` says through which of R and T the student is reached: `both`, `no_target` (T is
     held), `no_input` (what FSM reads of F is held). `reads` is what N_GT sees: the masks, the

@@ -1,4 +1,4 @@
-"""Diagnostics of section 5 of METHODS.md, on the test patients and in fp32.
+"""Diagnostics (docs/methods.md section 5) on the test patients and in fp32.
 
 Each measure takes the networks of one trained node and one patient, and returns values by name;
 its `flags` are warnings that follow from the means over patients by a fixed rule.
@@ -32,7 +32,7 @@ from benchmark.parts.views import MaskNoise
 from benchmark.plan.nodes import Net, Objective, Probe, Train, Weights
 
 NEGLIGIBLE = 0.01  # of the gradient of the segmentation loss
-GAP_PERCENT = 5.0  # METHODS.md section 6: what the verdict asks of the GT gap
+GAP_PERCENT = 5.0  # docs/methods.md section 6: what the verdict asks of the GT gap
 HEADROOM_SHARE = 0.15  # of a stage's epochs for fitting the adapter: it is two convolutions
 HEADROOM_RATE = 2.5  # times a stage's rate (docs/decisions/0012)
 SATURATED = 0.99  # a relative distance from here on has next to no gradient

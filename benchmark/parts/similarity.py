@@ -9,7 +9,7 @@ F are features of N_CT (C1 channels), G those of N_GT (C channels):
     T  = nearest(F -> size of G)
 
 M is a distance between R and T. It has an exact minimum M = 0 that does not look at G at all
-(METHODS.md section 4): a low M alone is no evidence of transfer.
+(docs/methods.md section 4): a low M alone is no evidence of transfer.
 """
 
 from __future__ import annotations
@@ -120,6 +120,10 @@ def dissimilarity(r_BCHW: Tensor, t_BCHW: Tensor, norm: str) -> Tensor:
     `relative` is ||R - T|| / (||R|| + ||T|| + eps), in [0, 1]; `raw` is ||R - T||; `rms` is its
     root mean square over elements; `exp` is 1 - exp(-rms), in [0, 1). All in fp32: bf16 would
     leave a floor near 0.004, the size of the effect that is looked for.
+
+    >>> r, t = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    >>> [round(float(dissimilarity(r, t, norm)), 3) for norm in ("relative", "raw", "rms")]
+    [1.0, 2.0, 1.0]
     """
     r_BN = r_BCHW.float().flatten(1)
     t_BN = t_BCHW.float().flatten(1)

@@ -11,11 +11,11 @@ from benchmark.parts.networks import UNet, decoders_fit
 from benchmark.parts.objectives import Matched, Segmentation
 from benchmark.parts.similarity import Similarity
 from benchmark.parts.views import DropOrgans, MaskNoise
+from benchmark.plan.ground import MeanMask, OtherCase
 from benchmark.plan.nodes import Arch, Net, Schedule, Source, Train, Weights, check_choice, reading
-from benchmark.plan.sources import MeanMask, OtherCase
 
 SONG = "Song et al., ISBI 2020, Table 1"
-DROP = 0.1  # chance that stage 1 hides an annotated organ (METHODS.md section 1)
+DROP = 0.1  # chance that stage 1 hides an annotated organ (docs/methods.md section 1)
 TEACHERS = ("n_gt", "untrained", "no_skips", "ct")
 SEES: Mapping[str, Source | None] = {"own": None, "other": OtherCase(), "mean": MeanMask()}
 

@@ -1,6 +1,6 @@
 """The analysis plan of a comparison: endpoint, margins, families, controls and seeds.
 
-It is hashed into a suite before the suite's first result (METHODS.md section 7, FIELD.md P8). A
+It is hashed into a suite before the suite's first result (docs/methods.md section 7). A
 suite whose stored hash differs from the plan it is analysed with is labelled "post hoc".
 """
 
@@ -73,7 +73,7 @@ CONTROLS = (
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisPlan:
-    """All that is decided before the first result. The defaults are METHODS.md sections 6 and 7.
+    """All that is decided before the first result (docs/methods.md sections 6 and 7).
 
     The endpoint of a patient is the mean over `anchor_organ` and every organ that at least
     `organ_share` of the set's patients have. `gap_minimum` is the GT gap's least estimate, in
@@ -157,7 +157,7 @@ def families(plan: AnalysisPlan) -> tuple[Family, ...]:
 
 
 def fingerprint(plan: AnalysisPlan) -> str:
-    """Return the hash of a plan: equal exactly for equal plans."""
+    """Return the hash of a plan, 20 hexadecimal digits: equal exactly for equal plans."""
     return digest(canonical(plan))
 
 

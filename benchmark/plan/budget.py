@@ -21,7 +21,9 @@ class Budget:
 
 
 def budget(final: Train) -> Budget:
-    """Return the budget of a plan; what is frozen costs nothing."""
+    """Return the budget of a plan: epochs, and steps where every schedule fixes an epoch's length.
+
+    What is frozen costs nothing. Diagnostics are not counted."""
     ct, gt = (_trainings(final, reads) for reads in ("image", "masks"))
     return Budget(
         ct_epochs=sum(node.schedule.epochs for node in ct),

@@ -1,4 +1,5 @@
-"""What all rows of a comparison share. The draw applies it, and every key covers it."""
+"""What the draw of batches applies: the ground, which all rows of a comparison share and every key
+covers, and what it can add to a batch from the fold's training cases. Plain values, no torch."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Augmentation:
 
 @dataclass(frozen=True, kw_only=True)
 class LossReading:
-    """How the segmentation loss "DSC" is read (METHODS.md section 1).
+    """How the segmentation loss "DSC" is read (docs/methods.md section 1).
 
     Soft Dice of a softmax, pooled over the batch, over background and organs. `organs_only`
     leaves the background term out, `per_sample` sums within a sample, `squared` squares
@@ -90,3 +91,30 @@ class Ground:
         check_range("ground.batch", self.batch, low=1, high=4096)
         check_range("ground.margin", self.margin, low=0, high=10)
         check_range("ground.others", self.others, low=0, high=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherCase:
+    """The masks of another training patient, at the same relative height, augmented alike.
+
+    The pairing is a fixed derangement within equal annotated organs and equal source, drawn from
+    `seed`; it never changes during a training (docs/methods.md section 6, `fsm-shuffled`).
+    """
+
+    kind: ClassVar[str] = "other-case"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanMask:
+    """The mean mask of the fold's training patients at the same relative height, augmented alike.
+
+    `bins` heights lie between the ends of the reference organ; an organ's mean is over the
+    patients in whom it is annotated.
+    """
+
+    kind: ClassVar[str] = "mean-mask"
+    bins: int = 32
+
+    def __post_init__(self) -> None:
+        check_range("bins", self.bins, low=2, high=1024)

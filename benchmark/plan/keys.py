@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import lru_cache
 from typing import Any
@@ -64,8 +64,26 @@ def key(node: Train, context: Context) -> str:
 
 
 def spec(node: Train, context: Context) -> dict[str, Any]:
-    """Return what `key` hashes of one node, for the record and for people."""
+    """Return what `key` hashes of one node, as JSON-able values, for the record and for people; a
+    parent appears as its key. Raises as `canonical`."""
     return dict(_dataclass(node, _keyed(context)))
+
+
+def values_in(value: Any) -> Iterator[Any]:
+    """Yield every dataclass value in `value`, itself first. Another training that it starts from
+    is not entered: it has a key of its own."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from values_in(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from values_in(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield value
+        for item in fields(value):
+            inner = getattr(value, item.name)
+            if not isinstance(inner, Train):
+                yield from values_in(inner)
 
 
 def draw_seed(*parts: str | int) -> int:

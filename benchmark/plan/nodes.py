@@ -64,7 +64,10 @@ class Arch(Protocol):
     kind: ClassVar[str]
 
     def build(self, to: Build) -> nn.Module:
-        """Return the untrained network."""
+        """Return the untrained network: (B, `to.channels(reads)`, H, W) to logits (B, 1 + K, H, W).
+
+        What stands between networks (FSM) takes what its objective hands it. Raises `BadInput`
+        where it cannot be built here."""
         ...
 
 
@@ -90,7 +93,7 @@ class View(Protocol):
 
 class Source(Protocol):
     """What the draw adds to a batch from this fold's training cases alone: a frozen dataclass
-    of `benchmark.plan.sources`."""
+    of `benchmark.plan.ground`."""
 
     kind: ClassVar[str]
 
@@ -109,7 +112,8 @@ class Measure(Protocol):
         ...
 
     def flags(self, means: Mapping[str, float]) -> tuple[str, ...]:
-        """Return the warnings that follow from the means over patients, by a fixed rule."""
+        """Return the warnings that follow from the means over patients, by a fixed rule, as `NAME:
+        why` each. A mean may be missing: no patient had a value."""
         ...
 
 
@@ -231,19 +235,21 @@ class Method(Protocol):
 
 
 def stages_of(method: Method) -> Mapping[str, Weights]:
-    """Return the earlier stages of a method that are scored too, by name."""
+    """Return the earlier stages of a method that are scored too, by name; none where it has
+    none."""
     stages = getattr(method, "stages", None)
     return dict(stages()) if stages else {}
 
 
 def probes_of(method: Method) -> tuple[Probe, ...]:
-    """Return what a method wants measured afterwards."""
+    """Return what a method wants measured afterwards; () where it has no `probes`."""
     probes = getattr(method, "probes", None)
     return tuple(probes()) if probes else ()
 
 
 def flags_of(method: Method) -> tuple[str, ...]:
-    """Return what a reader of a table must know about a method's setting."""
+    """Return what a reader of a table must know about a method's setting, as `NAME: why` each; ()
+    where it has no `flags`."""
     flags = getattr(method, "flags", None)
     return tuple(flags()) if flags else ()
 

@@ -146,7 +146,8 @@ def demonstration(name: str) -> str:
 
 
 def scale_ground(preset: Preset, ground: Ground) -> Ground:
-    """Return the ground with the preset's size, batch, target and loss reading."""
+    """Return the ground with the preset's size (pixels), batch (slices), target and loss; what the
+    preset leaves open stays."""
     loss = ground.loss if preset.ce is None else replace(ground.loss, ce=preset.ce)
     loss = loss if preset.squared is None else replace(loss, squared=preset.squared)
     size, batch = preset.size or ground.size, preset.batch or ground.batch
@@ -155,7 +156,8 @@ def scale_ground(preset: Preset, ground: Ground) -> Ground:
 
 
 def scale_method(preset: Preset, method: Method) -> Method:
-    """Return the method with every schedule and architecture in it scaled."""
+    """Return the method with every schedule and architecture in it scaled: epochs by the preset's
+    factor, rate, steps, width and norm by its values. Raises as the method's own checks do."""
     scaled: Method = _walk(preset, method)
     return scaled
 

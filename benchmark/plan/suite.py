@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 from benchmark.errors import BadInput
-from benchmark.plan.analysis import AnalysisPlan, Metric
+from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.keys import canonical, digest
 from benchmark.plan.nodes import later
 from benchmark.plan.presets import lasting_name, other_values
@@ -56,7 +56,7 @@ class SuitePlan:
         return digest({**content, "preset": lasting_name(self.preset, self.preset_hash)})
 
     def cells(self) -> Iterator[Planned]:
-        """Yield every planned cell."""
+        """Yield every planned cell: by data set, label, seed and fold, in that order."""
         for dataset in self.splits:
             for label in self.labels:
                 for seed in self.seeds:
@@ -104,24 +104,6 @@ def _check_same_values(plan: SuitePlan, other: SuitePlan, name: str) -> None:
     ours, theirs = canonical(plan.overrides), canonical(other.overrides)
     if ours != theirs:
         raise BadInput(f"suite {name} is planned with --set {ours}, not {theirs}: {same}")
-
-
-def plan_from(value: Mapping[str, Any]) -> SuitePlan:
-    """Return the plan that `canonical` made plain values of. Raises `KeyError` and `TypeError` for
-    what is none."""
-    plain = {name: item for name, item in value.items() if name != "kind"}
-    return SuitePlan(**{**_tuples(plain), "analysis": _analysis(plain["analysis"])})
-
-
-def _analysis(value: Mapping[str, Any]) -> AnalysisPlan:
-    plain = {name: item for name, item in value.items() if name != "kind"}
-    metrics = [{n: v for n, v in item.items() if n != "kind"} for item in plain["metrics"]]
-    tested = tuple(Metric(**m) for m in metrics)
-    return AnalysisPlan(**{"version": 1, **_tuples(plain), "metrics": tested})
-
-
-def _tuples(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
 
 
 def _union(first: tuple[Item, ...], second: tuple[Item, ...]) -> tuple[Item, ...]:

@@ -15,7 +15,7 @@ from benchmark.plan.analysis import AnalysisPlan, Contrast, families
 from benchmark.reporting.reading.suite import Scores
 from benchmark.scoring.claims import OTHER_ARCHITECTURE, Line, claims, ledger
 from benchmark.scoring.comparison import Comparison, compare
-from benchmark.scoring.statistics.families import Adjusted, adjust
+from benchmark.scoring.statistics.corrections import Adjusted, adjust
 from benchmark.scoring.statistics.layout import (
     Incomplete,
     Patient,

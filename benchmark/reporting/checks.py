@@ -1,4 +1,4 @@
-"""The comparison's own controls of a group (METHODS.md section 7), from what was measured."""
+"""The comparison's own controls of a group (docs/methods.md section 7), from what was measured."""
 
 from __future__ import annotations
 

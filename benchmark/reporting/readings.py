@@ -18,7 +18,7 @@ from benchmark.reporting.reading.bulk import read_rows
 from benchmark.reporting.reading.suite import Scores, scores_of
 from benchmark.running.bench import Bench
 from benchmark.scoring.comparison import Comparison, compare
-from benchmark.scoring.readings import (
+from benchmark.scoring.paper import (
     READINGS,
     Reading,
     ReadingResult,

@@ -1,7 +1,7 @@
 """The table of a comparison: a pure pass over ledger entries and rows.
 
 Every number has its n. A missed organ counts as DSC 0 and is counted; it has no ASSD, so
-`n_missed` stands beside every mean (METHODS.md section 7).
+`n_missed` stands beside every mean (docs/methods.md section 7).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark.files.equal import Difference
+from benchmark.files.code import Difference
 from benchmark.running.events import Listener, Resumed, Warned, Warnings
 from benchmark.running.stop import Stop
 from benchmark.store.codes import Codes

@@ -15,9 +15,8 @@ from benchmark.errors import BadInput
 from benchmark.files.code import Code
 from benchmark.parts.measures import curve_flags
 from benchmark.plan.folds import Fold
-from benchmark.plan.keys import Context, key
+from benchmark.plan.keys import Context, key, values_in
 from benchmark.plan.nodes import Weights, in_order
-from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_use_rows
 from benchmark.running.execute import check_networks, execute, load_networks, networks

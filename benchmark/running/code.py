@@ -13,8 +13,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from benchmark.files.code import Code
-from benchmark.files.equal import Difference
+from benchmark.files.code import Code, Difference
 from benchmark.files.source import reached
 from benchmark.running.bench import Bench
 

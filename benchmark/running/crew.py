@@ -12,8 +12,8 @@ import torch
 
 from benchmark.errors import one_line
 from benchmark.files.locks import cores
+from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Schedule
-from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell
 from benchmark.running.code import is_outdated

@@ -17,8 +17,7 @@ from benchmark.errors import BadInput
 from benchmark.reporting.tables import Line, table
 from benchmark.running.bench import Bench
 from benchmark.running.folds import folds_of
-from benchmark.scoring.definitions import Elsewhere
-from benchmark.scoring.surface import SurfaceDistances, surface_distances
+from benchmark.scoring.surface import Elsewhere, SurfaceDistances, surface_distances
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
 

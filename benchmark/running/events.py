@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from benchmark.files.equal import Difference
+    from benchmark.files.code import Difference
     from benchmark.running.tasks import Task
     from benchmark.store.ledger import Entry
     from benchmark.training.meter import Epoch

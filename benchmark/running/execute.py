@@ -17,9 +17,8 @@ from benchmark.data.feeding.draw import SliceDraw
 from benchmark.errors import BadInput, Stopped, one_line
 from benchmark.files.code import Code
 from benchmark.parts.networks import stride_of
-from benchmark.plan.keys import Context, canonical, key, spec
+from benchmark.plan.keys import Context, canonical, key, spec, values_in
 from benchmark.plan.nodes import Train, Weights, in_order
-from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_resume, may_use
 from benchmark.running.events import EpochEnded, Progress, Resumed, Training

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BadInput
-from benchmark.files.plain import DEEP, check_depth, json_of
+from benchmark.files.values import DEEP, check_depth, json_of
 from benchmark.parts.networks import arch_named
 from benchmark.plan.nodes import Arch
 

@@ -16,9 +16,8 @@ from benchmark.data.feeding.patients import patients
 from benchmark.files.code import Code
 from benchmark.parts.batch import Patient
 from benchmark.parts.networks import stride_of
-from benchmark.plan.keys import Context, canonical, digest, key
+from benchmark.plan.keys import Context, canonical, digest, key, values_in
 from benchmark.plan.nodes import Probe
-from benchmark.plan.values import values_in
 from benchmark.running.bench import Bench
 from benchmark.running.code import code_of, may_use_rows
 from benchmark.running.execute import execute, load_networks, networks

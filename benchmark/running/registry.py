@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmark.errors import BadInput, one_line
 from benchmark.files.source import OURS
+from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
-from benchmark.plan.values import values_in
 
 GROUP = "beyond_loss.methods"
 # where the kinds of this distribution are

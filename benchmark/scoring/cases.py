@@ -89,7 +89,11 @@ class Score:
 
 
 def nsd_tolerance_mm(organ: str) -> float:
-    """Return the tolerance, in mm, at which `nsd` is computed for this organ."""
+    """Return the tolerance, in mm, at which `nsd` is computed for this organ.
+
+    >>> nsd_tolerance_mm("gall_bladder"), nsd_tolerance_mm("prostate")
+    (2.0, 3.0)
+    """
     return NSD_TOLERANCE_MM.get(meant(organ), NSD_TOLERANCE_OTHER_MM)
 
 
@@ -124,6 +128,13 @@ def score_case(
 
     Raises ValueError when the shapes differ, an array is not uint8 or not three-dimensional, a
     label exceeds the organs, an annotated organ is unknown, or spacing or box make no sense.
+
+    >>> truth = np.zeros((3, 4, 4), dtype=np.uint8)
+    >>> truth[1, 1:3, 1:3] = 1
+    >>> named = {"organs": ["liver"], "annotated": ["liver"]}
+    >>> found = score_case(truth, truth, spacing_mm=(2.0, 1.0, 1.0), **named)
+    >>> [(score.metric, score.value) for score in found[:3]]
+    [('dsc', 100.0), ('dsc_slicewise', 100.0), ('assd', 0.0)]
     """
     _check_maps(truth_ZYX, predicted_ZYX, spacing_mm)
     _check_organs(truth_ZYX, predicted_ZYX, organs, annotated)
@@ -165,6 +176,18 @@ def _score_organ(
     else:
         false_alarm_ml = n_voxels_predicted * math.prod(spacing_mm) / 1000.0
         values = _values_without_overlap(state, diagonal_mm, false_alarm_ml)
+    return scores_of(values, METRIC_UNITS, organ=organ, state=state, n_voxels_true=n_voxels_true)
+
+
+def scores_of(
+    values: Mapping[str, float],
+    units: Mapping[str, str],
+    *,
+    organ: str,
+    state: State,
+    n_voxels_true: int,
+) -> list[Score]:
+    """Return a Score for every metric of `units`, in that order; nan where `values` has none."""
     return [
         Score(
             organ=organ,
@@ -174,7 +197,7 @@ def _score_organ(
             unit=unit,
             n_voxels_true=n_voxels_true,
         )
-        for metric, unit in METRIC_UNITS.items()
+        for metric, unit in units.items()
     ]
 
 

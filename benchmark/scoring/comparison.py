@@ -18,24 +18,26 @@ from benchmark.scoring.statistics.components import (
     p_in_family,
     p_two_sided,
 )
-from benchmark.scoring.statistics.folds import fold_excess_p
+from benchmark.scoring.statistics.corrections import fold_excess_p, smallest_detectable
 from benchmark.scoring.statistics.layout import Floats, Incomplete, Integers, RowValues, gain
 from benchmark.scoring.statistics.paired import (
     Equivalence,
+    OnePatient,
+    Word,
     equivalence,
     false_claim_probability,
+    movers_of,
     nadeau_bengio,
+    one_patient,
+    primary_of,
     probability_better,
     sign_flip_p,
     ttost_p,
     wilcoxon_p,
+    word_of,
 )
-from benchmark.scoring.statistics.planning import smallest_detectable
-from benchmark.scoring.words import OnePatient, Word, movers_of, one_patient, primary_of, word_of
 
 PATIENTS_WARN = 50
-BESIDE = ("equivalence", "nadeau_bengio", "better", "false_claim", "smallest_detectable",
-          "fold_excess_p")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +133,10 @@ def compare(
     missed = metric.higher_is_better and bool(
         (row.value_nS == 0).any() or (reference.value_nS == 0).any()
     )
+    names = {"row": row.row, "reference": reference.row}
     return compare_gain(
-        gain_nS, row.fold_n, cases=row.cases, row=row.row, reference=reference.row, metric=metric,
-        plan=plan, missed=missed,
-    )  # fmt: skip
+        gain_nS, row.fold_n, cases=row.cases, metric=metric, plan=plan, missed=missed, **names
+    )
 
 
 def compare_gain(
@@ -210,7 +212,8 @@ def _beside(
     """The figures that stand beside the primary interval, each None without one."""
     n = len(fold_n)
     if found is None:
-        return dict.fromkeys(BESIDE)
+        beside = "equivalence nadeau_bengio better false_claim smallest_detectable fold_excess_p"
+        return dict.fromkeys(beside.split())
     return {
         "equivalence": _equivalence(found, metric, n),
         "nadeau_bengio": _sensitivity(gain_nS, fold_n, plan),

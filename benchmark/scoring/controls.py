@@ -1,6 +1,6 @@
 """The comparison's own controls: does the comparison find what is there, and nothing else?
 
-In every report (METHODS.md section 7, FIELD.md P9). Each gives one `Check`.
+In every report (docs/methods.md section 7). Each gives one `Check`.
 """
 
 from __future__ import annotations

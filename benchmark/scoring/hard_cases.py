@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 
 from benchmark.errors import BadInput
-from benchmark.scoring.cases import Box, Label, Score
+from benchmark.scoring.cases import Box, Label, Score, scores_of
 from benchmark.scoring.overlap import Mask, state_of
 from benchmark.scoring.statistics.components import PATIENTS_P
 from benchmark.scoring.statistics.layout import Floats
@@ -47,7 +47,7 @@ HARD_CASE_UNITS: Mapping[str, str] = MappingProxyType(
         "border_gradient": "HU/mm",
     }
 )
-"""Every metric that `score_hard_cases` gives, in its order, with the unit."""
+"""Every metric that `score_prepared` gives, in its order, with the unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,27 +97,6 @@ class HardCase:
     organs: tuple[HardOrgan, ...]
 
 
-def score_hard_cases(
-    image_hu_ZYX: NDArray[Any],
-    truth_ZYX: Label,
-    predicted_ZYX: Label,
-    *,
-    spacing_mm: tuple[float, float, float],
-    organs: Sequence[str],
-    annotated: Collection[str],
-    box: Box | None = None,
-) -> list[Score]:
-    """Return a Score per annotated organ and metric of the table above, as `cases.score_case`.
-
-    With a crop `box` all three arrays are cut to it first. Raises ValueError when the shapes
-    differ.
-    """
-    case = hard_case(
-        image_hu_ZYX, truth_ZYX, spacing_mm=spacing_mm, organs=organs, annotated=annotated, box=box
-    )
-    return score_prepared(case, predicted_ZYX)
-
-
 def hard_case(
     image_hu_ZYX: NDArray[Any],
     truth_ZYX: Label,
@@ -127,12 +106,11 @@ def hard_case(
     annotated: Collection[str],
     box: Box | None = None,
 ) -> HardCase:
-    """Return what does not depend on a prediction: nearly all of the work. Raises ValueError when
-    the shapes differ."""
-    if image_hu_ZYX.shape != truth_ZYX.shape:
-        raise ValueError(
-            f"image {image_hu_ZYX.shape} and truth {truth_ZYX.shape} must have one shape"
-        )
+    """Return what does not depend on a prediction: nearly all of the work.
+
+    `image_hu_ZYX` holds HU; the rest is as in `cases.score_case`. With a crop `box` all arrays are
+    cut to it, a prediction later too. Raises ValueError when the shapes differ."""
+    _check_shapes(image=image_hu_ZYX, truth=truth_ZYX)
     cut = box or (slice(None),) * 3
     image, truth = image_hu_ZYX[cut], truth_ZYX[cut]
     return HardCase(
@@ -148,27 +126,20 @@ def hard_case(
 
 
 def score_prepared(case: HardCase, predicted_ZYX: Label) -> list[Score]:
-    """Return the scores of one prediction. Raises ValueError when its shape is another."""
+    """Return a Score per annotated organ and metric of the table above, for one prediction of shape
+    (Z, Y, X). Raises ValueError when its shape is another."""
     predicted = predicted_ZYX[case.cut]
-    if predicted.shape != case.truth.shape:
-        raise ValueError(
-            f"truth {case.truth.shape} and predicted {predicted.shape} must have one shape"
-        )
+    _check_shapes(truth=case.truth, predicted=predicted)
     scores: list[Score] = []
     for organ in case.organs:
         mask = predicted == organ.value
-        values = _prediction_values(organ, case.truth, mask, case.voxel_ml)
-        scores += [
-            Score(
-                organ=organ.organ,
-                state=state_of(organ.n_true, int(np.count_nonzero(mask))),
-                metric=metric,
-                value=values.get(metric, math.nan),
-                unit=unit,
-                n_voxels_true=organ.n_true,
-            )
-            for metric, unit in HARD_CASE_UNITS.items()
-        ]
+        scores += scores_of(
+            _prediction_values(organ, case.truth, mask, case.voxel_ml),
+            HARD_CASE_UNITS,
+            organ=organ.organ,
+            state=state_of(organ.n_true, int(np.count_nonzero(mask))),
+            n_voxels_true=organ.n_true,
+        )
     return scores
 
 
@@ -255,6 +226,12 @@ def _prediction_values(
         part = wrong_k[organ.border.third_k == t]
         values[f"border_error_{name}"] = 100.0 * float(part.mean()) if part.size else math.nan
     return values
+
+
+def _check_shapes(**arrays: NDArray[Any]) -> None:
+    shapes = [f"{name} {array.shape}" for name, array in arrays.items()]
+    if len({array.shape for array in arrays.values()}) > 1:
+        raise ValueError(f"{' and '.join(shapes)} must have one shape")
 
 
 def _thirds(gradient: Floats, surface: Mask) -> NDArray[np.int8]:

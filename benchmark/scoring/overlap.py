@@ -34,6 +34,9 @@ def state_of(n_voxels_true: int, n_voxels_predicted: int) -> State:
 
     `overlap` means that both do, also when they are disjoint; `missed` that only the truth does;
     `false_alarm` that only the prediction does; `both_empty` that neither does.
+
+    >>> state_of(120, 0), state_of(0, 7)
+    ('missed', 'false_alarm')
     """
     if n_voxels_true:
         return "overlap" if n_voxels_predicted else "missed"
@@ -46,6 +49,11 @@ def dice_percent(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
     nan when the truth is empty: both empty and a false alarm are undefined (a false alarm is
     counted in ml instead). 0 when only the prediction is empty. Raises ValueError when the shapes
     differ.
+
+    >>> dice_percent(np.array([1, 1, 0]), np.array([0, 1, 1]))
+    50.0
+    >>> dice_percent(np.zeros(3), np.ones(3))
+    nan
     """
     truth, predicted = as_masks(truth, predicted)
     n_voxels_true = int(np.count_nonzero(truth))
@@ -61,6 +69,9 @@ def dice_slicewise_percent(truth_ZYX: NDArray[Any], predicted_ZYX: NDArray[Any])
     A slice in which only one of the masks holds voxels counts 0; a slice that both leave empty is
     not counted. Empty masks of the whole volume as in `dice_percent`: nan when the truth is empty,
     0 when only the prediction is. Raises ValueError when the shapes differ.
+
+    >>> dice_slicewise_percent(np.array([[[1, 1]], [[0, 0]]]), np.array([[[1, 1]], [[0, 1]]]))
+    50.0
     """
     truth_ZYX, predicted_ZYX = as_masks(truth_ZYX, predicted_ZYX)
     within_slice = tuple(range(1, truth_ZYX.ndim))

@@ -10,18 +10,24 @@ Each surface becomes a k-d tree that the other surface's voxels ask for their ne
 That is exact like medpy's distance transform of the whole volume, but costs time and memory by the
 number of border voxels only. Where many voxels lie far within the other surface (a prediction that
 fills the volume) a tree is slow: there the distance transform of the masks' bounding box is taken.
+
+`OURS` is the one text that tables, page and commands show. `ELSEWHERE` holds the definitions of
+other libraries that are one formula over the same distances. They are shown beside ours where
+somebody asks for them, and never stored or tested.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.errors import BadInput
 from benchmark.scoring.overlap import Mask, as_masks
 
 if TYPE_CHECKING:
@@ -40,6 +46,22 @@ VOXELS_PER_NEAR_QUERY = 12
 VOXELS_PER_OUTER_QUERY = 100
 VOXELS_PER_INNER_QUERY = 3000
 SAMPLE = 1000  # voxels by which the way is chosen
+
+OURS: Mapping[str, str] = MappingProxyType(
+    {
+        "assd": "ASSD: mean distance over the border voxels of both masks, pooled (as MedPy 0.5.2 "
+        "and MONAI)",
+        "assd_penalised": "assd_penalised: ASSD, but the volume's diagonal for a missed organ",
+        "hd95": "HD95: the larger of the two directed 95th percentiles (as MONAI and Metrics "
+        "Reloaded)",
+        "nsd": "NSD: share of border voxels that lie within the organ's tolerance, exactly at it "
+        "too (as MONAI and Metrics Reloaded)",
+    }
+)
+EMPTY = (
+    "A missed organ has DSC 0, NSD 0, no ASSD and no HD95; an organ that the truth does not hold "
+    "has none of them."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +85,11 @@ def border(mask: Mask) -> Mask:
 
     What lies beyond the array is background. An empty mask gives an empty border, and no other
     mask does.
+
+    >>> border(np.ones((3, 3), dtype=bool)).astype(int)
+    array([[1, 1, 1],
+           [1, 0, 1],
+           [1, 1, 1]])
     """
     padded = np.zeros([length + 2 for length in mask.shape], dtype=bool)
     padded[(slice(1, -1),) * mask.ndim] = mask
@@ -86,6 +113,12 @@ def surface_distances(
 
     Raises ValueError when a mask is empty (it has no surface: decide by `state_of` first), when
     the shapes differ, or when the spacing is not one positive number per axis.
+
+    >>> found = surface_distances(np.array([1, 0, 0, 0]), np.array([0, 1, 0, 1]), [2.5])
+    >>> found.truth_to_predicted_mm, found.predicted_to_truth_mm
+    (array([2.5]), array([2.5, 7.5]))
+    >>> round(assd_mm(found), 3), hd95_mm(found), nsd_percent(found, tolerance_mm=3.0)
+    (4.167, 7.25, 66.66666666666666)
     """
     truth, predicted = as_masks(truth, predicted)
     _check_spacing(spacing_mm, truth.ndim)
@@ -193,3 +226,49 @@ def _window(mask: Mask) -> tuple[slice, ...]:
 def _check_spacing(spacing_mm: Sequence[float], n_axes: int) -> None:
     if len(spacing_mm) != n_axes or not all(math.isfinite(s) and s > 0 for s in spacing_mm):
         raise ValueError(f"spacing_mm must be {n_axes} positive numbers, not {spacing_mm}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """The ASSD and HD95, in mm, of a library of one version (`about`)."""
+
+    about: str
+    assd: Callable[[SurfaceDistances], float]
+    hd95: Callable[[SurfaceDistances], float]
+
+
+def described(metrics: Iterable[str]) -> str:
+    """Return what these metrics are and what an empty mask gives, as sentences in one line."""
+    return "; ".join(OURS[metric] for metric in metrics) + f". {EMPTY}"
+
+
+def mean_of_means_mm(distances: SurfaceDistances) -> float:
+    """Return the mean of the two directed mean distances, in mm."""
+    directed = (distances.truth_to_predicted_mm, distances.predicted_to_truth_mm)
+    return float(np.mean([np.mean(each) for each in directed]))
+
+
+def pooled_hd95_mm(distances: SurfaceDistances) -> float:
+    """Return the 95th percentile of the distances of both directions together, in mm."""
+    return float(np.percentile(distances.pooled_mm, 95))
+
+
+ELSEWHERE: Mapping[str, Elsewhere] = MappingProxyType(
+    {
+        "medpy-0.4": Elsewhere(about="MedPy 0.4.0", assd=mean_of_means_mm, hd95=pooled_hd95_mm),
+        "medpy-0.5": Elsewhere(about="MedPy 0.5.2", assd=assd_mm, hd95=pooled_hd95_mm),
+        "pooled-hd95": Elsewhere(about="MedPy 0.5.2", assd=assd_mm, hd95=pooled_hd95_mm),
+        "monai": Elsewhere(about="MONAI 1.6.1", assd=assd_mm, hd95=hd95_mm),
+        "metrics-reloaded": Elsewhere(
+            about="Metrics Reloaded, snapshot ca3d352", assd=assd_mm, hd95=hd95_mm
+        ),
+    }
+)
+"""By the name that `bench compare --as` takes."""
+
+
+def elsewhere(name: str) -> Elsewhere:
+    """Return the definitions of that name; raises `BadInput` with the known ones."""
+    if name not in ELSEWHERE:
+        raise BadInput(f"--as {name!r}: there is {', '.join(ELSEWHERE)}")
+    return ELSEWHERE[name]

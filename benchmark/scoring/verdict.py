@@ -1,4 +1,4 @@
-"""The verdict by the fixed rule of METHODS.md section 6. Every sentence is made of the numbers.
+"""The verdict by a fixed rule (docs/methods.md section 6). Every sentence is made of the numbers.
 
 d is the gain of the subject (`fsm`) over a control, with the primary 95 % interval; delta is the
 margin that the plan fixed before the run. Checked in this order:
@@ -23,8 +23,8 @@ from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.scoring.comparison import Comparison, level_of
 from benchmark.scoring.statistics.components import Components, Interval, primary
+from benchmark.scoring.statistics.corrections import Needed, patients_needed
 from benchmark.scoring.statistics.layout import Incomplete, RowValues
-from benchmark.scoring.statistics.planning import Needed, patients_needed
 
 Outcome = Literal["supported", "not supported", "undecided", "incomplete", "demonstration"]
 Compared = Mapping[str, "Comparison | Incomplete"]
@@ -93,8 +93,8 @@ def judge(
     _check_planned(comparisons, plan)
     lacking = _lacking(comparisons, gap, plan)
     present = [c for c in comparisons.values() if isinstance(c, Comparison)]
-    level = min((level_of(c.seeds, c.folds, plan.folds) for c in present), key=_LEVELS.index,
-                default="look")  # fmt: skip
+    levels = [level_of(c.seeds, c.folds, plan.folds) for c in present]
+    level = min(levels, key=_LEVELS.index, default="look")
     outcome: Outcome
     reasons: tuple[str, ...]
     needed, sensitivity = None, None

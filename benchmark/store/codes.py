@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmark.files.atomic import commit_file, read_json, write_json
-from benchmark.files.code import Code, code_from
-from benchmark.files.equal import Difference, kept_list
+from benchmark.files.code import Code, Difference, code_from, kept_list
 
 
 class Codes:
@@ -21,7 +20,8 @@ class Codes:
         self._known: dict[str, Code | None] = {}
 
     def note(self, code: Code) -> str:
-        """Write the definitions down where they are not yet; return the fingerprint."""
+        """Write the definitions down where they are not yet; return the fingerprint (12 digits).
+        Raises `OSError` where the disk does not take it."""
         fingerprint = code.fingerprint
         path = self.folder / f"{fingerprint}.json"
         if self._known.get(fingerprint) is None and self._stored(fingerprint) is None:

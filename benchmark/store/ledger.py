@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 from benchmark.files.atomic import commit_file, read_json, write_json
+from benchmark.files.values import read_as
 from benchmark.plan.keys import canonical, digest
 from benchmark.plan.presets import known_as, lasting_name
 
 DEFAULT_SUITE = "default"
 HEAL = "the next run of its row writes it again"
-PROBE = 3  # name, key and evaluation
 SWEEPS = "sweep-"  # start of the suites in which sweeps note their trials: no rows of a comparison
 
 
@@ -80,7 +80,8 @@ class Ledger:
         self._told: set[Path] = set()
 
     def write(self, entry: Entry) -> None:
-        """Write or replace an entry."""
+        """Write or replace the file of an entry's cell, by one rename. Raises `OSError` where the
+        disk does not take it; then the file of before is whole."""
         with commit_file(self.folder / entry.suite / f"{entry.name}.json") as temporary:
             write_json(temporary, asdict(entry))
 
@@ -139,44 +140,11 @@ class Ledger:
 def _read(path: Path) -> Entry:
     """Return the entry in a file; raises `ValueError` for what is none."""
     try:
-        value = read_json(path)
-        chosen = {name: item for name, item in value.items() if name in TYPES}
-        for name in ("nodes", "flags"):
-            chosen[name] = tuple(chosen.get(name, ()))
-        chosen["probes"] = tuple(tuple(probe) for probe in chosen.get("probes", ()))
-        entry = Entry(**chosen)
-        _check(entry)
-        return _as_known_now(entry)
+        entry = read_as(Entry, read_json(path), more=True)  # a newer bench may have written it
+        _ = entry.name  # raises for values that no name can be made of, NaN among them
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from error
-    except (TypeError, AttributeError, OverflowError) as error:
+    except (TypeError, OverflowError) as error:
         raise ValueError(str(error)) from error
-
-
-def _check(entry: Entry) -> None:
-    """Raise `ValueError` where a field is of another type than it says, or holds NaN."""
-    for name, kind in TYPES.items():
-        if not isinstance(getattr(entry, name), kind):
-            raise ValueError(f"{name} is not of its type")
-    texts = [*entry.nodes, *entry.flags, *(part for probe in entry.probes for part in probe)]
-    texts += [part for pair in entry.params.items() for part in pair]
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError("a list or a table in it holds what is no text")
-    if any(len(probe) != PROBE for probe in entry.probes):
-        raise ValueError("a probe in it is not a name, a key and an evaluation")
-    _ = entry.name  # of values that no name can be made of
-
-
-def _as_known_now(entry: Entry) -> Entry:
     preset, preset_hash = known_as(entry.preset, entry.preset_hash)
     return replace(entry, preset=preset, preset_hash=preset_hash)
-
-
-def _types() -> dict[str, tuple[type, ...]]:
-    """The types that the fields of an entry may have, by name."""
-    hints = get_type_hints(Entry)
-    plain = {name: get_origin(hint) or hint for name, hint in hints.items()}
-    return {name: (float, int) if kind is float else (kind,) for name, kind in plain.items()}
-
-
-TYPES = _types()

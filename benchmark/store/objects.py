@@ -32,6 +32,7 @@ from benchmark.files.atomic import (
     write_json,
 )
 from benchmark.files.locks import is_held, lock, shown_lock
+from benchmark.files.values import read_as
 from benchmark.training.meter import Epoch
 from benchmark.training.trainer import State
 
@@ -81,7 +82,8 @@ class Objects:
         return not fault
 
     def set_aside(self, key: str) -> Path:
-        """Move an object out of the way; return where it lies now."""
+        """Move an object out of the way; return where it lies now. Raises `OSError` where it is not
+        there, or cannot be moved."""
         for number in itertools.count():
             place = self.folder / "aside" / f"{key}-{number}"
             if not place.exists():
@@ -94,11 +96,14 @@ class Objects:
         return sorted(p.name for p in self.folder.glob("*") if KEY.fullmatch(p.name))
 
     def record(self, key: str) -> dict[str, Any]:
-        """Return the record of an object: spec, history, timings, versions, code."""
+        """Return the record of an object: spec, history, seconds, versions, code. Raises `OSError`
+        or `ValueError` where it cannot be read."""
         return dict(read_json(self.folder / key / "record.json"))
 
     def weights(self, key: str, net: str) -> dict[str, Tensor]:
-        """Return the weights of one network of an object, on the CPU."""
+        """Return the weights of one network of an object by parameter name, on the CPU, in the
+        format in which they were trained. Raises `OSError` or `SafetensorError` for a file that is
+        none."""
         return dict(load_file(self.folder / key / f"{net}.safetensors"))
 
     def weight_files(self, key: str) -> list[Path]:
@@ -108,7 +113,9 @@ class Objects:
     def commit(
         self, key: str, nets: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]
     ) -> None:
-        """Write an object whole, then drop its checkpoints. The caller holds the lock."""
+        """Write an object whole (`nets`: states by network), then drop its checkpoints. The caller
+        holds the lock. Raises `FileExistsError` where it is there, and `OSError` for a full
+        disk."""
         with commit_folder(self.folder / key, checksums=True) as folder:
             for name, state in nets.items():
                 save_file(_plain(state), folder / f"{name}.safetensors")
@@ -116,7 +123,8 @@ class Objects:
         self.drop_checkpoints(key)
 
     def save_checkpoint(self, key: str, state: State, about: Mapping[str, Any]) -> None:
-        """Write a checkpoint whole and keep the one before it. `about`: hardware and code."""
+        """Write a checkpoint whole and keep the one before it. `about`: parents, hardware, code,
+        seconds. Raises `OSError` for a full disk; those of before stay."""
         partial = self.folder / f"{key}.partial"
         final = partial / f"{state.step:09d}"
         if final.exists():
@@ -129,12 +137,13 @@ class Objects:
             shutil.rmtree(old, ignore_errors=True)
 
     def checkpoint(self, key: str) -> tuple[State, dict[str, Any]] | None:
-        """Return the newest whole checkpoint with what was said about it, or None."""
+        """Return the newest whole checkpoint with what was said about it, or None. A damaged one is
+        removed with a warning, and the one before is taken."""
         for folder in sorted(_checkpoints(self.folder / f"{key}.partial"), reverse=True):
             fault = damage(folder)
             if not fault:
                 about = read_json(folder / "state.json")
-                epochs = tuple(Epoch(**epoch) for epoch in about.pop("epochs"))
+                epochs = tuple(read_as(Epoch, epoch) for epoch in about.pop("epochs"))
                 tensors = load_file(folder / "state.safetensors")
                 return State(step=about["step"], tensors=tensors, epochs=epochs), about
             self._warn(f"checkpoint {folder.name} of {key} is damaged ({fault}): not using it")
@@ -161,7 +170,8 @@ class Objects:
         shutil.rmtree(self.folder / f"{key}.partial", ignore_errors=True)
 
     def remove(self, key: str) -> bool:
-        """Remove an object and its checkpoints; return whether nobody trains it just now."""
+        """Remove an object and its checkpoints, unless somebody trains it just now; return whether
+        it was removed."""
         try:
             with lock(self.folder / f"{key}.lock", seconds=0):
                 shutil.rmtree(self.folder / key, ignore_errors=True)
@@ -178,7 +188,7 @@ class Objects:
         return [key for key in keys if not self.is_training(key)]
 
     def clear_aside(self) -> None:
-        """Remove what was set aside."""
+        """Remove all that was set aside, for good. What cannot be removed stays."""
         shutil.rmtree(self.folder / "aside", ignore_errors=True)
 
     def faults(self) -> Iterator[tuple[str, str]]:

@@ -13,10 +13,11 @@ from pathlib import Path
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.files.locks import lock
+from benchmark.files.values import read_as
 from benchmark.plan.analysis import POST_HOC
 from benchmark.plan.keys import canonical
 from benchmark.plan.presets import known_as
-from benchmark.plan.suite import SuitePlan, plan_from
+from benchmark.plan.suite import SuitePlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,17 +111,13 @@ def _changes(versions: list[Version], late: Version) -> list[str]:
 def _version(path: Path) -> Version:
     try:
         value = read_json(path)
-        plan = plan_from(value["plan"])
-        if plan.fingerprint != value["fingerprint"]:
+        value["plan"]["analysis"].setdefault("version", 1)  # from before versions were written
+        chosen = {name: value[name] for name in ("plan", "fingerprint", "results", "made_at")}
+        version = read_as(Version, {**chosen, "number": int(path.stem)})
+        if version.plan.fingerprint != version.fingerprint:
             raise ValueError("it does not match its hash")
-        preset, preset_hash = known_as(plan.preset, plan.preset_hash)
-        return Version(
-            number=int(path.stem),
-            plan=replace(plan, preset=preset, preset_hash=preset_hash),
-            fingerprint=value["fingerprint"],
-            results=int(value["results"]),
-            made_at=str(value["made_at"]),
-        )
+        preset, preset_hash = known_as(version.plan.preset, version.plan.preset_hash)
+        return replace(version, plan=replace(version.plan, preset=preset, preset_hash=preset_hash))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadInput(
             f"{path} is damaged ({error}): a plan cannot be made again; use another suite --name"

@@ -43,19 +43,14 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultRow:
-    """One measured value. `code` is the fingerprint of the source that measured it."""
+class ResultRow(Score):
+    """A score with its place: the training's key, seed and fold, and the case. `code` is the
+    fingerprint of the source that measured it."""
 
     key: str
     seed: int
     fold: int
     case: str
-    organ: str
-    state: str
-    metric: str
-    value: float
-    unit: str
-    n_voxels_true: int
     code: str
 
 
@@ -80,7 +75,7 @@ class Results:
         return shown_lock(path, f"the scoring of {key}", self._warn)
 
     def path(self, key: str, evaluation: str) -> Path:
-        """Return the folder of one evaluation."""
+        """Return the folder of one evaluation, whether it is there or not."""
         return self.folder / key / evaluation
 
     def has(self, key: str, evaluation: str) -> bool:
@@ -110,7 +105,8 @@ class Results:
                 self.discard(key, evaluation)
 
     def discard(self, key: str, evaluation: str) -> None:
-        """Move an evaluation out of the way."""
+        """Move an evaluation out of the way, under a new number each time. Raises `OSError` where
+        it is not there."""
         folder = self.path(key, evaluation)
         aside = self.folder / "aside" / f"{key}-{evaluation}"
         number = sum(1 for _ in aside.parent.glob(f"{aside.name}-*"))
@@ -134,7 +130,8 @@ class Results:
                 np.savez_compressed(folder / "labels.npz", **arrays)
 
     def rows(self, key: str, evaluation: str) -> list[ResultRow]:
-        """Return the rows of one evaluation."""
+        """Return the rows of one evaluation, as they were written; `value` is nan where the metric
+        is undefined. Raises `OSError` or `ValueError` for a file that is none."""
         table = pq.read_table(self.path(key, evaluation) / "rows.parquet", schema=SCHEMA)
         return [ResultRow(**row) for row in table.to_pylist()]
 
@@ -148,7 +145,8 @@ class Results:
         return str(summary.min) if summary is not None and summary.has_min_max else ""
 
     def labels(self, key: str, evaluation: str, case: str) -> NDArray[np.uint8]:
-        """Return the predicted label map (Z, Y, X) of a case on its native grid."""
+        """Return the predicted label map (Z, Y, X) of a case on its native grid, uint8. Raises
+        `OSError` where the evaluation has none (a probe), `KeyError` for an unknown case."""
         array: NDArray[np.uint8] = load_member(self.path(key, evaluation) / "labels.npz", case)
         return array
 
@@ -162,11 +160,11 @@ class Results:
         return [pair for pair in self._all() if pair not in used]
 
     def remove(self, key: str, evaluation: str) -> None:
-        """Remove an evaluation."""
+        """Remove an evaluation, for good; one that is not there is no error."""
         shutil.rmtree(self.path(key, evaluation), ignore_errors=True)
 
     def clear_aside(self) -> None:
-        """Remove what was set aside."""
+        """Remove all that was set aside, for good. What cannot be removed stays."""
         shutil.rmtree(self.folder / "aside", ignore_errors=True)
 
     def _all(self) -> list[tuple[str, str]]:

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 from benchmark.errors import BadInput
-from benchmark.files.atomic import commit_file
-from benchmark.files.full import disk_full
+from benchmark.files.atomic import commit_file, disk_full
 
 FORMAT = "1"
 MARKER = "format"  # the file that holds it

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.testing.conformance import MethodConformance as MethodConformance
-    from benchmark.testing.memory import MemoryTrainer as MemoryTrainer
     from benchmark.testing.tiny import ORGANS as ORGANS
+    from benchmark.testing.tiny import MemoryTrainer as MemoryTrainer
     from benchmark.testing.tiny import TinySource as TinySource
     from benchmark.testing.tiny import tiny_volume as tiny_volume
 
 _LIES_IN = {
     "MethodConformance": "conformance",
-    "MemoryTrainer": "memory",
+    "MemoryTrainer": "tiny",
     "ORGANS": "tiny",
     "TinySource": "tiny",
     "tiny_volume": "tiny",

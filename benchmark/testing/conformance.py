@@ -16,16 +16,13 @@ from benchmark.data.library import add
 from benchmark.files.source import readable
 from benchmark.parts.networks import stride_of
 from benchmark.plan.ground import Ground
-from benchmark.plan.keys import Context, key
+from benchmark.plan.keys import Context, key, values_in
 from benchmark.plan.nodes import Method, Row, Train, flags_of, in_order, probes_of, stages_of
 from benchmark.plan.presets import Preset, scale_method
-from benchmark.plan.values import values_in
 from benchmark.running.overrides import override
 from benchmark.running.registry import built_in, kinds_of
-from benchmark.testing.memory import MemoryTrainer
-from benchmark.testing.reading import masks_read_by
-from benchmark.testing.seen import cases_seen_by
-from benchmark.testing.tiny import TinySource
+from benchmark.testing.shown import cases_seen_by, masks_read_by
+from benchmark.testing.tiny import MemoryTrainer, TinySource
 from benchmark.training.precision import hardware
 
 CONTEXT = Context(fold="0123456789abcdef0123", seed=0)

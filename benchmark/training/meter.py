@@ -45,7 +45,8 @@ class Meter:
     _reported: int = 0
 
     def add(self, step: int, terms: Mapping[str, Tensor]) -> None:
-        """Take the terms of one step."""
+        """Take the terms of one step (counted from 0), a scalar tensor each, on their own
+        device."""
         self._names = tuple(terms)
         self._held.append((step, torch.stack([term.float() for term in terms.values()])))
 
@@ -88,11 +89,12 @@ class Meter:
             self._finish((steps - 1) // self.per_epoch)
 
     def sums_tensor(self) -> Tensor:
-        """Return the running sums with their count, for a saved state."""
+        """Return the running sums of the unfinished epoch, (terms + 1,) float64 with their count
+        last, for a saved state."""
         return torch.cat([self._sums, torch.tensor([float(self._count)], dtype=torch.float64)])
 
     def resume(self, epochs: tuple[Epoch, ...], sums: Tensor, step: int) -> None:
-        """Put back what `sums_tensor` and `epochs` held."""
+        """Put back what `sums_tensor` and `epochs` held; `step` is the number of steps done."""
         self.epochs = list(epochs)
         self._reported = len(epochs)
         self._sums, self._count = sums[:-1].clone(), int(sums[-1])

@@ -53,7 +53,7 @@ def place(nets: Mapping[str, nn.Module], hardware: Hardware) -> Hardware:
 
 
 def on_meta(nets: Mapping[str, nn.Module]) -> None:
-    """Move the networks to the meta device, where nothing is computed."""
+    """Move the networks to the meta device in place: they keep shapes, and take no memory."""
     for module in nets.values():
         to_layout(module, torch.device("meta"), BEFORE)
 

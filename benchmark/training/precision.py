@@ -58,7 +58,8 @@ class Hardware:
         return context
 
     def record(self) -> dict[str, str | int]:
-        """Return what a result must say about the hardware that made it."""
+        """Return what a result must say about the hardware that made it: device, name, precision,
+        layout, threads and torch's version."""
         cuda = self.device.type == "cuda"
         name = torch.cuda.get_device_name(self.device) if cuda else processor_name()
         return {
@@ -99,7 +100,7 @@ def hardware(device: str = "auto", precision: str = "auto") -> Hardware:
 
 @cache
 def processor_name() -> str:
-    """Return the name of this machine's processor."""
+    """Return the name of this machine's processor, never "" where the system tells its machine."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -19,7 +19,7 @@ from benchmark.running.rescoring import Rescored, rescore
 from benchmark.running.resolve import resolve
 from benchmark.running.standing import count_results, standing
 from benchmark.running.suites import suite_plan
-from benchmark.scoring.definitions import described
+from benchmark.scoring.surface import described
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import ResultRow, Results
 from benchmark.testing import TinySource, tiny_volume

@@ -23,7 +23,7 @@ def failed(volume: Volume) -> set[str]:
 
 @pytest.mark.parametrize("kind", VARIANTS)
 def test_clean_variants_pass(kind: str) -> None:
-    """60 patients of each: `python tests/data/variants.py 60`; docs/data.md has the outcome."""
+    """60 patients of each: `python tests/helpers/variants.py 60`; docs/data.md has the outcome."""
     for index in (0, 1):
         volume = VARIANTS[kind](small(index), np.random.default_rng(index))
         assert refusals(volume) == []

@@ -24,7 +24,7 @@ def found() -> dict[str, dict[str, tuple[str, ...]]]:
 
 
 def test_the_page_in_the_docs_is_up_to_date(found) -> None:
-    again = "it is out of date: run python tests/data/faults.py"
+    again = "it is out of date: run python tests/helpers/faults.py"
     assert PAGE.read_text(encoding="utf-8") == page(found), again
 
 

@@ -13,8 +13,7 @@ from benchmark.data.feeding.patients import patients
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid
 from benchmark.errors import BadInput
 from benchmark.parts.batch import onehot
-from benchmark.plan.ground import Augmentation, Ground
-from benchmark.plan.sources import MeanMask, OtherCase
+from benchmark.plan.ground import Augmentation, Ground, MeanMask, OtherCase
 from benchmark.testing import ORGANS, tiny_volume
 
 STILL = Augmentation(rotation_degrees=0, scale=0, shift=0, hu_shift=0, hu_noise=0)

@@ -12,6 +12,7 @@ from few_source import entries
 from benchmark.data import library
 from benchmark.errors import BadInput
 
+HELPERS = Path(__file__).parents[1] / "helpers"
 MODULE = """
 import sys
 sys.path[:0] = {paths!r}
@@ -31,7 +32,7 @@ SLOW = Slow()
 
 
 def start(root: Path, code: str) -> subprocess.Popen[str]:
-    paths = [str(Path(library.__file__).parents[2]), str(Path(__file__).parent)]
+    paths = [str(Path(library.__file__).parents[2]), str(HELPERS)]
     text = MODULE.format(paths=paths, root=str(root)) + textwrap.dedent(code)
     return subprocess.Popen(
         [sys.executable, "-c", text],
@@ -62,7 +63,7 @@ def test_embedded_set_is_written_on_first_use(tmp_path: Path, monkeypatch) -> No
     (site / "other-1.dist-info" / "METADATA").write_text("Name: other\nVersion: 1\n")
     (site / "other_few.py").write_text("import few_source\nFEW = few_source.Few()\n")
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(HELPERS))
     root = tmp_path / "root"
     assert {"embedded-few", "broken"} <= set(library.known_names(root))
     said: list[str] = []

@@ -15,7 +15,7 @@ import pytest
 def test_a_large_case_takes_seconds_and_little_memory() -> None:
     """In a process of its own, for its peak of memory. A shared machine may double any figure, so
     the bound on the ratio to pydicom is wider here than what docs/data.md reports."""
-    script = Path(__file__).with_name("measure_speed.py")
+    script = Path(__file__).parents[1] / "helpers/measure_speed.py"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, str(script), "1"],

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmark.files.code import Code
-from benchmark.files.equal import KeptList, kept_from, kept_list
+from benchmark.files.code import Code, KeptList, kept_from, kept_list
 
 FIT1, FIT2, FIT3, FIT4 = (("fit", str(n)) for n in range(1, 5))
 NET, HELPER = ("Net", "a"), ("helper", "b")

@@ -1,7 +1,7 @@
 """Make a kept workspace: what a person's workspace holds, made by the code of one commit.
 
     git worktree add OLD COMMIT
-    PYTHONPATH=OLD:OLD/tests python tests/kept/make.py FOLDER COMMIT.tar.xz
+    PYTHONPATH=OLD:OLD/tests/helpers python tests/kept/make.py FOLDER COMMIT.tar.xz
 
 Two rows in two folds (`bench run`), a suite, a sweep, MLflow, and a training that `kill -9` ended
 after step 20 of 180. It is small: the tiny set of `benchmark.testing`, networks of width 4.

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from bench_process import bench, setting_argv, tiny_workspace, weights
 
-from benchmark.files.equal import KeptList
+from benchmark.files.code import KeptList
 from benchmark.training.precision import hardware
 
 ARCHIVES = sorted(Path(__file__).parent.glob("*.tar.xz"))

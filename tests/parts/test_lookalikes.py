@@ -1,4 +1,4 @@
-"""What can go wrong with FSM (METHODS.md section 4), and that the diagnostics see it."""
+"""What can go wrong with FSM (docs/methods.md section 4), and that the diagnostics see it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ MakeBatch = Callable[..., Batch]
 
 
 def by_hand(logits: Tensor, batch: Batch) -> dict[str, float]:
-    """The loss of METHODS.md section 1, pixel by pixel."""
+    """The loss of docs/methods.md section 1, pixel by pixel."""
     reading = batch.reading
     z = logits.double().numpy()
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)

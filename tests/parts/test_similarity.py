@@ -1,4 +1,4 @@
-"""FSM against a computation in plain numpy, and what METHODS.md section 4 says of it."""
+"""FSM against a computation in plain numpy, and what docs/methods.md section 4 says of it."""
 
 from __future__ import annotations
 
@@ -92,8 +92,29 @@ def test_r_and_m_are_the_formula(
         assert m.item() == pytest.approx(expected_m(expected, target, norm), rel=1e-5)
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_gradient_of_m_is_that_of_the_formula(norm: str) -> None:
+    """By central differences of the formula in plain numpy, for every element of R and T."""
+    generator = torch.Generator().manual_seed(4)
+    leaves = [torch.rand(2, 2, 2, 3, generator=generator).requires_grad_() for _ in "rt"]
+    dissimilarity(leaves[0], leaves[1], norm).backward()
+    values = [leaf.detach().double().numpy() for leaf in leaves]
+    for leaf, value in zip(leaves, values, strict=True):
+        expected = np.zeros(value.shape)
+        for place in np.ndindex(value.shape):
+            kept, step = value[place], 1e-6
+            ends = []
+            for moved in (kept + step, kept - step):
+                value[place] = moved
+                ends.append(expected_m(list(values[0]), list(values[1]), norm))
+            value[place] = kept
+            expected[place] = (ends[0] - ends[1]) / (2 * step)
+        assert np.abs(expected).max() > 0.01
+        np.testing.assert_allclose(leaf.grad, expected, rtol=1e-3, atol=1e-6)
+
+
 def self_copy(f_channels: int, g_channels: int, stats: str) -> TapModule:
-    """The weights of METHODS.md section 4: R = F, whatever G is."""
+    """The weights of docs/methods.md section 4: R = F, whatever G is."""
     module = TapModule(f_channels, g_channels, stats)
     for part in (module.adapt, module.spatial, module.merge):
         nn.init.zeros_(part.weight)

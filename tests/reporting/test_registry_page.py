@@ -26,7 +26,7 @@ def test_the_paper_comes_first_in_its_own_order() -> None:
 
 
 def test_budgets_are_the_papers() -> None:
-    """METHODS.md section 2; shape-loss also pays for the early predictions of its U-Net."""
+    """docs/methods.md section 2; shape-loss also pays for the early predictions of its U-Net."""
     found = {}
     for name in dict(grouped(ROWS))["paper"]:
         spent = budget(ROWS[name].method.plan().node)

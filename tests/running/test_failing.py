@@ -9,7 +9,7 @@ import pytest
 from bench_process import Ran, bench, finish, package, setting_argv, spawn_warm, tiny_workspace
 
 from benchmark.errors import LONGEST, failure, one_line
-from benchmark.files.full import disk_full
+from benchmark.files.atomic import disk_full
 from benchmark.store.ledger import Ledger
 
 ROWS = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import equal_code
 
-from benchmark.files.equal import kept_list
+from benchmark.files.code import kept_list
 
 
 def test_the_code_behind_numbers_is_what_it_was() -> None:

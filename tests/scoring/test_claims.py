@@ -10,7 +10,7 @@ from benchmark.scoring.claims import claim_margin, claims, ledger, mean_gain, st
 from benchmark.scoring.comparison import compare
 from benchmark.scoring.paper import MARKS, PRINTED, printed, printed_gain
 from benchmark.scoring.statistics.components import as_interval
-from benchmark.scoring.statistics.families import adjust
+from benchmark.scoring.statistics.corrections import adjust
 from benchmark.scoring.statistics.layout import Incomplete
 
 AS_PRINTED = {

@@ -8,8 +8,16 @@ from medpy.metric import binary
 
 from benchmark.errors import BadInput
 from benchmark.scoring.cases import METRIC_UNITS
-from benchmark.scoring.definitions import ELSEWHERE, OURS, described, elsewhere
-from benchmark.scoring.surface import SurfaceDistances, assd_mm, hd95_mm, surface_distances
+from benchmark.scoring.surface import (
+    ELSEWHERE,
+    OURS,
+    SurfaceDistances,
+    assd_mm,
+    described,
+    elsewhere,
+    hd95_mm,
+    surface_distances,
+)
 
 SPACING_MM = (3.0, 0.8, 0.5)
 

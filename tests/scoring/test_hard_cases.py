@@ -11,7 +11,8 @@ from benchmark.scoring.hard_cases import (
     HARD_CASE_UNITS,
     against_difficulty,
     gradient_hu_mm,
-    score_hard_cases,
+    hard_case,
+    score_prepared,
 )
 
 SPACING_MM = (2.0, 1.0, 1.0)
@@ -20,6 +21,10 @@ Z, Y, X = np.indices(SHAPE)
 TRUTH = ((Z >= 7) & (Z < 17) & (Y >= 14) & (Y < 34) & (X >= 14) & (X < 34)).astype(np.uint8)
 # 100 HU within the organ; outside it the contrast falls with Y
 IMAGE = np.where(TRUTH == 1, 100.0, 100.0 - 4.0 * Y)
+
+
+def score_hard_cases(image, truth, predicted, **settings):
+    return score_prepared(hard_case(image, truth, **settings), predicted)
 
 
 def values(predicted, truth=TRUTH, image=IMAGE, **changes):

@@ -122,14 +122,18 @@ def test_nothing_is_supported_while_one_patient_moves_the_gain() -> None:
 
 def test_one_patient_refutes_nothing() -> None:
     """The upper limit is under the margin, but not without the patient who pulls it down."""
-    rows = {name: row(name, 84.0, patients=40) for name in CONTROLS}
     fsm = row("fsm", 90.0, patients=40)
-    rows["refine-gt"] = row("refine-gt", 87.5, patients=40)
-    rows["refine-gt"].value_nS[5] += 170.0
+    rows = {name: row(name, 84.0, patients=40) for name in CONTROLS}
+    gain_n = np.where(np.arange(40) % 10 < 5, 9.2, -16.0)
+    gain_n[5] = -61.0
+    rows["refine-gt"] = replace(fsm, row="refine-gt", value_nS=fsm.value_nS - gain_n[:, None])
     against = {name: compare(fsm, each, metric=DSC, plan=PLAN) for name, each in rows.items()}
-    assert judge(
-        against, gap(patients=40), dataset="ircadb", preset="paper", plan=PLAN
-    ).outcome == ("undecided")
+    hit = against["refine-gt"]
+    assert isinstance(hit, Comparison) and hit.primary is not None and hit.primary.high < 1
+    assert hit.one_patient is not None and hit.one_patient.case == "case_5"
+    assert hit.one_patient.without is not None and hit.one_patient.without.high > 1
+    found = judge(against, gap(patients=40), dataset="ircadb", preset="paper", plan=PLAN)
+    assert found.outcome == "undecided"
 
 
 def test_a_claim_that_hangs_on_one_patient_is_not_reproduced() -> None:

@@ -6,7 +6,7 @@ import pytest
 from planted_rows import PLAN, against_controls, gap
 
 from benchmark.errors import BadInput
-from benchmark.scoring.readings import READINGS, ReadingResult, specification_curve
+from benchmark.scoring.paper import READINGS, ReadingResult, specification_curve
 from benchmark.scoring.statistics.components import as_interval
 from benchmark.scoring.verdict import judge
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -102,6 +102,31 @@ class Bottom:
     def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         features: list[Tensor] = nets["ct"].get_submodule("encoder")(batch.image_B1HW)
         return {"x": features[-1].square().mean()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rolled:
+    """Notes the numbers by which a dropout in it would be drawn."""
+
+    kind: ClassVar[str] = "rolled"
+    seen: list[float] = field(default_factory=list)
+
+    def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        self.seen.append(torch.rand(()).item())
+        return Bottom()(nets, batch)
+
+
+def test_dropout_is_drawn_anew_at_each_step_and_alike_in_each_run(cpu_trainer: Any) -> None:
+    rolls = []
+    for stream in ("ct", "ct", "other"):
+        schedule = replace(SHORT, stream=stream)
+        node = Train(nets={"ct": Net(arch=CT)}, objective=Rolled(), schedule=schedule)
+        torch.manual_seed(len(rolls))  # whatever was drawn before
+        run(cpu_trainer, node, cpu_trainer.ready(node, {}))
+        assert isinstance(node.objective, Rolled)
+        rolls.append(node.objective.seen)
+    assert rolls[0] == rolls[1] and len(set(rolls[0])) == STEPS
+    assert not {*rolls[0]} & {*rolls[2]}
 
 
 def test_zero_epochs_and_nothing_to_train_are_legal(cpu_trainer: Any) -> None:

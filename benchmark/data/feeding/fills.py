@@ -1,4 +1,4 @@
-"""How a draw fills the sources of a training, from the training cases alone (plan/sources.py)."""
+"""How a draw fills the sources of a training, from the training cases alone (plan/ground.py)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from benchmark.errors import BadInput
 from benchmark.parts.batch import onehot
+from benchmark.plan.ground import MeanMask, OtherCase
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Source
-from benchmark.plan.sources import MeanMask, OtherCase
 
 if TYPE_CHECKING:
     from benchmark.data.feeding.slices import CaseSlices

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.figures.style import BLACK, BLUE, GREY, Picture, canvas, picture
-from benchmark.scoring.readings import DISTANCES, GRADIENTS, NETWORK_NORMS, ReadingResult
+from benchmark.scoring.paper import DISTANCES, GRADIENTS, NETWORK_NORMS, ReadingResult
 
 CHOICES = (
     *((f"norm {n}", "network_norm", n) for n in NETWORK_NORMS),

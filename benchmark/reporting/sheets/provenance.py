@@ -15,7 +15,7 @@ from benchmark.reporting.sheets.sheet import NOTHING, Sheet
 from benchmark.running.renewal import older_line, outdated_line
 from benchmark.store.ledger import Entry
 
-PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
+PACKAGES = ("beyond-loss", "torch", "numpy", "scipy", "pandas", "matplotlib")
 KEYS = ("dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation", "probes",
         "split")  # fmt: skip
 

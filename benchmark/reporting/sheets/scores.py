@@ -9,8 +9,8 @@ from benchmark.reporting.sheets.ceilings import Texts, ceiling_notes, reference_
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, digits_of, number, range_of, spread
 from benchmark.reporting.tables import MEAN3, Line, organ_groups
 from benchmark.scoring.cases import METRIC_UNITS
-from benchmark.scoring.definitions import described
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
+from benchmark.scoring.surface import described
 
 PAPER = {IRCADB: "3D-IRCADb", MULTI_ORGAN: "Multi-Organ"}
 SYMBOLS = {"percent": "%", "mm": "mm", "ml": "ml"}

@@ -44,7 +44,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def digits_of(metric: str) -> int:
-    """Return the decimals of a metric: DSC in percent to 0.1, mm to 0.01 (METHODS section 7)."""
+    """Return the decimals of a metric: DSC in percent to 0.1, mm to 0.01 (docs/methods.md)."""
     return 1 if metric.startswith(("dsc", "nsd")) else 2
 
 

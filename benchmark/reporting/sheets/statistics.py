@@ -10,10 +10,10 @@ from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.sheets.scores import headline
 from benchmark.reporting.sheets.sheet import NOTHING, Sheet, number, range_of
 from benchmark.scoring.comparison import Comparison, word_in_family
-from benchmark.scoring.definitions import described
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
+from benchmark.scoring.surface import described
 
-WITHOUT_FSM = "bottleneck-supervised"  # "FSM without FSM" (METHODS.md section 3)
+WITHOUT_FSM = "bottleneck-supervised"  # "FSM without FSM" (docs/methods.md section 3)
 
 
 def statistics_sheets(chapter: Chapter) -> list[Sheet]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from benchmark.errors import BadInput, Diverged, Stopped, failure
-from benchmark.files.full import disk_full
+from benchmark.files.atomic import disk_full
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench, Tally

@@ -114,8 +114,8 @@ def components(value_nS: Floats, fold_n: Integers, *, fold_luck: bool = True) ->
     patient = patient / df_patient  # of a patient's mean over seeds
     between, size = _between_folds(value_nS, members, n - n / folds)
     # the patients' mean square counts twice, once against itself
-    by_folds: Terms = [(patient / n - patient / size / folds, df_patient),
-                       (between / size / folds, max(n_folds - 1.0, 1.0))]  # fmt: skip
+    own = patient / n - patient / size / folds
+    by_folds: Terms = [(own, df_patient), (between / size / folds, max(n_folds - 1.0, 1.0))]
     if n_seeds > 1:
         df_run, df_rest = n_folds * (n_seeds - 1.0), df_patient * (n_seeds - 1)
         seen, lost = run / df_run * (n_folds / n), rest / df_rest * (n_folds / n)
@@ -194,7 +194,12 @@ def interval(value_nS: Floats, fold_n: Integers, *, level: float = 0.95) -> Inte
 
 
 def as_interval(estimate: float, error: float, degrees: float, *, level: float) -> Interval:
-    """Return the two-sided t interval of an estimate with its standard error."""
+    """Return the two-sided t interval of an estimate with its standard error.
+
+    >>> found = as_interval(2.0, 0.5, degrees=8, level=0.95)
+    >>> round(found.low, 3), round(found.high, 3)
+    (0.847, 3.153)
+    """
     half = float(stats.t.ppf(0.5 + level / 2, degrees)) * error
     return Interval(
         estimate=estimate,
@@ -213,7 +218,11 @@ def mirrored(found: Interval) -> Interval:
 
 def p_two_sided(found: Interval) -> float:
     """Return the p of "the mean is 0" that belongs to an interval: under 1 - level exactly where
-    the interval leaves 0 out."""
+    the interval leaves 0 out.
+
+    >>> round(p_two_sided(as_interval(2.0, 0.5, degrees=8, level=0.95)), 4)
+    0.0039
+    """
     return float(2 * stats.t.sf(abs(found.estimate) / found.error, found.degrees))
 
 

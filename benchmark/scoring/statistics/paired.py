@@ -1,33 +1,41 @@
-"""What stands beside the primary interval, and equivalence.
+"""What stands beside the primary interval: tests over patients, equivalence, and the word of a
+comparison, by rule, with the one patient that it must not hang on.
 
 `sign_flip_p`, `wilcoxon_p` and `ttost_p` see patients alone. They hold for "these trained networks
 only": the luck of a training is shared by a fold's patients, and they take it for a difference of
-the methods (type I error of 18 to 37 % at 90 patients, METHODS.md section 7).
+the methods (type I error of 18 to 37 % at 90 patients, docs/methods.md section 7).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from benchmark.errors import BadInput
+from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.scoring.statistics.components import (
     PATIENTS_P,
     ROUNDING,
     Interval,
+    Primary,
     as_interval,
     mirrored,
+    primary,
 )
+from benchmark.scoring.statistics.corrections import RunWeights, run_weights
 from benchmark.scoring.statistics.layout import Floats, Integers
-from benchmark.scoring.statistics.resampling import RunWeights, run_weights
 
 THESE_NETWORKS = "these trained networks only"
 EXACT_PATIENTS = 20
 EXACT_RANKS = 200
 FLIPS = 10_000
+
+Word = Literal["better", "worse", "equivalent", "undecided", "values only"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,9 @@ def sign_flip_p(gain_n: Floats, *, seed: int = 0) -> float:
 
     Exact over all 2^n flips for n <= 20, else from 10,000 random flips, the observed one counted
     too. Raises `BadInput` for fewer than 12 values, so never five fold means.
+
+    >>> sign_flip_p(np.ones(12)) == 2 / 2**12
+    True
     """
     _check_patients(gain_n)
     n = len(gain_n)
@@ -66,7 +77,11 @@ def wilcoxon_p(gain_n: Floats) -> float:
     others; from 200 others on it is the normal approximation's, which is the same to 6 %. (SciPy
     1.17 changes between the two by the number of patients and by whether one is zero or tied, so
     that one non-zero patient gives p 1.0 among 12 and 0.317 among 30.) 1 where all are 0. Raises
-    `BadInput` for fewer than 12 values."""
+    `BadInput` for fewer than 12 values.
+
+    >>> wilcoxon_p(np.arange(1.0, 13.0)) == 2 / 2**12
+    True
+    """
     _check_patients(gain_n)
     moved_m = gain_n[gain_n != 0]
     if len(moved_m) == 0:
@@ -84,15 +99,18 @@ def wilcoxon_p(gain_n: Floats) -> float:
 
 
 def ttost_p(gain_n: Floats, margin: float) -> float:
-    """Return the TOST p, of patient-wise equivalence within +-`margin` (statsmodels' ttost_paired).
+    """Return the TOST p of patient-wise equivalence within +-`margin` (Schuirmann 1987): the larger
+    p of two one-sided t tests. Raises `BadInput` for fewer than 12 values.
 
-    Raises `BadInput` for fewer than 12 values."""
+    >>> gain_n = np.tile([-0.5, 0.5], 6)
+    >>> ttost_p(gain_n, margin=1.0) < 0.001 < ttost_p(gain_n, margin=0.1)
+    True
+    """
     _check_patients(gain_n)
     if np.ptp(gain_n) == 0:
         return 0.0 if abs(float(gain_n[0])) < margin else 1.0
-    from statsmodels.stats.weightstats import ttost_paired  # takes a second to import
-
-    return float(ttost_paired(gain_n, np.zeros_like(gain_n), -margin, margin)[0])
+    above = stats.ttest_1samp(gain_n, -margin, alternative="greater").pvalue
+    return float(max(above, stats.ttest_1samp(gain_n, margin, alternative="less").pvalue))
 
 
 def equivalence(found: Interval, margin: float) -> Equivalence:
@@ -111,6 +129,10 @@ def nadeau_bengio(
 
     A sensitivity figure: no p is made of it. None where one of the `folds` folds is empty, and
     where the means do not differ: an interval of width 0 would claim too much.
+
+    >>> found = nadeau_bengio(np.array([[1.0], [3.0]]), np.array([0, 1]), folds=2)
+    >>> found.estimate, round(found.error, 3), found.degrees
+    (2.0, 1.732, 1)
     """
     members = [np.flatnonzero(fold_n == fold) for fold in np.unique(fold_n)]
     if len(members) != folds or folds < 2:
@@ -184,3 +206,92 @@ def _check_patients(gain_n: Floats) -> None:
             f"a test needs at least {PATIENTS_P} patients, not {gain_n.shape}: fewer give no p, "
             "and five fold means never do (their least signed-rank p is 0.0625)"
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnePatient:
+    """The patient that moves the mean gain most, by more than the margin: the flag `one_patient`.
+
+    `moves` is the mean with it minus the mean without, in the metric's unit. `without` is the
+    primary interval of the other patients, None where they give none."""
+
+    case: str
+    moves: float
+    without: Interval | None
+
+
+def primary_of(gain_nS: Floats, fold_n: Integers, plan: AnalysisPlan) -> Primary:
+    """Return the primary interval of gains (n, S), or why there is none, as the plan has it."""
+    return primary(gain_nS, fold_n, level=plan.level, fold_luck=plan.fold_luck)
+
+
+def word_of(
+    gain_nS: Floats,
+    fold_n: Integers,
+    found: Interval | None,
+    movers: Sequence[int],
+    metric: Metric,
+    plan: AnalysisPlan,
+) -> Word:
+    """Return the word of all patients; "undecided" where it is another without one of `movers`: a
+    word must not hang on one patient."""
+    if found is None:
+        return "values only"
+    word = _by_rule(gain_nS, found, metric, plan)
+    for mover in movers if word != "undecided" else ():
+        others_nS, others = _without(gain_nS, fold_n, mover, plan)
+        if others is None or _by_rule(others_nS, others, metric, plan) != word:
+            return "undecided"
+    return word
+
+
+def _by_rule(gain_nS: Floats, found: Interval, metric: Metric, plan: AnalysisPlan) -> Word:
+    """Equivalence goes first: a difference inside the margin is none, however sure it is.
+
+    Beyond the interval, "better" and "worse" need a false-claim probability of at most alpha."""
+    if equivalence(found, metric.margin).holds:
+        return "equivalent"
+    if found.low <= 0 <= found.high or wrong_sign_probability(gain_nS, found) > plan.alpha:
+        return "undecided"
+    return "better" if found.low > 0 else "worse"
+
+
+def movers_of(gain_n: Floats, metric: Metric) -> list[int]:
+    """Return the patients without whom the mean gain is another by more than the margin, as
+    indices, the one that moves it most first."""
+    moves_n = _moves(gain_n)
+    order = np.argsort(-np.abs(moves_n), kind="stable")
+    return [int(i) for i in order if abs(moves_n[i]) > metric.margin]
+
+
+def _moves(gain_n: Floats) -> Floats:
+    """The mean minus the mean of the others, of each patient."""
+    return np.asarray((gain_n - gain_n.mean()) / (len(gain_n) - 1))
+
+
+def one_patient(
+    gain_nS: Floats,
+    fold_n: Integers,
+    cases: Sequence[str],
+    movers: Sequence[int],
+    plan: AnalysisPlan,
+) -> OnePatient | None:
+    """Return the first of `movers` with what it does; None where there is none."""
+    if not movers:
+        return None
+    return OnePatient(
+        case=cases[movers[0]],
+        moves=float(_moves(gain_nS.mean(axis=1))[movers[0]]),
+        without=_without(gain_nS, fold_n, movers[0], plan)[1],
+    )
+
+
+def _without(
+    gain_nS: Floats, fold_n: Integers, patient: int, plan: AnalysisPlan
+) -> tuple[Floats, Interval | None]:
+    """The gains of the other patients and their interval, None where they give none."""
+    others_nS, others_n = np.delete(gain_nS, patient, axis=0), np.delete(fold_n, patient)
+    try:
+        return others_nS, primary_of(others_nS, others_n, plan).interval
+    except BadInput:  # no fold has two patients left
+        return others_nS, None

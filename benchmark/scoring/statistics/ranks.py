@@ -10,9 +10,8 @@ import numpy as np
 from scipy import stats
 
 from benchmark.errors import BadInput
-from benchmark.scoring.statistics.families import holm
+from benchmark.scoring.statistics.corrections import holm, run_weights
 from benchmark.scoring.statistics.layout import Floats, RowValues, gain
-from benchmark.scoring.statistics.resampling import run_weights
 
 Method = Literal["mean_then_rank", "rank_then_mean", "test_then_rank"]
 METHODS: tuple[Method, ...] = ("mean_then_rank", "rank_then_mean", "test_then_rank")

@@ -1,15 +1,16 @@
 """The statistics are calibrated, and docs/statistics.md was made by this code."""
 
-import importlib.util
 from pathlib import Path
+from types import ModuleType
 
+import calibration
 import numpy as np
 import pytest
 from scipy import stats
+from simulation import Design, _words, calibrate, draw_gains
 
 from benchmark.plan.analysis import DSC, AnalysisPlan
 from benchmark.scoring.comparison import compare_gain
-from benchmark.scoring.statistics.calibration import Design, _words, calibrate, draw_gains
 from benchmark.scoring.statistics.components import components
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -17,11 +18,8 @@ DRAWS = 600
 
 
 @pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("calibration_docs", DOCS / "calibration.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script() -> ModuleType:
+    return calibration
 
 
 def band(percent: float) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from statsmodels.stats.multitest import multipletests
 
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast, families
-from benchmark.scoring.statistics.families import adjust, holm
+from benchmark.scoring.statistics.corrections import adjust, holm
 
 FAMILY = families(AnalysisPlan())[1]
 

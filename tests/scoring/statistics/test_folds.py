@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.scoring.statistics.folds import fold_excess_p
+from benchmark.scoring.statistics.corrections import fold_excess_p
 
 FOLD_N = np.arange(40) % 5
 

@@ -112,7 +112,7 @@ def test_equivalence_needs_the_whole_95_percent_interval():
 
 
 def test_nadeau_bengio_factors():
-    """FIELD.md: five folds have 0.45 where independence has 0.20; 5 x 5 runs 0.29 for 0.04."""
+    """Five folds have 0.45 where independence has 0.20; 5 x 5 runs 0.29 for 0.04."""
     for seeds, factor in ((1, 0.45), (5, 0.29)):
         gain_nS = np.random.default_rng(3).normal(0.5, 1, (20, seeds))
         means = np.array([gain_nS[f == FOLDS].mean(axis=0) for f in range(5)]).ravel()

@@ -6,7 +6,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from benchmark.scoring.statistics.components import Components, as_interval
-from benchmark.scoring.statistics.planning import Needed, patients_needed, smallest_detectable
+from benchmark.scoring.statistics.corrections import Needed, patients_needed, smallest_detectable
 
 
 def spread(patient=4.0, run=0.0, seeds=3, fold=0.0):

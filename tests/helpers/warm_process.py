@@ -107,7 +107,7 @@ def _server() -> socket.socket:
     if not _started:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        paths = os.pathsep.join([str(HERE.parent), str(HERE)])
+        paths = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
         server = subprocess.Popen(
             [sys.executable, "-c", f"import warm_process; warm_process.serve({its.fileno()})"],
             pass_fds=[its.fileno()], stdin=subprocess.DEVNULL, start_new_session=True,

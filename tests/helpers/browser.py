@@ -1,4 +1,4 @@
-"""Drives MLflow's page in a real browser. `python tests/tracking/browser.py LINK FOLDER` makes the
+"""Drives MLflow's page in a real browser. `python tests/helpers/browser.py LINK FOLDER` makes the
 pictures of docs/mlflow.md from the link that `bench ui` says."""
 
 from __future__ import annotations

@@ -1,19 +1,29 @@
-"""Watches what the networks of a plan are shown."""
+"""Watches what a plan reads: what its networks are shown, and which cases."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor, nn
 
+from benchmark.data.feeding.slices import CaseSlices
+from benchmark.data.library import DataSet
 from benchmark.parts.batch import Batch
 from benchmark.parts.views import as_the_teacher_sees
+from benchmark.plan.folds import Fold
+from benchmark.plan.ground import Ground
 from benchmark.plan.keys import draw_seed
-from benchmark.plan.nodes import Method, Train, in_order
-from benchmark.testing.memory import MemoryTrainer
+from benchmark.plan.nodes import Method, Train, in_order, probes_of
+from benchmark.running.bench import open_bench
+from benchmark.running.cells import InnerCache
+from benchmark.running.execute import execute
+from benchmark.running.folds import FoldData, folds_of
+from benchmark.testing.tiny import MemoryTrainer
+from benchmark.training.precision import hardware
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,3 +105,25 @@ def _given(name: str, shown: Tensor, foreign: Tensor, batch: Batch) -> Given:
         blind_to_ct=torch.equal(shown, foreign),
         unknown_shown=bool(both[unknown_BK].any()),
     )
+
+
+class WatchedCache(InnerCache):
+    """A cache that notes training cases too."""
+
+    def cases(self, names: Iterable[str]) -> list[CaseSlices]:
+        """Note the cases and return them."""
+        wanted = list(names)
+        self.read.update(wanted)
+        return super().cases(wanted)
+
+
+def cases_seen_by(method: Method, dataset: DataSet, root: Path) -> tuple[set[str], Fold]:
+    """Train a plan in the first fold of a set, and the trainings of its probes; return the cases
+    that were read, and the fold."""
+    fold, ground = folds_of(dataset).folds[0], Ground(batch=4)
+    cache = WatchedCache(dataset=dataset, ground=ground)
+    data = FoldData(fold=fold, dataset=dataset, ground=ground, cache=cache)
+    bench = open_bench(root, hardware("cpu", "fp32"))
+    for node in (method.plan().node, *(probe.node for probe in probes_of(method))):
+        execute(node, data, 0, bench)
+    return cache.read, fold

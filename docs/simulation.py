@@ -1,4 +1,4 @@
-"""How often the statistics are wrong, by simulation: the numbers of docs/statistics.md.
+"""How often the statistics are wrong, by simulation: what `calibration.py` makes the page of.
 
 Rows are drawn in which no row is better than another. A value is patient + fold + run + rest; the
 luck of a fold is shared by its test patients in all seeds, that of a run by its test patients.
@@ -16,7 +16,7 @@ from scipy import stats
 from benchmark.plan.analysis import ASSD, DSC, AnalysisPlan
 from benchmark.scoring.comparison import compare_gain
 from benchmark.scoring.statistics.components import Components, components
-from benchmark.scoring.statistics.families import holm
+from benchmark.scoring.statistics.corrections import holm
 from benchmark.scoring.statistics.layout import Floats, Integers
 
 ROWS = 7  # Table 1: the baseline first, the subject last, the three ablations before it

@@ -20,7 +20,7 @@ from benchmark.data.library import add
 from benchmark.testing import TinySource
 
 Process = subprocess.Popen[str] | Warm
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = {
     "ground.size": None,
     "ct.width": 4,

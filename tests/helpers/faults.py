@@ -1,4 +1,4 @@
-"""Every fault in every layout, and what catches it: `python tests/data/faults.py` writes
+"""Every fault in every layout, and what catches it: `python tests/helpers/faults.py` writes
 `docs/data-faults.md`; a test fails where that page is not what the code does.
 
 Each cell is made for real: a small patient is written in the layout with the fault, and read.
@@ -222,9 +222,10 @@ def page(found: dict[str, dict[str, tuple[str, ...]]]) -> str:
     lines = [
         "# What catches which fault",
         "",
-        "Made by `python tests/data/faults.py`, which plants every fault in every layout on disk",
-        "and reads it; a test fails where this page is out of date. A cell names the checks that",
-        "refuse the case (`data.md` says what they measure). **no** = not detectable, see below.",
+        "Made by `python tests/helpers/faults.py`, which plants every fault in every layout on",
+        "disk and reads it; a test fails where this page is out of date. A cell names the checks",
+        "that refuse the case (`data.md` says what they measure). **no** = not detectable, see",
+        "below.",
         "",
         "| fault | " + " | ".join(LAYOUTS) + " |",
         "|---" * (len(LAYOUTS) + 1) + "|",

@@ -1,6 +1,6 @@
 """For tests: ten thousand cells of synthetic rows, written fast (no flush to disk for each).
 
-By hand: python tests/reporting/many_cells.py ROOT, then bench report --root ROOT
+By hand: python tests/helpers/many_cells.py ROOT, then bench report --root ROOT
 """
 
 from __future__ import annotations

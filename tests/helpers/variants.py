@@ -1,6 +1,6 @@
 """Clean patients of many kinds, none of which should be refused.
 
-`python tests/data/variants.py 60` makes all kinds of so many patients and prints how many the
+`python tests/helpers/variants.py 60` makes all kinds of so many patients and prints how many the
 checks refuse, and which; and how many of them pass with an intercept that is off by 100 HU.
 """
 

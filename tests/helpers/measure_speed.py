@@ -1,4 +1,4 @@
-"""How long one 512x512x130 DICOM case with masks takes: `python tests/data/measure_speed.py`.
+"""How long one 512x512x130 DICOM case with masks takes: `python tests/helpers/measure_speed.py`.
 
 Prints JSON: processor seconds of this process for reading the same files with pydicom alone and
 with SimpleITK alone, for `bench data add` of the case (read, verified, stored), for its slices on
