@@ -29,9 +29,9 @@ from benchmark.plan.folds import FOLDS
 from benchmark.running.bench import open_bench
 from benchmark.running.events import Warnings
 from benchmark.running.predicting import predict, trained_row
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
 from benchmark.scoring.overlap import dice_percent
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.training.precision import hardware
 
 FOUND = Path(__file__).with_name("fold-luck.json")

@@ -59,7 +59,7 @@ from pathlib import Path
 from benchmark.data.library import open_dataset
 from benchmark.running.bench import open_bench
 from benchmark.running.cost import planned
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 from benchmark.running.suites import rows_named, settings_of, suite_cells
 from benchmark.running.tasks import work_of
 from benchmark.training.precision import hardware

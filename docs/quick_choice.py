@@ -34,9 +34,9 @@ from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.events import Warnings
 from benchmark.running.execute import execute, prepared
 from benchmark.running.measure import measured
-from benchmark.running.overrides import parse
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import Setting, resolve
+from benchmark.settings.overrides import parse
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import Setting, resolve
 from benchmark.training.meter import Epoch
 from benchmark.training.precision import hardware
 from benchmark.training.trainer import Control, fit

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmark.analysis.suites import with_rows
 from benchmark.running.bench import open_bench
-from benchmark.running.reports import cell_report, with_rows
+from benchmark.running.reports import cell_report
 from benchmark.training.precision import hardware
 from sweeps.objective import suite
 

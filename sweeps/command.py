@@ -33,7 +33,7 @@ from benchmark.errors import BadInput
 if TYPE_CHECKING:
     from optuna.study import Study
 
-    from benchmark.running.resolve import Setting
+    from benchmark.settings.resolve import Setting
     from sweeps.planning import SweepOptions
     from sweeps.summary import Summary
 

@@ -23,8 +23,8 @@ from benchmark.running.crew import crew
 from benchmark.running.events import Event, Lost, Warned
 from benchmark.running.executors import Executor
 from benchmark.running.executors.local import Local
-from benchmark.running.resolve import GROUND, leaves
 from benchmark.running.tasks import Work
+from benchmark.settings.resolve import GROUND, leaves
 from sweeps import studies
 from sweeps.figures import write_figures
 from sweeps.mirror import Mirror, mirror_of

@@ -19,8 +19,8 @@ from benchmark.running.cells import Cell, InnerFold
 from benchmark.running.conduct import Conductor
 from benchmark.running.events import Ended, Lost
 from benchmark.running.renewal import renew
-from benchmark.running.resolve import Setting
 from benchmark.running.tasks import Task
+from benchmark.settings.resolve import Setting
 from benchmark.store.ledger import SWEEPS, Entry
 from benchmark.store.results import ResultRow
 

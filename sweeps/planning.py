@@ -18,8 +18,8 @@ from benchmark.running.bench import Options
 from benchmark.running.cells import InnerFold, inner_folds, scoring_code
 from benchmark.running.crew import why_not_sent
 from benchmark.running.execute import check_networks, training_code
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import Setting, resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import Setting, resolve
 from benchmark.store.workspace import open_workspace
 from benchmark.training.precision import hardware
 from sweeps.objective import Organs, organs_of

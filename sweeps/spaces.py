@@ -18,7 +18,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import BaseTrial, FixedTrial
 
 from benchmark.errors import BadInput
-from benchmark.running.resolve import Setting
+from benchmark.settings.resolve import Setting
 
 GROUP = "beyond_loss.sweeps"
 LEVELS = (-1, -2, -3)  # of a network, from the bottom upwards

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 from benchmark.testing import MethodConformance
 
 HERE = Path(__file__).parent

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.running.registry import load_registry
 from benchmark.scoring.paper import IRCADB, MULTI_ORGAN, PRINTED
+from benchmark.settings.registry import load_registry
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

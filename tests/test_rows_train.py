@@ -19,8 +19,8 @@ from benchmark.data.library import DataSet, open_dataset
 from benchmark.running.bench import Bench, open_bench
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.conduct import run_cells
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.training.precision import hardware
 
 pytestmark = pytest.mark.rows

@@ -74,7 +74,7 @@ def _workspace(root: Path) -> dict[str, str]:
 
 
 def _registry_problems() -> list[str]:
-    from benchmark.running.registry import load_registry
+    from benchmark.settings.registry import load_registry
 
     return [f"a package of methods failed: {problem}" for problem in load_registry().problems]
 

@@ -34,7 +34,7 @@ class Experiment:
 def read_experiment(path: Path) -> Experiment:
     """Return what a file (JSON or TOML) holds. Raises `BadInput` for a name or a value that does
     not belong there; names and values of the row are checked when the row is resolved."""
-    from benchmark.running.overrides import read_config
+    from benchmark.settings.overrides import read_config
 
     found = read_config(path)
     firsts = {name.partition(".")[0] for name in found}

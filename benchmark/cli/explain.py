@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the flags asked for, or a line for each. Raises `BadInput` for an unknown name."""
-    from benchmark.reporting.flag_guide import GUIDES, flags_page, guide_of, text_of
+    from benchmark.analysis.flag_guide import GUIDES, flags_page, guide_of, text_of
 
     chosen = list(dict.fromkeys(map(guide_of, args.names)))
     if args.markdown:

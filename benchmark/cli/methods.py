@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import fields
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.out import put
 
 if TYPE_CHECKING:
-    from benchmark.plan.nodes import Row
-    from benchmark.running.registry import Registry
+    from benchmark.plan.nodes import Row, Train
+    from benchmark.settings.registry import Registry
 
 HELP = "the rows of the benchmark; methods show NAME explains one"
 MARKS = {
@@ -21,6 +22,13 @@ MARKS = {
     "C": "our choice where the paper is silent",
     "D": "our deviation",
 }
+
+HEAD = """# The rows
+
+Written by `bench methods --markdown`; a test fails when it is stale. Epochs are those of the
+default values (`paper`), steps those of the preset `quick`; both on CT / on ground truth. A
+training that several rows share is done once. `NAME@stage2` is a row scored before its stage 3.
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,14 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the list or one row. Raises `BadInput` for a name that is not there."""
     from benchmark.errors import BadInput
-    from benchmark.running.registry import load_registry
+    from benchmark.settings.registry import load_registry
 
     registry = load_registry()
     for problem in registry.problems:
         print(f"bench: left out: {problem}", file=sys.stderr)
     if args.markdown:
-        from benchmark.reporting.registry_page import rows_page
-
         put(rows_page(registry.rows), end="")
     elif args.action == "list":
         _list(registry, as_json=args.json)
@@ -55,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(registry: Registry, *, as_json: bool) -> None:
-    from benchmark.reporting.registry_page import grouped
+    from benchmark.settings.registry import grouped
 
     rows = registry.rows
     if as_json:
@@ -74,9 +80,8 @@ def _list(registry: Registry, *, as_json: bool) -> None:
 def _show(name: str, row: Row, *, as_json: bool) -> None:
     from benchmark.plan.ground import Ground
     from benchmark.plan.nodes import in_order
-    from benchmark.reporting.registry_page import stage_line, value_text
-    from benchmark.running.registry import kinds_of
-    from benchmark.running.resolve import leaves
+    from benchmark.settings.registry import kinds_of
+    from benchmark.settings.resolve import leaves
 
     kinds_of(row.method, {})  # or its own code raises
     graph = [stage_line(node) for node in in_order(row.method.plan().node)]
@@ -103,3 +108,77 @@ def _show(name: str, row: Row, *, as_json: bool) -> None:
     for ground_name, value in leaves(Ground(), "ground.").items():
         put(f"    {ground_name:38s} {json.dumps(value)}")
     put("\n" + "; ".join(f"{mark}: {meaning}" for mark, meaning in MARKS.items()))
+
+
+def rows_page(rows: Mapping[str, Row]) -> str:
+    """Return the rows of the registry as the page docs/rows.md, ending in a newline."""
+    from benchmark.settings.registry import GROUPS, grouped
+
+    parts = [HEAD]
+    for group, members in grouped(rows):
+        parts.append(f"## {GROUPS.get(group, group)}\n\n{_table(members)}")
+    parts.append("## In detail\n")
+    parts += [_detail(name, row) for name, row in sorted(rows.items())]
+    return "\n".join(parts)
+
+
+def stage_line(node: Train) -> str:
+    """Return one training of a graph as a line: networks, where they start, length."""
+    nets = []
+    for name, net in node.nets.items():
+        parts = [f"{w.part or 'all'} from {w.node.title}" for w in net.init]
+        start = f" ({', '.join(parts)})" if parts else ""
+        trained = "" if net.trainable == ("",) else f", {'+'.join(net.trainable)} trained"
+        nets.append(name + start + (trained if net.trainable else ", frozen"))
+    seen = "".join(f"; {name}: {source.kind}" for name, source in node.sources.items())
+    schedule = node.schedule
+    return f"{node.title}: {'; '.join(nets)}{seen}; {schedule.epochs:g} epochs at {schedule.lr:g}"
+
+
+def value_text(value: object) -> str:
+    """Return a field's value as short text."""
+    if not is_dataclass(value):
+        return json.dumps(value)
+    inner = [f"{f.name}={getattr(value, f.name)}" for f in fields(value)]
+    return f"{getattr(value, 'kind', '')}({', '.join(inner)})"
+
+
+def _table(rows: Mapping[str, Row]) -> str:
+    from benchmark.plan.budget import budget
+    from benchmark.plan.presets import PRESETS, scale_method
+
+    lines = ["| row | in Table 1 | what it is | epochs CT / GT | steps CT / GT | source |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, row in rows.items():
+        full = budget(row.method.plan().node)
+        quick = budget(scale_method(PRESETS["quick"], row.method).plan().node)
+        lines.append(
+            f"| `{name}` | {row.table1 or '-'} | {row.about} "
+            f"| {full.ct_epochs:g} / {full.gt_epochs:g} "
+            f"| {quick.ct_steps} / {quick.gt_steps} | {row.source} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _detail(name: str, row: Row) -> str:
+    from benchmark.plan.nodes import in_order, probes_of, stages_of
+
+    lines = [f"### {name}", "", f"{row.about} Source: {row.source}.", ""]
+    nodes = in_order(row.method.plan().node)
+    lines += [f"{number}. {stage_line(node)}" for number, node in enumerate(nodes, start=1)]
+    lines += ["", "| | field | default | meaning |", "|---|---|---|---|"]
+    for item in fields(row.method):  # type: ignore[arg-type]
+        mark, about = item.metadata.get("mark", ""), _cell(item.metadata.get("about", ""))
+        lines.append(f"| {mark} | `{item.name}` | `{value_text(_of(row, item.name))}` | {about} |")
+    extra = [f"scored too: {', '.join(f'{name}@{stage}' for stage in stages_of(row.method))}"]
+    extra.append(f"probes: {', '.join(probe.name for probe in probes_of(row.method))}")
+    lines += ["", *[f"{line}." for line in extra if not line.endswith(": ")], ""]
+    return "\n".join(lines)
+
+
+def _of(row: Row, name: str) -> Any:
+    return getattr(row.method, name)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -17,8 +17,8 @@ from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Options
-    from benchmark.running.registry import Registry
-    from benchmark.running.resolve import Setting
+    from benchmark.settings.registry import Registry
+    from benchmark.settings.resolve import Setting
 
 DEFAULT_ROOT = "workspace"
 OFF = "none"  # of --mlflow
@@ -177,9 +177,9 @@ def numbers(text: str) -> list[int]:
 
 def setting_of(args: argparse.Namespace) -> Setting:
     """Return the row with its values resolved; raises `BadInput`."""
-    from benchmark.running.overrides import parse
-    from benchmark.running.registry import load_registry
-    from benchmark.running.resolve import resolve
+    from benchmark.settings.overrides import parse
+    from benchmark.settings.registry import load_registry
+    from benchmark.settings.resolve import resolve
 
     chosen = parse(args.overrides)
     overrides = _config_values(args)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TextIO
@@ -29,6 +29,29 @@ def put(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
 def result() -> TextIO:
     """Return the stream that results are printed to."""
     return _result.stream or sys.stdout
+
+
+def print_rows(
+    title: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: int = 1,
+    width: int = 120,
+) -> None:
+    """Print a table whose first `left` columns are words. A pipe has no width: there it gets
+    `width` letters, so that no number is cut off."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = Table(title=escape(title), title_justify="left")  # else [xi=1] would be markup
+    for place, heading in enumerate(headings):
+        shown.add_column(heading, justify="left" if place < left else "right")
+    for row in rows:
+        shown.add_row(*map(escape, row))
+    console = Console(file=result(), width=None if result().isatty() else width, highlight=False)
+    console.print(shown)
 
 
 @contextmanager

@@ -38,8 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan; trains nothing. Raises `BadInput`."""
+    from benchmark.analysis.ceilings import set_ceilings
     from benchmark.cli.session import open_session, say
-    from benchmark.reporting.ceiling_lines import set_ceilings
     from benchmark.running.cells import plan_cells
     from benchmark.running.cost import planned
 
@@ -71,7 +71,7 @@ def _ceilings_json(found: Mapping[str, tuple[float, float, int]]) -> list[dict[s
 
 def _ceiling_lines(found: Mapping[str, tuple[float, float, int]], dataset: str) -> list[str]:
     """What the grid leaves to be scored, over all patients of the set."""
-    from benchmark.reporting.ceiling_lines import WHAT, ceiling_text
+    from benchmark.analysis.ceilings import WHAT, ceiling_text
 
     if not found:
         return []
@@ -82,7 +82,7 @@ def _ceiling_lines(found: Mapping[str, tuple[float, float, int]], dataset: str) 
 
 def _flag_lines(flags: Sequence[str]) -> list[str]:
     """The flags that the values alone raise, and where they are explained."""
-    from benchmark.reporting.flag_guide import how_to_read
+    from benchmark.analysis.flag_guide import how_to_read
 
     told = [f"flag: {flag}" for flag in flags]
     return [*told, *filter(None, [how_to_read(flag.partition(":")[0] for flag in flags)])]

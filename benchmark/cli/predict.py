@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
     bench, trained = _open(args)
     from benchmark.data.scan import read_scan
     from benchmark.running.predicting import predict, seen_in_training
-    from benchmark.running.registry import load_registry
     from benchmark.running.renewal import outdated_line
+    from benchmark.settings.registry import load_registry
 
     scan = read_scan(args.image)
     old = outdated_line(bench, trained.entries, load_registry().rows)
@@ -106,7 +106,7 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
 
     from benchmark.running.crew import threads_for
     from benchmark.running.predicting import all_folds, trained_key, trained_row
-    from benchmark.running.registry import load_registry
+    from benchmark.settings.registry import load_registry
 
     bench = _bench(args)
     if args.key is not None:

@@ -14,7 +14,7 @@ from benchmark.cli.out import put
 
 if TYPE_CHECKING:
     from benchmark.reporting.report import Report
-    from benchmark.running.bench import Bench
+    from benchmark.store.workspace import Workspace
 
 HELP = "one page with tables, figures and the verdict of a suite"
 
@@ -28,49 +28,56 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="default: reports/SUITE in the workspace"
     )
     parser.add_argument(
-        "--skip-hard-cases", action="store_true",
+        "--skip-hard-cases",
+        action="store_true",
         help="measure nothing from images; what was measured before is shown",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--mlflow", metavar="URI",
+        "--mlflow",
+        metavar="URI",
         help="attach the report to the suite there, or none (default: local, where there is one)",
-    )  # fmt: skip
+    )
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report; returns 0. Raises `BadInput`."""
-    from benchmark.cli.session import reading_bench, say
+    from benchmark.analysis.suites import chosen_suite, older_line
+    from benchmark.cli.session import say, stored
+    from benchmark.plan.analysis import AnalysisPlan
+    from benchmark.reporting.chapter import Asked
     from benchmark.reporting.page import check_place, write_report
     from benchmark.reporting.report import make_report
-    from benchmark.running.registry import load_registry
-    from benchmark.running.renewal import older_line
-    from benchmark.running.standing import chosen_suite
-    from benchmark.store.plans import Plans, post_hoc
+    from benchmark.running.renewal import outdated_line
+    from benchmark.settings.registry import load_registry
+    from benchmark.store.plans import post_hoc
     from benchmark.store.workspace import is_read_only
 
-    bench = reading_bench(args)
-    chosen = chosen_suite(bench, args.suite)
+    workspace = stored(args)
+    chosen = chosen_suite(workspace, args.suite)
     suite = chosen.name
     out = args.out or args.root / "reports" / suite
     check_place(out)
     if is_read_only(args.root) and not args.skip_hard_cases:
         say("the workspace cannot be written: what was not measured from images before stays out")
-    versions = Plans(bench.ledger.folder).versions(suite)
-    report = make_report(
-        bench,
-        suite,
-        load_registry().rows,
-        planned=versions[-1].plan if versions else None,
-        post_hoc=post_hoc(versions),
+    versions = workspace.plans.versions(suite)
+    plan, rows = (versions[-1].plan if versions else None), load_registry().rows
+    asked = Asked(
+        workspace=workspace,
+        registry=rows,
+        ledger=workspace.ledger.entries(),
+        plan=plan.analysis if plan else AnalysisPlan(),
+        timing=post_hoc(versions),
         measuring=not args.skip_hard_cases and not is_read_only(args.root),
         say=say,
+        outdated=lambda entries: outdated_line(workspace, entries, rows),
     )
+    report = make_report(suite, plan, asked)
     write_report(report, out)
-    if older := older_line(bench, bench.ledger.entries(suite)):
+    if older := older_line(workspace, workspace.ledger.entries(suite)):
         say(f"warning: {older}")
     say(chosen.line)
-    _attach(args, bench, suite)
+    _attach(args, workspace, suite)
     if args.json:
         put(json.dumps(_value(report), indent=1))
     else:
@@ -78,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _attach(args: argparse.Namespace, bench: Bench, suite: str) -> None:
+def _attach(args: argparse.Namespace, workspace: Workspace, suite: str) -> None:
     """Attach what lies in the workspace to the suite's run in MLflow."""
     from benchmark.tracking.server import default_uri, sqlite_path
 
@@ -89,7 +96,7 @@ def _attach(args: argparse.Namespace, bench: Bench, suite: str) -> None:
     from benchmark.cli.session import say
     from benchmark.running.reports import attach_report
 
-    attach_report(bench, suite, uri, say)
+    attach_report(workspace, suite, uri, say)
 
 
 def _value(report: Report) -> dict[str, Any]:

@@ -73,14 +73,14 @@ def _entries(
     from benchmark.running.crew import crew, executor_for
     from benchmark.running.renewal import renew
     from benchmark.running.tasks import work_of
-    from benchmark.store.ledger import DEFAULT_SUITE
+    from benchmark.store.ledger import SCRATCH
     from benchmark.store.workspace import is_read_only
 
     if is_read_only(args.root):
         return stored_cells(cells, bench)
     left, workers = _workers(args, cells, bench)
     options = crew(options_of(args), cells[0].setting.ground.size, workers)
-    executor = executor_for(bench, cells, DEFAULT_SUITE, options)
+    executor = executor_for(bench, cells, SCRATCH, options)
     try:
         executor.start()  # the workers load meanwhile
         if not bench.fresh:
@@ -88,7 +88,7 @@ def _entries(
         work = work_of(
             cells,
             bench,
-            DEFAULT_SUITE,
+            SCRATCH,
             left.seconds,
             every_cell=True,
             breadth_first=workers > 1,

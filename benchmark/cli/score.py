@@ -13,9 +13,9 @@ from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
-    from benchmark.running.bench import Bench
     from benchmark.running.rescoring import Rescored
     from benchmark.store.ledger import Entry
+    from benchmark.store.workspace import Workspace
 
 HELP = "score stored label maps again, by the definitions of now; trains and predicts nothing"
 SCORED, CURRENT = "scored again", "already current"
@@ -37,16 +37,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a result is not of the definitions of now and could
     not be scored. Raises `BadInput`."""
-    from benchmark.cli.session import say
-    from benchmark.running.registry import load_registry
+    from benchmark.cli.session import say, stored
     from benchmark.running.rescoring import rescore
+    from benchmark.settings.registry import load_registry
 
-    bench = _open(args)
-    entries = _chosen(args, bench)
-    found = rescore(entries, bench, load_registry(), done=lambda one: _say(one, say))
+    workspace = stored(args, writing=True)
+    entries = _chosen(args, workspace)
+    found = rescore(entries, workspace, load_registry(), done=lambda one: _say(one, say))
     again = [one.entry for one in found if one.state == SCORED]
     if again:
-        _mirror(args, bench, again)
+        _mirror(args, workspace, again)
     if args.json:
         put(json.dumps(_json(found), indent=1))
     else:
@@ -54,23 +54,12 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(_lacks(one) for one in found) else 0
 
 
-def _open(args: argparse.Namespace) -> Bench:
-    from benchmark.cli.session import say
-    from benchmark.running.bench import open_bench
-    from benchmark.running.events import Warnings
-    from benchmark.training.precision import hardware
-
-    if not (args.root / "format").exists():
-        raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware("cpu"), Warnings(lambda text: say(f"warning: {text}")))
-
-
-def _chosen(args: argparse.Namespace, bench: Bench) -> list[Entry]:
+def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     """The cells that the options name; raises `BadInput` for a name that is not there."""
-    from benchmark.running.standing import chosen_suite, short
+    from benchmark.analysis.suites import chosen_suite, short
 
-    chosen_suite(bench, args.suite)
-    known = [e for e in bench.ledger.compared() if args.suite in (None, e.suite)]
+    suite = chosen_suite(workspace, args.suite).name
+    known = [e for e in workspace.ledger.compared() if not args.suite or e.suite == suite]
     datasets = list(dict.fromkeys(entry.dataset for entry in known))
     if args.dataset and args.dataset not in datasets:
         raise BadInput(f"no cell on data set {args.dataset!r}: there is {', '.join(datasets)}")
@@ -83,7 +72,7 @@ def _chosen(args: argparse.Namespace, bench: Bench) -> list[Entry]:
     return [entry for entry in known if not args.rows or names[entry.name] & set(args.rows)]
 
 
-def _mirror(args: argparse.Namespace, bench: Bench, entries: list[Entry]) -> None:
+def _mirror(args: argparse.Namespace, workspace: Workspace, entries: list[Entry]) -> None:
     """Tell MLflow, where there is one: `bench sync` would tell it the same."""
     from benchmark.cli.session import say
     from benchmark.tracking.server import default_uri, sqlite_path
@@ -94,7 +83,7 @@ def _mirror(args: argparse.Namespace, bench: Bench, entries: list[Entry]) -> Non
         return
     from benchmark.running.reports import mirror_again
 
-    mirror_again(bench, entries, uri, lambda text: say(f"warning: {text}"))
+    mirror_again(workspace, entries, uri, lambda text: say(f"warning: {text}"))
 
 
 def _say(one: Rescored, say: Any) -> None:
@@ -103,10 +92,12 @@ def _say(one: Rescored, say: Any) -> None:
 
 
 def _name(entry: Entry) -> str:
+    from benchmark.store.ledger import shown_suite
+
     inner = "" if entry.part == "test" else f", {entry.part}"
     return (
         f"{entry.label} on {entry.dataset} fold {entry.fold} seed {entry.seed}, suite "
-        f"{entry.suite}, preset {entry.preset}{inner}"
+        f"{shown_suite(entry.suite)}, preset {entry.preset}{inner}"
     )
 
 
@@ -130,8 +121,11 @@ def _json(found: list[Rescored]) -> dict[str, Any]:
         "scored_again": sum(one.state == SCORED for one in found),
         "already_current": sum(one.state == CURRENT for one in found),
         "cells": [
-            {**{name: getattr(one.entry, name) for name in names},
-             "state": one.state, "why": one.why}
+            {
+                **{name: getattr(one.entry, name) for name in names},
+                "state": one.state,
+                "why": one.why,
+            }
             for one in found
         ],
-    }  # fmt: skip
+    }

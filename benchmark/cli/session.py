@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from benchmark.data.library import DataSet
     from benchmark.running.bench import Bench
     from benchmark.running.events import Listener
-    from benchmark.running.resolve import Setting
+    from benchmark.settings.resolve import Setting
+    from benchmark.store.workspace import Workspace
 
 
 def say(text: str) -> None:
@@ -43,13 +44,11 @@ def open_session(
     return bench, open_dataset(args.root, args.dataset, say=say)
 
 
-def reading_bench(args: argparse.Namespace) -> Bench:
-    """Return a bench for a command that trains nothing."""
-    from benchmark.running.bench import open_bench
-    from benchmark.running.events import Warnings
-    from benchmark.training.precision import hardware
+def stored(args: argparse.Namespace, *, writing: bool = False) -> Workspace:
+    """Return the workspace of a command that trains nothing, and that writes only where it says so.
+    Raises `BadInput` where there is none."""
+    from benchmark.store.workspace import open_workspace
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    listener = Warnings(lambda text: say(f"warning: {text}"))
-    return open_bench(args.root, hardware("cpu"), listener, reading=True)
+    return open_workspace(args.root, reading=not writing, warn=lambda text: say(f"warning: {text}"))

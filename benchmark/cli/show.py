@@ -1,50 +1,68 @@
-"""Results on standard output: a table for people, or JSON for programs."""
+"""Results on standard output, of a run and of a suite: a table for people, or JSON for programs."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from benchmark.analysis.ceiling_sources import Scored
+from benchmark.analysis.ceilings import (
+    NAMES,
+    Ceilings,
+    alike,
+    ceiling_texts,
+    ceiling_words,
+    ceilings_of,
+    scored_in,
+)
+from benchmark.analysis.flag_guide import how_to_read
+from benchmark.analysis.flags import flags_by_set, flags_of, mixtures, value_mixtures
+from benchmark.analysis.groups import common_overrides, no_verdict
+from benchmark.analysis.seen import seen_of
+from benchmark.analysis.seen_row import next_of
+from benchmark.analysis.shown import text_of
+from benchmark.analysis.suites import Missing, Standing, fill_command
+from benchmark.analysis.tables import HEADLINE, MEAN, Line, number_text, table
 from benchmark.cli.options import default_root
-from benchmark.cli.out import put, result
+from benchmark.cli.out import print_rows, put
 from benchmark.cli.session import say
-from benchmark.reporting.ceiling_lines import NAMES, WHAT, CeilingLine, Ceilings, ceilings_of
-from benchmark.reporting.flag_guide import how_to_read
-from benchmark.reporting.flags import flags_of
-from benchmark.reporting.mixtures import mixtures, value_mixtures
-from benchmark.reporting.next_step import next_of
-from benchmark.reporting.reading.groups import common_overrides, no_verdict
-from benchmark.reporting.reading.seen import seen_of
-from benchmark.reporting.shown import text_of
-from benchmark.reporting.tables import HEADLINE, Line, Missing, table
 from benchmark.running.code import old_line
 from benchmark.scoring.surface import described
+from benchmark.settings.resolve import without
+from benchmark.store.ledger import shown_suite
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
     from benchmark.store.ledger import Entry
+    from benchmark.store.results import ResultRow
 
 SHOWN = {"dsc": "DSC %", "assd": "ASSD mm", "hd95": "HD95 mm"}
+NAMED = 5  # missing cells named one by one
 
 
 def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
     """Print the table of a run's cells, what was trained, reused and resumed, and what a reader
     must know of them; with JSON the last goes to standard error too."""
-    lines, missing = table(entries, lambda e: bench.results.rows(e.key, e.evaluation))
-    warn_of_mixtures(bench, entries)
-    ceilings = ceilings_of(bench, entries, say=say)
+    lines, missing, ceilings = _table(bench, entries)
     entries = list(ceilings.entries)
-    shows = _shows(bench, entries)
+    shows, first, why_not = _shows(bench, entries), entries[0], _no_verdict_of_run(entries)
+    told = [*_flag_lines(entries, {}), *filter(None, [why_not])]
     if as_json:
-        found = {**results(bench, lines, missing), "ceilings": ceilings.as_json()}
-        put(json.dumps({**found, "shows": shows, **_about(entries)}, indent=1))
-        for text in (*ceilings.why_not, *_warnings(entries)):
-            print(text, file=sys.stderr)
+        about = {
+            "shows": shows,
+            "flags": [flag.as_json() for flag in flags_of(entries)],
+            "folds": sorted({entry.fold for entry in entries}),
+            "seeds": sorted({entry.seed for entry in entries}),
+            "preset": first.preset,
+            "part": first.part,
+            "verdict_possible": not why_not,
+        }
+        _put_json({**_results(bench, lines, missing, ceilings), **about}, ceilings, told)
         return
-    print_table(lines, ceilings)
+    _print_run(lines, ceilings)
     put(f"this run shows: {shows['text']}")
     put(f"next: {shows['next']}")
     put(described(["assd", "hd95"]))
@@ -53,13 +71,59 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
     if missing:
         cells = ", ".join(f"fold {cell.fold} seed {cell.seed}" for cell in missing)
         put(f"INCOMPLETE: {cells} failed")
-    _print_notes(bench, entries)
+    _print_notes(bench, entries, told)
 
 
-def warn_of_mixtures(bench: Bench, entries: Iterable[Entry]) -> None:
+def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
+    """Print the rows that lack no planned cell, what is missing, and what was trained."""
+    lines, _, ceilings = _table(bench, suite.complete())
+    shown, plan = list(ceilings.entries), suite.plan
+    told = [*_flag_lines(shown, plan.overrides if plan else {}), *_notes(suite)]
+    if as_json:
+        about = {  # as for `bench run`, but that a flag has its data set
+            "flags": [{"dataset": name, **flag.as_json()} for name, flag in flags_by_set(shown)],
+            "folds": sorted(plan.folds if plan else {entry.fold for entry in shown}),
+            "seeds": sorted(plan.seeds if plan else {entry.seed for entry in shown}),
+            "preset": plan.preset if plan else "",
+            "part": "test",
+            "verdict_possible": bool(plan) and not _no_verdict(suite),
+        }
+        _put_json({**_results(bench, lines, suite.missing, ceilings), **about}, ceilings, told)
+        return
+    _print_suite(lines, suite, ceilings)
+    for text in ceiling_words(ceilings):
+        put(text)
+    tally = bench.tally
+    put(
+        f"trainings: {len(set(tally.trained))} done now, "
+        f"{len(set(tally.reused) - set(tally.trained))} reused from the store; "
+        f"{len(set(tally.fitted))} more for probes alone"
+    )
+    for text in told:
+        put(text)
+
+
+def _table(bench: Bench, entries: list[Entry]) -> tuple[list[Line], list[Missing], Ceilings]:
+    """The lines of cells, those without rows, and the ceilings; what they mix is said. Each cell's
+    rows are read once."""
+    known: dict[tuple[str, str], list[Scored]] = {}
+
+    def rows(entry: Entry) -> list[ResultRow]:
+        found = bench.results.rows(entry.key, entry.evaluation)
+        known[entry.key, entry.evaluation] = scored_in(found)
+        return found
+
+    def scored(entry: Entry) -> list[Scored]:
+        return known[entry.key, entry.evaluation] if entry.state == "done" else []
+
+    lines, missing = table(entries, rows)
+    _warn_of_mixtures(bench, entries)
+    return lines, missing, ceilings_of(bench, entries, say=say, scored=scored)
+
+
+def _warn_of_mixtures(bench: Bench, entries: list[Entry]) -> None:
     """Say on standard error where the trainings of one table are not of one kind, and how many
     results of other code the command used."""
-    entries = list(entries)
     keys = dict.fromkeys(key for entry in entries for key in entry.nodes)
     records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
     lines = (*mixtures(records, bench.codes), *value_mixtures(entries), old_line(bench.tally.old))
@@ -67,8 +131,10 @@ def warn_of_mixtures(bench: Bench, entries: Iterable[Entry]) -> None:
         print(f"warning: {line}", file=sys.stderr)
 
 
-def results(bench: Bench, lines: Iterable[Line], missing: Iterable[Missing]) -> dict[str, Any]:
-    """Return a table, what it lacks and what was trained for it, as plain values."""
+def _results(
+    bench: Bench, lines: Iterable[Line], missing: Iterable[Missing], ceilings: Ceilings
+) -> dict[str, Any]:
+    """A table, what it lacks, what was trained for it, and its ceilings, as plain values."""
     tally = bench.tally
     return {
         "table": [asdict(line) for line in lines],
@@ -76,7 +142,15 @@ def results(bench: Bench, lines: Iterable[Line], missing: Iterable[Missing]) -> 
         "trained": len(set(tally.trained)),
         "reused": len(set(tally.reused) - set(tally.trained)),
         "resumed": [asdict(item) for item in tally.resumed],
+        "ceilings": ceilings.as_json(),
     }
+
+
+def _put_json(found: dict[str, Any], ceilings: Ceilings, told: Iterable[str]) -> None:
+    """Print JSON, and on standard error what a person must know of it."""
+    put(json.dumps(found, indent=1))
+    for text in (*ceilings.why_not, *told):
+        print(text, file=sys.stderr)
 
 
 def _shows(bench: Bench, entries: list[Entry]) -> dict[str, str]:
@@ -86,34 +160,14 @@ def _shows(bench: Bench, entries: list[Entry]) -> dict[str, str]:
     return {"text": text_of(seen), "next": next_of(seen)}
 
 
-def _about(entries: list[Entry]) -> dict[str, Any]:
-    """What the numbers are of, and what a reader must know of them."""
-    first = entries[0]
-    return {
-        "flags": [flag.as_json() for flag in flags_of(entries)],
-        "folds": sorted({entry.fold for entry in entries}),
-        "seeds": sorted({entry.seed for entry in entries}),
-        "preset": first.preset,
-        "part": first.part,
-        "verdict_possible": not _no_verdict(entries),
-    }
-
-
-def _warnings(entries: list[Entry]) -> list[str]:
-    flags = flags_of(entries)
-    told = [f"flag: {flag.row}: {flag.line()}" for flag in flags]
-    more = how_to_read(flag.name for flag in flags)
-    return [*told, *filter(None, [more, _no_verdict(entries)])]
-
-
-def _no_verdict(entries: list[Entry]) -> str:
+def _no_verdict_of_run(entries: list[Entry]) -> str:
     """Why the run carries no verdict; "" where it may."""
     first = entries[0]
     inner = "" if first.part == "test" else "inner validation patients: for tuning, no verdict"
     return no_verdict(first.preset, common_overrides(entries, {})) or inner
 
 
-def print_table(lines: list[Line], ceilings: Ceilings) -> None:
+def _print_run(lines: list[Line], ceilings: Ceilings) -> None:
     """Print one line an organ, with DSC, its ceilings where they are known, ASSD and HD95, each
     with its n."""
     for row, dataset, preset in dict.fromkeys((x.row, x.dataset, x.preset) for x in lines):
@@ -132,16 +186,6 @@ def print_table(lines: list[Line], ceilings: Ceilings) -> None:
         print_rows(f"{row} on {dataset}, preset {preset}", headings, body)
 
 
-def ceiling_texts(line: CeilingLine | None) -> tuple[str, str]:
-    """Return target and grid ceiling as a table shows them, "-" where there is none."""
-    return ("-", "-") if line is None else (f"{line.target:.1f}", f"{line.grid:.1f}")
-
-
-def ceiling_words(ceilings: Ceilings) -> list[str]:
-    """Return what the ceilings of a table are, and why rows have none."""
-    return [*([WHAT] if ceilings.lines else []), *ceilings.why_not]
-
-
 def _words(lines: list[Line]) -> list[str]:
     """What the words in a run's table mean that are neither organs nor metrics."""
     organs = {line.organ for line in lines}
@@ -151,39 +195,7 @@ def _words(lines: list[Line]) -> list[str]:
     return [*told, *(f"NAME@{stage}: the row before its later trainings" for stage in stages)]
 
 
-def print_rows(
-    title: str,
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    left: int = 1,
-    width: int = 120,
-) -> None:
-    """Print a table whose first `left` columns are words. A pipe has no width: there it gets
-    `width` letters, so that no number is cut off."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    shown = Table(title=escape(title), title_justify="left")  # else [xi=1] would be markup
-    for place, heading in enumerate(headings):
-        shown.add_column(heading, justify="left" if place < left else "right")
-    for row in rows:
-        shown.add_row(*map(escape, row))
-    console = Console(file=result(), width=None if result().isatty() else width, highlight=False)
-    console.print(shown)
-
-
-def number_text(line: Line | None, metric: str) -> str:
-    """Return a mean with its sd as a table shows it, "-" where there is none."""
-    if line is None or line.mean is None:
-        return "-"
-    digits = 1 if metric == "dsc" else 2
-    sd = "" if line.sd is None else f" +- {line.sd:.{digits}f}"
-    return f"{line.mean:.{digits}f}{sd}"
-
-
-def _print_notes(bench: Bench, entries: list[Entry]) -> None:
+def _print_notes(bench: Bench, entries: list[Entry], told: list[str]) -> None:
     tally = bench.tally
     reused = len(set(tally.reused) - set(tally.trained))
     fitted = len(set(tally.fitted))
@@ -196,5 +208,92 @@ def _print_notes(bench: Bench, entries: list[Entry]) -> None:
     seeds = sorted({entry.seed for entry in entries})
     part = "inner validation patients (tuning)" if first.part == "inner" else "test patients"
     put(f"folds {folds}, seeds {seeds}, {part}; means over patients, +- sd over patients")
-    for text in _warnings(entries):
+    for text in told:
         put(text)
+
+
+def _flag_lines(entries: list[Entry], shared: Mapping[str, Any]) -> list[str]:
+    """The flags of rows, named without the values that all of them share."""
+    several = len({entry.dataset for entry in entries}) > 1
+    flags = flags_by_set(entries)
+    told = [
+        f"flag: {without(flag.row, shared)}{f' on {dataset}' if several else ''}: {flag.line()}"
+        for dataset, flag in flags
+    ]
+    return [*told, *filter(None, [how_to_read(flag.name for _, flag in flags)])]
+
+
+def _no_verdict(suite: Standing) -> str:
+    """Why the suite carries no verdict; "" where it may, and without a plan."""
+    if suite.plan is None:
+        return ""
+    shared = suite.plan.overrides
+    return no_verdict(suite.plan.preset, {**shared, **common_overrides(suite.done, shared)})
+
+
+def incomplete_text(suite: Standing, missing: tuple[Missing, ...]) -> str:
+    """Return what is missing, and the command that runs it."""
+    named = [
+        f"{cell.row} on {cell.dataset} fold {cell.fold} seed {cell.seed} ({cell.state})"
+        for cell in missing[:NAMED]
+    ]
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    command = f"; fill it with: {fill_command(suite.name, suite.plan)}" if suite.plan else ""
+    return f"INCOMPLETE: no result of {', '.join(named)}{more}{command}"
+
+
+def _notes(suite: Standing) -> list[str]:
+    notes = [incomplete_text(suite, suite.missing)] if suite.missing else []
+    notes += [f"suite {shown_suite(suite.name)}: {suite.post_hoc}"] if suite.post_hoc else []
+    if suite.plan and suite.plan.overrides:
+        values = " ".join(f"{name}={json.dumps(v)}" for name, v in suite.plan.overrides.items())
+        notes.append(f"every row that has the field: {values}")
+    return [*notes, *filter(None, [_no_verdict(suite)])]
+
+
+def _print_suite(lines: list[Line], suite: Standing, ceilings: Ceilings) -> None:
+    """Print a table a data set: ceilings, and a line a row; one that lacks a cell has no number."""
+    missing = suite.missing
+    for dataset in dict.fromkeys([*(x.dataset for x in lines), *(x.dataset for x in missing)]):
+        chosen = [line for line in lines if line.dataset == dataset]
+        organs = list(dict.fromkeys(x.organ for x in chosen if x.metric == "dsc"))
+        body = [
+            (name, *cells, "-", "-", "-")
+            for name, cells in _ceiling_rows(chosen, organs, suite, ceilings)
+        ]
+        for row in dict.fromkeys(line.row for line in chosen):
+            body.append((_name(row, suite), *_cells([x for x in chosen if x.row == row], organs)))
+        for row in dict.fromkeys(x.row for x in missing if x.dataset == dataset):
+            body.append((_name(row, suite), *["-"] * (len(organs) + 2), "INCOMPLETE"))
+        headings = ("row", *organs, "ASSD mm (mean)", "patients", "missed")
+        print_rows(f"{dataset}: DSC %, mean +- sd over patients", headings, body, width=140)
+    put(described(["assd"]))
+
+
+def _ceiling_rows(
+    lines: list[Line], organs: list[str], suite: Standing, ceilings: Ceilings
+) -> list[tuple[str, list[str]]]:
+    """Target and grid ceiling of a data set's rows by organ; rows of another grid or of other
+    patients have their own, with their names."""
+    found = alike(
+        (_name(row, suite), tuple(ceiling_texts(beside.get(organ)) for organ in organs))
+        for row, dataset in dict.fromkeys((line.row, line.dataset) for line in lines)
+        if (beside := ceilings.of(row, dataset))
+    )
+    return [
+        (name + of, [pair[place] for pair in texts])
+        for of, texts in found
+        for place, name in enumerate(NAMES)
+    ]
+
+
+def _name(label: str, suite: Standing) -> str:
+    """The row in its suite, without the overrides that all its rows share."""
+    return without(label, suite.plan.overrides) if suite.plan else label
+
+
+def _cells(lines: list[Line], organs: list[str]) -> list[str]:
+    found = {(line.metric, line.organ): line for line in lines}
+    whole, assd = found["dsc", MEAN], number_text(found.get(("assd", MEAN)), "assd")
+    values = [number_text(found.get(("dsc", organ)), "dsc") for organ in organs]
+    return [*values, assd, str(whole.n), str(whole.n_missed)]

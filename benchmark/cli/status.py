@@ -11,9 +11,9 @@ from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
-    from benchmark.reporting.flags import Flag
-    from benchmark.running.bench import Bench
+    from benchmark.analysis.flags import Flag
     from benchmark.store.ledger import Entry
+    from benchmark.store.workspace import Workspace
 
 HELP = "what is done, running, stopped and failed"
 
@@ -25,21 +25,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each row and one for each cell that is not done. Raises `BadInput`."""
-    from benchmark.cli.session import reading_bench, say
-    from benchmark.reporting.flag_guide import how_to_read
-    from benchmark.reporting.flags import flags_of
-    from benchmark.running.renewal import older_line
-    from benchmark.store.plans import Plans
+    from benchmark.analysis.flag_guide import how_to_read
+    from benchmark.analysis.flags import flags_of
+    from benchmark.analysis.suites import older_line
+    from benchmark.cli.session import say, stored
 
-    bench = reading_bench(args)
-    entries = bench.ledger.entries()
-    cells = [_cell(bench, entry) for entry in entries]
+    workspace = stored(args)
+    entries = workspace.ledger.entries()
+    cells = [_cell(workspace, entry) for entry in entries]
     both = list(zip(entries, cells, strict=True))
-    suites = _suites(bench, Plans(bench.ledger.folder).suites(), both)
-    if older := older_line(bench, bench.ledger.compared()):
+    suites = _suites(workspace, workspace.plans.suites(), both)
+    if older := older_line(workspace, workspace.ledger.compared()):
         say(f"warning: {older}")
     if args.json:
-        told = {"cells": cells, "suites": suites, "damaged": bench.ledger.damaged()}
+        told = {"cells": cells, "suites": suites, "damaged": workspace.ledger.damaged()}
         put(json.dumps(told, indent=1))
         return 0
     for suite in suites:
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _suites(
-    bench: Bench, names: list[str], both: list[tuple[Entry, dict[str, Any]]]
+    workspace: Workspace, names: list[str], both: list[tuple[Entry, dict[str, Any]]]
 ) -> list[dict[str, Any]]:
     """Count what is planned; a suite whose plan is damaged or mixed up is named and left out."""
     from benchmark.cli.session import say
@@ -67,17 +66,19 @@ def _suites(
     found = []
     for name in names:
         try:
-            found.append(_suite(bench, name, both))
+            found.append(_suite(workspace, name, both))
         except BadInput as error:
             say(f"warning: suite {name}: {error}")
     return found
 
 
-def _suite(bench: Bench, name: str, both: list[tuple[Entry, dict[str, Any]]]) -> dict[str, Any]:
+def _suite(
+    workspace: Workspace, name: str, both: list[tuple[Entry, dict[str, Any]]]
+) -> dict[str, Any]:
     """Count the planned cells of a suite by their state."""
-    from benchmark.running.standing import fill_command, on_plan, standing
+    from benchmark.analysis.suites import fill_command, on_plan, standing
 
-    suite = standing(bench, name)
+    suite = standing(workspace, name)
     assert suite.plan
     planned = {(m.dataset, m.row, m.fold, m.seed) for m in suite.missing}
     states = [
@@ -100,10 +101,13 @@ def _suite(bench: Bench, name: str, both: list[tuple[Entry, dict[str, Any]]]) ->
 
 
 def _print_suite(suite: dict[str, Any]) -> None:
+    from benchmark.store.ledger import shown_suite
+
     states = ("running", "failed", "stopped", "not_run")
     counts = ", ".join(f"{suite[s]} {s.replace('_', ' ')}" for s in states if suite[s])
     rest = f", {counts}" if counts else ""
-    put(f"suite {suite['name']}: {suite['done']} of {suite['planned']} cells done{rest}")
+    name = shown_suite(suite["name"])
+    put(f"suite {name}: {suite['done']} of {suite['planned']} cells done{rest}")
     if suite["command"]:
         put(f"  INCOMPLETE; go on with: {suite['command']}")
     if suite["post_hoc"]:
@@ -128,34 +132,29 @@ def _print_row(name: str, cells: list[dict[str, Any]], flags: list[Flag]) -> Non
             put(f"  fold {cell['fold']} seed {cell['seed']} {cell['state']}{at}{why}")
 
 
-def _cell(bench: Bench, entry: Entry) -> dict[str, Any]:
-    from benchmark.reporting.flags import texts_of
+def _cell(workspace: Workspace, entry: Entry) -> dict[str, Any]:
+    from benchmark.analysis.flags import texts_of
 
     step = next(
-        (s for key in entry.nodes if (s := bench.objects.checkpoint_step(key)) is not None), None
+        (s for key in entry.nodes if (s := workspace.objects.checkpoint_step(key)) is not None),
+        None,
     )
+    names = ("suite", "dataset", "label", "preset", "part", "fold", "seed", "key")
     return {
-        "suite": entry.suite,
-        "dataset": entry.dataset,
-        "label": entry.label,
-        "preset": entry.preset,
-        "part": entry.part,
-        "fold": entry.fold,
-        "seed": entry.seed,
-        "key": entry.key,
-        "state": _state(bench, entry),
+        **{name: getattr(entry, name) for name in names},
+        "state": _state(workspace, entry),
         "step": step,
         "error": entry.error,
         "flags": list(texts_of(entry)),
     }
 
 
-def _state(bench: Bench, entry: Entry) -> str:
+def _state(workspace: Workspace, entry: Entry) -> str:
     """Derived from the disk: the ledger only knows that a cell was started."""
     if entry.state == "failed":
         return "failed"
-    if bench.results.has(entry.key, entry.evaluation):
+    if workspace.results.has(entry.key, entry.evaluation):
         return "done"
-    if any(bench.objects.is_training(key) for key in entry.nodes):
+    if any(workspace.objects.is_training(key) for key in entry.nodes):
         return "running"
     return "lost: run it again" if entry.state == "done" else "stopped"

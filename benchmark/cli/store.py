@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import add_common
 from benchmark.cli.out import put
+from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
-    from benchmark.running.bench import Bench
+    from benchmark.store.workspace import Workspace
 
 HELP = "verify or clean up what is stored"
+AGAIN = "the next run sets it aside and makes it again"
+Fault = tuple[str, str]  # a name and "" or what is wrong
 ABANDONED_SECONDS = 24 * 3600.0  # adding a large data set may take hours
 
 
@@ -30,16 +34,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; verify returns 1 where something is damaged. Raises `BadInput`."""
-    from benchmark.cli.session import reading_bench
+    from benchmark.cli.session import stored
 
-    code: int = args.action(args, reading_bench(args))
+    code: int = args.action(args, stored(args))
     return code
 
 
-def _verify(args: argparse.Namespace, bench: Bench) -> int:
-    from benchmark.running.verifying import faults
-
-    found = list(faults(bench))
+def _verify(args: argparse.Namespace, workspace: Workspace) -> int:
+    found = list(_faults(workspace))
     bad = [(name, fault) for name, fault in found if fault]
     if args.json:
         put(json.dumps({"checked": len(found), "damaged": dict(bad)}, indent=1))
@@ -50,18 +52,56 @@ def _verify(args: argparse.Namespace, bench: Bench) -> int:
     return 1 if bad else 0
 
 
-def _gc(args: argparse.Namespace, bench: Bench) -> int:
+def _faults(workspace: Workspace) -> Iterator[Fault]:
+    """The (name, "" or what is wrong and what becomes of it) for every object and evaluation,
+    case of a data set, entry of the ledger, plan and code; changes nothing."""
+    from benchmark.store.ledger import HEAL
+
+    yield from _with(AGAIN, workspace.objects.faults())
+    yield from _with(AGAIN, workspace.results.faults())
+    yield from _under("ledger", _with(f"remove it; {HEAL}", workspace.ledger.faults()))
+    yield from _under("ledger", workspace.plans.faults())
+    yield from _under("code", workspace.codes.faults())
+    yield from _under("data", _of_data(workspace))
+
+
+def _of_data(workspace: Workspace) -> Iterator[Fault]:
+    from benchmark.data.library import list_datasets
+
+    unreadable: list[str] = []
+    for dataset in list_datasets(workspace.root, say=unreadable.append):
+        for case in dataset.cases:
+            try:
+                dataset.load(case.name)
+                yield f"{dataset.name}/{case.name}", ""
+            except BadInput as error:
+                yield f"{dataset.name}/{case.name}", str(error)
+    for number, fault in enumerate(unreadable, start=1):
+        yield f"a set that cannot be opened ({number})", fault
+
+
+def _with(remedy: str, found: Iterable[Fault]) -> Iterator[Fault]:
+    for name, fault in found:
+        yield name, f"{fault} ({remedy})" if fault else ""
+
+
+def _under(folder: str, found: Iterable[Fault]) -> Iterator[Fault]:
+    for name, fault in found:
+        yield f"{folder}/{name}", fault
+
+
+def _gc(args: argparse.Namespace, workspace: Workspace) -> int:
     """Remove what no entry refers to. A damaged entry may refer to anything: then all is kept."""
     from benchmark.store.workspace import open_workspace
 
-    objects, results = _unreferred(bench)
-    damaged = bench.ledger.damaged()
+    objects, results = _unreferred(workspace)
+    damaged = workspace.ledger.damaged()
     if not args.dry_run:
         open_workspace(args.root)  # else one that is only read
     if damaged:
         objects, results = [], []
     elif not args.dry_run:
-        objects = _remove(bench, objects, results)
+        objects = _remove(workspace, objects, results)
     if args.json:
         told = {"objects": objects, "results": results, "dry_run": args.dry_run}
         put(json.dumps({**told, "damaged": damaged}))
@@ -78,11 +118,11 @@ def _gc(args: argparse.Namespace, bench: Bench) -> int:
     return 0
 
 
-def _unreferred(bench: Bench) -> tuple[list[str], list[tuple[str, str]]]:
+def _unreferred(workspace: Workspace) -> tuple[list[str], list[tuple[str, str]]]:
     """The objects and results to which no entry of the ledger refers."""
     # listed before the ledger is read: a run writes there first, so what it makes meanwhile stays
-    objects, results = bench.objects.unused(set()), bench.results.unused(set())
-    entries = bench.ledger.entries()
+    objects, results = workspace.objects.unused(set()), workspace.results.unused(set())
+    entries = workspace.ledger.entries()
     probes = {(key, evaluation) for entry in entries for _, key, evaluation in entry.probes}
     nodes = {key for entry in entries for key in entry.nodes} | {key for key, _ in probes}
     evaluations = {(entry.key, entry.evaluation) for entry in entries} | probes
@@ -92,14 +132,14 @@ def _unreferred(bench: Bench) -> tuple[list[str], list[tuple[str, str]]]:
     )
 
 
-def _remove(bench: Bench, objects: list[str], results: list[tuple[str, str]]) -> list[str]:
+def _remove(workspace: Workspace, objects: list[str], results: list[tuple[str, str]]) -> list[str]:
     """Remove them, what was set aside and what killed writers left; return the objects' keys."""
     from benchmark.files.atomic import sweep_temporaries
 
-    gone = [key for key in objects if bench.objects.remove(key)]
+    gone = [key for key in objects if workspace.objects.remove(key)]
     for key, evaluation in results:
-        bench.results.remove(key, evaluation)
-    bench.objects.clear_aside()
-    bench.results.clear_aside()
-    sweep_temporaries(bench.root, ABANDONED_SECONDS)
+        workspace.results.remove(key, evaluation)
+    workspace.objects.clear_aside()
+    workspace.results.clear_aside()
+    sweep_temporaries(workspace.root, ABANDONED_SECONDS)
     return gone

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from benchmark.running.cells import Cell
     from benchmark.running.events import Listener
     from benchmark.running.executors.local import Local
-    from benchmark.running.resolve import Setting
     from benchmark.running.tasks import Work
+    from benchmark.settings.resolve import Setting
 
 HELP = "compare rows over data sets, folds and seeds: bench suite --rows table1"
 
@@ -52,12 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a cell failed. Raises `BadInput`."""
+    from benchmark.analysis.suites import standing
     from benchmark.cli.live import live_mirror
-    from benchmark.cli.show_suite import show_suite
+    from benchmark.cli.show import show_suite
     from benchmark.cli.view import SuiteView, shown
     from benchmark.running.conduct import Conductor
     from benchmark.running.renewal import look_over
-    from benchmark.running.standing import standing
     from benchmark.running.suites import suite_cells
 
     settings, overrides = _settings(args)
@@ -83,9 +83,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
     """Read rows and values; touches no disk, so that what is wrong leaves nothing behind."""
-    from benchmark.running.overrides import parse
-    from benchmark.running.registry import load_registry
-    from benchmark.running.suites import check_suite_name, rows_named, settings_of
+    from benchmark.running.suites import check_suite_name
+    from benchmark.settings.overrides import parse
+    from benchmark.settings.registry import load_registry
+    from benchmark.settings.resolve import rows_named, settings_of
 
     check_suite_name(args.name)
     registry, overrides = load_registry(), parse(args.overrides)
@@ -127,15 +128,11 @@ def _plan(
 ) -> Work:
     """Write the suite's plan down, before its first result; then see what is to be done."""
     from benchmark.running.renewal import renew
-    from benchmark.running.standing import count_results
-    from benchmark.running.suites import suite_plan
+    from benchmark.running.suites import count_results, suite_plan
     from benchmark.running.tasks import work_of
-    from benchmark.store.plans import Plans
 
     plan = suite_plan(settings, cells, args.preset, overrides)
-    Plans(bench.ledger.folder).record(
-        args.name, plan, lambda whole: count_results(bench, cells, whole, args.name)
-    )
+    bench.plans.record(args.name, plan, lambda whole: count_results(bench, cells, whole, args.name))
     executor.start()  # the workers load while the costs are counted
     renew(cells, bench)
     return work_of(cells, bench, args.name, _seconds(cells, bench))

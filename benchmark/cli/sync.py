@@ -18,20 +18,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send every row and cell that is missing there. Raises `BadInput` where nobody answers."""
-    from benchmark.cli.session import reading_bench, say
+    from benchmark.cli.session import say, stored
     from benchmark.running.reports import row_reports, suite_reports
     from benchmark.tracking.mirror import default_uri
     from benchmark.tracking.sync import sync
 
-    bench = reading_bench(args)
+    workspace = stored(args)
     uri = args.mlflow or default_uri(args.root)
-    entries = bench.ledger.compared()  # `bench sweep run` shows its trials in MLflow itself
-    running = {e.key for e in entries if any(bench.objects.is_training(k) for k in e.nodes)}
+    entries = workspace.ledger.compared()  # `bench sweep run` shows its trials in MLflow itself
+    running = {e.key for e in entries if any(workspace.objects.is_training(k) for k in e.nodes)}
     synced = sync(
         uri,
         args.root / "mlartifacts",
-        row_reports(bench, entries),
-        suites=suite_reports(bench, entries),
+        row_reports(workspace, entries),
+        suites=suite_reports(workspace, entries),
         training=running,
         say=lambda text: say(f"warning: {text}"),
     )

@@ -23,11 +23,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C. Raises `BadInput` for a workspace or port that cannot be used."""
-    from benchmark.cli.session import reading_bench
+    from benchmark.cli.session import stored
     from benchmark.tracking.mirror import default_uri
     from benchmark.tracking.ui import serve
 
-    reading_bench(args)
+    stored(args)
     return serve(
         args.root, args.mlflow or default_uri(args.root), args.port, columns=COLUMNS, say=_say
     )

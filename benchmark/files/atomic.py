@@ -122,6 +122,17 @@ def disk_full(error: BaseException | None) -> bool:
     return False
 
 
+def checked(folder: Path, name: str) -> bytes | None:
+    """Return the bytes of a file of a folder that was committed with checksums; None where they do
+    not match."""
+    try:
+        expected = read_json(folder / CHECKSUMS)[name]
+        content = (folder / name).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return content if hashlib.sha256(content).hexdigest() == expected else None
+
+
 def sweep_temporaries(folder: Path, older_than_seconds: float) -> int:
     """Remove what killed writers left under `folder`; return how many entries were removed.
 

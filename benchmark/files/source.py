@@ -14,7 +14,7 @@ import ast
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ psutil pyarrow pydicom pytest rich safetensors scipy segmentation_models_pytorch
 torch torchvision"""
 LIBRARIES = frozenset(BY_VERSION.split())
 NO_NUMBERS = (
+    "benchmark.analysis",
     "benchmark.cli",
     "benchmark.errors",
     "benchmark.files",
@@ -49,6 +50,16 @@ def reached(roots: Iterable[type | Any]) -> Code:
     for (module, name), read in _walk(roots):
         (ours if _top_of(module) in OURS else others).add((name, read.digest))
     return Code(ours=frozenset(ours), others=frozenset(others))
+
+
+def code_of(values: Iterable[Any], roots: tuple[Callable[..., Any], ...]) -> Code:
+    """Return the code that functions reach, and the classes of values with them."""
+    return _code_of(frozenset(type(value) for value in values), roots)
+
+
+@cache
+def _code_of(classes: frozenset[type], roots: tuple[Callable[..., Any], ...]) -> Code:
+    return reached((*classes, *roots))
 
 
 def uses(root: type | Any, attribute: str) -> bool:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+
+NAMED = 5  # of many names in a line
 
 
 def counted(number: int, thing: str) -> str:
     """Return a number of things in words: `1 seed`, `3 seeds`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def named(names: Iterable[str]) -> str:
+    """Return the first few names, each once, and how many more there are."""
+    known = list(dict.fromkeys(names))
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    return ", ".join(known[:NAMED]) + more
 
 
 P_LEAST = 1e-6

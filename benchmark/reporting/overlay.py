@@ -123,23 +123,28 @@ def _draw(ax: Any, view: View, organs: int) -> None:
     for number in range(1, organs + 1):
         mask = view.label == number
         if mask.any():
-            # a rim of nothing, so that an outline is closed at the edge of the scan too
-            rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
             colour, style = _look(number - 1)
-            ax.contour(
-                columns, rows, np.pad(mask, 1), [0.5], colors=colour, linestyles=style,
-                linewidths=1.2,
-            )  # fmt: skip
-    ax.set_xlim(-0.5, view.image.shape[1] - 0.5)
-    ax.set_ylim(view.image.shape[0] - 0.5, -0.5)
+            outline(ax, mask, colour=colour, style=style, width=1.2)
+    show_all(ax, view.image)
     ax.set_axis_off()
     ax.set_title(view.title, fontsize=8)
     for place, letter in ((0.02, view.left), (0.98, view.right)):
         side = "left" if place < 0.5 else "right"
-        ax.text(
-            place, 0.5, letter, transform=ax.transAxes, color="white", ha=side, va="center",
-            fontsize=9,
-        )  # fmt: skip
+        middle = {"color": "white", "ha": side, "va": "center", "fontsize": 9}
+        ax.text(place, 0.5, letter, transform=ax.transAxes, **middle)
+
+
+def outline(ax: Any, mask: NDArray[Any], *, colour: str, style: str, width: float) -> None:
+    """Draw the outline of a mask (rows, columns), closed at the edge of the picture too."""
+    rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
+    rimmed = np.pad(mask.astype(float), 1)
+    ax.contour(columns, rows, rimmed, [0.5], colors=[colour], linestyles=style, linewidths=width)
+
+
+def show_all(ax: Any, image: NDArray[Any]) -> None:
+    """Make the axes end where a picture (rows, columns) ends, its first row on top."""
+    ax.set_xlim(-0.5, image.shape[1] - 0.5)
+    ax.set_ylim(image.shape[0] - 0.5, -0.5)
 
 
 def _look(number: int) -> tuple[str, str]:

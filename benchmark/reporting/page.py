@@ -20,21 +20,23 @@ from tempfile import mkdtemp
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmark.analysis.tables import Line
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder
-from benchmark.reporting.figures.style import Picture
+from benchmark.reporting.facts import KEYS, keys_of
+from benchmark.reporting.look import Picture, Sheet, csv_text
 from benchmark.reporting.report import Part, Report
-from benchmark.reporting.sheets.provenance import KEYS, keys_of
-from benchmark.reporting.sheets.sheet import Sheet, csv_text
-from benchmark.reporting.tables import Line
 
 MARKER = "index.html"
 NUMBER = re.compile(r"[-+<]? ?[0-9(].*|-")
-LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "<": r"$<$", ">": r"$>$",
-}  # fmt: skip
+LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "<": r"$<$",
+    ">": r"$>$",
+}
 
 
 def write_report(report: Report, out: Path) -> None:

@@ -6,30 +6,43 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from benchmark.analysis.groups import groups_of, no_verdict, plain
+from benchmark.analysis.suites import Missing, fill_command
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast
-from benchmark.plan.nodes import Row
 from benchmark.plan.suite import SuitePlan
-from benchmark.reporting.chapter import Chapter, chapter_of
-from benchmark.reporting.figures.all import pictures_of
-from benchmark.reporting.figures.style import Picture
-from benchmark.reporting.reading.groups import groups_of, no_verdict, plain
-from benchmark.reporting.sheets.cost import cost_sheet
-from benchmark.reporting.sheets.diagnostics import diagnostics_sheets
-from benchmark.reporting.sheets.judgement import claims_sheet, judgement_sheets
-from benchmark.reporting.sheets.provenance import provenance_sheets
-from benchmark.reporting.sheets.scores import score_sheets
-from benchmark.reporting.sheets.sets import sets_sheet
-from benchmark.reporting.sheets.sheet import Sheet
-from benchmark.reporting.sheets.statistics import statistics_sheets
-from benchmark.reporting.tables import Missing
-from benchmark.running.bench import Bench
-from benchmark.running.standing import fill_command
+from benchmark.reporting.chapter import Asked, Chapter, chapter_of
+from benchmark.reporting.diagnostics import diagnostics_sheets
+from benchmark.reporting.facts import cost_sheet, provenance_sheets
+from benchmark.reporting.look import Picture, Sheet, style
+from benchmark.reporting.measured_figures import curves, gt_gap, hard_cases
+from benchmark.reporting.paired_figures import (
+    over_baseline,
+    over_controls,
+    per_case,
+    ranks,
+    specification_curve,
+)
+from benchmark.reporting.qualitative import qualitative
+from benchmark.reporting.scores import score_sheets, sets_sheet
+from benchmark.reporting.statistics import claims_sheet, judgement_sheets, statistics_sheets
 from benchmark.scoring.claims import mean_gain
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.verdict import overall
+from benchmark.store.ledger import shown_suite
 
+FIGURES: tuple[Callable[[Chapter], Picture | None], ...] = (
+    over_baseline,
+    over_controls,
+    per_case,
+    ranks,
+    qualitative,
+    hard_cases,
+    gt_gap,
+    specification_curve,
+    curves,
+)
 MOST_NAMED = 12  # missing cells that are named in a sentence; all are in the table
 
 
@@ -63,43 +76,22 @@ class Report:
         return tuple(cell for part in self.parts for cell in part.chapter.scores.missing)
 
 
-def make_report(
-    bench: Bench,
-    suite: str,
-    registry: Mapping[str, Row],
-    *,
-    planned: SuitePlan | None,
-    post_hoc: str,
-    measuring: bool = True,
-    say: Callable[[str], None] = lambda _: None,
-) -> Report:
+def make_report(suite: str, planned: SuitePlan | None, asked: Asked) -> Report:
     """Return the report of a suite: a pure function of ledger, rows, records, label maps and data.
 
-    `planned` is the suite's plan, None where it has none; `post_hoc` is "" or says why its
-    analysis was not planned before its first result. Raises `BadInput` where there are no rows
-    yet.
+    `planned` is the suite's plan, None where it has none. Raises `BadInput` where there are no
+    rows yet.
     """
-    plan = planned.analysis if planned else AnalysisPlan()
-    everything = bench.ledger.entries()
-    entries = [entry for entry in everything if entry.suite == suite]
-    chapters = []
-    for group in groups_of(entries, registry, planned):
-        found = chapter_of(
-            group,
-            bench,
-            registry,
-            ledger=everything,
-            plan=plan,
-            timing=post_hoc,
-            measuring=measuring,
-            say=say,
-        )
-        if found is not None:
-            chapters.append(found)
+    plan = asked.plan
+    entries = [entry for entry in asked.ledger if entry.suite == suite]
+    made = [chapter_of(group, asked) for group in groups_of(entries, asked.registry, planned)]
+    chapters = [chapter for chapter in made if chapter is not None]
     if not chapters:
-        raise BadInput(f"no rows yet: no cell of the suite {suite!r} is done; bench status")
+        raise BadInput(
+            f"no rows yet: no cell of the suite {shown_suite(suite)!r} is done; bench status"
+        )
     return Report(
-        suite=suite,
+        suite=shown_suite(suite),
         plan=plan,
         parts=tuple(_part(chapter) for chapter in chapters),
         overall=_overall(chapters, plan),
@@ -127,6 +119,18 @@ def _part(chapter: Chapter) -> Part:
         sheets={sheet.name: sheet for sheet in sheets},
         pictures=pictures_of(chapter),
     )
+
+
+def pictures_of(chapter: Chapter) -> dict[str, Picture]:
+    """Return the figures that the chapter has data for, by their plain name; files carry the
+    chapter's name in front."""
+    found = {}
+    with style():
+        for draw in FIGURES:
+            made = draw(chapter)
+            if made is not None:
+                found[made.name] = replace(made, name=f"{chapter.name}-{made.name}")
+    return found
 
 
 def _incomplete(chapter: Chapter) -> tuple[str, ...]:
@@ -172,7 +176,7 @@ def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
 
 def _missing_sheet(chapter: Chapter) -> Sheet:
     cells = chapter.scores.missing
-    hidden = (str(chapter.bench.root), *chapter.scores.numbers)
+    hidden = (str(chapter.workspace.root), *chapter.scores.numbers)
     return Sheet(
         name="missing",
         title="Missing cells",

@@ -10,11 +10,7 @@ import torch
 from benchmark.files.code import Difference
 from benchmark.running.events import Listener, Resumed, Warned, Warnings
 from benchmark.running.stop import Stop
-from benchmark.store.codes import Codes
-from benchmark.store.ledger import Ledger
-from benchmark.store.objects import Objects
-from benchmark.store.results import Results
-from benchmark.store.workspace import open_workspace
+from benchmark.store.workspace import Workspace, open_workspace
 from benchmark.training.precision import Hardware, hardware
 
 
@@ -31,15 +27,10 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class Bench(Workspace):
     """Everything that a cell needs beside its plan and its data. `reuse` keeps what other people's
     code made before it changed."""
 
-    root: Path
-    objects: Objects
-    results: Results
-    ledger: Ledger
-    codes: Codes
     hardware: Hardware
     listener: Listener
     checkpoint_seconds: float = 30.0
@@ -47,10 +38,6 @@ class Bench:
     reuse: bool = False
     tally: Tally = field(default_factory=Tally)
     stop: Stop = field(default_factory=Stop)
-
-    def warn(self, text: str) -> None:
-        """Tell the listener that something is not as it should be; the work goes on."""
-        self.listener.hear(Warned(text=text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,18 +84,13 @@ def open_bench(
 ) -> Bench:
     """Open the workspace at `root`, or, `reading`, one that perhaps cannot be written; by default
     nobody listens. Raises `BadInput` where it cannot be used."""
-    open_workspace(root, reading=reading)
     listener = listener or Warnings()
 
     def warn(text: str) -> None:
         listener.hear(Warned(text=text))
 
     return Bench(
-        root=root,
-        objects=Objects(root / "objects", warn),
-        results=Results(root / "results", warn),
-        ledger=Ledger(root / "ledger", warn),
-        codes=Codes(root / "code"),
+        **vars(open_workspace(root, reading=reading, warn=warn)),
         hardware=hardware,
         listener=listener,
         checkpoint_seconds=checkpoint_seconds,

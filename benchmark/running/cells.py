@@ -9,22 +9,23 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
+from benchmark.files.source import code_of
 from benchmark.parts.measures import curve_flags
 from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, key, values_in
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
-from benchmark.running.code import code_of, may_use_rows
+from benchmark.running.code import may_use_rows
 from benchmark.running.execute import check_networks, execute, load_networks, networks
-from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.measure import measured
 from benchmark.running.probing import with_probes
-from benchmark.running.resolve import Setting
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.settings.resolve import Setting
+from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow, rows_of
 
 INNER = "inner"
@@ -110,8 +111,8 @@ def plan_cells(
 def stored_cells(cells: list[Cell], bench: Bench) -> list[Entry]:
     """Return the entries of cells that are all stored, in a workspace that is only read. Raises
     `BadInput` where one is not."""
-    known = {entry.name: entry for entry in bench.ledger.entries(DEFAULT_SUITE)}
-    found = [known.get(cell.entry(DEFAULT_SUITE).name) for cell in cells]
+    known = {entry.name: entry for entry in bench.ledger.entries(SCRATCH)}
+    found = [known.get(cell.entry(SCRATCH).name) for cell in cells]
     done = [
         entry
         for entry in found

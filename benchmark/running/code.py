@@ -7,27 +7,13 @@ set aside with all that started from it, and made again (`--reuse` keeps it).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from filelock import Timeout
 
 from benchmark.files.code import Code, Difference
-from benchmark.files.source import reached
+from benchmark.plan.wording import named
 from benchmark.running.bench import Bench
-
-NAMED = 5  # changed definitions named in a line
-
-
-def code_of(values: Iterable[Any], roots: tuple[Callable[..., Any], ...]) -> Code:
-    """Return the code that functions reach, and the classes of values with them."""
-    return _reached(frozenset(type(value) for value in values), roots)
-
-
-@cache
-def _reached(classes: frozenset[type], roots: tuple[Callable[..., Any], ...]) -> Code:
-    return reached((*classes, *roots))
 
 
 def may_use(node_key: str, code: Code, bench: Bench) -> bool:
@@ -127,10 +113,3 @@ def _descendants(node_key: str, bench: Bench) -> Iterator[str]:
     for key in found:  # it grows
         found += [child for child, above in parents.items() if key in above and child not in found]
     yield from reversed(found[1:])
-
-
-def named(names: Iterable[str]) -> str:
-    """Return the first few names of definitions, and how many more there are."""
-    known = list(dict.fromkeys(names))
-    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
-    return ", ".join(known[:NAMED]) + more

@@ -26,7 +26,7 @@ from benchmark.running.executors import STOPPED, Executor
 from benchmark.running.executors.inline import Inline
 from benchmark.running.stop import HANG_SECONDS, LEAVE_SECONDS
 from benchmark.running.tasks import Task, Work, work_of
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.store.ledger import SCRATCH, Entry
 
 ATTEMPTS = 2  # a task whose worker died is tried once more, from its checkpoint
 STOP_SECONDS = 4.0
@@ -181,7 +181,7 @@ class Conductor:
         return "; ".join([f"{done} of {len(self.work.entries)} cells are done", *said])
 
 
-def run_cells(cells: list[Cell], bench: Bench, *, suite: str = DEFAULT_SUITE) -> list[Entry]:
+def run_cells(cells: list[Cell], bench: Bench, *, suite: str = SCRATCH) -> list[Entry]:
     """Run cells in this process, one after the other, as `bench run --workers 1` does, and return
     their entries. Raises `BadInput`, and `OSError` where the disk is full."""
     work = work_of(cells, bench, suite, {}, every_cell=True, in_turn=True)

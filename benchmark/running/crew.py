@@ -22,8 +22,8 @@ from benchmark.running.executors import Executor
 from benchmark.running.executors.inline import Inline
 from benchmark.running.executors.local import Local
 from benchmark.running.renewal import codes_of_cell
-from benchmark.running.resolve import Setting
 from benchmark.running.tasks import trainings_of
+from benchmark.settings.resolve import Setting
 
 SMALL_GRID = 64
 MOST_WORKERS = 8  # by default

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.folds import FoldData
 from benchmark.errors import BadInput, Stopped, one_line
 from benchmark.files.code import Code
+from benchmark.files.source import code_of
 from benchmark.parts.networks import stride_of
 from benchmark.plan.keys import Context, canonical, key, spec, values_in
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.running.bench import Bench
-from benchmark.running.code import code_of, may_resume, may_use
+from benchmark.running.code import may_resume, may_use
 from benchmark.running.events import EpochEnded, Progress, Resumed, Training
-from benchmark.running.folds import FoldData
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, on_meta, place, start
 from benchmark.training.precision import Hardware, completed

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmark.data.feeding.folds import FoldData
 from benchmark.data.feeding.slices import scaled
 from benchmark.data.volume import Volume, slices_of
-from benchmark.running.folds import FoldData
 from benchmark.scoring.cases import Score, score_case
 from benchmark.training.precision import Hardware
 from benchmark.training.prediction import predict_labels

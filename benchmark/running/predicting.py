@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.data.feeding.folds import folds_of
 from benchmark.data.feeding.slices import hu_on_grid, scaled
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.data.scan import Scan
@@ -21,9 +22,8 @@ from benchmark.plan.folds import FOLDS
 from benchmark.plan.keys import Context, canonical, key
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
-from benchmark.running.folds import folds_of
-from benchmark.running.registry import Registry
-from benchmark.running.resolve import Setting, resolve
+from benchmark.settings.registry import Registry
+from benchmark.settings.resolve import Setting, resolve
 from benchmark.store.ledger import Entry
 from benchmark.training.nets import build, place
 from benchmark.training.prediction import predict_together

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,16 +9,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from benchmark.analysis.tables import means
+from benchmark.data.feeding.folds import FoldData
 from benchmark.data.feeding.patients import patients
 from benchmark.files.code import Code
+from benchmark.files.source import code_of
 from benchmark.parts.batch import Patient
 from benchmark.parts.networks import stride_of
 from benchmark.plan.keys import Context, canonical, digest, key, values_in
 from benchmark.plan.nodes import Probe
 from benchmark.running.bench import Bench
-from benchmark.running.code import code_of, may_use_rows
+from benchmark.running.code import may_use_rows
 from benchmark.running.execute import execute, load_networks, networks
-from benchmark.running.folds import FoldData
 from benchmark.scoring.cases import Score
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, rows_of
@@ -72,15 +71,6 @@ def probe_code(probe: Probe) -> Code:
     """Return the code behind a probe's rows, but for its training: that has its own."""
     values = (*values_in(probe.measure), *values_in(probe.node.nets))
     return code_of(values, (networks, _values, _patients))
-
-
-def means(rows: Iterable[ResultRow]) -> dict[str, float]:
-    """Return the mean over patients of each metric of probe rows, defined values only."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        if not math.isnan(row.value):
-            found[row.metric].append(row.value)
-    return {metric: statistics.fmean(values) for metric, values in found.items()}
 
 
 def _execute(probe: Probe, cell: Cell, entry: Entry, bench: Bench) -> None:

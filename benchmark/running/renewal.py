@@ -8,7 +8,6 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
 from benchmark.plan.keys import Context, key
@@ -22,15 +21,16 @@ from benchmark.plan.nodes import (
     probes_of,
     stages_of,
 )
-from benchmark.plan.wording import counted
+from benchmark.plan.wording import named
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, scoring_code
-from benchmark.running.code import may_use, may_use_rows, named
+from benchmark.running.code import may_use, may_use_rows
 from benchmark.running.execute import training_code
 from benchmark.running.probing import evaluation_of, is_probed, probe_code
-from benchmark.running.registry import Registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import Registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry
+from benchmark.store.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,14 +122,14 @@ def _rows(node_key: str, evaluation: str, code: Code, bench: Bench) -> None:
             may_use_rows(node_key, evaluation, code, bench)
 
 
-def outdated_line(bench: Bench, entries: Iterable[Entry], rows: Mapping[str, Row]) -> str:
+def outdated_line(workspace: Workspace, entries: Iterable[Entry], rows: Mapping[str, Row]) -> str:
     """Return the line on the trainings and rows of these cells that other code made, "" where all
     are of the code of now. A row that is not known here any more is not asked about."""
     known = [entry for entry in entries if entry.row.partition("@")[0] in rows]
     now = code_now(known, rows)
     changed: dict[str, tuple[str, ...]] = {}
-    for what, fingerprint in _made_by(bench, known).items():
-        if names := bench.codes.outdated(fingerprint, now):
+    for what, fingerprint in _made_by(workspace, known).items():
+        if names := workspace.codes.outdated(fingerprint, now):
             changed[what] = names
     if not changed:
         return ""
@@ -138,28 +138,6 @@ def outdated_line(bench: Bench, entries: Iterable[Entry], rows: Mapping[str, Row
         f"{len(changed)} of the stored results here were made by other code than this bench's "
         f"({named(all_names)}): bench run --fresh makes a row again"
     )
-
-
-def older_line(bench: Bench, entries: Iterable[Entry]) -> str:
-    """Return the line on the cells that were scored when the faces of a crop box were no borders,
-    "" where there are none. A data set that is not in the workspace is not asked about."""
-    found = [entry for entry in entries if not entry.definition]
-    boxed = {name for name in {entry.dataset for entry in found} if _has_boxes(bench, name)}
-    number = sum(entry.dataset in boxed for entry in found)
-    if not number:
-        return ""
-    were = "was" if number == 1 else "were"
-    return (
-        f"{counted(number, 'cell')} {were} scored by an older definition of distance, without the "
-        "faces of the crop box: bench score scores the stored label maps again"
-    )
-
-
-def _has_boxes(bench: Bench, name: str) -> bool:
-    try:
-        return any(case.box for case in stored_dataset(bench.root, name).cases)
-    except BadInput:  # not there, or damaged: whoever needs it will say so
-        return False
 
 
 def code_now(entries: Iterable[Entry], rows: Mapping[str, Row]) -> Code:
@@ -179,15 +157,15 @@ def code_now(entries: Iterable[Entry], rows: Mapping[str, Row]) -> Code:
     return code
 
 
-def _made_by(bench: Bench, entries: Iterable[Entry]) -> dict[str, str]:
+def _made_by(workspace: Workspace, entries: Iterable[Entry]) -> dict[str, str]:
     """The fingerprint of the code behind each stored training and evaluation of the cells."""
     found: dict[str, str] = {}
     for entry in entries:
         for node_key in entry.nodes:
-            if node_key not in found and bench.objects.has(node_key):
-                found[node_key] = str(bench.objects.record(node_key).get("code"))
+            if node_key not in found and workspace.objects.has(node_key):
+                found[node_key] = str(workspace.objects.record(node_key).get("code"))
         places = [(entry.key, entry.evaluation), *((k, e) for _, k, e in entry.probes)]
         for place in places:
-            if bench.results.intact(*place):
-                found["/".join(place)] = bench.results.code(*place)
+            if workspace.results.intact(*place):
+                found["/".join(place)] = workspace.results.code(*place)
     return found

@@ -10,14 +10,13 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from benchmark.reporting.flags import flags_of, texts_of
-from benchmark.reporting.tables import MEAN, per_patient, table
-from benchmark.running.bench import Bench
-from benchmark.running.differences import BASELINE, minus_plain, plain_row
-from benchmark.running.probing import means
-from benchmark.running.standing import of_one_definition
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.analysis.differences import BASELINE, minus_plain, plain_row
+from benchmark.analysis.flags import flags_of, texts_of
+from benchmark.analysis.suites import with_rows
+from benchmark.analysis.tables import MEAN, per_patient, probe_means, table
+from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow
+from benchmark.store.workspace import Workspace
 from benchmark.tracking.mirror import Mirror
 from benchmark.tracking.report import CellReport, Point, RowReport, SuiteReport
 
@@ -26,33 +25,33 @@ SHORT = 250  # characters of a hyper-parameter that MLflow's tables can show
 
 
 def row_reports(
-    bench: Bench, entries: Iterable[Entry]
+    workspace: Workspace, entries: Iterable[Entry]
 ) -> Iterator[tuple[RowReport, list[CellReport]]]:
     """Yield each row with its cells, the cells that have a result only."""
-    done = with_rows(bench, entries)
+    done = with_rows(workspace, entries)
     for _, group in groupby(sorted(done, key=_row_key), key=_row_key):
         members = list(group)
-        row = row_report(bench, members)
-        yield row, [cell_report(bench, entry, row) for entry in members]
+        row = row_report(workspace, members)
+        yield row, [cell_report(workspace, entry, row) for entry in members]
 
 
-def row_report(bench: Bench, entries: list[Entry]) -> RowReport:
+def row_report(workspace: Workspace, entries: list[Entry]) -> RowReport:
     """Return the parent run of one row: its means over all its cells, named `cv/...`."""
-    lines, _ = table(entries, lambda entry: _rows(bench, entry))
+    lines, _ = table(entries, lambda entry: _rows(workspace, entry))
     metrics = {f"cv/{x.metric}/{x.organ}": x.mean for x in lines if x.mean is not None}
     return replace(
         _bare_row(entries[0]),
-        metrics={**metrics, **_difference(bench, entries)},
+        metrics={**metrics, **_difference(workspace, entries)},
         flags=tuple(flag.line() for flag in flags_of(entries)),
     )
 
 
-def suite_reports(bench: Bench, entries: Iterable[Entry]) -> Iterator[SuiteReport]:
+def suite_reports(workspace: Workspace, entries: Iterable[Entry]) -> Iterator[SuiteReport]:
     """Yield the named suites, once for each of their data sets, with the report on disk."""
-    done = [entry for entry in with_rows(bench, entries) if entry.suite != DEFAULT_SUITE]
+    done = [entry for entry in with_rows(workspace, entries) if entry.suite != SCRATCH]
     for (dataset, suite), group in groupby(sorted(done, key=_suite_key), key=_suite_key):
         members = list(group)
-        folder = bench.root / REPORTS / members[0].suite
+        folder = workspace.root / REPORTS / members[0].suite
         there = folder.is_dir() and members[0].part == "test"
         yield SuiteReport(
             dataset=dataset,
@@ -65,66 +64,57 @@ def suite_reports(bench: Bench, entries: Iterable[Entry]) -> Iterator[SuiteRepor
         )
 
 
-def attach_report(bench: Bench, suite: str, uri: str, say: Callable[[str], None]) -> bool:
+def attach_report(workspace: Workspace, suite: str, uri: str, say: Callable[[str], None]) -> bool:
     """Attach ROOT/reports/SUITE to the suite's run in each data set of the MLflow at `uri`.
 
     For whoever has written a report. Returns whether MLflow took it; `say` gets one line if not.
     """
-    with Mirror(uri, artifacts=bench.root / "mlartifacts", warn=say) as mirror:
-        for report in suite_reports(bench, bench.ledger.entries(suite)):
+    with Mirror(uri, artifacts=workspace.root / "mlartifacts", warn=say) as mirror:
+        for report in suite_reports(workspace, workspace.ledger.entries(suite)):
             mirror.suite(report)
         return mirror.close()
 
 
 def mirror_again(
-    bench: Bench, entries: Iterable[Entry], uri: str, say: Callable[[str], None]
+    workspace: Workspace, entries: Iterable[Entry], uri: str, say: Callable[[str], None]
 ) -> bool:
     """Send cells that were scored again to the MLflow at `uri`, with their rows and suites.
 
     Returns whether MLflow took all; `say` gets one line if not.
     """
     chosen = {(entry.suite, entry.name) for entry in entries}
-    with Mirror(uri, artifacts=bench.root / "mlartifacts", warn=say) as mirror:
+    with Mirror(uri, artifacts=workspace.root / "mlartifacts", warn=say) as mirror:
         for suite in sorted({suite for suite, _ in chosen}):
-            everything = bench.ledger.entries(suite)
-            for entry in with_rows(bench, everything):
+            everything = workspace.ledger.entries(suite)
+            for entry in with_rows(workspace, everything):
                 if (suite, entry.name) in chosen:
-                    mirror.cell(cell_report(bench, entry))
-            for row, _ in row_reports(bench, everything):
+                    mirror.cell(cell_report(workspace, entry))
+            for row, _ in row_reports(workspace, everything):
                 mirror.row(row)
-            for report in suite_reports(bench, everything):
+            for report in suite_reports(workspace, everything):
                 mirror.suite(report)
         return mirror.close()
 
 
-def with_rows(bench: Bench, entries: Iterable[Entry]) -> list[Entry]:
-    """Return, as done, the entries whose rows are on disk and whole. What the ledger says is not
-    enough: rows may be damaged since, or a run that goes over them again was stopped."""
-    return [
-        replace(entry, state="done")
-        for entry in of_one_definition(entries)
-        if entry.state != "failed" and bench.results.intact(entry.key, entry.evaluation)
-    ]
-
-
-def same_row(bench: Bench, entries: Iterable[Entry], like: Entry) -> list[Entry]:
+def same_row(workspace: Workspace, entries: Iterable[Entry], like: Entry) -> list[Entry]:
     """Return the entries with a result that belong to the same row as `like`."""
-    return with_rows(bench, (entry for entry in entries if _row_key(entry) == _row_key(like)))
+    return with_rows(workspace, (entry for entry in entries if _row_key(entry) == _row_key(like)))
 
 
-def cell_report(bench: Bench, entry: Entry, row: RowReport | None = None) -> CellReport:
+def cell_report(workspace: Workspace, entry: Entry, row: RowReport | None = None) -> CellReport:
     """Return the child run of one cell, whole or as far as its trainings are."""
-    records = [bench.objects.record(key) for key in entry.nodes if bench.objects.has(key)]
+    records = [workspace.objects.record(key) for key in entry.nodes if workspace.objects.has(key)]
     points: list[Point] = []
     times: dict[str, float] = {}
-    for record in [*records, *_probe_records(bench, entry)]:
+    for record in [*records, *_probe_records(workspace, entry)]:
         points += list(_points(record["title"], record["epochs"]))
         times[f"time/{_slug(record['title'])}_seconds"] = record["seconds"]
     finished = entry.state == "done"
-    metrics = _cell_metrics(_rows(bench, entry)) if finished else {}
-    metrics |= _probe_metrics(bench, entry) if finished else {}
-    rows_file = bench.results.path(entry.key, entry.evaluation) / "rows.parquet"
-    files = (rows_file, *bench.objects.weight_files(entry.key))
+    metrics = _cell_metrics(_rows(workspace, entry)) if finished else {}
+    probed = probe_means(workspace, entry) if finished else {}
+    metrics |= {f"probe/{name}": value for name, value in probed.items()}
+    rows_file = workspace.results.path(entry.key, entry.evaluation) / "rows.parquet"
+    files = (rows_file, *workspace.objects.weight_files(entry.key))
     return CellReport(
         row=row or _bare_row(entry),
         fold=entry.fold,
@@ -168,14 +158,14 @@ def _cell_metrics(rows: list[ResultRow]) -> dict[str, float]:
     return metrics
 
 
-def _probe_records(bench: Bench, entry: Entry) -> list[dict[str, Any]]:
+def _probe_records(workspace: Workspace, entry: Entry) -> list[dict[str, Any]]:
     """The records of the trainings that only the probes needed, parents first: live logging shows
     their curves too."""
     found: dict[str, dict[str, Any]] = {}
 
     def visit(key: str) -> None:
-        if key not in found and key not in entry.nodes and bench.objects.has(key):
-            record = bench.objects.record(key)
+        if key not in found and key not in entry.nodes and workspace.objects.has(key):
+            record = workspace.objects.record(key)
             for parent in record["parents"]:
                 visit(parent)
             found[key] = record
@@ -185,27 +175,19 @@ def _probe_records(bench: Bench, entry: Entry) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _probe_metrics(bench: Bench, entry: Entry) -> dict[str, float]:
-    """The means over patients of what the probes measured."""
-    metrics: dict[str, float] = {}
-    for _, node_key, evaluation in entry.probes:
-        if bench.results.intact(node_key, evaluation):
-            found = means(bench.results.rows(node_key, evaluation))
-            metrics |= {f"probe/{name}": value for name, value in found.items()}
-    return metrics
-
-
-def _difference(bench: Bench, entries: list[Entry]) -> dict[str, float]:
+def _difference(workspace: Workspace, entries: list[Entry]) -> dict[str, float]:
     """The paired difference to the plain row, where that has the very same cells."""
     if entries[0].row == BASELINE:
         return {}
-    plain = plain_row(entries, with_rows(bench, bench.ledger.entries(entries[0].suite)))
-    ours, theirs = ([row for e in group for row in _rows(bench, e)] for group in (entries, plain))
+    plain = plain_row(entries, with_rows(workspace, workspace.ledger.entries(entries[0].suite)))
+    ours, theirs = (
+        [row for e in group for row in _rows(workspace, e)] for group in (entries, plain)
+    )
     return minus_plain(ours, theirs) if plain else {}
 
 
-def _rows(bench: Bench, entry: Entry) -> list[ResultRow]:
-    return bench.results.rows(entry.key, entry.evaluation)
+def _rows(workspace: Workspace, entry: Entry) -> list[ResultRow]:
+    return workspace.results.rows(entry.key, entry.evaluation)
 
 
 def _suite_key(entry: Entry) -> tuple[str, str]:
@@ -224,7 +206,7 @@ def _bare_row(entry: Entry) -> RowReport:
         method=entry.row,
         preset=entry.preset,
         params=_params(entry),
-        in_suite=entry.suite != DEFAULT_SUITE,
+        in_suite=entry.suite != SCRATCH,
         preset_hash=entry.preset_hash,
         split=entry.split if entry.own_split else "",
     )

@@ -14,18 +14,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.errors import BadInput, failure
-from benchmark.running.bench import Bench
+from benchmark.plan.wording import named
 from benchmark.running.cells import Cell, fold_at, scoring_code
-from benchmark.running.code import named
-from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.measure import case_scores
-from benchmark.running.registry import Registry
-from benchmark.running.resolve import resolve
 from benchmark.scoring.cases import OF_THE_CUT_ARRAY
+from benchmark.settings.registry import Registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, rows_of
+from benchmark.store.workspace import Workspace
 
 State = Literal["scored again", "already current", "no label maps", "not scored"]
 RUN = "bench run or bench suite makes the cell again"
@@ -42,15 +42,15 @@ class Rescored:
 
 def rescore(
     entries: Iterable[Entry],
-    bench: Bench,
+    workspace: Workspace,
     registry: Registry,
     done: Callable[[Rescored], None] = lambda one: None,
 ) -> list[Rescored]:
     """Score again the cells that are not of the definitions of now; `done` is told of each cell."""
-    known = _Known(bench=bench, registry=registry)
+    known = _Known(workspace=workspace, registry=registry)
     found = []
     for entry in entries:
-        one = _rescored(entry, known, bench)
+        one = _rescored(entry, known, workspace)
         done(one)
         found.append(one)
     return found
@@ -60,7 +60,7 @@ def rescore(
 class _Known:
     """The cells behind entries; a data set is opened once."""
 
-    bench: Bench
+    workspace: Workspace
     registry: Registry
     _sets: dict[str, tuple[DataSet, Split]] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class _Known:
         if stage and stage not in setting.stages:
             raise BadInput(f"the row {row} has no stage {stage}")
         if entry.dataset not in self._sets:
-            opened = stored_dataset(self.bench.root, entry.dataset)
+            opened = stored_dataset(self.workspace.root, entry.dataset)
             self._sets[entry.dataset] = opened, folds_of(opened)
         dataset, split = self._sets[entry.dataset]
         data = FoldData(
@@ -83,12 +83,16 @@ class _Known:
             cache=GridCache(dataset=dataset, ground=setting.ground),
         )
         return Cell(
-            setting=replace(setting, tuned=entry.tuned), data=data, seed=entry.seed,
-            part=entry.part, split=split.fingerprint, stage=stage,
-        )  # fmt: skip
+            setting=replace(setting, tuned=entry.tuned),
+            data=data,
+            seed=entry.seed,
+            part=entry.part,
+            split=split.fingerprint,
+            stage=stage,
+        )
 
 
-def _rescored(entry: Entry, known: _Known, bench: Bench) -> Rescored:
+def _rescored(entry: Entry, known: _Known, workspace: Workspace) -> Rescored:
     if entry.state == "failed":
         return Rescored(entry=entry, state="no label maps", why=f"it failed: {entry.error}")
     where = f"{entry.label} fold {entry.fold} seed {entry.seed}"
@@ -96,56 +100,56 @@ def _rescored(entry: Entry, known: _Known, bench: Bench) -> Rescored:
         cell = known.cell(entry)
         now = cell.entry(entry.suite)
     except (Exception, SystemExit) as error:  # a method of somebody's own may raise anything
-        return Rescored(entry=entry, state="not scored", why=failure(error, where, bench.root))
+        return Rescored(entry=entry, state="not scored", why=failure(error, where, workspace.root))
     if (now.key, now.split) != (entry.key, entry.split):
         why = f"its data set, values or row are others now: {RUN}"
         return Rescored(entry=entry, state="not scored", why=why)
     place = now.key, now.evaluation
-    if entry.evaluation == now.evaluation and bench.results.intact(*place):
+    if entry.evaluation == now.evaluation and workspace.results.intact(*place):
         return Rescored(entry=entry, state="already current")
-    with bench.results.lock(*place):
-        there = bench.results.intact(*place)
-        lacking = None if there else _score(entry, cell, now.evaluation, bench)
+    with workspace.results.lock(*place):
+        there = workspace.results.intact(*place)
+        lacking = None if there else _score(entry, cell, now.evaluation, workspace)
     if lacking:
         return lacking
     again = replace(entry, evaluation=now.evaluation)
-    bench.ledger.write(again)
+    workspace.ledger.write(again)
     return Rescored(entry=again, state="scored again")
 
 
-def _score(entry: Entry, cell: Cell, evaluation: str, bench: Bench) -> Rescored | None:
+def _score(entry: Entry, cell: Cell, evaluation: str, workspace: Workspace) -> Rescored | None:
     """Write the rows of now, or return why not. The caller holds the lock."""
-    old = _with_maps(entry, evaluation, bench)
+    old = _with_maps(entry, evaluation, workspace)
     if old is None:
         return Rescored(entry=entry, state="no label maps", why=f"none are stored: {RUN}")
-    code, before = scoring_code(cell.final), bench.results.code(entry.key, old)
-    changed = bench.codes.difference(before, code)
-    if changed.others and not bench.reuse:
+    code, before = scoring_code(cell.final), workspace.results.code(entry.key, old)
+    changed = workspace.codes.difference(before, code)
+    if changed.others:
         why = f"its label maps were made by other code ({named(changed.others)} changed): {RUN}"
         return Rescored(entry=entry, state="not scored", why=why)
     # maps that other code predicted stay known as such, whatever scores them
-    noted = before if changed else bench.codes.note(code)
+    noted = before if changed else workspace.codes.note(code)
     rows: list[ResultRow] = []
     labels: dict[str, NDArray[np.uint8]] = {}
     try:
         for case in cell.data.fold.test:
-            labels[case] = bench.results.labels(entry.key, old, case)
+            labels[case] = workspace.results.labels(entry.key, old, case)
             scores = case_scores(cell.data.dataset.load(case), labels[case], cell.data)
             rows += rows_of(
                 scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=case, code=noted
             )
     except BadInput as error:  # a file of the data set is damaged
         return Rescored(entry=entry, state="not scored", why=str(error))
-    bench.results.whole(entry.key, evaluation)  # damaged ones are moved out of the way
-    bench.results.commit(entry.key, evaluation, rows, labels)
+    workspace.results.whole(entry.key, evaluation)  # damaged ones are moved out of the way
+    workspace.results.commit(entry.key, evaluation, rows, labels)
     return None
 
 
-def _with_maps(entry: Entry, evaluation: str, bench: Bench) -> str | None:
+def _with_maps(entry: Entry, evaluation: str, workspace: Workspace) -> str | None:
     """The older evaluation that has the label maps: the one that the ledger names, or, where a run
     was killed before it scored, the one that it came to replace."""
     for old in (entry.evaluation, evaluation.removesuffix(OF_THE_CUT_ARRAY)):
-        there = (bench.results.path(entry.key, old) / "labels.npz").is_file()
-        if there and old != evaluation and bench.results.intact(entry.key, old):
+        there = (workspace.results.path(entry.key, old) / "labels.npz").is_file()
+        if there and old != evaluation and workspace.results.intact(entry.key, old):
             return old
     return None

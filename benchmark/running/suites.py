@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
 from typing import Any
 
+from benchmark.analysis.suites import on_plan, place_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
-from benchmark.plan.ground import Ground
 from benchmark.plan.suite import SuitePlan
+from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, plan_cells
-from benchmark.running.overrides import did_you_mean, parse, pieces
-from benchmark.running.registry import Registry
-from benchmark.running.resolve import GROUND, Setting, all_names, label, resolve, without
-from benchmark.store.ledger import SWEEPS
+from benchmark.settings.resolve import Setting, without
+from benchmark.store.ledger import SCRATCH, SWEEPS, Entry, shown_suite
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -27,84 +25,11 @@ def check_suite_name(name: str) -> str:
         raise BadInput(
             f"--name {name!r}: a suite's name has lower-case letters, digits, '.', '_', '-'"
         )
+    if name == shown_suite(SCRATCH):
+        raise BadInput(f"--name {name!r}: that is the suite in which bench run notes its cells")
     if name.startswith(SWEEPS):
         raise BadInput(f"--name {name!r}: names with {SWEEPS!r} are those of sweeps")
     return name
-
-
-def rows_named(registry: Registry, text: str) -> list[str]:
-    """Return the rows of `table1`, `controls`, `all`, or of names with commas, each once. A name
-    may bring overrides of its own: `fsm[gt=smp:unet/resnet18]`.
-
-    `controls` brings the rows that the verdict compares, the subject too. Raises `BadInput`.
-    """
-    chosen: list[str] = []
-    for part in pieces(text):
-        chosen += _rows_of(registry, part)
-    return list(dict.fromkeys(chosen))
-
-
-def _rows_of(registry: Registry, name: str) -> list[str]:
-    rows, plan = registry.rows, AnalysisPlan()
-    if name == "all":
-        return list(rows)
-    if name == "table1":
-        return [row for row in rows if rows[row].table1]
-    if name == "controls":
-        compared = (plan.subject, *plan.controls)
-        return [row for row in rows if row in compared or rows[row].group == "controls"]
-    if not name:
-        raise BadInput("--rows: no rows; give table1, controls, all, or names with commas")
-    row, own = _named(name)
-    registry.row(row)
-    return [label(row, own)]
-
-
-def _named(text: str) -> tuple[str, dict[str, Any]]:
-    """Return the row and the overrides of its own that `NAME` or `NAME[FIELD=VALUE,...]` means."""
-    row, bracket, inside = text.partition("[")
-    if bracket and not inside.endswith("]"):
-        raise BadInput(f"--rows {text!r}: write NAME or NAME[FIELD=VALUE,...]")
-    return row, parse(pieces(inside[:-1])) if bracket else {}
-
-
-def settings_of(
-    registry: Registry, rows: Iterable[str], preset: str, overrides: Mapping[str, Any]
-) -> list[Setting]:
-    """Return the rows' settings; each row takes the overrides of the fields that it has, its own
-    first.
-
-    Raises `BadInput` for a field that no row has, and for a value that does not hold.
-    """
-    known = {text: _fields(registry, _named(text)[0]) for text in rows}
-    for name in overrides:
-        if not any(_has(names, name) for names in known.values()):
-            raise BadInput(
-                f"--set {name}: {_near(registry, known, name)}none of the rows {', '.join(known)} "
-                "has such a field"
-            )
-    settings = []
-    for text, names in known.items():
-        row, own = _named(text)
-        shared = {n: v for n, v in overrides.items() if _has(names, n)}
-        settings.append(resolve(registry, row, preset, {**shared, **own}))
-    return list({setting.label: setting for setting in settings}.values())
-
-
-def _near(registry: Registry, rows: Iterable[str], name: str) -> str:
-    """The nearest names that any of the rows has, as a question."""
-    methods = [registry.row(_named(text)[0]).method for text in rows]
-    names = [known for method in methods for known in all_names(method, Ground())]
-    return did_you_mean(name, dict.fromkeys(names))
-
-
-def _fields(registry: Registry, row: str) -> set[str]:
-    method = registry.row(row).method
-    return {item.name for item in fields(method)} if is_dataclass(method) else set()
-
-
-def _has(names: set[str], name: str) -> bool:
-    return f"{name}.".startswith(GROUND) or name.partition(".")[0] in names
 
 
 def suite_cells(
@@ -141,3 +66,22 @@ def suite_plan(
         overrides=dict(overrides),
         analysis=AnalysisPlan(seeds=seeds, datasets=tuple(splits)),
     )
+
+
+def count_results(bench: Bench, cells: list[Cell], plan: SuitePlan, name: str) -> int:
+    """Return how many cells of a plan have a result: those of `cells` in any suite, the others
+    in the suite's ledger. One of an older definition of distance was seen too, and counts."""
+    ours = [entry for entry in bench.ledger.entries(name) if entry.part == "test"]
+    stored = {place_of(entry): entry for entry in ours if on_plan(entry, plan)}
+    found = stored | {place_of(entry): entry for entry in (cell.entry(name) for cell in cells)}
+    planned = set(plan.cells())
+    return sum(
+        _was_scored(bench, entry, stored.get(place))
+        for place, entry in found.items()
+        if place in planned
+    )
+
+
+def _was_scored(bench: Bench, entry: Entry, stored: Entry | None) -> bool:
+    known = [entry, stored] if stored and stored.key == entry.key else [entry]
+    return any(bench.results.has(one.key, one.evaluation) for one in known)

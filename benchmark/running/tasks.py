@@ -19,8 +19,8 @@ from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, InnerCache
 from benchmark.running.probing import is_probed
-from benchmark.running.resolve import Setting
-from benchmark.store.ledger import DEFAULT_SUITE, Entry
+from benchmark.settings.resolve import Setting
+from benchmark.store.ledger import SCRATCH, Entry
 
 SCORING_SECONDS = 5.0  # the guess for predicting and scoring a cell
 
@@ -57,7 +57,7 @@ class Task:
     group: int
     seconds: float
     fresh: bool = False
-    suite: str = DEFAULT_SUITE
+    suite: str = SCRATCH
     spent: float = 0.0
 
     @property

@@ -15,9 +15,16 @@ from benchmark.files.values import read_as
 from benchmark.plan.keys import canonical, digest
 from benchmark.plan.presets import known_as, lasting_name
 
-DEFAULT_SUITE = "default"
+MAIN = "main"  # the suite that `bench suite` fills without --name
+SCRATCH = "default"  # where `bench run` notes what is tried out; people read and type `scratch`
 HEAL = "the next run of its row writes it again"
 SWEEPS = "sweep-"  # start of the suites in which sweeps note their trials: no rows of a comparison
+
+
+def shown_suite(name: str) -> str:
+    """Return a suite's name as people read it. Folders, JSON and MLflow keep the stored one: all
+    that lies in older workspaces has it (docs/decisions/0023)."""
+    return "scratch" if name == SCRATCH else name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +51,7 @@ class Entry:
     evaluation: str
     split: str
     nodes: tuple[str, ...]
-    suite: str = DEFAULT_SUITE
+    suite: str = SCRATCH
     state: str = "started"
     error: str = ""
     flags: tuple[str, ...] = ()

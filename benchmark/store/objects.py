@@ -24,11 +24,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmark.files.atomic import (
-    CHECKSUMS,
+    checked,
     commit_folder,
     damage,
     read_json,
-    sha256_file,
     write_json,
 )
 from benchmark.files.locks import is_held, lock, shown_lock
@@ -63,12 +62,7 @@ class Objects:
 
     def has(self, key: str) -> bool:
         """Return whether the object is there and its record is as it was written."""
-        folder = self.folder / key
-        try:
-            expected = read_json(folder / CHECKSUMS)["record.json"]
-            return bool(sha256_file(folder / "record.json") == expected)
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        return checked(self.folder / key, "record.json") is not None
 
     def whole(self, key: str) -> bool:
         """Return whether the object is there and matches its checksums; a damaged one is set

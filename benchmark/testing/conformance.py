@@ -19,8 +19,8 @@ from benchmark.plan.ground import Ground
 from benchmark.plan.keys import Context, key, values_in
 from benchmark.plan.nodes import Method, Row, Train, flags_of, in_order, probes_of, stages_of
 from benchmark.plan.presets import Preset, scale_method
-from benchmark.running.overrides import override
-from benchmark.running.registry import built_in, kinds_of
+from benchmark.settings.overrides import override
+from benchmark.settings.registry import built_in, kinds_of
 from benchmark.testing.shown import cases_seen_by, masks_read_by
 from benchmark.testing.tiny import MemoryTrainer, TinySource
 from benchmark.training.precision import hardware

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Generator, Tensor, nn
 
+from benchmark.data.feeding.folds import FoldData, folds_of
 from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
 from benchmark.parts.batch import Batch
@@ -21,7 +22,6 @@ from benchmark.plan.nodes import Method, Train, in_order, probes_of
 from benchmark.running.bench import open_bench
 from benchmark.running.cells import InnerCache
 from benchmark.running.execute import execute
-from benchmark.running.folds import FoldData, folds_of
 from benchmark.testing.tiny import MemoryTrainer
 from benchmark.training.precision import hardware
 

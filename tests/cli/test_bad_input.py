@@ -16,7 +16,7 @@ from benchmark.store.workspace import open_workspace
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A workspace with the tiny set."""
-    return tiny_workspace(open_workspace(tmp_path / "workspace"))
+    return tiny_workspace(open_workspace(tmp_path / "workspace").root)
 
 
 def refused(ran: Ran, *words: str) -> None:

@@ -14,7 +14,7 @@ from changed_preset import NEW, OLD
 from suite_process import suite_argv
 
 from benchmark.running.bench import open_bench
-from benchmark.running.standing import count_results
+from benchmark.running.suites import count_results
 from benchmark.store.ledger import Ledger
 from benchmark.store.plans import Plans
 from benchmark.training.precision import hardware

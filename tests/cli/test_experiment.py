@@ -10,8 +10,8 @@ import pytest
 from bench_process import SMALL, SMALL_GT, Ran, bench, tiny_workspace
 
 from benchmark.cli.experiment import NAMES, read_experiment
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import leaves
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import leaves
 
 TOML = """method = "unet"
 dataset = "tiny"

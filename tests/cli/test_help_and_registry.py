@@ -24,7 +24,7 @@ from bench_process import (
     tiny_workspace,
 )
 
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 
 HEAVY = {"torch", "mlflow", "numpy", "scipy", "pyarrow", "nibabel", "optuna", "rich"}
 THEIRS = """

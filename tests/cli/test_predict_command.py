@@ -24,8 +24,8 @@ from benchmark.plan.ground import Ground
 from benchmark.running.bench import Bench, open_bench
 from benchmark.running.cells import plan_cells
 from benchmark.running.execute import load_networks
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.testing import ORGANS, tiny_volume
 from benchmark.training.precision import hardware

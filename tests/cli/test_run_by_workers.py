@@ -28,9 +28,9 @@ from benchmark.running import crew as machine
 from benchmark.running.bench import Bench, Options, open_bench
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.crew import Left, left_of, run_workers, why_not_sent
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
 from benchmark.running.tasks import work_of
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.training.precision import hardware
 
@@ -214,7 +214,7 @@ def test_a_row_that_no_other_process_can_make_is_run_here(
     registry = load_registry()
     values = {name: getattr(unet.method, name) for name in unet.method.__dataclass_fields__}
     monkeypatch.setitem(registry.rows, "here", replace(unet, method=made(**values)))
-    monkeypatch.setattr("benchmark.running.registry.load_registry", lambda: registry)
+    monkeypatch.setattr("benchmark.settings.registry.load_registry", lambda: registry)
     root = tiny_workspace(tmp_path)
     argv = run_argv(root, "unet", "--folds", "0,1", "--workers", "2")
     argv[argv.index("unet")] = "here"

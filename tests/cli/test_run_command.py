@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from bench_process import Ran, bench, finish, run_argv, spawn, tiny_workspace
 
-from benchmark.cli.session import reading_bench
+from benchmark.cli.session import stored
+from benchmark.data.feeding.folds import subjects
 from benchmark.data.library import open_dataset
 from benchmark.plan.folds import fold_fingerprint, split
 from benchmark.plan.ground import Ground
 from benchmark.plan.presets import PRESETS, scale_ground
-from benchmark.running.folds import subjects
 from benchmark.running.reports import row_reports
 from benchmark.store.ledger import Entry, Ledger
 
@@ -327,7 +327,7 @@ def test_a_stored_workspace_shows_the_range_everywhere(done: Path, no_figures: N
     ]  # fmt: skip
     assert bench("report", "--root", str(done), "--out", str(done / "report")).code in (0, 1)
     assert whole in (done / "report" / "tables" / "tiny-quick-flags.csv").read_text()
-    known = reading_bench(argparse.Namespace(root=done))
+    known = stored(argparse.Namespace(root=done))
     ((row, children),) = row_reports(known, entries(done))
     assert row.flags == (whole,)
     assert [cell.flags for cell in children] == [(said.format(n),) for n in ("0.21", "0.0")]
@@ -337,7 +337,7 @@ def test_compare_says_how_to_run_the_row_that_is_missing(done: Path) -> None:
     ran = bench("compare", "fsm", "unet[ct.width=4]", "--root", str(done))
     assert (ran.code, ran.out) == (2, "")
     said, _, command = ran.err.strip().partition("; run it with: bench run ")
-    assert said.endswith("in suite default: it holds fsm, fsm@stage2")
+    assert said.endswith("in suite scratch: it holds fsm, fsm@stage2")
     plan = bench("plan", *command.split(), "--root", str(done), "--json")
     assert plan.code == 0, plan.err
     assert [(node["fold"], node["seed"]) for node in plan.json["nodes"]] == [(0, 0), (1, 0)]

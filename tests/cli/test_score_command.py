@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from bench_process import Ran, bench, run_argv, tree
 
+from benchmark.analysis.suites import standing
 from benchmark.data.library import add, open_dataset
 from benchmark.data.volume import Volume
 from benchmark.running.bench import open_bench
 from benchmark.running.cells import plan_cells
-from benchmark.running.registry import load_registry
 from benchmark.running.rescoring import Rescored, rescore
-from benchmark.running.resolve import resolve
-from benchmark.running.standing import count_results, standing
-from benchmark.running.suites import suite_plan
+from benchmark.running.suites import count_results, suite_plan
 from benchmark.scoring.surface import described
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import ResultRow, Results
 from benchmark.testing import TinySource, tiny_volume
@@ -170,7 +170,7 @@ def test_what_cannot_be_scored_is_named(older: Path) -> None:
     ran = score(older)
     assert ran.code == 1
     assert ran.out.startswith("scored again: 0 cells; already current: 0 cells; no label maps: 2")
-    assert "fold 0 seed 0, suite default, preset quick: no label maps, none are stored" in ran.out
+    assert "fold 0 seed 0, suite scratch, preset quick: no label maps, none are stored" in ran.out
     assert "it failed: its loss is nan" in ran.out
     Ledger(older / "ledger").write(replace(first, state="failed", error="x"))
     assert score(older).code == 0  # cells that never ended are no failure of this command
@@ -183,7 +183,7 @@ def test_what_cannot_be_scored_is_named(older: Path) -> None:
     ("words", "said"),
     [
         (["fms"], "no row 'fms' among these cells: there is unet"),
-        (["--suite", "other"], "no suite 'other': there is default"),
+        (["--suite", "other"], "no suite 'other': there is scratch"),
         (["--dataset", "other"], "no cell on data set 'other': there is tiny"),
     ],
 )

@@ -10,7 +10,7 @@ from bench_process import bench, package, run_argv, tiny_workspace
 
 from benchmark.errors import LONGEST_LINE, BadInput, shortened
 from benchmark.reporting.page import _environment
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 
 DIGITS, DEEP, LONG = "9" * 5000, "[" * 2000, "y" * 5000
 

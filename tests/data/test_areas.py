@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.folds import GridCache
 from benchmark.data.feeding.slice_cache import key, open_slices
 from benchmark.data.feeding.slices import WHOLE, CaseSlices, on_training_grid
 from benchmark.data.library import DataSet
@@ -17,7 +18,6 @@ from benchmark.data.volume import Geometry, Volume
 from benchmark.errors import BadInput
 from benchmark.parts.batch import Batch
 from benchmark.plan.ground import Augmentation, Ground
-from benchmark.running.folds import GridCache
 
 ORGANS = ("a", "b")
 STILL = Augmentation(rotation_degrees=0, scale=0, shift=0, hu_shift=0, hu_noise=0)

@@ -21,9 +21,9 @@ from benchmark.plan.keys import canonical, digest
 from benchmark.plan.nodes import probes_of
 from benchmark.running.cells import plan_cells
 from benchmark.running.probing import evaluation_of
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
 from benchmark.scoring.cases import scoring_identity
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.testing import ORGANS, TinySource, tiny_volume
 
 BOX = ((1, 5), (3, 23), (1, 19))

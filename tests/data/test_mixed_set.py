@@ -19,9 +19,9 @@ from benchmark.data.volume import Volume
 from benchmark.parts.batch import Batch
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import in_order
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
 from benchmark.scoring.cases import score_case
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.testing import ORGANS, MemoryTrainer, TinySource, tiny_volume
 from benchmark.training.precision import hardware
 from benchmark.training.trainer import Control, fit

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from benchmark.data.feeding.draw import SliceDraw, epoch_length, near_and_far
+from benchmark.data.feeding.folds import FoldData, GridCache, folds_of
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid, scaled
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Geometry, Volume
 from benchmark.parts.batch import Batch
 from benchmark.plan.ground import Augmentation, Ground
-from benchmark.running.folds import FoldData, GridCache, folds_of
 
 STILL = Augmentation(rotation_degrees=0, scale=0, shift=0, hu_shift=0, hu_noise=0)
 ORGANS = ("a", "b")

@@ -21,10 +21,9 @@ from benchmark.data.library import add, list_datasets
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.errors import LONGEST_LINE, BadInput
 from benchmark.files.atomic import CHECKSUMS, damage, write_json
-from benchmark.running.overrides import parse, read_config
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
-from benchmark.running.suites import rows_named, settings_of
+from benchmark.settings.overrides import parse, read_config
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve, rows_named, settings_of
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.objects import Objects
 from benchmark.testing import TinySource

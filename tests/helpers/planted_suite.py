@@ -19,9 +19,9 @@ from benchmark.plan.keys import Context, key, spec
 from benchmark.plan.nodes import Train, in_order, probes_of
 from benchmark.running.bench import Bench, open_bench
 from benchmark.running.cells import Cell, plan_cells
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
 from benchmark.scoring.cases import score_case
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
 from benchmark.training.precision import hardware

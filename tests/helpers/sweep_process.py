@@ -15,9 +15,9 @@ from benchmark.running.bench import Options
 from benchmark.running.cells import inner_folds
 from benchmark.running.executors.inline import Inline
 from benchmark.running.executors.worker import Cells
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
 from benchmark.running.tasks import Work
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from sweeps import objective
 from sweeps.objective import Evaluation, Evaluations
 

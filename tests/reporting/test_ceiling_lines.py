@@ -14,12 +14,8 @@ import numpy as np
 import pytest
 from bench_process import SMALL, Ran, bench, flip, run_argv, setting_argv, tiny_workspace
 
-from benchmark.cli.session import reading_bench
-from benchmark.data import ceilings as module
-from benchmark.data.ceilings import Ceiling, case_ceilings
-from benchmark.data.library import add, open_dataset
-from benchmark.plan.folds import split
-from benchmark.reporting.ceiling_lines import (
+from benchmark.analysis.ceiling_sources import Scored
+from benchmark.analysis.ceilings import (
     WHAT,
     Ceilings,
     ceiling_flags,
@@ -27,9 +23,13 @@ from benchmark.reporting.ceiling_lines import (
     mean_lines,
     stored_scores,
 )
-from benchmark.reporting.ceiling_sources import Scored
+from benchmark.cli.session import stored
+from benchmark.data import ceilings as module
+from benchmark.data.ceilings import Ceiling, case_ceilings
+from benchmark.data.feeding.folds import subjects
+from benchmark.data.library import add, open_dataset
+from benchmark.plan.folds import split
 from benchmark.running.bench import Bench
-from benchmark.running.folds import subjects
 from benchmark.store.ledger import Entry
 from benchmark.testing import ORGANS, TinySource
 
@@ -50,7 +50,7 @@ def done(first: tuple[Path, Ran], tmp_path: Path) -> Path:
 
 
 def opened(root: Path) -> Bench:
-    return reading_bench(argparse.Namespace(root=root))
+    return stored(argparse.Namespace(root=root))
 
 
 def found(root: Path, **changes: Any) -> Ceilings:

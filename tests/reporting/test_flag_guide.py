@@ -11,13 +11,13 @@ import pytest
 from bench_process import bench
 
 from baselines.shapes import ShapeModelProbe
+from benchmark.analysis.flag_guide import GUIDES, flags_page, guide_of, how_to_read
 from benchmark.parts.measures import BottomUse, Headroom, Replaced, TermShares
 from benchmark.parts.objectives import Segmentation
 from benchmark.parts.probes import FsmState, GtGap, TermGradients
 from benchmark.parts.views import CorruptShapes
 from benchmark.plan.nodes import Measure, probes_of
-from benchmark.reporting.flag_guide import GUIDES, flags_page, guide_of, how_to_read
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "flags.md"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.reporting.flags import Flag, flags_of, texts_of
+from benchmark.analysis.flags import Flag, flags_of, texts_of
 from benchmark.store.ledger import Entry
 
 ENTRY = Entry(

@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 from test_shown import DEAD, ON, SATURATED, seen
 
+from benchmark.analysis.seen_row import CONTROL, DATASET, PLAIN, PRESET, SEEDS, Seen, next_of
 from benchmark.cli.experiment import DEFAULTS
-from benchmark.reporting.next_step import DATASET, PRESET, SEEDS, next_of
-from benchmark.reporting.seen_row import CONTROL, PLAIN, Seen
 
 ROWS = ("unet-200", "fsm", "fsm-shuffled", "fsm-constant")
 SUITE = "bench suite --rows unet-200,fsm,fsm-shuffled,fsm-constant --dataset"

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from planted_suite import plant, workspace
 
-from benchmark.cli.show import show_run
-from benchmark.cli.show_suite import show_suite
+from benchmark.analysis.groups import no_verdict
+from benchmark.analysis.suites import Standing
+from benchmark.cli.show import show_run, show_suite
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.presets import PRESETS
 from benchmark.plan.suite import SuitePlan
-from benchmark.reporting.reading.groups import no_verdict
-from benchmark.running.standing import Standing
 
 QUICK = f"preset quick: {PRESETS['quick'].about}"
 CHANGED = "preset paper, changed by ct.width=8: demonstration, no verdict"

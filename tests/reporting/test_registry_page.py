@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.cli.methods import rows_page
 from benchmark.plan.budget import budget
-from benchmark.reporting.registry_page import grouped, rows_page
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import grouped, load_registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "rows.md"
 ROWS = load_registry().rows

@@ -13,13 +13,12 @@ import pytest
 from bench_process import bench, tree
 from reported_suite import Reported, report
 
-from benchmark.reporting.columns import lines_of
-from benchmark.reporting.reading.groups import groups_of
-from benchmark.reporting.reading.measured import TRUTH
-from benchmark.reporting.reading.suite import scores_of
-from benchmark.reporting.tables import table
+from benchmark.analysis.controls import TRUTH
+from benchmark.analysis.groups import groups_of
+from benchmark.analysis.rows import scores_of
+from benchmark.analysis.tables import lines_of, table
 from benchmark.running.bench import open_bench
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 from benchmark.store.results import Results
 from benchmark.training.precision import hardware
 

@@ -26,7 +26,7 @@ def test_no_workspace(tmp_path: Path) -> None:
 
 
 def test_no_rows_yet(tmp_path: Path) -> None:
-    root = tiny_workspace(open_workspace(tmp_path / "workspace"))
+    root = tiny_workspace(open_workspace(tmp_path / "workspace").root)
     before = tree(root)
     refused(bench("report", "--root", str(root)), "no rows yet", "bench run")
     assert tree(root) == before
@@ -36,13 +36,13 @@ def test_cells_but_no_rows(reported: Reported, tmp_path: Path) -> None:
     shutil.copytree(reported.root / "ledger", tmp_path / "w/ledger")
     shutil.copytree(reported.root / "data", tmp_path / "w/data")
     open_workspace(tmp_path / "w")
-    refused(report(tmp_path / "w", tmp_path / "out"), "no rows yet", "default")
+    refused(report(tmp_path / "w", tmp_path / "out"), "no rows yet", "scratch")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_suite(reported: Reported, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    refused(report(reported.root, out, "--suite", "mine"), "no suite 'mine'", "default")
+    refused(report(reported.root, out, "--suite", "mine"), "no suite 'mine'", "scratch")
     assert not out.exists()
 
 

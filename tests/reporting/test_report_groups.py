@@ -93,6 +93,6 @@ def test_compare_and_report_take_the_same_suite(root: Path, tmp_path: Path) -> N
     fill("screen")
     assert lines() == {"bench: suite screen"}
     fill("default")
-    assert lines() == {"bench: suite default (--suite chooses another: screen)"}
+    assert lines() == {"bench: suite scratch (--suite chooses another: screen)"}
     fill("main")
-    assert lines() == {"bench: suite main (--suite chooses another: default, screen)"}
+    assert lines() == {"bench: suite main (--suite chooses another: scratch, screen)"}

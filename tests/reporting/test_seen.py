@@ -12,11 +12,11 @@ import pytest
 import torch
 from planted_suite import SMALL, plant, workspace
 
+from benchmark.analysis.seen import is_plain, seen_of
+from benchmark.analysis.seen_row import CONTROL, OTHER, PLAIN, SUBJECT, Seen
 from benchmark.plan.presets import PRESETS
-from benchmark.reporting.reading.seen import is_plain, seen_of
-from benchmark.reporting.seen_row import CONTROL, OTHER, PLAIN, SUBJECT, Seen
 from benchmark.running.bench import Bench
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 from benchmark.store.ledger import Entry
 
 EPOCHS = {"schedule.epochs": 2.0}

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.reporting.seen_row import CONTROL, OTHER, PLAIN, SUBJECT, Seen
-from benchmark.reporting.shown import text_of
+from benchmark.analysis.seen_row import CONTROL, OTHER, PLAIN, SUBJECT, Seen
+from benchmark.analysis.shown import text_of
 from benchmark.store.ledger import Entry
 
 ENTRY = Entry(

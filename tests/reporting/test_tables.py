@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.analysis.flags import mixtures, value_mixtures
+from benchmark.analysis.tables import Line, per_patient, table
 from benchmark.files.code import Code
-from benchmark.reporting.mixtures import mixtures, value_mixtures
-from benchmark.reporting.tables import Line, per_patient, table
 from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmark.reporting.flag_guide import HEAD
-from benchmark.reporting.tables import HEADLINE
+from benchmark.analysis.flag_guide import HEAD
+from benchmark.analysis.tables import HEADLINE
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("\n## Words\n")[2].partition("\n## ")[0]

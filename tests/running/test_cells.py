@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.data.feeding.folds import Split, folds_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Stopped
 from benchmark.parts.networks import UNet
@@ -20,10 +21,9 @@ from benchmark.running.cells import plan_cells
 from benchmark.running.code import old_line
 from benchmark.running.conduct import run_cells
 from benchmark.running.events import EpochEnded, Event, Listener, Said, Training, Warned
-from benchmark.running.folds import Split, folds_of
-from benchmark.running.registry import Registry, load_registry
-from benchmark.running.resolve import resolve
 from benchmark.running.stop import Stop
+from benchmark.settings.registry import Registry, load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.training.precision import hardware
 
 

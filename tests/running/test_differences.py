@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.running.differences import minus_plain, plain_row
+from benchmark.analysis.differences import minus_plain, plain_row
 from benchmark.scoring.statistics.components import interval
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow

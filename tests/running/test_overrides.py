@@ -9,9 +9,9 @@ import pytest
 from benchmark.errors import BadInput
 from benchmark.plan.keys import Context, key
 from benchmark.plan.presets import PRESETS
-from benchmark.running.overrides import did_you_mean, override, parse, read_config
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import Setting, resolve
+from benchmark.settings.overrides import did_you_mean, override, parse, read_config
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import Setting, resolve
 from methods.fsm import Fsm
 
 CONTEXT = Context(fold="f", seed=0)

@@ -13,8 +13,8 @@ from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Segmentation, segmentation_terms
 from benchmark.plan.nodes import Net, Row, Schedule, Train, Weights, reading
-from benchmark.running.registry import Registry, load_registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import Registry, load_registry
+from benchmark.settings.resolve import resolve
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from benchmark.data.library import open_dataset
 from benchmark.plan import keys
 from benchmark.running import cost
 from benchmark.running.cells import plan_cells
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import Setting, resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import Setting, resolve
 
 
 @pytest.fixture

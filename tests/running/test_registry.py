@@ -12,8 +12,8 @@ from benchmark.data.library import add, open_dataset
 from benchmark.errors import BadInput
 from benchmark.phantom.recipe import INFORMATIVE
 from benchmark.plan.nodes import Row
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.testing import TinySource
 
 ROWS = """

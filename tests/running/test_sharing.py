@@ -11,7 +11,7 @@ from bench_process import bench, run_argv, tiny_workspace, weights
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Method, in_order
 from benchmark.plan.presets import PRESETS, scale_method
-from benchmark.running.registry import load_registry
+from benchmark.settings.registry import load_registry
 
 ROWS = load_registry().rows
 CONTEXT = Context(fold="0123456789abcdef0123", seed=0)
@@ -67,7 +67,7 @@ def test_every_row_has_a_final_key_of_its_own() -> None:
     ],
 )
 def test_an_ablation_is_a_difference_of_values(row: str, same_as: dict[str, Any]) -> None:
-    from benchmark.running.resolve import resolve
+    from benchmark.settings.resolve import resolve
 
     values = {name: value for name, value in same_as.items() if name != "row"}
     one = resolve(load_registry(), row)

@@ -14,11 +14,10 @@ from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.suite import SuitePlan
 from benchmark.running.bench import Options as Settings
 from benchmark.running.crew import dealt as settings_for
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve, without
-from benchmark.running.suites import rows_named, settings_of
 from benchmark.running.tasks import CellName, Graph, Task
 from benchmark.scoring.claims import OTHER_ARCHITECTURE
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve, rows_named, settings_of, without
 from benchmark.store.plans import Plans, post_hoc
 
 REGISTRY = load_registry()

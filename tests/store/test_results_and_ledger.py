@@ -200,7 +200,7 @@ def test_a_damaged_entry_takes_no_other_along(tmp_path: Path, fault: str | dict[
 
 def test_workspace_is_opened_twice(tmp_path: Path) -> None:
     root = tmp_path / "a" / "b"
-    assert open_workspace(root) == open_workspace(root) == root
+    assert open_workspace(root).root == open_workspace(root).root == root
     (root / "format").write_text("0")
     with pytest.raises(BadInput, match="format 0"):
         open_workspace(root)

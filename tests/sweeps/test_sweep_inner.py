@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from sweep_process import PATIENTS, VALUES, Evaluator, Job, workspace
 
+from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import Case, DataSet, open_dataset
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput, Diverged
 from benchmark.running import execute as executing
 from benchmark.running.cells import inner_folds
-from benchmark.running.folds import folds_of
-from benchmark.running.registry import load_registry
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from sweeps.objective import WORST, organs_of
 
 

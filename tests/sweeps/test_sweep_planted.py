@@ -107,8 +107,8 @@ def test_edge_of_the_space(xi: float, edge: str) -> None:
 
 
 def test_where_the_field_ends_is_no_edge_of_the_space() -> None:
-    from benchmark.running.registry import load_registry
-    from benchmark.running.resolve import resolve
+    from benchmark.settings.registry import load_registry
+    from benchmark.settings.resolve import resolve
 
     def to(overrides: Mapping[str, Any]) -> Any:
         return resolve(load_registry(), "fsm", overrides=overrides)

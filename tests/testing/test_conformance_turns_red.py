@@ -217,7 +217,7 @@ def test_a_key_that_changed_and_a_missing_text_are_caught() -> None:
 def test_a_training_that_reads_test_cases_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.running.folds import FoldData
+    from benchmark.data.feeding.folds import FoldData
 
     def leaky(data: FoldData) -> list[Any]:
         return [data.cache.case(name) for name in (*data.fold.train, *data.fold.test)]

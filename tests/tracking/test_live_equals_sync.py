@@ -17,9 +17,9 @@ from benchmark.running.bench import open_bench
 from benchmark.running.cells import plan_cells
 from benchmark.running.conduct import run_cells
 from benchmark.running.events import Warnings
-from benchmark.running.registry import load_registry
 from benchmark.running.reports import attach_report
-from benchmark.running.resolve import resolve
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 from benchmark.tracking.mirror import default_uri
 from benchmark.training.precision import hardware
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
+from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.running.bench import Options
 from benchmark.running.cells import Cell, fold_at, inner_folds
 from benchmark.running.events import Event
 from benchmark.running.executors.inline import run_task
-from benchmark.running.folds import FoldData, GridCache, Split, folds_of
 from benchmark.running.stop import Stop
 from benchmark.running.tasks import Task
 

@@ -1,0 +1,221 @@
+"""Two rows of a suite, or two cells by key, paired patient by patient."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from benchmark.analysis.rows import gathered, patients_of, read_cells
+from benchmark.analysis.suites import (
+    Missing,
+    Standing,
+    check_one_split,
+    missing_cell,
+    not_there,
+    run_command,
+    short,
+)
+from benchmark.errors import BadInput
+from benchmark.plan.analysis import AnalysisPlan, Metric
+from benchmark.plan.suite import Planned
+from benchmark.scoring.comparison import Comparison, compare
+from benchmark.scoring.statistics.layout import Incomplete, endpoint_organs, gain
+from benchmark.settings.resolve import without
+from benchmark.store.ledger import Entry
+from benchmark.store.workspace import Workspace
+
+KEY = re.compile(r"[0-9a-f]{6,20}")
+Place = tuple[int, int]  # fold, seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a person named: the cells of one row with a result, and those without. Of a key, its
+    one cell."""
+
+    name: str
+    label: str
+    entries: tuple[Entry, ...]
+    missing: tuple[Missing, ...]
+    by_key: bool
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets with a cell, each once."""
+        found = [*(e.dataset for e in self.entries), *(m.dataset for m in self.missing)]
+        return list(dict.fromkeys(found))
+
+    def on(self, dataset: str) -> dict[Place, Entry]:
+        """Return the results on one data set by fold and seed."""
+        return {(e.fold, e.seed): e for e in self.entries if e.dataset == dataset}
+
+    def lacking_on(self, dataset: str) -> dict[Place, Missing]:
+        """Return what is planned on one data set and has no result."""
+        return {(m.fold, m.seed): m for m in self.missing if m.dataset == dataset}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """Two rows on one data set: a comparison a metric, or what is missing for it. `gains` are the
+    patients' mean gains by metric; `organs` those of the endpoint."""
+
+    dataset: str
+    preset: str
+    organs: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    gains: Mapping[str, Mapping[str, float]] | None = None
+    missing: tuple[Missing, ...] = ()
+
+
+def named(
+    suite: Standing, name: str, *, dataset: str | None = None, preset: str | None = None
+) -> Named:
+    """Return the cells of a label (`fsm[xi=1]`), of a row, or of a key's first 6 or more digits.
+
+    Raises `BadInput` where nothing or more than one thing has that name, and where its cells mix
+    presets or splits.
+    """
+    done = [e for e in suite.done if dataset in (None, e.dataset) and preset in (None, e.preset)]
+    lost = [m for m in suite.missing if dataset in (None, m.dataset)]
+    labels = list(dict.fromkeys([*(e.label for e in done), *(m.row for m in lost)]))
+    shared = suite.plan.overrides if suite.plan else {}
+    chosen = [x for x in labels if name in (x, without(x, shared))]
+    chosen = chosen or [x for x in labels if short(x) == name]
+    by_key = not chosen and bool(KEY.fullmatch(name))
+    if by_key:
+        done = [entry for entry in done if entry.key.startswith(name)][:1]
+        chosen = [entry.label for entry in done]
+    if len(chosen) > 1:
+        raise BadInput(f"{name!r} may be {' or '.join(chosen)}: write one of them in full")
+    if not chosen:
+        raise not_there(suite, name, labels, dataset)
+    found = [entry for entry in done if entry.label == chosen[0]]
+    if len(presets := sorted({entry.preset for entry in found})) > 1:
+        raise BadInput(f"{name} was run with presets {', '.join(presets)}: choose with --preset")
+    check_one_split(found, name)
+    missing = () if by_key else tuple(m for m in lost if m.row == chosen[0])
+    return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
+
+
+def paired(
+    workspace: Workspace, first: Named, second: Named, plan: AnalysisPlan, metrics: list[Metric]
+) -> list[Paired]:
+    """Return the comparison of two rows on every data set that both were planned for.
+
+    Raises `BadInput` where they share none, and for cells of other patients.
+    """
+    ours, theirs = first.datasets, second.datasets
+    shared = [dataset for dataset in ours if dataset in theirs]
+    if not shared:
+        raise _apart(first, second)
+    return [_on(workspace, first, second, dataset, plan, metrics) for dataset in shared]
+
+
+def _apart(first: Named, second: Named) -> BadInput:
+    sets = [f"{one.name} was run on {', '.join(one.datasets)}" for one in (first, second)]
+    command = run_command(second.label, first.entries)
+    return BadInput(
+        f"{first.name} and {second.name} share no data set: {', '.join(sets)}"
+        + (f"; run it there with: {command}" if command else "")
+    )
+
+
+def compared(first: Named, second: Named, dataset: str) -> list[Entry]:
+    """Return the cells on one data set that stand in the comparison of two rows."""
+    ours, theirs = first.on(dataset), second.on(dataset)
+    if not (first.by_key and second.by_key):  # else a cell each, perhaps of two seeds
+        both = ours.keys() & theirs.keys()
+        ours, theirs = ({p: e for p, e in x.items() if p in both} for x in (ours, theirs))
+    return [*ours.values(), *theirs.values()]
+
+
+def _on(
+    workspace: Workspace,
+    first: Named,
+    second: Named,
+    dataset: str,
+    plan: AnalysisPlan,
+    metrics: list[Metric],
+) -> Paired:
+    ours, theirs = first.on(dataset), second.on(dataset)
+    if first.by_key and second.by_key:
+        _check_same_fold(first, second)
+        ours, theirs = ({(fold, 0): e for (fold, _), e in x.items()} for x in (ours, theirs))
+    places = _places(first, second, dataset, ours, theirs)
+    entries = [*ours.values(), *theirs.values()]
+    preset = entries[0].preset if entries else ""
+    if len({entry.preset for entry in entries}) > 1:
+        raise BadInput(f"{first.name} and {second.name} differ in their presets: use --preset")
+    check_one_split(entries, f"{first.name} with {second.name}")
+    missing = [
+        *_lacking(first, dataset, ours, places),
+        *_lacking(second, dataset, theirs, places),
+    ]
+    pair = Paired(dataset=dataset, preset=preset, missing=tuple(missing))
+    if missing:
+        return pair
+    both = (("a", ours), ("b", theirs))
+    cells = [(row, *p, (x[p].key, x[p].evaluation)) for row, x in both for p in places]
+    frame, _ = read_cells(workspace.results, cells)
+    seeds = sorted({seed for _, seed in places})
+    return _compared(pair, frame, {"a": first.name, "b": second.name}, seeds, plan, metrics)
+
+
+def _compared(
+    pair: Paired,
+    frame: pd.DataFrame,
+    names: Mapping[str, str],
+    seeds: list[int],
+    plan: AnalysisPlan,
+    metrics: list[Metric],
+) -> Paired:
+    """The pair with what its frame of rows "a" and "b" says; `names` are theirs."""
+    patients = patients_of(frame)
+    organs = endpoint_organs(patients, anchor=plan.anchor_organ, share=plan.organ_share)
+    comparisons, gains = [], {}
+    for metric in metrics:
+        chosen = frame[frame["metric"] == metric.name]
+        a, b = (
+            gathered(name, chosen[chosen["row"] == row], patients, organs, seeds)
+            for row, name in names.items()
+        )
+        found = compare(a, b, metric=metric, plan=plan)
+        if isinstance(found, Incomplete) or isinstance(a, Incomplete) or isinstance(b, Incomplete):
+            raise BadInput(f"{found.sentence}: `bench store verify` looks for damage")
+        comparisons.append(found)
+        mean_n = gain(a, b, higher_is_better=metric.higher_is_better).mean(axis=1)
+        gains[metric.name] = dict(zip(a.cases, map(float, mean_n), strict=True))
+    return replace(pair, organs=organs, comparisons=tuple(comparisons), gains=gains)
+
+
+def _check_same_fold(first: Named, second: Named) -> None:
+    (ours,), (theirs,) = first.entries, second.entries
+    if ours.fold != theirs.fold:
+        raise BadInput(
+            f"{first.name} and {second.name} were tested on other patients "
+            f"(fold {ours.fold} and fold {theirs.fold}): they cannot be paired"
+        )
+
+
+def _places(
+    first: Named, second: Named, dataset: str, ours: Iterable[Place], theirs: Iterable[Place]
+) -> list[Place]:
+    """The folds and seeds to compare on: a key's own, else all that either row has or should."""
+    keyed = [x for named, found in ((first, ours), (second, theirs)) if named.by_key for x in found]
+    everything = [*ours, *theirs, *first.lacking_on(dataset), *second.lacking_on(dataset)]
+    return sorted({*(keyed or everything)})
+
+
+def _lacking(
+    named: Named, dataset: str, found: Mapping[Place, Entry], places: list[Place]
+) -> list[Missing]:
+    known = named.lacking_on(dataset)
+    return [
+        known.get((fold, seed))
+        or missing_cell(Planned(dataset=dataset, label=named.label, fold=fold, seed=seed), None)
+        for fold, seed in places
+        if (fold, seed) not in found
+    ]

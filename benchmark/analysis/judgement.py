@@ -1,0 +1,234 @@
+"""The statistics of a group: every comparison, the verdict, the claims, the ranks, the checks.
+
+Nothing is decided here: `benchmark.scoring` decides, this hands it the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmark.analysis.rows import Scores, Values, gathered
+from benchmark.errors import BadInput
+from benchmark.plan.analysis import AnalysisPlan, Contrast, families
+from benchmark.scoring.claims import OTHER_ARCHITECTURE, Line, claims, ledger
+from benchmark.scoring.comparison import Comparison, compare
+from benchmark.scoring.statistics.corrections import Adjusted, adjust
+from benchmark.scoring.statistics.layout import (
+    Incomplete,
+    Patient,
+    RowValues,
+    endpoint_organs,
+)
+from benchmark.scoring.statistics.ranks import RankStability, rank_stability, ranking_fitness
+from benchmark.scoring.verdict import Verdict, judge
+
+GAP = "gt_gap"
+MATCHED = "m_matched"  # measured in every patient, with or without a partner
+MOST_ROWS = 60  # of a figure or a family of comparisons; tables hold all rows
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Analysis:
+    """What the statistics say of a group.
+
+    `values` holds each row's endpoint by (row, metric); `compared` every comparison that was asked
+    for, on the folds that were run; `judged` the same, incomplete where a fold is absent: verdict
+    and claims read that. `why_not` says why a comparison could not be made.
+    """
+
+    organs: tuple[str, ...]
+    values: Mapping[tuple[str, str], Values]
+    compared: Mapping[Contrast, Comparison | Incomplete]
+    why_not: Mapping[Contrast, str]
+    adjusted: tuple[Adjusted, ...]
+    gap: Values | None
+    verdict: Verdict
+    claims: tuple[Line, ...]
+    ranks: RankStability | None
+    fitness: float | None
+
+    def row(self, name: str, metric: str) -> RowValues | None:
+        """Return the endpoint of a row that is complete, else None."""
+        found = self.values.get((name, metric))
+        return found if isinstance(found, RowValues) else None
+
+    def comparison(self, row: str, reference: str, metric: str) -> Comparison | None:
+        """Return a comparison that could be made, else None."""
+        found = self.compared.get(Contrast(row=row, reference=reference, metric=metric))
+        return found if isinstance(found, Comparison) else None
+
+    def holm(self, contrast: Contrast) -> float | None:
+        """Return the adjusted p of a contrast; None where it has none or is in no family."""
+        return next((each.p[contrast] for each in self.adjusted if contrast in each.p), None)
+
+
+def analyse(scores: Scores, plan: AnalysisPlan, timing: str) -> Analysis:
+    """Return the statistics of a group. Raises `BadInput` where no organ is annotated."""
+    organs = endpoint_organs(scores.patients, anchor=plan.anchor_organ, share=plan.organ_share)
+    values = _values(scores, plan, organs)
+    compared, why_not = _compared(scores, plan, values)
+    judged = _judged(compared, scores)
+    adjusted = tuple(adjust(each, _p(judged, each.contrasts)) for each in families(plan))
+    gap = gap_of(plan.subject, scores)
+    preset = preset_of(scores)
+    first = plan.metrics[0]
+    against = {
+        name: judged[contrast]
+        for name in plan.controls
+        if (contrast := Contrast(row=plan.subject, reference=name, metric=first.name)) in judged
+    }
+    verdict = judge(
+        against,
+        absent("the GT gap", scores) if gap is not None and scores.absent_folds else gap,
+        dataset=scores.group.dataset,
+        preset=preset,
+        plan=plan,
+        timing=timing,
+    )
+    p = {contrast: value for each in adjusted for contrast, value in each.p.items()}
+    ranks, fitness = _ranks(scores, plan, values)
+    return Analysis(
+        organs=organs,
+        values=values,
+        compared=compared,
+        why_not=why_not,
+        adjusted=adjusted,
+        gap=gap,
+        verdict=verdict,
+        claims=ledger(judged, p, dataset=scores.group.dataset, preset=preset, plan=plan),
+        ranks=ranks,
+        fitness=fitness,
+    )
+
+
+def preset_of(scores: Scores) -> str:
+    """Return the preset as the verdict's rule reads it: rows with other values than the preset's
+    are not the paper's, whatever the preset's name."""
+    return scores.group.preset + (" (changed)" if scores.group.changed else "")
+
+
+def asked(scores: Scores, plan: AnalysisPlan) -> list[Contrast]:
+    """Return the contrasts of a report: the plan's families and claims, every row against the
+    baseline, the subject against every control and its ablations, between rows that were run."""
+    us, base, rows = plan.subject, plan.baseline, set(scores.group.rows)
+    shown = scores.group.rows[:MOST_ROWS]
+    pairs = [(row, base) for row in (*shown, OTHER_ARCHITECTURE)]
+    pairs += [(us, row) for row in (*plan.controls, *scores.group.of_kind("controls")[:MOST_ROWS])]
+    planned = [c for family in families(plan) for c in family.contrasts]
+    planned += [claim.contrast for claim in claims(scores.group.dataset, plan)]
+    planned += [
+        Contrast(row=row, reference=reference, metric=metric.name)
+        for row, reference in pairs
+        for metric in plan.metrics
+    ]
+    return [
+        contrast
+        for contrast in dict.fromkeys(planned)
+        if {contrast.row, contrast.reference} <= rows and contrast.row != contrast.reference
+    ]
+
+
+def _values(
+    scores: Scores, plan: AnalysisPlan, organs: Sequence[str]
+) -> dict[tuple[str, str], Values]:
+    tested = [metric.name for metric in plan.metrics]
+    frame = scores.frame[scores.frame["metric"].isin(tested)]
+    frame = frame[frame["organ"].isin(organs)]
+    parts = dict(iter(frame.groupby(["row", "metric"], observed=True)))
+    empty = frame.iloc[:0]
+    return {
+        (row, metric): gathered(
+            row, parts.get((row, metric), empty), scores.patients, organs, scores.group.seeds
+        )
+        for row in scores.group.rows
+        for metric in tested
+    }
+
+
+def values_of(row: str, metric: str, scores: Scores, organs: Sequence[str]) -> Values:
+    """Return a row's endpoint in one metric, or what is missing of it."""
+    frame = scores.frame[(scores.frame["row"] == row) & (scores.frame["metric"] == metric)]
+    chosen = frame[frame["organ"].isin(organs)]
+    return gathered(row, chosen, scores.patients, organs, scores.group.seeds)
+
+
+def _compared(
+    scores: Scores, plan: AnalysisPlan, values: Mapping[tuple[str, str], Values]
+) -> tuple[dict[Contrast, Comparison | Incomplete], dict[Contrast, str]]:
+    compared: dict[Contrast, Comparison | Incomplete] = {}
+    why_not: dict[Contrast, str] = {}
+    for contrast in asked(scores, plan):
+        first, second = (values[n, contrast.metric] for n in (contrast.row, contrast.reference))
+        try:
+            found = compare(first, second, metric=plan.metric(contrast.metric), plan=plan)
+        except BadInput as error:  # one fold and one seed, say: no statistic can be made
+            why_not[contrast] = str(error)
+            continue
+        compared[contrast] = found
+        if isinstance(found, Incomplete):
+            why_not[contrast] = found.sentence
+    return compared, why_not
+
+
+def _judged(
+    compared: Mapping[Contrast, Comparison | Incomplete], scores: Scores
+) -> dict[Contrast, Comparison | Incomplete]:
+    """With a fold that no row was run in nothing is judged: its patients are missing."""
+    if not scores.absent_folds:
+        return dict(compared)
+    return {contrast: absent(contrast.row, scores) for contrast in compared}
+
+
+def absent(row: str, scores: Scores) -> Incomplete:
+    """Return that a row lacks the patients of the folds that were not run."""
+    seeds = scores.group.seeds
+    return Incomplete(
+        row=row, missing=tuple((f"of fold {f}", s) for f in scores.absent_folds for s in seeds)
+    )
+
+
+def _p(
+    compared: Mapping[Contrast, Comparison | Incomplete], contrasts: Iterable[Contrast]
+) -> dict[Contrast, float | None]:
+    found = {contrast: compared.get(contrast) for contrast in contrasts}
+    return {c: each.family_p if isinstance(each, Comparison) else None for c, each in found.items()}
+
+
+def gap_of(row: str, scores: Scores) -> Values | None:
+    """Return a row's GT gap, None where it was not measured. A patient without a partner in its
+    fold has none, by design, and is left out."""
+    frame = scores.probes[scores.probes["row"] == row]
+    gap = frame[frame["metric"] == GAP]
+    if gap.empty:
+        return None
+    with_partner = set(gap["case"].astype(str))
+    measured = set(frame.loc[frame["metric"] == MATCHED, "case"].astype(str))
+    patients = [
+        Patient(case=p.case, fold=p.fold, organs=("all",))
+        for p in scores.patients
+        if p.case in with_partner or p.case not in measured
+    ]
+    return gathered(row, gap, patients, ("all",), scores.group.seeds)
+
+
+def _ranks(
+    scores: Scores, plan: AnalysisPlan, values: Mapping[tuple[str, str], Values]
+) -> tuple[RankStability | None, float | None]:
+    """The ranks of all complete rows that are scored at their end, in the plan's first metric."""
+    first = plan.metrics[0]
+    whole = [row for row in scores.group.rows if "@" not in row][:MOST_ROWS]
+    rows = [v for row in whole if isinstance(v := values[row, first.name], RowValues)]
+    if len(rows) < 2:
+        return None, None
+    ranks = rank_stability(
+        rows,
+        higher_is_better=first.higher_is_better,
+        draws=plan.draws_rank,
+        seed=plan.draws_seed,
+        alpha=plan.alpha,
+    )
+    try:
+        return ranks, ranking_fitness(rows)
+    except BadInput:  # fewer than two runs of each
+        return ranks, None

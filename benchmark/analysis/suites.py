@@ -1,0 +1,300 @@
+"""Which suite a reader means, how far it is, and the command that runs what it lacks.
+
+A pure pass over plan, ledger and results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from benchmark.data.library import stored_dataset
+from benchmark.errors import BadInput
+from benchmark.plan.suite import Planned, SuitePlan
+from benchmark.plan.wording import counted
+from benchmark.settings.overrides import parse, pieces
+from benchmark.settings.registry import load_registry
+from benchmark.store.ledger import MAIN, SCRATCH, Entry, shown_suite
+from benchmark.store.plans import post_hoc
+from benchmark.store.workspace import Workspace
+
+NOT_RUN = "not run"
+OLDER = "scored by an older definition of distance: bench score scores it again"
+TYPED = re.compile(r"(?P<row>[^\[\]@]+)(?P<bracket>\[(?P<values>.*)\])?(?:@[^\[\]@]+)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """A cell that has no rows: a table is incomplete without it."""
+
+    dataset: str
+    row: str
+    fold: int
+    seed: int
+    state: str
+    error: str
+
+
+def missing_cell(cell: Planned, entry: Entry | None, state: str = "") -> Missing:
+    """Return a cell without rows, in its entry's state: "not run" without an entry, "lost" where it
+    ended and its rows are gone. `state` says it otherwise."""
+    known = entry.state if entry else NOT_RUN
+    return Missing(
+        dataset=cell.dataset,
+        row=cell.label,
+        fold=cell.fold,
+        seed=cell.seed,
+        state=state or ("lost" if known == "done" else known),
+        error=entry.error if entry else "",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far a suite is: its planned cells with a result, those without, and "" or "post hoc".
+
+    `plan` is None for a suite that was never planned (what `bench run` filled): then all its
+    cells count as planned.
+    """
+
+    name: str
+    plan: SuitePlan | None
+    done: tuple[Entry, ...]
+    missing: tuple[Missing, ...]
+    post_hoc: str
+
+    def complete(self) -> list[Entry]:
+        """Return the results of the labels and data sets that lack none: what a table may show.
+        A label with a missing cell has no line, never a smaller n."""
+        lacking = {(cell.dataset, cell.row) for cell in self.missing}
+        return [entry for entry in self.done if (entry.dataset, entry.label) not in lacking]
+
+
+def standing(workspace: Workspace, name: str) -> Standing:
+    """Return how far a suite is. A pure pass over ledger and results.
+
+    A cell with other values of the plan's preset is none of it. Raises `BadInput` where a planned
+    cell was tested on another split alone. What was never planned may hold several presets and
+    splits: whoever compares must see that it mixes none.
+    """
+    versions = workspace.plans.versions(name)
+    plan = versions[-1].plan if versions else None
+    entries = [e for e in of_one_definition(workspace.ledger.entries(name)) if e.part == "test"]
+    wanted = _wanted(plan, entries, name) if plan else [(place_of(e), e) for e in entries]
+    done: list[Entry] = []
+    missing: list[Missing] = []
+    for cell, entry in wanted:
+        if entry and has_result(workspace, entry):
+            done.append(replace(entry, state="done"))
+        else:
+            missing.append(missing_cell(cell, entry))
+    return Standing(
+        name=name,
+        plan=plan,
+        done=tuple(done),
+        missing=tuple(missing),
+        post_hoc=post_hoc(versions),
+    )
+
+
+def _wanted(
+    plan: SuitePlan, entries: Iterable[Entry], name: str
+) -> list[tuple[Planned, Entry | None]]:
+    """Every planned cell with its entry, one of the planned split before any other."""
+    ours = [entry for entry in entries if entry.preset == plan.preset]
+    ours.sort(key=lambda entry: on_plan(entry, plan))
+    there = {place_of(entry): entry for entry in ours}
+    wanted = [(cell, there.get(cell)) for cell in plan.cells()]
+    check_one_split((entry for _, entry in wanted if entry), f"suite {name}", plan.splits)
+    return wanted
+
+
+def on_plan(entry: Entry, plan: SuitePlan) -> bool:
+    """Return whether an entry has the plan's preset values and split; its label may be another."""
+    return entry.preset == plan.preset and entry.split == plan.splits.get(entry.dataset)
+
+
+def of_one_definition(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries; where those of a data set were scored by two definitions of distance, the
+    older ones count as failed, with what to do, so that no table mixes them."""
+    found = list(entries)
+    latest: dict[str, str] = {}
+    for entry in found:
+        latest[entry.dataset] = max(latest.get(entry.dataset, ""), entry.definition)
+    return [
+        entry
+        if entry.definition == latest[entry.dataset]
+        else replace(entry, state="failed", error=OLDER)
+        for entry in found
+    ]
+
+
+def with_rows(workspace: Workspace, entries: Iterable[Entry]) -> list[Entry]:
+    """Return, as done, the entries whose rows are on disk and whole. What the ledger says is not
+    enough: rows may be damaged since, or a run that goes over them again was stopped."""
+    return [
+        replace(entry, state="done")
+        for entry in of_one_definition(entries)
+        if has_result(workspace, entry)
+    ]
+
+
+def check_one_split(
+    entries: Iterable[Entry], what: str, splits: Mapping[str, str] | None = None
+) -> None:
+    """Raise `BadInput` where the entries of a data set come from more than one split, or from
+    another one than planned: their patients were not tested in the same folds."""
+    known = dict(splits or {})
+    for entry in entries:
+        first = known.setdefault(entry.dataset, entry.split)
+        if first != entry.split:
+            both = " and ".join(sorted((first[:8], entry.split[:8])))
+            raise BadInput(
+                f"{what} mixes splits of data set {entry.dataset}, {both} ({entry.label} fold "
+                f"{entry.fold} was tested on other patients): run the rows again under a new --name"
+            )
+
+
+def older_line(workspace: Workspace, entries: Iterable[Entry]) -> str:
+    """Return the line on the cells that were scored when the faces of a crop box were no borders,
+    "" where there are none. A data set that is not in the workspace is not asked about."""
+    found = [entry for entry in entries if not entry.definition]
+    boxed = {name for name in {entry.dataset for entry in found} if _has_boxes(workspace, name)}
+    number = sum(entry.dataset in boxed for entry in found)
+    if not number:
+        return ""
+    were = "was" if number == 1 else "were"
+    return (
+        f"{counted(number, 'cell')} {were} scored by an older definition of distance, without the "
+        "faces of the crop box: bench score scores the stored label maps again"
+    )
+
+
+def _has_boxes(workspace: Workspace, name: str) -> bool:
+    try:
+        return any(case.box for case in stored_dataset(workspace.root, name).cases)
+    except BadInput:  # not there, or damaged: whoever needs it will say so
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The suite that a reader means, and the others that are there."""
+
+    name: str
+    others: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """What to tell the reader."""
+        others = ", ".join(map(shown_suite, self.others))
+        more = f" (--suite chooses another: {others})" if others else ""
+        return f"suite {shown_suite(self.name)}{more}"
+
+
+def chosen_suite(workspace: Workspace, name: str | None) -> Chosen:
+    """Return the suite that a reader means: the one named, else `main`, else the one whose cells
+    were written to last.
+
+    Raises `BadInput` for a name without cells and plan, and where there is no suite at all.
+    """
+    newest = dict.fromkeys(workspace.plans.suites(), 0.0) | workspace.ledger.newest()
+    known = sorted(newest)
+    if not known:
+        raise BadInput(
+            "no rows yet: nothing has been run in this workspace; bench run --method fsm"
+        )
+    if name is None:
+        name = MAIN if MAIN in newest else max(known, key=lambda suite: newest[suite])
+    asked = name
+    if name not in newest and name == shown_suite(SCRATCH):
+        name = SCRATCH
+    if name not in newest:
+        raise BadInput(f"no suite {asked!r}: there is {', '.join(map(shown_suite, known))}")
+    return Chosen(name=name, others=tuple(suite for suite in known if suite != name))
+
+
+def fill_command(name: str, plan: SuitePlan) -> str:
+    """Return the command that runs what a suite lacks; what is stored it reuses."""
+    words = ["bench", "suite", "--name", name, "--rows", ",".join(plan.rows)]
+    words += ["--datasets", ",".join(plan.splits), "--preset", plan.preset]
+    words += ["--folds", numbers_text(plan.folds), "--seeds", numbers_text(plan.seeds)]
+    for field_name, value in plan.overrides.items():
+        words += ["--set", f"{field_name}={json.dumps(value)}"]
+    return shlex.join(words)
+
+
+def not_there(
+    suite: Standing, name: str, labels: Sequence[str], dataset: str | None = None
+) -> BadInput:
+    """Return what is wrong with a name of which a suite has no result: a data set that it lacks, a
+    row that was not run, or a slip. `labels` are those that the suite has."""
+    known = dict.fromkeys([e.dataset for e in suite.done] + [m.dataset for m in suite.missing])
+    if dataset is not None and dataset not in known:
+        sets = ", ".join(known) or "none"
+        where = (
+            f"suite {shown_suite(suite.name)} with --dataset {dataset}: its data sets are {sets}"
+        )
+        return BadInput(f"no row or key {name!r} in {where}")
+    held = list(dict.fromkeys(map(short, labels)))
+    where = f"suite {shown_suite(suite.name)}"
+    said = f"no row or key {name!r} in {where}: it holds {', '.join(held) or 'nothing'}"
+    if command := command_for(suite, name, dataset):
+        return BadInput(f"{said}; run it with: {command}")
+    near = get_close_matches(name, dict.fromkeys([*held, *load_registry().rows]), n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return BadInput(f"{said}{hint} (bench methods lists all rows)")
+
+
+def command_for(suite: Standing, name: str, dataset: str | None = None) -> str:
+    """Return the command that adds a row to a suite; "" for a name that is no row, and for a suite
+    of other origin than `bench run` and `bench suite`."""
+    typed = TYPED.fullmatch(name)
+    if typed is None or typed["row"] not in load_registry().rows:
+        return ""
+    if suite.plan:
+        row = typed["row"] + (typed["bracket"] or "")
+        rows = tuple(dict.fromkeys([*suite.plan.rows, row]))
+        return fill_command(suite.name, replace(suite.plan, rows=rows))
+    done = [entry for entry in suite.done if dataset in (None, entry.dataset)]
+    return run_command(name, done) if suite.name == SCRATCH else ""
+
+
+def run_command(label: str, beside: Iterable[Entry]) -> str:
+    """Return the `bench run` of a label (`fsm[xi=1]@stage2`) on the data set, with the preset,
+    folds and seeds of the first of these results and of those like it; "" where there are none."""
+    typed, done = TYPED.fullmatch(label), list(beside)
+    if typed is None or not done:
+        return ""
+    dataset, preset = done[0].dataset, done[0].preset
+    like = [entry for entry in done if (entry.dataset, entry.preset) == (dataset, preset)]
+    words = ["bench", "run", "--method", typed["row"], "--dataset", dataset, "--preset", preset]
+    words += ["--folds", numbers_text(sorted({entry.fold for entry in like}))]
+    words += ["--seeds", numbers_text(sorted({entry.seed for entry in like}))]
+    for name, value in parse(pieces(typed["values"]) if typed["values"] else []).items():
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    return shlex.join(words)
+
+
+def short(label: str) -> str:
+    """Return a label without its overrides: `fsm[xi=1]@stage2` is `fsm@stage2`."""
+    return re.sub(r"\[.*\]", "", label)
+
+
+def numbers_text(values: Iterable[int]) -> str:
+    """Return folds or seeds as an option takes them: `0,1`."""
+    return ",".join(map(str, values))
+
+
+def place_of(entry: Entry) -> Planned:
+    """Return the planned cell that an entry is of."""
+    return Planned(dataset=entry.dataset, label=entry.label, fold=entry.fold, seed=entry.seed)
+
+
+def has_result(workspace: Workspace, entry: Entry) -> bool:
+    """Return whether a cell's rows are on disk and whole."""
+    return entry.state != "failed" and workspace.results.intact(entry.key, entry.evaluation)

@@ -1,1 +1,0 @@
-"""What a report reads: cells of the ledger, rows in bulk, records of trainings, probes."""

@@ -1,0 +1,252 @@
+"""Tables of scores: the paper's Table 1 with its own numbers beside ours, organ by organ, and the
+sets of a suite side by side; the ceilings stand above the rows that they bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, alike
+from benchmark.analysis.ceilings import NAMES as CEILINGS
+from benchmark.analysis.tables import MEAN, MEAN3, Line, organ_groups
+from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.look import NOTHING, Sheet, digits_of, number, range_of, spread
+from benchmark.scoring.cases import METRIC_UNITS
+from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
+from benchmark.scoring.surface import described
+
+Texts = Mapping[str, str]
+
+
+def reference_rows(
+    rows: Sequence[str], chapter: Chapter, cells: Callable[[Texts], Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """Return both ceilings of a table's rows as rows of it; rows of another grid or of other
+    patients have their own, with their names. `cells` makes a row of a ceiling by organ."""
+    found = alike(
+        (row, _ceiling_texts(beside, chapter))
+        for row in rows
+        if (beside := chapter.ceilings.of(row, chapter.group.dataset))
+    )
+    return [
+        (name + of, *cells({each[0]: each[place] for each in texts}))
+        for of, texts in found
+        for place, name in enumerate(NAMES, start=1)
+    ]
+
+
+def ceiling_notes(chapter: Chapter) -> tuple[str, ...]:
+    """Return what the ceilings are, and why rows have none."""
+    what = [f"{WHAT[0].upper()}{WHAT[1:]}."] if chapter.ceilings.lines else []
+    return (*what, *(f"{why[0].upper()}{why[1:]}." for why in chapter.ceilings.why_not))
+
+
+def _ceiling_texts(
+    beside: Mapping[str, CeilingLine], chapter: Chapter
+) -> tuple[tuple[str, str, str], ...]:
+    """Name, target and grid ceiling of all that has a line; "-" where a row has no ceiling."""
+    return tuple(
+        (organ, number(beside[organ].target, 1), number(beside[organ].grid, 1))
+        if organ in beside
+        else (organ, NOTHING, NOTHING)
+        for organ in organ_groups(chapter.scores.organs)
+    )
+
+
+PAPER = {IRCADB: "3D-IRCADb", MULTI_ORGAN: "Multi-Organ"}
+SYMBOLS = {"percent": "%", "mm": "mm", "ml": "ml"}
+MEANS = (
+    "Means over patients of the mean over seeds, then over organs; ± is the sd over patients. "
+    f"Headline: liver and left kidney. {described(['assd'])}"
+)
+
+
+def score_sheets(chapter: Chapter) -> list[Sheet]:
+    """Return Table 1, the rows that the paper does not have, and a table for each organ."""
+    others = chapter.group.of_kind("beyond", "other")
+    sheets = [_table1(chapter)]
+    if others:
+        sheets.append(_beyond(others, chapter))
+    return [*sheets, *(_organ(organ, chapter) for organ in organ_groups(chapter.scores.organs))]
+
+
+def _table1(chapter: Chapter) -> Sheet:
+    dataset = chapter.group.dataset
+    sets = [dataset] if dataset in PAPER else list(PAPER)
+    rows = chapter.group.of_kind("paper")
+    body = [(*line, *(NOTHING for _ in sets)) for line in reference_rows(rows, chapter, _reference)]
+    body += [(*_scored(row, chapter), *(_printed(row, each) for each in sets)) for row in rows]
+    notes = [_endpoint(chapter), *ceiling_notes(chapter)]
+    notes.append(
+        "The paper's columns are what it prints of its own runs on its own data; they are no "
+        "input of any number of ours."
+        + ("" if dataset in PAPER else f" {dataset} is none of its sets.")
+    )
+    notes += [f"{'(*)' if mark == '*' else mark}: {about}." for mark, about in MARKS.items()]
+    return Sheet(
+        name="table1",
+        title="Table 1",
+        columns=(*_columns(chapter), *(f"paper, {PAPER[s]}: DSC / ASSD" for s in sets)),
+        rows=tuple(body),
+        about=f"The paper's rows in its own layout. {MEANS}",
+        notes=tuple(notes),
+    )
+
+
+def _beyond(rows: Sequence[str], chapter: Chapter) -> Sheet:
+    return Sheet(
+        name="beyond",
+        title="Rows beyond the paper",
+        columns=_columns(chapter),
+        rows=(
+            *reference_rows(rows, chapter, _reference),
+            *(_scored(row, chapter) for row in rows),
+        ),
+        about=f"Rows that the paper's table does not have. {MEANS}",
+        notes=(_endpoint(chapter), *ceiling_notes(chapter)),
+        long=len(rows) > 30,
+    )
+
+
+def _endpoint(chapter: Chapter) -> str:
+    return f"The gain is in the test endpoint: {', '.join(chapter.analysis.organs)}."
+
+
+def _columns(chapter: Chapter) -> tuple[str, ...]:
+    gain = f"DSC gain over {chapter.plan.baseline} (95 %)"
+    scored = ("row", "in the paper", "DSC %", "ASSD mm", "n", "missed", "n ASSD")
+    return (*scored, "right kidney DSC %", "mean3 DSC %", gain)
+
+
+def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
+    index, plan = chapter.index, chapter.plan
+    found = chapter.analysis.comparison(row, plan.baseline, plan.metrics[0].name)
+    return (
+        row,
+        _title(row, chapter),
+        *headline(row, chapter),
+        *(value(index.get((row, "dsc", organ))) for organ in ("right_kidney", MEAN3)),
+        range_of(found.primary) if found else NOTHING,
+    )
+
+
+def _reference(texts: Texts) -> tuple[str, ...]:
+    """A ceiling under the columns of `_scored`, behind its name."""
+    dsc, right, mean3 = (texts.get(x, NOTHING) for x in ("headline", "right_kidney", MEAN3))
+    return (NOTHING, dsc, *(NOTHING,) * 4, right, mean3, NOTHING)
+
+
+def headline(row: str, chapter: Chapter) -> tuple[str, str, str, str, str]:
+    """Return a row's DSC and ASSD of the headline organs, n, missed, and n of the ASSD."""
+    dsc, assd = (chapter.index.get((row, metric, "headline")) for metric in ("dsc", "assd"))
+    counts = (str(dsc.n), str(dsc.n_missed)) if dsc else (NOTHING, NOTHING)
+    return value(dsc), value(assd), *counts, str(assd.n) if assd else NOTHING
+
+
+def _organ(organ: str, chapter: Chapter) -> Sheet:
+    """Every metric of one organ, or of a mean over organs, for all rows."""
+    metrics = [metric for metric in METRIC_UNITS if metric != "assd_penalised"]
+    titles = [f"{metric} {SYMBOLS[METRIC_UNITS[metric]]}" for metric in metrics]
+    rest = (NOTHING,) * (len(metrics) + 2)
+    body = reference_rows(chapter.group.rows, chapter, lambda texts: (texts[organ], *rest))
+    for row in chapter.group.rows:
+        found = [chapter.index.get((row, metric, organ)) for metric in metrics]
+        dsc, assd = (chapter.index.get((row, metric, organ)) for metric in ("dsc", "assd"))
+        counts = (str(dsc.n), str(dsc.n_missed)) if dsc else (NOTHING, NOTHING)
+        body.append((row, *map(value, found), *counts, str(assd.n) if assd else NOTHING))
+    return Sheet(
+        name=f"organ-{organ.replace('_', '-')}",
+        title=f"Organ: {organ.replace('_', ' ')}",
+        columns=("row", *titles, "n", "missed", "n ASSD"),
+        rows=tuple(body),
+        about=f"Mean ± sd over patients. {described(['assd', 'hd95', 'nsd'])}",
+        notes=ceiling_notes(chapter),
+        long=True,
+    )
+
+
+def value(line: Line | None) -> str:
+    """Return a line's "mean ± sd"."""
+    return NOTHING if line is None else spread(line.mean, line.sd, digits_of(line.metric))
+
+
+def _printed(row: str, dataset: str) -> str:
+    """The paper's pair in its own layout; "(*)" once where both are so marked."""
+    both = [printed_text(row, dataset, metric) for metric in ("dsc", "assd")]
+    return both[0] if len(set(both)) == 1 else " / ".join(both)
+
+
+def printed_text(row: str, dataset: str, metric: str) -> str:
+    """Return what the paper prints of a row, with its mark; "-" where it prints nothing."""
+    found = printed(row, dataset, metric)
+    if found is None:
+        return NOTHING
+    if found.mean is None:
+        return "(*)"
+    cut = found.mark == "?"
+    text = number(found.mean, digits_of(metric))
+    if found.sd is not None:
+        text += f" ± {found.sd:.{1 if cut else digits_of(metric)}f}"
+    return text + ("?" if cut else f" ({found.mark})" if found.mark else "")
+
+
+def _title(row: str, chapter: Chapter) -> str:
+    name, _, stage = row.partition("@")
+    found = chapter.registry.get(name.partition("[")[0])
+    title = (found.table1 or found.title) if found else NOTHING
+    return f"{title}, before stage 3" if stage == "stage2" else title
+
+
+NOTES = {
+    "phantom-shapeless": "phantom-shapeless has the very images of phantom; its labels end where "
+    "shape does not tell."
+}
+
+
+def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
+    """Return one line a row and a pair of columns a data set (and preset); empty for one set."""
+    several = chapters if len(chapters) > 1 else ()
+    rows = dict.fromkeys(row for chapter in several for row in chapter.group.rows)
+    heads = [head for chapter in several for head in _heads(chapter)]
+    names = {chapter.group.dataset for chapter in several}
+    body = _references(several)
+    body += [(row, *(cell for chapter in several for cell in _cells(row, chapter))) for row in rows]
+    return Sheet(
+        name="sets",
+        title="The sets side by side",
+        columns=("row", *heads),
+        rows=tuple(body),
+        about="DSC: mean ± sd over patients, mean over organs. Gain: the subject's over the row, "
+        "paired, in the test endpoint, with the primary interval; a row that explains the "
+        "subject's scores without ground-truth features leaves nothing to gain over it.",
+        notes=tuple(note for name, note in NOTES.items() if name in names),
+    )
+
+
+def _references(chapters: Sequence[Chapter]) -> list[tuple[str, ...]]:
+    """Both ceilings of each set, where all its rows have the same."""
+    found = []
+    for chapter in chapters:
+        rows = reference_rows(chapter.group.rows, chapter, lambda x: (x.get(MEAN3, x[MEAN]),))
+        found.append(
+            [text for _, text in rows] if len(rows) == len(CEILINGS) else [NOTHING] * len(CEILINGS)
+        )
+    if all(set(texts) == {NOTHING} for texts in found):
+        return []
+    return [
+        (name, *(cell for texts in found for cell in (texts[place], NOTHING)))
+        for place, name in enumerate(CEILINGS)
+    ]
+
+
+def _heads(chapter: Chapter) -> tuple[str, str]:
+    where = chapter.group.title
+    return f"{where}: DSC %", f"{where}: {chapter.plan.subject} over it, points (95 %)"
+
+
+def _cells(row: str, chapter: Chapter) -> tuple[str, str]:
+    organ = MEAN3 if (row, "dsc", MEAN3) in chapter.index else MEAN
+    metric = chapter.plan.metrics[0].name
+    found = chapter.analysis.comparison(chapter.plan.subject, row, metric)
+    gain = range_of(found.primary) if found else NOTHING
+    return value(chapter.index.get((row, "dsc", organ))), gain

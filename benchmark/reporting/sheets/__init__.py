@@ -1,1 +1,0 @@
-"""The tables of a report, each made once and written as HTML, Markdown, LaTeX and CSV."""

@@ -1,0 +1,266 @@
+"""Tables of paired differences: ablation, controls, every comparison, ranks; and of what is judged
+by them: claims, checks, readings of the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.plan.analysis import ANALYSES, Contrast
+from benchmark.plan.wording import p_text
+from benchmark.reporting.chapter import Chapter
+from benchmark.reporting.look import NOTHING, Sheet, number, range_of
+from benchmark.reporting.scores import headline
+from benchmark.scoring.claims import Line
+from benchmark.scoring.comparison import Comparison, word_in_family
+from benchmark.scoring.statistics.paired import THESE_NETWORKS
+from benchmark.scoring.surface import described
+
+WITHOUT_FSM = "bottleneck-supervised"  # "FSM without FSM" (docs/methods.md section 3)
+
+
+def statistics_sheets(chapter: Chapter) -> list[Sheet]:
+    """Return the tables; an ablation or control that was not run is named in a note."""
+    return [_ablation(chapter), _controls(chapter), _comparisons(chapter), _ranks(chapter)]
+
+
+def _ablation(chapter: Chapter) -> Sheet:
+    plan = chapter.plan
+    rows = (plan.baseline, *plan.ablations, WITHOUT_FSM)
+    notes = ("Holm p: the family of the subject against its ablations.",)
+    return _against("ablation", "Ablation", rows, notes, chapter)
+
+
+def _controls(chapter: Chapter) -> Sheet:
+    plan = chapter.plan
+    rows = tuple(dict.fromkeys((*plan.controls, *chapter.group.of_kind("controls"))))
+    notes = (
+        f"The verdict reads {', '.join(plan.controls)}; every one must hold, so they are in no "
+        "Holm family.",
+    )
+    return _against("controls", "Controls", rows, notes, chapter)
+
+
+def _against(
+    name: str, title: str, rows: Sequence[str], notes: tuple[str, ...], chapter: Chapter
+) -> Sheet:
+    """The subject against rows of one kind, in every tested metric."""
+    us, there = chapter.plan.subject, set(chapter.group.rows)
+    gains = [f"{us} over it: {m.name}, {m.unit} (95 %)" for m in chapter.plan.metrics]
+    absent = [row for row in rows if row not in there]
+    chosen = [row for row in dict.fromkeys((us, *rows)) if row in there]
+    return Sheet(
+        name=name,
+        title=title,
+        columns=("row", "what it is", *SCORED, *gains, "word", "Holm p"),
+        rows=tuple(_against_row(row, chapter) for row in chosen),
+        about=f"Paired gain of {us} over each row (positive: {us} is better, for distances too) in "
+        "the test endpoint, with the primary interval. DSC and ASSD: headline organs. "
+        f"{described(['assd', 'assd_penalised'])}",
+        notes=(*([f"Not run: {', '.join(absent)}."] if absent else []), *notes),
+    )
+
+
+SCORED = ("DSC %", "ASSD mm", "n", "missed", "n ASSD")
+
+
+def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
+    plan, name = chapter.plan, row.partition("@")[0]
+    about = chapter.registry[name].about if name in chapter.registry else NOTHING
+    found = [chapter.analysis.comparison(plan.subject, row, m.name) for m in plan.metrics]
+    gains = [range_of(each.primary) if each else NOTHING for each in found]
+    contrast = Contrast(row=plan.subject, reference=row, metric=plan.metrics[0].name)
+    p = p_text(chapter.analysis.holm(contrast))
+    return (row, about, *headline(row, chapter), *gains, word_of(contrast, chapter), p)
+
+
+def word_of(contrast: Contrast, chapter: Chapter) -> str:
+    """Return a comparison's word, corrected where it is in a family; "-" without one."""
+    analysis = chapter.analysis
+    found = analysis.comparison(contrast.row, contrast.reference, contrast.metric)
+    if found is None:
+        return NOTHING
+    if any(contrast in family.p for family in analysis.adjusted):
+        return word_in_family(found, analysis.holm(contrast), alpha=chapter.plan.alpha)
+    return found.word
+
+
+COMPARISON = (
+    "row against reference",
+    "metric",
+    "gain (95 %)",
+    "median",
+    "patients better",
+    "word",
+    "one_patient",
+    "p",
+    "Holm p",
+    "Nadeau-Bengio",
+    "P(better)",
+    "false claim",
+    "detectable",
+    "equivalence p",
+    "sign-flip p",
+    "Wilcoxon p",
+    "TOST p",
+    "patients",
+    "seeds",
+)
+
+
+def _comparisons(chapter: Chapter) -> Sheet:
+    analysis, body = chapter.analysis, []
+    for contrast, found in analysis.compared.items():
+        if isinstance(found, Comparison):
+            word = word_of(contrast, chapter)
+            body.append(_comparison(found, word, analysis.holm(contrast)))
+    notes = [
+        f"{contrast.row} against {contrast.reference}, {contrast.metric}: {why}."
+        for contrast, why in analysis.why_not.items()
+    ]
+    return Sheet(
+        name="comparisons",
+        title="Every comparison",
+        columns=COMPARISON,
+        rows=tuple(body),
+        about=f"The gain's interval is the primary one ({ANALYSES[chapter.plan.version]}). "
+        "Holm p takes the same interval with at most twice the folds' degrees of freedom. "
+        "Sign-flip, Wilcoxon and TOST over patients hold for "
+        f"{THESE_NETWORKS}; Nadeau-Bengio is a sensitivity figure.",
+        notes=tuple(notes),
+        long=True,
+    )
+
+
+def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, ...]:
+    gain = range_of(found.primary) if found.primary else f"{found.mean:+z.2f}"
+    better = found.better
+    return (
+        f"{found.row} against {found.reference}",
+        found.metric.name,
+        gain,
+        f"{found.median:+z.2f}",
+        f"{found.patients_better} of {found.patients}",
+        word,
+        f"{found.one_patient.case} {found.one_patient.moves:+z.2f}"
+        if found.one_patient
+        else NOTHING,
+        p_text(found.p),
+        p_text(holm),
+        range_of(found.nadeau_bengio),
+        NOTHING if better is None else f"{better[0]:.2f} ({better[1]:.2f} to {better[2]:.2f})",
+        p_text(found.false_claim),
+        number(found.smallest_detectable, 2),
+        p_text(found.equivalence.p if found.equivalence else None),
+        p_text(found.these_networks.sign_flip_p),
+        p_text(found.these_networks.wilcoxon_p),
+        p_text(found.these_networks.ttost_p),
+        str(found.patients),
+        str(found.seeds),
+    )
+
+
+def _ranks(chapter: Chapter) -> Sheet:
+    analysis, plan = chapter.analysis, chapter.plan
+    ranks = analysis.ranks.ranks if analysis.ranks else ()
+    notes = []
+    if analysis.ranks is None:
+        notes.append("A ranking needs two complete rows.")
+    else:
+        tau = analysis.ranks.kendall_tau
+        notes.append(f"Kendall's tau of the draws with the ranking: {tau:.2f}.")
+    if analysis.fitness is not None:
+        low = analysis.fitness < 1
+        notes.append(
+            f"sd between rows over sd within a row: {analysis.fitness:.2f}"
+            + ("; below 1: this data set cannot rank these rows." if low else ".")
+        )
+    body = [
+        (r.row, f"{r.rank:g}", f"{r.low:g} to {r.high:g}", f"{100 * r.first:.0f} %")
+        for r in sorted(ranks, key=lambda r: (r.rank, r.row))
+    ]
+    return Sheet(
+        name="ranks",
+        title="Ranks",
+        columns=("row", "rank", "95 % of bootstrap draws", "first in"),
+        rows=tuple(body),
+        about=f"Mean {plan.metrics[0].name} of the endpoint, then rank; {plan.draws_rank} draws of "
+        "patients and seeds.",
+        notes=tuple(notes),
+    )
+
+
+def judgement_sheets(chapter: Chapter) -> list[Sheet]:
+    """Return the three tables."""
+    return [
+        claims_sheet("claims", "Claims ledger", chapter.analysis.claims),
+        _checks(chapter),
+        _readings(chapter),
+    ]
+
+
+def claims_sheet(name: str, title: str, lines: tuple[Line, ...]) -> Sheet:
+    """Return a ledger of claims as a table."""
+    body = [
+        (
+            line.claim.about,
+            f"{line.claim.contrast.row} against {line.claim.contrast.reference}",
+            line.claim.contrast.metric,
+            line.status,
+            range_of(line.interval),
+            f"{line.margin:g}",
+            p_text(line.p),
+            NOTHING if line.claim.size is None else f"{line.claim.size:+g}",
+        )
+        for line in lines
+    ]
+    columns = ("claim", "rows", "metric", "status", "gain (95 %)", "margin", "Holm p")
+    return Sheet(
+        name=name,
+        title=title,
+        columns=(*columns, "the paper's gain"),
+        rows=tuple(body),
+        about="Each claim of the paper, tested. Better: reproduced with a lower limit over 0, an "
+        "estimate of at least the margin and a Holm p of at most 0.05; contradicted with an upper "
+        "limit under the margin. The paper's gain is printed, never an input of a test.",
+        notes=tuple(dict.fromkeys(line.sentence for line in lines if line.interval is None)),
+    )
+
+
+def _checks(chapter: Chapter) -> Sheet:
+    words = {True: "passed", False: "FAILED", None: "not made"}
+    return Sheet(
+        name="checks",
+        title="The comparison's own controls",
+        columns=("control", "outcome", "what was found"),
+        rows=tuple((check.name, words[check.passed], check.sentence) for check in chapter.checks),
+        about="Does this comparison find what is there, and nothing else? Two halves of one row's "
+        "seeds must not differ; with permuted names p must be uniform; a row made worse on purpose "
+        "must be found worse; the truth must agree with itself exactly.",
+    )
+
+
+def _readings(chapter: Chapter) -> Sheet:
+    results = {result.reading: result for result in chapter.readings.results}
+    body = []
+    for reading, state in chapter.readings.states.items():
+        found = results.get(reading)
+        body.append(
+            (
+                reading.label,
+                state,
+                range_of(found.weakest) if found else NOTHING,
+                number(found.inner_validation, 2) if found else NOTHING,
+                str(found.trials[chapter.plan.subject]) if found else NOTHING,
+            )
+        )
+    return Sheet(
+        name="readings",
+        title="Specification curve: the readings of the paper",
+        columns=("reading", "outcome", "weakest gain (95 %)", "inner validation", "trials"),
+        rows=tuple(body),
+        about="The fairest case for the paper: a verdict for each reading of a fixed list, xi "
+        "re-tuned in each on inner validation patients with as many trials for the controls. "
+        "Weakest gain: over the control against which it is least.",
+        notes=(chapter.readings.sentence,),
+    )

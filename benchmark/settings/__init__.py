@@ -1,0 +1,1 @@
+"""Rows and their values: the registry, `--set`, and a row with every value resolved."""
