@@ -57,7 +57,6 @@ WRITERS = 8
 Label = NDArray[np.uint8]
 Say = Callable[[str], None]
 
-
 Due = Mapping[Pair, tuple[str, Entry]]  # where a measurement goes, its kind, and the cell
 
 
