@@ -70,7 +70,7 @@ class Paired:
     missing: tuple[Missing, ...] = ()
 
 
-def named(
+def named_row(
     suite: Standing, name: str, *, dataset: str | None = None, preset: str | None = None
 ) -> Named:
     """Return the cells of a label (`fsm[xi=1]`), of a row, or of a key's first 6 or more digits.
@@ -204,18 +204,18 @@ def _places(
     first: Named, second: Named, dataset: str, ours: Iterable[FoldSeed], theirs: Iterable[FoldSeed]
 ) -> list[FoldSeed]:
     """The folds and seeds to compare on: a key's own, else all that either row has or should."""
-    keyed = [x for named, found in ((first, ours), (second, theirs)) if named.by_key for x in found]
+    keyed = [x for one, found in ((first, ours), (second, theirs)) if one.by_key for x in found]
     everything = [*ours, *theirs, *first.lacking_on(dataset), *second.lacking_on(dataset)]
     return sorted({*(keyed or everything)})
 
 
 def _lacking(
-    named: Named, dataset: str, found: Mapping[FoldSeed, Entry], places: list[FoldSeed]
+    one: Named, dataset: str, found: Mapping[FoldSeed, Entry], places: list[FoldSeed]
 ) -> list[Missing]:
-    known = named.lacking_on(dataset)
+    known = one.lacking_on(dataset)
     return [
         known.get((fold, seed))
-        or missing_cell(Planned(dataset=dataset, label=named.label, fold=fold, seed=seed), None)
+        or missing_cell(Planned(dataset=dataset, label=one.label, fold=fold, seed=seed), None)
         for fold, seed in places
         if (fold, seed) not in found
     ]

@@ -16,7 +16,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmark.analysis.judgement import Analysis
 from benchmark.analysis.rows import (
@@ -30,7 +29,7 @@ from benchmark.analysis.rows import (
     read_rows,
 )
 from benchmark.data.library import DataSet
-from benchmark.data.volume import Volume, slices_of
+from benchmark.data.volume import Label, Volume, slices_of
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
 from benchmark.files.source import code_of
@@ -54,7 +53,6 @@ from benchmark.store.workspace import Workspace
 HARD, MOVED, TRUTH = "hard1", "moved1", "truth1"
 MOVED_MM = 5.0
 WRITERS = 8
-Label = NDArray[np.uint8]
 Say = Callable[[str], None]
 
 Due = Mapping[Pair, tuple[str, Entry]]  # where a measurement goes, its kind, and the cell
@@ -75,12 +73,12 @@ def measuring_code() -> Code:
     return code_of((), (score_prepared, _prepared, _moved_scores, score_case))
 
 
-def measure(scores: Scores, workspace: Workspace, baseline: str, say: Say) -> None:
+def measure_group(scores: Scores, workspace: Workspace, baseline: str, say: Say) -> None:
     """Measure what is not kept yet; nothing where the data set is not in the workspace."""
     if scores.dataset is None:
         return
     wanted = _wanted(scores, baseline)
-    damaged = read_rows(workspace.results, wanted).damaged
+    _, damaged = read_rows(workspace.results, wanted)
     due = {into: cell for into, cell in wanted.items() if into in damaged}
     if due:
         say(f"measuring hard cases and controls of {len(due)} evaluations, once")
@@ -88,7 +86,7 @@ def measure(scores: Scores, workspace: Workspace, baseline: str, say: Say) -> No
         members = {into: cell for into, cell in due.items() if cell[1].fold == fold}
         _measure_fold(fold, members, scores, workspace)
     truth = truth_pair(scores.dataset)
-    if read_rows(workspace.results, [truth]).damaged:
+    if read_rows(workspace.results, [truth])[1]:
         rows = _truth_rows(scores.dataset, workspace.codes.note(measuring_code()))
         _commit(workspace.results, truth, rows)
 
@@ -104,7 +102,7 @@ def truth_frame(scores: Scores, workspace: Workspace) -> pd.DataFrame:
     """Return the truth's scores against itself, the tested patients' alone; empty where they
     were not measured."""
     pairs = [truth_pair(scores.dataset)] if scores.dataset else []
-    frame = read_rows(workspace.results, pairs).frame
+    frame, _ = read_rows(workspace.results, pairs)
     frame["case"] = frame["case"].astype(str).map(scores.numbers)
     tested = {patient.case for patient in scores.patients}
     return frame[frame["case"].isin(tested)].assign(seed=0)

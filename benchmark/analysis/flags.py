@@ -24,7 +24,7 @@ NUMBER = re.compile(rf"(?<!{JOINED})[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class CellFlag:
     """What a flag says of one cell."""
 
     fold: int
@@ -47,7 +47,7 @@ class Flag:
     low: float | None
     high: float | None
     of: int
-    per_cell: tuple[Said, ...]
+    per_cell: tuple[CellFlag, ...]
 
     @property
     def cells(self) -> tuple[tuple[int, int], ...]:
@@ -76,22 +76,22 @@ class Flag:
         }
 
 
-def texts_of(entry: Entry) -> tuple[str, ...]:
+def flag_texts(entry: Entry) -> tuple[str, ...]:
     """Return a cell's own flags; what was stored as -0.0 is 0.0."""
     return tuple(NUMBER.sub(lambda found: _no_minus_zero(found[0]), text) for text in entry.flags)
 
 
-def flags_of(entries: Iterable[Entry]) -> list[Flag]:
+def flags_of_rows(entries: Iterable[Entry]) -> list[Flag]:
     """Return the flags of all rows in the order in which they appear. A row's flags of one name
     with other words are two flags."""
     known = list(entries)
-    found: dict[tuple[str, ...], list[Said]] = {}
+    found: dict[tuple[str, ...], list[CellFlag]] = {}
     cells: dict[str, set[tuple[int, int]]] = {}
     for entry in known:
         cells.setdefault(entry.label, set()).add((entry.fold, entry.seed))
-        for text in texts_of(entry):
+        for text in flag_texts(entry):
             name, rest = _parts(text)
-            said = Said(fold=entry.fold, seed=entry.seed, text=text)
+            said = CellFlag(fold=entry.fold, seed=entry.seed, text=text)
             found.setdefault((entry.label, name, *NUMBER.split(rest)), []).append(said)
     return [_flag(row, said, len(cells[row])) for (row, *_), said in found.items()]
 
@@ -102,11 +102,11 @@ def flags_by_set(entries: Iterable[Entry]) -> list[tuple[str, Flag]]:
     return [
         (dataset, flag)
         for dataset in dict.fromkeys(entry.dataset for entry in known)
-        for flag in flags_of(entry for entry in known if entry.dataset == dataset)
+        for flag in flags_of_rows(entry for entry in known if entry.dataset == dataset)
     ]
 
 
-def _flag(row: str, told: Sequence[Said], of: int) -> Flag:
+def _flag(row: str, told: Sequence[CellFlag], of: int) -> Flag:
     """One flag of texts that differ in their numbers alone."""
     name, rest = _parts(told[0].text)
     numbers = list(zip(*(NUMBER.findall(_parts(said.text)[1]) for said in told), strict=True))

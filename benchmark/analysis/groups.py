@@ -155,12 +155,12 @@ def no_verdict(preset: str, common: Mapping[str, Any]) -> str:
     if note := demonstration(preset):
         return note
     if changes := _changes(common):
-        shown = ", ".join(f"{name}={plain(value)}" for name, value in changes.items())
+        shown = ", ".join(f"{name}={set_text(value)}" for name, value in changes.items())
         return f"preset {preset}, changed by {shown}: demonstration, no verdict"
     return ""
 
 
-def plain(value: object) -> str:
+def set_text(value: object) -> str:
     """Return a value as `--set` takes it."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 

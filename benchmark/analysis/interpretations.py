@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.analysis.judgement import Analysis, absent, gap_of, values_of, verdict_of
-from benchmark.analysis.rows import Scores, read_cells, scores_of
+from benchmark.analysis.rows import Scores, group_scores, read_cells
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.scoring.comparison import Comparison, compare
@@ -121,7 +121,7 @@ def _wide(scores: Scores, alike: list[Entry], workspace: Workspace) -> Scores:
         kinds=dict.fromkeys(cells, "other"),
         plan=None,
     )
-    return scores_of(group, workspace)
+    return group_scores(group, workspace)
 
 
 def _inner_values(

@@ -37,27 +37,15 @@ READERS = 4
 HELD = ("overlap", "missed")  # the states in which the truth holds the organ
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Rows:
-    """All rows of `pairs`, with the place of a row's pair in the column `pair`; `damaged` are the
-    pairs whose rows are not there or do not match their checksum."""
-
-    pairs: tuple[Pair, ...]
-    frame: pd.DataFrame
-    damaged: frozenset[Pair]
-
-
-def read_rows(results: Results, pairs: Iterable[Pair]) -> Rows:
-    """Return the rows of evaluations, each read once and checked against its checksum."""
+def read_rows(results: Results, pairs: Iterable[Pair]) -> tuple[pd.DataFrame, frozenset[Pair]]:
+    """Return the rows of evaluations, each read once and checked against its checksum, and the
+    pairs whose rows are damaged or not there. The column `pair` counts the pairs, each once."""
     chosen = tuple(dict.fromkeys(pairs))
     with ThreadPoolExecutor(READERS) as pool:
         read = list(pool.map(partial(_read, results), chosen))
     there = [(place, table) for place, table in enumerate(read) if table is not None]
-    return Rows(
-        pairs=chosen,
-        frame=_frame(there),
-        damaged=frozenset(pair for pair, table in zip(chosen, read, strict=True) if table is None),
-    )
+    lost = (pair for pair, table in zip(chosen, read, strict=True) if table is None)
+    return _frame(there), frozenset(lost)
 
 
 def _read(results: Results, pair: Pair) -> pa.Table | None:
@@ -88,15 +76,15 @@ def read_cells(
     """Return the rows of cells, columns row, fold, seed and those that are stored, and the pairs
     whose rows are damaged or not there. Cells of different rows may share an evaluation."""
     known = list(cells)
-    rows = read_rows(results, [pair for *_, pair in known])
-    place = {pair: number for number, pair in enumerate(rows.pairs)}
+    frame, damaged = read_rows(results, [pair for *_, pair in known])
+    place = {pair: n for n, pair in enumerate(dict.fromkeys(pair for *_, pair in known))}
     table = pd.DataFrame(
-        [(*cell, place[pair]) for *cell, pair in known if pair not in rows.damaged],
+        [(*cell, place[pair]) for *cell, pair in known if pair not in damaged],
         columns=["row", "fold", "seed", "pair"],
     )
     names = dict.fromkeys(row for row, *_ in known)
     table["row"] = pd.Categorical(table["row"], categories=list(names))
-    return rows.frame.merge(table, on="pair", how="inner").drop(columns="pair"), rows.damaged
+    return frame.merge(table, on="pair", how="inner").drop(columns="pair"), damaged
 
 
 def cells_of(group: Group) -> Iterator[tuple[str, Entry]]:
@@ -136,7 +124,7 @@ class Scores:
         return not self.missing and not self.absent_folds
 
 
-def scores_of(group: Group, workspace: Workspace) -> Scores:
+def group_scores(group: Group, workspace: Workspace) -> Scores:
     """Return the scores of a group, its damaged cells among the missing ones."""
     done = list(cells_of(group))
     results = workspace.results

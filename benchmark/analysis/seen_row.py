@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Any
 
-from benchmark.analysis.groups import plain
+from benchmark.analysis.groups import set_text
 from benchmark.analysis.suites import numbers_text
 from benchmark.parts.probes import NEGLIGIBLE, FsmState
 from benchmark.plan.analysis import AnalysisPlan
@@ -247,8 +247,9 @@ def _shell(words: list[str], seen: Seen, seeds: Sequence[int], values: Mapping[s
         "--seeds": numbers_text(seeds) if tuple(seeds) != usual else "",
     }
     given = [word for name, text in options.items() if text for word in (name, text)]
-    sets = [word for name, value in values.items() for word in ("--set", f"{name}={plain(value)}")]
-    return shlex.join([*words, *given, *sets, *_root(seen)])
+    sets = [f"{name}={set_text(value)}" for name, value in values.items()]
+    given += [word for text in sets for word in ("--set", text)]
+    return shlex.join([*words, *given, *_root(seen)])
 
 
 def _root(seen: Seen) -> list[str]:

@@ -84,7 +84,7 @@ def standing(workspace: Workspace, name: str) -> Standing:
     versions = workspace.plans.versions(name)
     plan = versions[-1].plan if versions else None
     entries = [e for e in of_one_definition(workspace.ledger.entries(name)) if e.part == "test"]
-    wanted = _wanted(plan, entries, name) if plan else [(place_of(e), e) for e in entries]
+    wanted = _wanted(plan, entries, name) if plan else [(planned_cell(e), e) for e in entries]
     done: list[Entry] = []
     missing: list[Missing] = []
     for cell, entry in wanted:
@@ -107,7 +107,7 @@ def _wanted(
     """Every planned cell with its entry, one of the planned split before any other."""
     ours = [entry for entry in entries if entry.preset == plan.preset]
     ours.sort(key=lambda entry: on_plan(entry, plan))
-    there = {place_of(entry): entry for entry in ours}
+    there = {planned_cell(entry): entry for entry in ours}
     wanted = [(cell, there.get(cell)) for cell in plan.cells()]
     check_one_split((entry for _, entry in wanted if entry), f"suite {name}", plan.splits)
     return wanted
@@ -287,7 +287,7 @@ def numbers_text(values: Iterable[int]) -> str:
     return ",".join(map(str, values))
 
 
-def place_of(entry: Entry) -> Planned:
+def planned_cell(entry: Entry) -> Planned:
     """Return the planned cell that an entry is of."""
     return Planned(dataset=entry.dataset, label=entry.label, fold=entry.fold, seed=entry.seed)
 

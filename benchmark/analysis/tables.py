@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmark.analysis.rows import Scores
-from benchmark.analysis.suites import Missing, missing_cell, place_of
+from benchmark.analysis.suites import Missing, missing_cell, planned_cell
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
@@ -71,7 +71,7 @@ def table(entries: Iterable[Entry], rows_of: RowsOf) -> tuple[list[ScoreLine], l
         if entry.state == "done":
             groups[line_of(entry)].append(entry)
         else:
-            missing.append(missing_cell(place_of(entry), entry))
+            missing.append(missing_cell(planned_cell(entry), entry))
     lines: list[ScoreLine] = []
     for place, members in groups.items():
         rows = [row for entry in members for row in rows_of(entry)]

@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; returns 1 where a planned cell is missing. Raises `BadInput`."""
-    from benchmark.analysis.comparisons import named, paired
+    from benchmark.analysis.comparisons import named_row, paired
     from benchmark.analysis.flags import value_mixtures
     from benchmark.analysis.suites import chosen_suite, older_line, standing
     from benchmark.cli.session import say, stored
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     plan = suite.plan.analysis if suite.plan else AnalysisPlan()
     metrics = [plan.metric(name) for name in args.metric] or list(plan.metrics)
     first, second = (
-        named(suite, name, dataset=args.dataset, preset=args.preset)
+        named_row(suite, name, dataset=args.dataset, preset=args.preset)
         for name in (args.row, args.reference)
     )
     found = paired(workspace, first, second, plan, metrics)

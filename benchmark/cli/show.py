@@ -19,7 +19,7 @@ from benchmark.analysis.ceilings import (
     scored_in,
 )
 from benchmark.analysis.flag_guide import how_to_read
-from benchmark.analysis.flags import flags_by_set, flags_of, mixtures, value_mixtures
+from benchmark.analysis.flags import flags_by_set, flags_of_rows, mixtures, value_mixtures
 from benchmark.analysis.groups import common_overrides, no_verdict
 from benchmark.analysis.seen import seen_of
 from benchmark.analysis.seen_row import next_of
@@ -53,7 +53,7 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
     if as_json:
         about = {
             "shows": shows,
-            "flags": [flag.as_json() for flag in flags_of(entries)],
+            "flags": [flag.as_json() for flag in flags_of_rows(entries)],
             "folds": sorted({entry.fold for entry in entries}),
             "seeds": sorted({entry.seed for entry in entries}),
             "preset": first.preset,

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a line for each row and one for each cell that is not done. Raises `BadInput`."""
     from benchmark.analysis.flag_guide import how_to_read
-    from benchmark.analysis.flags import flags_of
+    from benchmark.analysis.flags import flags_of_rows
     from benchmark.analysis.suites import older_line
     from benchmark.cli.session import say, stored
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     names: list[str] = []
     for row in dict.fromkeys(map(_row, entries)):
         _, dataset, label, preset, part, split = row
-        flags = flags_of(e for e in entries if _row(e) == row)
+        flags = flags_of_rows(e for e in entries if _row(e) == row)
         names += [flag.name for flag in flags]
         members = [cell for entry, cell in both if _row(entry) == row]
         _print_row(f"{label} on {dataset}, preset {preset}, {part}{split}", members, flags)
@@ -133,7 +133,7 @@ def _print_row(name: str, cells: list[dict[str, Any]], flags: list[Flag]) -> Non
 
 
 def _cell(workspace: Workspace, entry: Entry) -> dict[str, Any]:
-    from benchmark.analysis.flags import texts_of
+    from benchmark.analysis.flags import flag_texts
 
     step = next(
         (s for key in entry.nodes if (s := workspace.objects.checkpoint_step(key)) is not None),
@@ -145,7 +145,7 @@ def _cell(workspace: Workspace, entry: Entry) -> dict[str, Any]:
         "state": _state(workspace, entry),
         "step": step,
         "error": entry.error,
-        "flags": list(texts_of(entry)),
+        "flags": list(flag_texts(entry)),
     }
 
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from benchmark.analysis.ceiling_sources import Scored
 from benchmark.analysis.ceilings import Ceilings, ceilings_of
-from benchmark.analysis.controls import HARD, checks_of, measure, measured_frame
+from benchmark.analysis.controls import HARD, checks_of, measure_group, measured_frame
 from benchmark.analysis.groups import Group
 from benchmark.analysis.interpretations import Interpretations, interpretations_of
 from benchmark.analysis.judgement import Analysis, analyse
-from benchmark.analysis.rows import Scores, scores_of
+from benchmark.analysis.rows import Scores, group_scores
 from benchmark.analysis.tables import ScoreLine, lines_of
 from benchmark.files.atomic import checked
 from benchmark.plan.analysis import AnalysisPlan
@@ -83,11 +83,11 @@ class Chapter(Asked):
 def chapter_of(group: Group, asked: Asked) -> Chapter | None:
     """Return a group's chapter, None where no row of it is there yet."""
     workspace, plan, timing = asked.workspace, asked.plan, asked.timing
-    scores = scores_of(group, workspace)
+    scores = group_scores(group, workspace)
     if scores.frame.empty:
         return None
     if asked.measuring:
-        measure(scores, workspace, plan.baseline, asked.say)
+        measure_group(scores, workspace, plan.baseline, asked.say)
     analysis = analyse(scores, plan, timing)
     lines = tuple(lines_of(scores))
     keys = [key for entry in group.entries for key in entry.nodes]

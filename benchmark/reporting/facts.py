@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmark.analysis.flags import HARDWARE, flags_of, mixtures, value_mixtures
+from benchmark.analysis.flags import HARDWARE, flags_of_rows, mixtures, value_mixtures
 from benchmark.analysis.suites import older_line
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import ANALYSES, fingerprint
@@ -87,7 +87,7 @@ def _version(package: str) -> str:
 
 
 def _flags(chapter: Chapter) -> Sheet:
-    shown = [(flag.row, flag.line()) for flag in flags_of(chapter.ceilings.entries)]
+    shown = [(flag.row, flag.line()) for flag in flags_of_rows(chapter.ceilings.entries)]
     return Sheet(
         name="flags",
         title="Flags",

@@ -169,7 +169,7 @@ LOST = ("shuffled", "mean", "zero")
 MOST_PROBED = 30
 
 
-def gt_gap(chapter: Chapter) -> look.Picture | None:
+def gap_figure(chapter: Chapter) -> look.Picture | None:
     """Return the GT gap and the teacher probe of every row with a teacher; None without any."""
     case = per_case(chapter.scores.probes)
     metrics = set(case.index.get_level_values("metric"))

@@ -79,7 +79,7 @@ def check_place(out: Path) -> None:
 
 
 def _write(report: Report, folder: Path) -> None:
-    for name, content in texts_of(report).items():
+    for name, content in text_files(report).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8", newline="\n")
@@ -90,7 +90,7 @@ def _write(report: Report, folder: Path) -> None:
             (folder / "figures" / f"{picture.name}.svg").write_bytes(picture.svg)
 
 
-def texts_of(report: Report) -> dict[str, str]:
+def text_files(report: Report) -> dict[str, str]:
     """Return every text file by its path: the same texts for the same ledger."""
     texts = {
         MARKER: _render("page.html.j2", report=report),

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from benchmark.data.volume import Volume
+from benchmark.data.volume import Label, Volume
 from benchmark.reporting import look
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.overlay import SOFT_TISSUE_HU, outline, show_all
@@ -23,7 +22,6 @@ ORGAN_COLOURS = (look.VERMILION, look.SKY, look.YELLOW, look.GREEN, look.PURPLE,
 MOST_ROWS = 5
 MARGIN_MM = 25.0
 SIDE = 1.75  # inches of a panel
-Label = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

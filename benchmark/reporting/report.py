@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from benchmark.analysis.groups import groups_of, no_verdict, plain
+from benchmark.analysis.groups import groups_of, no_verdict, set_text
 from benchmark.analysis.suites import Missing, fill_command
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast
@@ -15,7 +15,7 @@ from benchmark.reporting.chapter import Asked, Chapter, chapter_of
 from benchmark.reporting.diagnostics import diagnostics_sheets
 from benchmark.reporting.facts import cost_sheet, provenance_sheets
 from benchmark.reporting.look import Picture, Sheet, style
-from benchmark.reporting.measured_figures import curves, gt_gap, hard_cases
+from benchmark.reporting.measured_figures import curves, gap_figure, hard_cases
 from benchmark.reporting.paired_figures import (
     curve_figure,
     every_patient,
@@ -39,7 +39,7 @@ FIGURES: tuple[Callable[[Chapter], Picture | None], ...] = (
     ranks,
     qualitative,
     hard_cases,
-    gt_gap,
+    gap_figure,
     curve_figure,
     curves,
 )
@@ -166,7 +166,7 @@ def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
     folds = ",".join(map(str, sorted({cell.fold for cell in cells})))
     seeds = ",".join(map(str, sorted({cell.seed for cell in cells})))
     values = {} if entry.tuned else entry.overrides
-    params = "".join(f" --set {n}={plain(v)}" for n, v in sorted(values.items()))
+    params = "".join(f" --set {n}={set_text(v)}" for n, v in sorted(values.items()))
     params += f" --config FILE --tuned {entry.tuned}" if entry.tuned else ""
     return (
         f"bench run --method {entry.row.partition('@')[0]} --dataset {entry.dataset} --preset "

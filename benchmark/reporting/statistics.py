@@ -71,10 +71,10 @@ def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
     gains = [gain_text(each.primary) if each else NOTHING for each in found]
     contrast = Contrast(row=plan.subject, reference=row, metric=plan.metrics[0].name)
     p = p_text(chapter.analysis.holm(contrast))
-    return (row, about, *headline(row, chapter), *gains, word_of(contrast, chapter), p)
+    return (row, about, *headline(row, chapter), *gains, contrast_word(contrast, chapter), p)
 
 
-def word_of(contrast: Contrast, chapter: Chapter) -> str:
+def contrast_word(contrast: Contrast, chapter: Chapter) -> str:
     """Return a comparison's word, corrected where it is in a family; "-" without one."""
     analysis = chapter.analysis
     found = analysis.comparison(contrast.row, contrast.reference, contrast.metric)
@@ -112,7 +112,7 @@ def _comparisons(chapter: Chapter) -> Sheet:
     analysis, body = chapter.analysis, []
     for contrast, found in analysis.compared.items():
         if isinstance(found, Comparison):
-            word = word_of(contrast, chapter)
+            word = contrast_word(contrast, chapter)
             body.append(_comparison(found, word, analysis.holm(contrast)))
     notes = [
         f"{contrast.row} against {contrast.reference}, {contrast.metric}: {why}."

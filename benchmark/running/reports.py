@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from benchmark.analysis.differences import BASELINE, minus_plain, plain_row
-from benchmark.analysis.flags import flags_of, texts_of
+from benchmark.analysis.flags import flag_texts, flags_of_rows
 from benchmark.analysis.suites import with_rows
 from benchmark.analysis.tables import MEAN, per_patient, probe_means, table
 from benchmark.store.ledger import SCRATCH, Entry
@@ -42,7 +42,7 @@ def row_report(workspace: Workspace, entries: list[Entry]) -> RowReport:
     return replace(
         _bare_row(entries[0]),
         metrics={**metrics, **_difference(workspace, entries)},
-        flags=tuple(flag.line() for flag in flags_of(entries)),
+        flags=tuple(flag.line() for flag in flags_of_rows(entries)),
     )
 
 
@@ -121,7 +121,7 @@ def cell_report(workspace: Workspace, entry: Entry, row: RowReport | None = None
         points=tuple(points),
         spec={"nodes": [{"key": r["key"], **r["spec"]} for r in records]},
         dataset_digest=entry.split,
-        flags=texts_of(entry),
+        flags=flag_texts(entry),
         artifacts=files if finished else (),
     )
 

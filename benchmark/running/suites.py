@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmark.analysis.suites import on_plan, place_of
+from benchmark.analysis.suites import on_plan, planned_cell
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
@@ -72,8 +72,8 @@ def count_results(bench: Bench, cells: list[Cell], plan: SuitePlan, name: str) -
     """Return how many cells of a plan have a result: those of `cells` in any suite, the others
     in the suite's ledger. One of an older definition of distance was seen too, and counts."""
     ours = [entry for entry in bench.ledger.entries(name) if entry.part == "test"]
-    stored = {place_of(entry): entry for entry in ours if on_plan(entry, plan)}
-    found = stored | {place_of(entry): entry for entry in (cell.entry(name) for cell in cells)}
+    stored = {planned_cell(entry): entry for entry in ours if on_plan(entry, plan)}
+    found = stored | {planned_cell(entry): entry for entry in (cell.entry(name) for cell in cells)}
     planned = set(plan.cells())
     return sum(
         _was_scored(bench, entry, stored.get(place))

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmark.tracking.database import is_shown
 from benchmark.tracking.report import AnyReport
-from benchmark.tracking.server import connect, one_line
+from benchmark.tracking.server import connect, first_line
 from benchmark.tracking.writer import Writer
 
 QUIT_SECONDS = 2.0  # a person who pressed Ctrl-C does not wait for a mirror
@@ -90,7 +90,7 @@ class Follower:
                 quiet = self.told_at < began
                 pause = max(self._every_seconds, quiet * SHARE * (time.monotonic() - began))
             except Exception as error:  # no failure of MLflow may reach the training
-                self._problem = one_line(error)
+                self._problem = first_line(error)
                 pause = min(max(1.0, 2 * pause), LONGEST_PAUSE)
             if last:
                 return

@@ -241,7 +241,7 @@ def clean_name(name: str) -> str:
     return "/".join(kept)[:LONGEST_NAME].rstrip("/") or "_"
 
 
-def shortened(value: object) -> str:
+def value_text(value: object) -> str:
     """Return `value` as a string of at most 500 characters, the cut shown by an ellipsis."""
     text = str(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
@@ -253,7 +253,7 @@ def flag_tags(flags: Iterable[str]) -> dict[str, str]:
     for flag in flags:
         found.setdefault("flags", []).append(flag)
         found.setdefault(clean_name(f"flag.{flag.partition(':')[0]}"), []).append(flag)
-    return {name: shortened("; ".join(texts)) for name, texts in found.items()}
+    return {name: value_text("; ".join(texts)) for name, texts in found.items()}
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -270,7 +270,7 @@ def undefined(metrics: Mapping[str, float], points: Iterable[CurvePoint] = ()) -
 
 def _tags(tags: Mapping[str, str], report: AnyReport) -> dict[str, str]:
     named = {**tags, IDENTITY: report.identity, "mlflow.source.name": "bench"}
-    return {name: shortened(value) for name, value in named.items()}
+    return {name: value_text(value) for name, value in named.items()}
 
 
 def _file_state(path: Path) -> tuple[str, int, int]:

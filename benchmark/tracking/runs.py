@@ -14,7 +14,7 @@ from benchmark.tracking.report import (
     AnyReport,
     CurvePoint,
 )
-from benchmark.tracking.server import Store, is_refusal, one_line
+from benchmark.tracking.server import Store, first_line, is_refusal
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -170,7 +170,7 @@ class Runs:
             if client.get_run(run.run_id).info.lifecycle_stage != "active":
                 raise Gone(run.run_id) from error
             if sum(map(len, batch.values())) == 1:
-                self.refusals.append(one_line(error))
+                self.refusals.append(first_line(error))
                 return
             for kind, entities in batch.items():
                 for entity in entities:

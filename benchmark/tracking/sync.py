@@ -19,7 +19,7 @@ from benchmark.tracking.report import (
     SuiteReport,
 )
 from benchmark.tracking.runs import KnownRun, age, known_from
-from benchmark.tracking.server import Store, bounded, one_line
+from benchmark.tracking.server import Store, bounded, first_line
 from benchmark.tracking.writer import Writer
 
 if TYPE_CHECKING:
@@ -167,6 +167,6 @@ def sync(
         raise
     except Exception as error:  # whatever MLflow, SQLite or the network raise
         raise BadInput(
-            f"MLflow at {uri} does not take the results: {one_line(error)}. "
+            f"MLflow at {uri} does not take the results: {first_line(error)}. "
             "Start it, or give another --mlflow, and run `bench sync` again."
         ) from error

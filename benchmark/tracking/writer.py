@@ -27,11 +27,11 @@ from benchmark.tracking.report import (
     clean_name,
     finite,
     flag_tags,
-    shortened,
     undefined,
+    value_text,
 )
 from benchmark.tracking.runs import Gone, KnownRun, Runs
-from benchmark.tracking.server import Store, is_refusal, one_line
+from benchmark.tracking.server import Store, first_line, is_refusal
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -216,7 +216,7 @@ class Writer:
             try:
                 send()
             except Exception as error:  # artifact stores raise whatever their libraries raise
-                self.refusals.append(f"{name}: {one_line(error)}")
+                self.refusals.append(f"{name}: {first_line(error)}")
                 return
             self.files += count
 
@@ -228,16 +228,16 @@ def _with_those_above(report: AnyReport | None) -> list[AnyReport]:
 
 def _params(report: AnyReport) -> dict[str, str]:
     """Return the parameters of a run as MLflow takes them; every run of a row has its method."""
-    wanted = {clean_name(n): shortened(v) for n, v in report.params.items()}
+    wanted = {clean_name(n): value_text(v) for n, v in report.params.items()}
     row = report.row if isinstance(report, CellReport) else report
     method = getattr(row, "method", None)
-    return wanted if method is None else {"method": shortened(method), **wanted}
+    return wanted if method is None else {"method": value_text(method), **wanted}
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
     """Return a tag that names the parameters whose value is not the one MLflow keeps for good."""
     names = [f"{name}={value}" for name, value in new.items() if old.get(name, value) != value]
-    return {"changed_params": shortened("; ".join(names))} if names else {}
+    return {"changed_params": value_text("; ".join(names))} if names else {}
 
 
 def _by_value(points: Iterable[CurvePoint]) -> dict[tuple[str, int, float, int], CurvePoint]:

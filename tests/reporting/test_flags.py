@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.analysis.flags import Flag, flags_of, texts_of
+from benchmark.analysis.flags import Flag, flag_texts, flags_of_rows
 from benchmark.store.ledger import Entry
 
 ENTRY = Entry(
@@ -20,7 +20,7 @@ PULLS = "term_negligible: m pulls with {} % of the loss's gradient"
 def over_folds(*texts: str | tuple[str, ...]) -> list[Flag]:
     """The flags of a row whose folds say these texts, one or several each."""
     told = [(text,) if isinstance(text, str) else text for text in texts]
-    return flags_of(replace(ENTRY, fold=n, flags=flags) for n, flags in enumerate(told))
+    return flags_of_rows(replace(ENTRY, fold=n, flags=flags) for n, flags in enumerate(told))
 
 
 def text_over(*texts: str) -> str:
@@ -48,7 +48,7 @@ def test_numbers_that_agree_stay() -> None:
 def test_a_flag_of_some_cells_names_them() -> None:
     flags = (PULLS.format("0.2"),)
     entries = [replace(ENTRY, flags=flags), replace(ENTRY, fold=1), replace(ENTRY, label="unet")]
-    (flag,) = flags_of([*entries, replace(ENTRY, seed=1, flags=flags)])
+    (flag,) = flags_of_rows([*entries, replace(ENTRY, seed=1, flags=flags)])
     assert flag.line() == f"{flags[0]} (in fold 0 seed 0, fold 0 seed 1)" and flag.of == 3
     assert over_folds(flags[0])[0].line() == f"{flags[0]} (in its one cell)"
 
@@ -103,7 +103,7 @@ def test_a_name_with_a_number_gives_no_figure() -> None:
 
 def test_a_stored_minus_zero_is_a_zero_wherever_it_is_shown() -> None:
     entry = replace(ENTRY, flags=("x: GT gap -0.0 % (-0, -0.01, 3-0.0)",))
-    assert texts_of(entry) == ("x: GT gap 0.0 % (0, -0.01, 3-0.0)",)
-    (flag,) = flags_of([entry])
-    assert (flag.text, flag.per_cell[0].text) == (texts_of(entry)[0],) * 2
+    assert flag_texts(entry) == ("x: GT gap 0.0 % (0, -0.01, 3-0.0)",)
+    (flag,) = flags_of_rows([entry])
+    assert (flag.text, flag.per_cell[0].text) == (flag_texts(entry)[0],) * 2
     assert str(flag.low) == str(flag.high) == "0.0"

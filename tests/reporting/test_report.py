@@ -15,7 +15,7 @@ from reported_suite import Reported, report
 
 from benchmark.analysis.controls import TRUTH
 from benchmark.analysis.groups import groups_of
-from benchmark.analysis.rows import scores_of
+from benchmark.analysis.rows import group_scores
 from benchmark.analysis.tables import lines_of, table
 from benchmark.running.bench import open_bench
 from benchmark.settings.registry import load_registry
@@ -79,7 +79,7 @@ def test_columns_give_what_the_table_of_run_gives(reported: Reported) -> None:
     (group,) = groups_of(entries, load_registry().rows)
     expected, missing = table(entries, lambda e: opened.results.rows(e.key, e.evaluation))
     short = {e.label: row for row, members in group.cells.items() for e in members}
-    found = {(x.row, x.metric, x.organ): x for x in lines_of(scores_of(group, opened))}
+    found = {(x.row, x.metric, x.organ): x for x in lines_of(group_scores(group, opened))}
     assert not missing and len(expected) == sum(1 for x in found if x[2] != "mean3")
     for line in expected:
         ours = found[short[line.row], line.metric, line.organ]
