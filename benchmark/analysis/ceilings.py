@@ -96,12 +96,8 @@ def ceilings_of(
     What is not kept yet is measured, which `say` is told; without `measuring` it is left out.
     `scored` gives the defined DSC of any cell; None reads the stored rows of those that are done.
     """
-
-    def stored(x: Entry) -> list[Scored]:
-        rows = workspace.results.rows(x.key, x.evaluation) if x.state == "done" else []
-        return scored_in(rows)
-
-    cells = [(entry, (scored or stored)(entry)) for entry in entries]
+    read = scored or (lambda x: stored_scores(workspace, x) if x.state == "done" else [])
+    cells = [(entry, read(entry)) for entry in entries]
     known = KnownCeilings(workspace, say, measuring)
     known.open(cells)
     beside = [known.beside(entry, scores) for entry, scores in cells]
@@ -138,6 +134,11 @@ def set_ceilings(dataset: DataSet, ground: Ground, say: Callable[[str], None]) -
         }
     means = mean_lines(held, ground.labels)
     return {organ: mean for organ, mean in means.items() if organ != MEAN3}  # the report's alone
+
+
+def stored_scores(workspace: Workspace, entry: Entry) -> list[Scored]:
+    """Return the defined DSC of a cell from its rows."""
+    return scored_in(workspace.results.rows(entry.key, entry.evaluation))
 
 
 def scored_in(rows: Iterable[ResultRow]) -> list[Scored]:
