@@ -144,13 +144,11 @@ def sync(
     def work(store: Store) -> Synced:
         whole = _Whole(store, training)
         cells = [whole.row(row, below) for row, below in rows]
-        n_suites = 0
-        for n_suites, suite in enumerate(suites, start=1):  # noqa: B007
-            whole.take(suite)
+        above = [whole.take(suite) for suite in suites]
         for report, living in others:
             whole.take(report, living)
         return Synced(
-            suites=n_suites,
+            suites=len(above),
             rows=len(cells),
             cells=sum(cells),
             runs=whole.runs.made,
