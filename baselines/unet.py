@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from benchmark.parts.networks import UNet
 from benchmark.parts.stages import again, plain
-from benchmark.plan.nodes import Arch, Row, Schedule, Weights, reading
+from benchmark.plan.nodes import Arch, Row, Schedule, Weights, field_from
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plain:
     """One training of N_CT on L; with `restart` a second one follows, with a fresh Adam."""
 
-    ct: Arch = reading(UNet, "S", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "S", "of each training")
-    restart: bool = reading(False, "C", "train a second time from there")
+    ct: Arch = field_from(UNet, "S", "architecture of N_CT")
+    schedule: Schedule = field_from(Schedule, "S", "of each training")
+    restart: bool = field_from(False, "C", "train a second time from there")
 
     def plan(self) -> Weights:
         """Return N_CT after its last training."""

@@ -37,7 +37,7 @@ def check_not_ours(name: str) -> None:
         raise BadInput(f"--name {name!r} is the name of a built-in data set: choose another --name")
 
 
-def refused() -> dict[str, str]:
+def refused_names() -> dict[str, str]:
     """Return a line for each name that a second package claims, by the name."""
     kept = embedded()
     return {

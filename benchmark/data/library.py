@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.embedded import check_not_ours, embedded, load_embedded, refused
+from benchmark.data.embedded import check_not_ours, embedded, load_embedded, refused_names
 from benchmark.data.intake import take_in
 from benchmark.data.judging.checks import NAME, check_name
 from benchmark.data.source import OTHER_READERS, READERS, Source, refusal
@@ -162,8 +162,8 @@ def open_dataset(root: Path, name: str, *, say: Say = lambda _: None) -> DataSet
     unknown one, and for a set that is damaged.
     """
     point = embedded().get(name)
-    if name in refused():
-        say(f"warning: {refused()[name]}")
+    if name in refused_names():
+        say(f"warning: {refused_names()[name]}")
     if name in _stored_names(root):
         stored = _open(root / "data" / name)
         if point and not stored.origin.get("command"):  # written from the entry point

@@ -1,6 +1,6 @@
 """What a data set is made from, and how its cases are examined and written.
 
-A source yields volumes; a reader yields readings, which also tell what is wrong with a case, and
+A source yields volumes; a reader yields raw cases, which also tell what is wrong with a case, and
 are verified in full (`anatomy.py`). Whoever computes volumes in memory vouches for them.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from benchmark.data.badfile import BadFile, guarded
 from benchmark.data.judging.anatomy import verify
 from benchmark.data.judging.checks import Check, check_volume
-from benchmark.data.judging.findings import grouped
+from benchmark.data.judging.findings import in_few_lines
 from benchmark.data.judging.measures import label_windows
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
@@ -34,7 +34,7 @@ OTHER_READERS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class RawCase:
     """A case as a reader found it: no volume where one of the reader's own checks failed.
 
     `warnings` are single lines to show and keep, for what is odd but not wrong.
@@ -50,7 +50,7 @@ class Source(Protocol):
     """What a set can be made from: an embedded set such as the phantom, or a reader.
 
     `fingerprint` is a hash of everything that `volumes` depends on. A source may also have
-    `readings() -> Iterator[Reading]` (a reader that reports bad cases instead of raising at the
+    `raw_cases() -> Iterator[RawCase]` (a reader that reports bad cases instead of raising at the
     first), `origin` (plain values to store with the set, no path) and `warnings` (tuple[str]).
     """
 
@@ -63,13 +63,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """A reading after all checks: `forced` names those that a person overrode.
+    """A raw case after all checks: `forced` names those that a person overrode.
 
     `bad` is the sentence for the others that failed, "" for a good case; `forcible` says whether
     a person could override them.
     """
 
-    reading: Reading
+    raw: RawCase
     checks: tuple[Check, ...]
     forced: tuple[str, ...]
     bad: str
@@ -78,30 +78,30 @@ class Examined:
 
 def examine(source: Source, force: frozenset[str]) -> Iterator[Examined]:
     """Yields every case of a source, checked; `force` names cases that a person vouches for."""
-    readings = getattr(source, "readings", None)
-    plain = (Reading(case=volume.case, volume=volume) for volume in source.volumes())
-    for reading in readings() if readings else plain:
-        yield judged(reading, source.organs, force, anatomy=readings is not None)
+    given = getattr(source, "raw_cases", None)
+    plain = (RawCase(case=volume.case, volume=volume) for volume in source.volumes())
+    for raw in given() if given else plain:
+        yield judged(raw, source.organs, force, anatomy=given is not None)
 
 
 def judged(
-    reading: Reading, organs: tuple[str, ...], force: frozenset[str], *, anatomy: bool
+    raw: RawCase, organs: tuple[str, ...], force: frozenset[str], *, anatomy: bool
 ) -> Examined:
-    """Return a reading after all checks; `anatomy` makes those of `anatomy.py`, too."""
-    checks = reading.checks
-    if reading.volume is not None:
+    """Return a raw case after all checks; `anatomy` makes those of `anatomy.py`, too."""
+    checks = raw.checks
+    if raw.volume is not None:
         try:
             with guarded("what its files hold"):
-                more, said = _measured(reading.volume, organs, checks, anatomy)
+                more, said = _measured(raw.volume, organs, checks, anatomy)
         except BadFile as error:
             more, said = (error.check,), ()
         checks = (*checks, *more)
-        reading = replace(reading, warnings=(*reading.warnings, *said))
+        raw = replace(raw, warnings=(*raw.warnings, *said))
     failed = [check for check in checks if not check.ok]
-    forced = [check for check in failed if check.forcible and reading.case in force]
+    forced = [check for check in failed if check.forcible and raw.case in force]
     left = [check for check in failed if check not in forced]
     return Examined(
-        reading=reading,
+        raw=raw,
         checks=checks,
         forced=tuple(check.name for check in forced),
         bad="; ".join(check.message for check in left),
@@ -128,7 +128,7 @@ def refusal(bad: Mapping[str, str], total: int, forcible: bool) -> str:
     """
     if not total:
         return "nothing was added: the source holds no case"
-    lines = grouped(bad.items(), total)
+    lines = in_few_lines(bad.items(), total)
     head = lines[0] if len(lines) == 1 else f"{len(bad)} of {total} cases are bad"
     rest = [] if len(lines) == 1 else [f"  {line}" for line in lines]
     advice = "repair it or use --skip-bad" if len(bad) < total else "repair it"
@@ -150,7 +150,7 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
     the annotated organs, of the crop box, if any, and of the reader's version where a later one
     makes other voxels of the same bytes.
     """
-    volume = examined.reading.volume
+    volume = examined.raw.volume
     assert volume is not None  # the caller skips the others
     folder.mkdir(parents=True)
     arrays: dict[str, NDArray[Any]] = {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.plan.ground import LossReading
+from benchmark.plan.ground import LossForm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Batch:
     valid_BHW: Tensor
     case_B: Tensor
     position_B: Tensor
-    reading: LossReading
+    loss_form: LossForm
     entries: Mapping[str, Tensor] = field(default_factory=dict)
     area_BKHW: Tensor | None = None
 

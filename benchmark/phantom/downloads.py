@@ -69,9 +69,9 @@ def write_multi_organ(
     labels: dict[str, Files] = {source: {} for source in ARCHIVES}
     rows = [HEAD]
     for number, member in enumerate(members, start=1):
-        save(folder / member.source, image_files(member, options))
+        save(folder / member.source, image_of(member, options))
         name = f"label{member.number:04d}.nii.gz"
-        labels[member.source][name] = label_bytes(member, organs, options)
+        labels[member.source][name] = label_file(member, organs, options)
         rows.append(crop_row(number, member, crop_box(member.volume, options.margin)))
     for source, files in labels.items():
         if files:
@@ -79,7 +79,7 @@ def write_multi_organ(
     save(folder / "labels", {"cropping.csv": ("\n".join(rows) + "\n").encode()})
 
 
-def label_bytes(member: Member, organs: Sequence[str], options: MultiOrganOptions) -> bytes:
+def label_file(member: Member, organs: Sequence[str], options: MultiOrganOptions) -> bytes:
     """Return the label file; what a source never annotates is not in it."""
     disk = on_disk(member.volume, options.label_flips)
     table = np.zeros(len(organs) + 1, np.uint8)
@@ -93,7 +93,7 @@ def _absent(organ: str, source: str) -> bool:
     return source == "tcia" and organ in ONLY_BTCV
 
 
-def image_files(member: Member, options: MultiOrganOptions) -> Files:
+def image_of(member: Member, options: MultiOrganOptions) -> Files:
     """Return the image: NIfTI for btcv, DICOM in nested folders for tcia."""
     disk = on_disk(member.volume, options.image_flips)
     if member.source == "btcv":

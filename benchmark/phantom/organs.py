@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.phantom import patient as tuning
-from benchmark.phantom.patient import Patient
+from benchmark.phantom.patient import PhantomPatient
 from benchmark.phantom.shapes import (
     Box,
     Field,
@@ -25,7 +25,7 @@ GUT = (Tissue.INNER_FAT, Tissue.BOWEL_WALL, Tissue.BOWEL, Tissue.STOOL, Tissue.G
 LOOPS, VESSELS = 34, 30  # of small bowel and mesentery
 
 
-def kidney(box: Box, patient: Patient, side: int) -> Field:
+def kidney(box: Box, patient: PhantomPatient, side: int) -> Field:
     """Return the distance to the left (+1) or right (-1) kidney, its sinus included."""
     size, dx, dy, dz, lean = patient.kidneys[0 if side > 0 else 1]
     center = (side * (70 + dx), 37 + dy, (36 if side > 0 else 14) + dz)
@@ -64,7 +64,7 @@ def paint_kidneys(canvas: Canvas) -> None:
 _OPEN = (Tissue.INNER_FAT, Tissue.SINUS)
 
 
-def liver(box: Box, patient: Patient) -> Field:
+def liver(box: Box, patient: PhantomPatient) -> Field:
     """Return the distance to the liver: lobes joined, hollowed below, pressed by its neighbours."""
     size, length, left, depth, hollow, tilt = patient.liver
     out = 0.75 * patient.fat_inside  # the liver lies at the wall in the fat as in the lean
@@ -91,7 +91,7 @@ def liver(box: Box, patient: Patient) -> Field:
     return field + tuning.LIVER_WOBBLE * Waves.draw(patient.stream("liver"), 70)(box)
 
 
-def stomach(grid: Grid, box: Box, patient: Patient) -> Field:
+def stomach(grid: Grid, box: Box, patient: PhantomPatient) -> Field:
     """Return the distance to the stomach on a box: fundus under the left dome, body, antrum."""
     rng = patient.stream("stomach")
     full, low = rng.uniform(0.82, 1.12), rng.uniform(-8, 8)

@@ -31,7 +31,7 @@ def later(default: Any) -> Any:
     return field(default=default, metadata={"later": True})
 
 
-def reading(default: Any, mark: str, about: str) -> Any:
+def field_from(default: Any, mark: str, about: str) -> Any:
     """Return a dataclass field with what `bench methods show` prints of it.
 
     `mark` is S (stated in the paper), R (found in the cited source), C (our choice where the paper
@@ -91,7 +91,7 @@ class View(Protocol):
         ...
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """What the draw adds to a batch from this fold's training cases alone: a frozen dataclass
     of `benchmark.plan.ground`."""
 
@@ -171,7 +171,7 @@ class Train:
     objective: Objective
     schedule: Schedule
     views: tuple[View, ...] = ()
-    sources: Mapping[str, Source] = later(dict)
+    sources: Mapping[str, BatchSource] = later(dict)
     title: str = field(default="", metadata={"label": True})
 
     def __getitem__(self, net: str) -> Weights:

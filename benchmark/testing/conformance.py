@@ -61,7 +61,7 @@ class MethodConformance:
         assert row.group in GROUPS, f"group {row.group!r} is none of {GROUPS}"
         for item in fields(row.method):  # type: ignore[arg-type]
             said = item.metadata.get("mark") in tuple("SRCD") and item.metadata.get("about")
-            assert said, f"{item.name} has no mark and text: use `reading(...)`"
+            assert said, f"{item.name} has no mark and text: use `field_from(...)`"
 
     def test_the_method_is_a_frozen_value(self, name: str) -> None:
         """Two equal settings are one, and nobody can change one later."""

@@ -22,7 +22,7 @@ from benchmark.data.volume import Label
 from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Augmentation, Ground
 from benchmark.plan.keys import draw_seed
-from benchmark.plan.nodes import Source
+from benchmark.plan.nodes import BatchSource
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that slices may take
 
@@ -44,7 +44,7 @@ class SliceDraw:
         stream: str,
         stride: int,
         device: torch.device,
-        sources: Mapping[str, Source] | None = None,
+        sources: Mapping[str, BatchSource] | None = None,
     ) -> None:
         # by content, not by name: two sets that differ in names only are one training
         ordered = sorted(cases, key=lambda case: case.sha256)
@@ -85,7 +85,7 @@ class SliceDraw:
             valid_BHW=valid_BHW,
             case_B=case_B,
             position_B=self._index.position_N[rows].to(self._device),
-            reading=self._ground.loss,
+            loss_form=self._ground.loss,
             entries=entries,
             area_BKHW=self._areas_of(rows, seed),
         )

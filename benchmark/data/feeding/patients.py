@@ -62,7 +62,7 @@ def _batch(
         valid_BHW=valid,
         case_B=torch.zeros(len(rows), dtype=torch.long, device=device),
         position_B=torch.zeros(len(rows), device=device),
-        reading=ground.loss,
+        loss_form=ground.loss,
         entries={
             "other_masks": mask_input(other_label.long(), known_BK),
             "other_image": image(other_hu, other_valid),

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.data.feeding.slices import CaseSlices, grid, on_training_grid
+from benchmark.data.feeding.slices import CaseSlices, on_training_grid, training_grid
 from benchmark.data.library import DataSet
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
@@ -42,9 +42,9 @@ def open_slices(
         volume = dataset.load(name)
         return on_training_grid(volume, dataset.organs, size, case.sha256, areas=areas)
 
-    if grid(native, size) == tuple(native):
+    if training_grid(native, size) == tuple(native):
         return made()
-    folder = dataset.folder / "slices" / key(dataset, name, size, areas=areas)
+    folder = dataset.folder / "slices" / slices_key(dataset, name, size, areas=areas)
     try:
         with brief_lock(folder):
             if folder.exists() and damage(folder):
@@ -64,7 +64,7 @@ def open_several(
         return list(pool.map(lambda name: open_slices(dataset, name, size, areas=areas), names))
 
 
-def key(dataset: DataSet, name: str, size: int | None, *, areas: bool = False) -> str:
+def slices_key(dataset: DataSet, name: str, size: int | None, *, areas: bool = False) -> str:
     """Return the key of a case on a grid: 40 hexadecimal digits."""
     case = dataset.case(name)
     made_from = [case.sha256, case.box, dataset.record(name)["files"], list(dataset.organs)]

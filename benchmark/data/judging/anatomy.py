@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.judging.checks import SOFT_ORGANS, Check
-from benchmark.data.judging.measures import AIR_PEAK_HU, Organ, Windows, air_hu, midline
-from benchmark.data.judging.measures import measure as measure
+from benchmark.data.judging.measures import AIR_PEAK_HU, Organ, Windows, air_hu, midline, organs_in
 from benchmark.data.volume import Volume
 from benchmark.plan.organs import meant, meant_twice
 
@@ -55,12 +54,12 @@ def verify(
     volume: Volume, organs: tuple[str, ...], windows: Windows | None = None
 ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
     """Return the checks of a volume's anatomy, and warnings (a kidney in an odd place)."""
-    found = list(measure(volume, organs, windows))
+    found = list(organs_in(volume, organs, windows))
     checks = [_repeated(volume.image)]
     checks += [] if (air := _air_peak(volume.image)) is None else [air]
     for organ in found:
         checks += _contents(organ)
-    places, warnings = place(volume, found)
+    places, warnings = where_organs_lie(volume, found)
     return (*checks, *places), warnings
 
 
@@ -150,7 +149,9 @@ ABOVE_MM, ABOVE_CUT_MM = 10.0, 40.0  # a liver cut by the scan's end has its mid
 BEHIND_MM, BEHIND_CUT_MM = 10.0, 30.0  # kidneys lie along the spine, 19 to 88 mm behind the liver
 
 
-def place(volume: Volume, organs: Sequence[Organ]) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+def where_organs_lie(
+    volume: Volume, organs: Sequence[Organ]
+) -> tuple[tuple[Check, ...], tuple[str, ...]]:
     """Return the checks of where organs lie, and warnings (a kidney in an odd place)."""
     found = dict[str, Organ]()
     for organ in organs:

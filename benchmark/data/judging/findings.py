@@ -9,26 +9,26 @@ NAMED = 3  # cases named in a line
 ONE_BY_ONE = 5  # so many cases keep a line each where their figures differ
 FILE = re.compile(r"[^\s/]+\.(?:nii(?:\.gz)?|dcm|png)\b")
 FIGURE = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
-Found = tuple[str, str]  # a case, a sentence
+Said = tuple[str, str]  # a case, a sentence
 
 
-def grouped(found: Iterable[Found], total: int) -> list[str]:
+def in_few_lines(found: Iterable[Said], total: int) -> list[str]:
     """Return one line for each sentence with its cases, in order; `total` counts all cases.
 
     Sentences are equal but for names of files. Where more than `ONE_BY_ONE` cases differ in
     figures alone they are one line, too, with the range of each figure.
     """
-    kinds: dict[str, list[Found]] = {}
+    kinds: dict[str, list[Said]] = {}
     for case, text in dict.fromkeys(found):
         kinds.setdefault(FIGURE.sub("#", FILE.sub("its file", text)), []).append((case, text))
     return [line for kind in kinds.values() for line in _lines(kind, total)]
 
 
-def _lines(kind: Sequence[Found], total: int) -> Iterator[str]:
+def _lines(kind: Sequence[Said], total: int) -> Iterator[str]:
     if len({case for case, _ in kind}) > ONE_BY_ONE:
         yield _line(kind, total)
         return
-    equal: dict[str, list[Found]] = {}
+    equal: dict[str, list[Said]] = {}
     for case, text in kind:
         equal.setdefault(FILE.sub("its file", text), []).append((case, text))
     for same in equal.values():
@@ -36,7 +36,7 @@ def _lines(kind: Sequence[Found], total: int) -> Iterator[str]:
         yield from (_line([one], total) for one in same) if alone else [_line(same, total)]
 
 
-def _line(same: Sequence[Found], total: int) -> str:
+def _line(same: Sequence[Said], total: int) -> str:
     cases, texts = [*dict.fromkeys(case for case, _ in same)], {text for _, text in same}
     return f"{_who(cases, total)}: {next(iter(texts)) if len(texts) == 1 else _ranges(texts)}"
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.badfile import BadFile, guarded, refused
+from benchmark.data.badfile import BadFile, guarded, refused_for
 from benchmark.data.geometry import Affine, corner_displacement_voxels
 from benchmark.data.judging.checks import Check, check_affines, check_shapes
 from benchmark.data.readers.files import stamp
-from benchmark.data.source import Reading
+from benchmark.data.source import RawCase
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
@@ -57,7 +57,7 @@ class Reader(ABC):
         return ()
 
     @abstractmethod
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> RawCase:
         """Return a case; raises BadFile where it cannot be made at all.
 
         What it notes in a new `self._said` is kept even then.
@@ -67,7 +67,7 @@ class Reader(ABC):
     def digest(self, case: str) -> str:
         """Return the hash of a case's source without making a volume of it."""
 
-    def reading(self, case: str) -> Reading:
+    def read_case(self, case: str) -> RawCase:
         """Return a case, good or bad."""
         self._said = []
         try:
@@ -75,19 +75,19 @@ class Reader(ABC):
                 found = self.read(case)
         except (BadFile, BadInput) as error:
             said = tuple(dict.fromkeys(self._said))
-            return Reading(case=case, volume=None, checks=(refused(error),), warnings=said)
+            return RawCase(case=case, volume=None, checks=(refused_for(error),), warnings=said)
         if found.volume is not None:
             self._known[case] = found.volume.source_sha256
         return found
 
-    def readings(self) -> Iterator[Reading]:
+    def raw_cases(self) -> Iterator[RawCase]:
         """Yield every case in the order of names, good or bad."""
         for case in self.cases:
-            yield self.reading(case)
+            yield self.read_case(case)
 
     def volumes(self) -> Iterator[Volume]:
         """Yield all cases; raises BadInput at the first bad one."""
-        for found in self.readings():
+        for found in self.raw_cases():
             if found.volume is None or not all(check.ok for check in found.checks):
                 why = "; ".join(check.message for check in found.checks if not check.ok)
                 raise BadInput(f"case {found.case}: {why}")

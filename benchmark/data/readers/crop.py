@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.judging.checks import Check
-from benchmark.data.readers.files import Entry
+from benchmark.data.readers.files import FoundFile
 from benchmark.data.volume import Box, Volume, slices_of
 from benchmark.errors import BadInput
 
@@ -48,7 +48,7 @@ class Crops:
         return z, y, x
 
 
-def read_crops(entry: Entry) -> Crops:
+def read_crops(entry: FoundFile) -> Crops:
     """Return the boxes of a `cropping.csv`; raises BadInput naming the line that is wrong."""
     rows = csv.DictReader(StringIO(entry.read().decode("utf-8-sig", errors="replace")))
     names = [(name or "").strip().lower() for name in rows.fieldnames or []]

@@ -30,7 +30,7 @@ from benchmark.data.readers.names import (
     safe_names,
 )
 from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
-from benchmark.data.source import Reading
+from benchmark.data.source import RawCase
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
@@ -59,7 +59,7 @@ class NnUNetRaw(Reader):
     """A source (see `benchmark.data.library`) over a folder in nnU-Net's raw layout.
 
     The constructor reads the descriptions and lists the files; it raises BadInput for what is
-    wrong with the folder as a whole. What is wrong with a case is in its `Reading`.
+    wrong with the folder as a whole. What is wrong with a case is in its `RawCase`.
     """
 
     organs: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class NnUNetRaw(Reader):
         cases = [(c, self.known_digest(c), self._annotated.get(c)) for c in self.cases]
         return content_hash([list(self.organs), cases])
 
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> RawCase:
         """Returns the case; raises BadFile when one of its files is missing or unreadable."""
         for kind, files in (("imagesTr", self._images), ("labelsTr", self._labels)):
             if case not in files:
@@ -111,10 +111,10 @@ class NnUNetRaw(Reader):
         checks = _pair_checks(image, label, warnings)
         annotated = self._annotated.get(case, self.organs)
         if not all(check.ok for check in checks):
-            return Reading(case=case, volume=None, checks=checks, warnings=tuple(warnings))
+            return RawCase(case=case, volume=None, checks=checks, warnings=tuple(warnings))
         label_ijk = self._own_ids(integers(label.array, label.scaling), annotated, warnings)
         volume = self._volume(case, annotated, image, label_ijk)
-        return Reading(case=case, volume=volume, checks=checks, warnings=tuple(warnings))
+        return RawCase(case=case, volume=volume, checks=checks, warnings=tuple(warnings))
 
     def _volume(
         self, case: str, annotated: tuple[str, ...], image: Nifti, label_ijk: NDArray[np.uint8]

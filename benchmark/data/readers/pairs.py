@@ -17,7 +17,7 @@ from benchmark.data.judging.checks import Check, check_values
 from benchmark.data.readers.base import Reader, integers, place_checks
 from benchmark.data.readers.names import ENDINGS, plain_name, renamed, safe_names, stem
 from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
-from benchmark.data.source import Reading
+from benchmark.data.source import RawCase
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
@@ -94,7 +94,7 @@ class Pairs(Reader):
     def _hash(self, image: str, label: str) -> str:
         return content_hash(["pair", image, label, list(self._ids.items())])
 
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> RawCase:
         """Return a pair; raises BadFile for a file that cannot be used."""
         image, label = (read_nifti(path) for path in _one_each(self._pairs[case]))
         label = laid_like(label, image)
@@ -104,7 +104,7 @@ class Pairs(Reader):
         if all(check.ok for check in checks):
             volume, more = self._volume(case, image, label, said)
             checks += more
-        return Reading(case=case, volume=volume, checks=tuple(checks), warnings=tuple(said))
+        return RawCase(case=case, volume=volume, checks=tuple(checks), warnings=tuple(said))
 
     def _volume(
         self, case: str, image: Nifti, label: Nifti, said: list[str]

@@ -19,16 +19,18 @@ from benchmark.data.badfile import BadFile
 from benchmark.data.geometry import to_canonical
 from benchmark.data.readers.base import TARGETS, Reader
 from benchmark.data.readers.dicom import MAX_SLICE_BYTES, mended, read_slices
-from benchmark.data.readers.files import Entry, find_files, in_order
+from benchmark.data.readers.files import FoundFile, find_files, natural_order
 from benchmark.data.readers.names import renamed, safe_names
 from benchmark.data.readers.series import assemble
-from benchmark.data.source import Reading
+from benchmark.data.source import RawCase
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
 PNG = b"\x89PNG\r\n\x1a\n"
-Stack = tuple[list[Entry], list[Entry], str]  # slices, masks, what is wrong with the folders
+Stack = tuple[
+    list[FoundFile], list[FoundFile], str
+]  # slices, masks, what is wrong with the folders
 
 
 def is_stack(folder: Path) -> bool:
@@ -82,7 +84,7 @@ class Stacks(Reader):
     def _hash(self, slices: Sequence[str], masks: Sequence[str]) -> str:
         return content_hash(["stack", list(slices), list(masks), self._organ])
 
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> RawCase:
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
         entries, masks, wrong = self._stacks[case]
         if wrong:
@@ -106,10 +108,10 @@ class Stacks(Reader):
             source_sha256=self._hash(read.sha256, [entry.sha256() for entry in masks]),
             read_by=mended(read.slices),
         )
-        return Reading(case=case, volume=volume, warnings=tuple(self._said))
+        return RawCase(case=case, volume=volume, warnings=tuple(self._said))
 
 
-def _png(entry: Entry, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _png(entry: FoundFile, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return where a mask is not 0; raises BadFile for what is no grey picture of two values.
 
     Its header is held against the slices' rows and columns before anything is unpacked.
@@ -139,9 +141,9 @@ def _png(entry: Entry, size: tuple[int, int]) -> NDArray[np.bool_]:
     return mask
 
 
-def _stacks(entries: Sequence[Entry], root: Path) -> dict[str, Stack]:
+def _stacks(entries: Sequence[FoundFile], root: Path) -> dict[str, Stack]:
     """Return the cases by their folders' names; raises BadInput where there is none."""
-    homes: dict[tuple[str, ...], tuple[list[Entry], list[Entry]]] = {}
+    homes: dict[tuple[str, ...], tuple[list[FoundFile], list[FoundFile]]] = {}
     for entry in entries:
         if len(entry.parts) > 2 and not entry.name.lower().endswith((".txt", ".md", ".pdf")):
             kinds = homes.setdefault(entry.parts[:-2], ([], []))
@@ -157,7 +159,7 @@ def _stacks(entries: Sequence[Entry], root: Path) -> dict[str, Stack]:
     }
 
 
-def _stack(home: tuple[str, ...], slices: list[Entry], masks: list[Entry]) -> Stack | None:
+def _stack(home: tuple[str, ...], slices: list[FoundFile], masks: list[FoundFile]) -> Stack | None:
     """Return a case, or what is wrong with it; None for a folder of neither slices nor masks."""
     held = _folders(slices)
     if not masks or len(held) > 1 or held & _folders(masks):  # no DICOM may lie there by the way
@@ -170,14 +172,14 @@ def _stack(home: tuple[str, ...], slices: list[Entry], masks: list[Entry]) -> St
         shown = ", ".join(sorted(_folders(slices) | _folders(masks)))
         wanted = "must hold one folder of DICOM slices and one of PNG masks"
         wrong = f"{'/'.join(home)} {wanted}, it has {shown}"
-    return in_order(slices), in_order(masks), wrong
+    return natural_order(slices), natural_order(masks), wrong
 
 
-def _folders(entries: Sequence[Entry]) -> set[str]:
+def _folders(entries: Sequence[FoundFile]) -> set[str]:
     return {entry.parts[-2] for entry in entries}
 
 
-def _is_dicom(entry: Entry) -> bool:
+def _is_dicom(entry: FoundFile) -> bool:
     try:
         return entry.size <= MAX_SLICE_BYTES and entry.read()[128:132] == b"DICM"
     except BadInput:
