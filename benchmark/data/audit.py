@@ -26,13 +26,8 @@ from benchmark.data.volume import Volume
 from benchmark.files.atomic import commit_file
 
 
-def audit_case(dataset: DataSet, case: str) -> dict[str, Any]:
-    """Return what `bench data audit --json` says of a case; the arrays are read and verified."""
-    return audited(dataset, dataset.load(case))
-
-
 def audited(dataset: DataSet, volume: Volume) -> dict[str, Any]:
-    """Return the same of a volume that was loaded already.
+    """Return what `bench data audit --json` says of a case that was loaded.
 
     `shape`, `spacing_mm` and `box` belong to the canonical axes (z, y, x), `orientation` to the
     array on disk. An annotated organ without a voxel has 0 ml and a median HU of null. The checks

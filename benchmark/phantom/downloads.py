@@ -212,17 +212,6 @@ def packed(number: int, files: Files, packing: str) -> Files:
     return {f"{home}.zip": zipped(zips)}
 
 
-def write_ircadb(
-    folder: Path,
-    volumes: Iterable[Volume],
-    organs: Sequence[str],
-    options: IrcadbOptions = IrcadbOptions(),
-) -> None:
-    """Write volumes as patients 1, 2, ... below a folder."""
-    for number, volume in enumerate(volumes, start=1):
-        save(folder, packed(number, patient_files(volume, organs, options), options.packing))
-
-
 def _dicom(
     disk: OnDisk, values: NDArray[np.generic], options: IrcadbOptions, header: Header
 ) -> Files:

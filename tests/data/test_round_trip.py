@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import ORGANS, full, same, small
+from native import ORGANS, full, same, small, write_ircadb
 
 from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.multi_organ import MultiOrgan
@@ -73,7 +73,7 @@ def test_ircadb(flips, order, rescale, positions, foreground, packing) -> None:
         packing=packing,
     )
     with folder() as home:
-        downloads.write_ircadb(home, [even(slope)], ORGANS, options)
+        write_ircadb(home, [even(slope)], ORGANS, options)
         (found,) = Ircadb(home).volumes()
         same(found, even(slope))
 
@@ -124,6 +124,6 @@ def test_whole_patients_in_every_packing(tmp_path: Path) -> None:
     patients = [full(0), not_looked_for(full(1), ORGANS, ["left_kidney", "right_kidney"])]
     for packing in ("nested", "doubled"):
         options = downloads.IrcadbOptions(packing=packing)
-        downloads.write_ircadb(tmp_path / packing, patients, ORGANS, options)
+        write_ircadb(tmp_path / packing, patients, ORGANS, options)
         for found, wanted in zip(Ircadb(tmp_path / packing).volumes(), patients, strict=True):
             same(found, wanted)

@@ -16,7 +16,7 @@ from io import StringIO
 import numpy as np
 
 from benchmark.data.badfile import BadFile
-from benchmark.data.judging.checks import Check
+from benchmark.data.judging.checks import Check, bounded
 from benchmark.data.readers.files import FoundFile
 from benchmark.data.volume import Box, Volume, slices_of
 from benchmark.errors import BadInput
@@ -83,10 +83,4 @@ def box_check(volume: Volume) -> Iterator[Check]:
     total = int(np.count_nonzero(volume.label))
     share = int(np.count_nonzero(volume.label[slices_of(volume.box)])) / max(total, 1)
     message = f"only {100 * share:.3g} % of the labelled voxels lie in the crop box"
-    yield Check(
-        name="crop_box",
-        ok=share >= INSIDE,
-        value=round(share, 6),
-        limit=f">= {INSIDE:g}",
-        message=message,
-    )
+    yield bounded("crop_box", share, message, least=INSIDE)

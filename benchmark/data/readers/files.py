@@ -227,12 +227,6 @@ def read_member(path: Path, inner: tuple[str, ...]) -> bytes:
         raise BadInput(f"{shown}: its member {name} is damaged ({type(error).__name__})") from None
 
 
-def close_all() -> None:
-    """Forget all open archives."""
-    _open_zip.cache_clear()
-    _open_tar.cache_clear()
-
-
 @lru_cache(maxsize=4)
 def _open_zip(path: Path, inner: tuple[str, ...]) -> zipfile.ZipFile:
     return zipfile.ZipFile(BytesIO(read_member(path, inner)) if inner else path)

@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 from benchmark.data.badfile import BadFile, demand
 from benchmark.data.geometry import canonical_affine, to_canonical
 from benchmark.data.judging.checks import Check, check_values
-from benchmark.data.readers.base import TARGETS, Reader, integers, place_checks
+from benchmark.data.readers.base import TARGETS, Read, Reader, integers, place_checks
 from benchmark.data.readers.crop import Crops, box_check, read_crops
 from benchmark.data.readers.dicom import mended, read_slices
 from benchmark.data.readers.files import FoundFile, find_files
 from benchmark.data.readers.nifti import Nifti, nifti_of
 from benchmark.data.readers.series import assemble, series_of
-from benchmark.data.source import RawCase
 from benchmark.data.volume import Geometry, Label, Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
@@ -119,12 +118,12 @@ class MultiOrgan(Reader):
         ids = [[organ, IDS[organ]] for organ in self.organs]
         return content_hash(["multi-organ", list(images), label, ids])
 
-    def read(self, case: str) -> RawCase:
+    def read(self, case: str) -> Read:
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
         if not self._images.get(case):
             raise BadFile("pair", "missing", "image and label", "it has a label and no image")
         entry = self._found[0][case]
-        said = self._said = list[str]()
+        said = self._said
         content = nifti_of(entry.name, entry.read())
         label, label_geometry = to_canonical(
             integers(content.array, content.scaling), content.affine
@@ -144,8 +143,7 @@ class MultiOrgan(Reader):
             box=self._found[1].box(case, image.shape) if self._found[1] else None,
             read_by=by,
         )
-        checks = (*checks, *box_check(volume))
-        return RawCase(case=case, volume=volume, checks=checks, warnings=tuple(said))
+        return volume, (*checks, *box_check(volume))
 
     def _annotated(self, case: str, label: NDArray[Any]) -> tuple[str, ...]:
         """The released organs; the others where this label has them, and then only in BTCV."""

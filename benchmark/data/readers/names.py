@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmark.data.judging.checks import CASE
-from benchmark.data.readers.base import Reader
+from benchmark.data.readers.base import Read, Reader
 from benchmark.data.readers.files import find_files
-from benchmark.data.source import RawCase
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
@@ -177,19 +176,15 @@ class Renamed(Reader):
         """Learn a case's hash from whoever read it in another process."""
         self._reader.note(self.table[case], sha256)
 
-    def read(self, case: str) -> RawCase:
+    def read(self, case: str) -> Read:
         """Return a case, good or bad, under its new name; no text names a file."""
         found = self._reader.read_case(self.table[case])
         hidden = [
             replace(check, message=self._hidden(check.message), value=self._value(check.value))
             for check in found.checks
         ]
-        return RawCase(
-            case=case,
-            volume=None if found.volume is None else replace(found.volume, case=case),
-            checks=tuple(hidden),
-            warnings=tuple(self._hidden(line) for line in found.warnings),
-        )
+        self._said = [self._hidden(line) for line in found.warnings]
+        return found.volume and replace(found.volume, case=case), hidden
 
     def _value(self, value: float | str) -> float | str:
         return self._hidden(value) if isinstance(value, str) else value

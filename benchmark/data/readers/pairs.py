@@ -12,13 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, digest_of
-from benchmark.data.geometry import to_canonical
 from benchmark.data.judging.checks import Check, check_values
-from benchmark.data.readers.base import Reader, integers, place_checks
+from benchmark.data.readers.base import Read, Reader, integers, place_checks, volume_of
 from benchmark.data.readers.names import ENDINGS, plain_name, renamed, safe_names, stem
 from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
-from benchmark.data.source import RawCase
-from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
@@ -94,21 +91,23 @@ class Pairs(Reader):
     def _hash(self, image: str, label: str) -> str:
         return content_hash(["pair", image, label, list(self._ids.items())])
 
-    def read(self, case: str) -> RawCase:
+    def read(self, case: str) -> Read:
         """Return a pair; raises BadFile for a file that cannot be used."""
         image, label = (read_nifti(path) for path in _one_each(self._pairs[case]))
         label = laid_like(label, image)
         said = self._said = [*image.warnings, *label.warnings]
         checks = [*place_checks(image.grid, label.grid, said), *check_values(image.array)]
-        volume = None
-        if all(check.ok for check in checks):
-            volume, more = self._volume(case, image, label, said)
-            checks += more
-        return RawCase(case=case, volume=volume, checks=tuple(checks), warnings=tuple(said))
+        if not all(check.ok for check in checks):
+            return None, checks
+        own, more = self._own_ids(label, said)
+        hu, sha256 = np.rint(image.array).astype(np.int16), self._hash(image.sha256, label.sha256)
+        about = {"annotated": self.organs, "source_sha256": sha256}
+        return volume_of(case, hu, own, image.affine, **about), (*checks, *more)
 
-    def _volume(
-        self, case: str, image: Nifti, label: Nifti, said: list[str]
-    ) -> tuple[Volume, tuple[Check, ...]]:
+    def _own_ids(
+        self, label: Nifti, said: list[str]
+    ) -> tuple[NDArray[np.uint8], tuple[Check, ...]]:
+        """The label with 1..K for the organs, and what is wrong with the other numbers."""
         numbers = integers(label.array, label.scaling)
         own = np.zeros(numbers.shape, np.uint8)
         for position, (organ, ours) in enumerate(self._numbers.items(), start=1):
@@ -123,16 +122,7 @@ class Pairs(Reader):
             raise BadFile("labels", there, str(list(self._ids.values())), message)
         lines, checks = unmapped(numbers, own, self.organs)
         said += lines
-        array, geometry = to_canonical(np.rint(image.array).astype(np.int16), image.affine)
-        volume = Volume(
-            case=case,
-            image=array,
-            label=to_canonical(own, image.affine)[0],
-            annotated=self.organs,
-            geometry=geometry,
-            source_sha256=self._hash(image.sha256, label.sha256),
-        )
-        return volume, checks
+        return own, checks
 
 
 def parse_map(text: str) -> dict[str, int | Sequence[int]]:

@@ -16,14 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
-from benchmark.data.geometry import to_canonical
-from benchmark.data.readers.base import TARGETS, Reader
+from benchmark.data.readers.base import TARGETS, Read, Reader, volume_of
 from benchmark.data.readers.dicom import MAX_SLICE_BYTES, mended, read_slices
 from benchmark.data.readers.files import FoundFile, find_files, natural_order
 from benchmark.data.readers.names import renamed, safe_names
 from benchmark.data.readers.series import assemble
-from benchmark.data.source import RawCase
-from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
@@ -84,7 +81,7 @@ class Stacks(Reader):
     def _hash(self, slices: Sequence[str], masks: Sequence[str]) -> str:
         return content_hash(["stack", list(slices), list(masks), self._organ])
 
-    def read(self, case: str) -> RawCase:
+    def read(self, case: str) -> Read:
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
         entries, masks, wrong = self._stacks[case]
         if wrong:
@@ -98,17 +95,9 @@ class Stacks(Reader):
             raise BadFile("pairing", len(masks), str(len(read.slices)), message)
         found = [_png(entry, series.shape[1:]) for entry in masks]
         label = np.stack([found[n] for n in series.order]).astype(np.uint8)
-        image, geometry = to_canonical(series.values_kji.T, series.affine)
-        volume = Volume(
-            case=case,
-            image=image,
-            label=to_canonical(label.T, series.affine)[0],
-            annotated=self.organs,
-            geometry=geometry,
-            source_sha256=self._hash(read.sha256, [entry.sha256() for entry in masks]),
-            read_by=mended(read.slices),
-        )
-        return RawCase(case=case, volume=volume, warnings=tuple(self._said))
+        sha256 = self._hash(read.sha256, [entry.sha256() for entry in masks])
+        about = {"annotated": self.organs, "source_sha256": sha256, "read_by": mended(read.slices)}
+        return volume_of(case, series.values_kji.T, label.T, series.affine, **about), ()
 
 
 def _png(entry: FoundFile, size: tuple[int, int]) -> NDArray[np.bool_]:
