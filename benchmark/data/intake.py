@@ -10,9 +10,8 @@ from pathlib import Path
 
 from benchmark.data.judging.anatomy import unchecked
 from benchmark.data.judging.checks import CASE
-from benchmark.data.judging.findings import in_few_lines
 from benchmark.data.readers.base import Reader
-from benchmark.data.source import Examined, Source, examine, judged, write_case
+from benchmark.data.source import Examined, Source, examine, in_few_lines, judged, write_case
 from benchmark.errors import BadInput
 
 PARALLEL_FROM = 4  # cases: a process takes a second to start

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, guarded
-from benchmark.data.geometry import from_canonical, to_canonical
 from benchmark.data.judging.checks import (
     Check,
     check_hu,
@@ -22,7 +21,7 @@ from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.nifti import Nifti, read_nifti
 from benchmark.data.readers.series import assemble, series_of
-from benchmark.data.volume import Geometry, Image, Label, Volume
+from benchmark.data.volume import Geometry, Image, Label, Volume, from_canonical, to_canonical
 from benchmark.errors import BadInput
 
 QUATERNION = ("quatern_b", "quatern_c", "quatern_d")

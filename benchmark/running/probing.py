@@ -25,8 +25,8 @@ from benchmark.running.prepare import networks
 from benchmark.scoring.cases import Score
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, rows_of
-from benchmark.training.features import Features
 from benchmark.training.precision import Hardware
+from benchmark.training.prediction import Features
 
 if TYPE_CHECKING:
     from benchmark.running.cells import Cell

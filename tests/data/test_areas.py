@@ -10,8 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmark.data.feeding.draw import SliceDraw
-from benchmark.data.feeding.folds import GridCache
-from benchmark.data.feeding.slice_cache import open_slices, slices_key
+from benchmark.data.feeding.folds import GridCache, open_slices, slices_key
 from benchmark.data.feeding.slices import WHOLE, CaseSlices, on_training_grid
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Geometry, Volume

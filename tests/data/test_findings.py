@@ -11,9 +11,9 @@ from nnunet_files import AFFINE, SHAPE, arrays, make, save
 
 from benchmark.cli.main import main
 from benchmark.data import library
-from benchmark.data.judging.findings import in_few_lines
 from benchmark.data.readers.multi_organ import MultiOrgan
 from benchmark.data.readers.nnunet import NnUNetRaw
+from benchmark.data.source import in_few_lines
 from benchmark.errors import BadInput
 
 CASES = [f"c{n}" for n in range(200)]

@@ -12,10 +12,10 @@ import pytest
 from nnunet_files import AFFINE, LABELS, add, arrays, make, refused, save
 
 from benchmark.data import library
-from benchmark.data.geometry import from_canonical
 from benchmark.data.readers.nifti import read_nifti
 from benchmark.data.readers.pairs import Pairs
 from benchmark.data.scan import label_bytes, read_scan
+from benchmark.data.volume import from_canonical
 from benchmark.errors import BadInput
 from benchmark.testing import tiny_volume
 

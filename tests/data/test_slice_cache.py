@@ -12,8 +12,8 @@ import torch
 from bench_process import flip
 
 from benchmark.data import library
-from benchmark.data.feeding import slice_cache
-from benchmark.data.feeding.slice_cache import open_several, open_slices, slices_key
+from benchmark.data.feeding import folds
+from benchmark.data.feeding.folds import open_several, open_slices, slices_key
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Volume
@@ -45,7 +45,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(volume.case)
         return on_training_grid(volume, *more, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(slice_cache, "on_training_grid", counting)
+    monkeypatch.setattr(folds, "on_training_grid", counting)
     return made
 
 
@@ -93,7 +93,7 @@ def test_the_key_is_of_arrays_and_preprocessing(
     }
     again = library.add(tmp_path / "again", "other-name", TinySource())
     assert slices_key(again, "p00", 16) in keys  # names do not count
-    monkeypatch.setattr(slice_cache, "SLICES_VERSION", 2)
+    monkeypatch.setattr(folds, "SLICES_VERSION", 2)
     keys.add(slices_key(tiny_dataset, "p00", 16))
 
     class Brighter(TinySource):
@@ -127,7 +127,7 @@ def test_nothing_half_written_is_left(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(slice_cache, "write_json", dies)  # after both arrays were written
+        patch.setattr(folds, "write_json", dies)  # after both arrays were written
         with pytest.raises(KeyboardInterrupt):
             open_slices(tiny_dataset, "p00", 16)
     assert entries(tiny_dataset) == []

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, guarded, refused_for
-from benchmark.data.geometry import Affine, corner_displacement_voxels, to_canonical
 from benchmark.data.judging.checks import Check, bounded, check_affines, check_shapes
 from benchmark.data.readers.files import stamp
 from benchmark.data.source import RawCase
-from benchmark.data.volume import Volume
+from benchmark.data.volume import Affine, Volume, corner_displacement_voxels, to_canonical
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, demand
-from benchmark.data.geometry import canonical_affine, to_canonical
 from benchmark.data.judging.checks import Check, check_values
 from benchmark.data.readers.base import TARGETS, Read, Reader, integers, place_checks
 from benchmark.data.readers.crop import Crops, box_check, read_crops
@@ -28,7 +27,7 @@ from benchmark.data.readers.dicom import mended, read_slices
 from benchmark.data.readers.files import FoundFile, find_files
 from benchmark.data.readers.nifti import Nifti, nifti_of
 from benchmark.data.readers.series import assemble, series_of
-from benchmark.data.volume import Geometry, Label, Volume
+from benchmark.data.volume import Geometry, Label, Volume, canonical_affine, to_canonical
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
