@@ -1,9 +1,21 @@
 """The ways in which a command ends early. Every floor may raise them; only `cli` turns them into
-exit codes: 2, 1 and 130."""
+exit codes: 2, 1 and 130. What is told of a cell or a training that failed is one line, and the
+traceback in a log file."""
+
+from __future__ import annotations
 
 import re
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 
 LONGEST_WORD, LONGEST_LINE = 300, 1000  # letters; a path of the usual length stays whole
+LOG = "failures.log"
+LONGEST = 400  # letters of a line
+MEMORY = "out of memory"  # how torch says it for a GPU
+CPU_MEMORY = "can't allocate memory"
+LESS_MEMORY = "fewer slices at a time need less: --set ground.batch=N"
 
 
 def shortened(text: str) -> str:
@@ -36,3 +48,42 @@ class Diverged(Exception):  # noqa: N818 - the field's word for it
 
 class Stopped(KeyboardInterrupt):
     """A training was asked to stop and saved a checkpoint; the message says at which step."""
+
+
+KNOWN = (Diverged, BadInput)  # their message says all
+
+
+def failure(error: BaseException, where: str, root: Path) -> str:
+    """Return an error as one line. The traceback of one that does not speak for itself is appended
+    to `logs/failures.log` in the workspace `root`, under `where` (row, fold, seed)."""
+    line = one_line(error)
+    if isinstance(error, KNOWN):
+        return line
+    path = root / "logs" / LOG
+    with suppress(OSError):  # a full disk: the line has to do
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, {where}\n")
+            log.write("".join(traceback.format_exception(error)) + "\n")
+        return f"{line} (more in logs/{LOG})"
+    return line
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error as one line of bounded length, with its kind."""
+    if isinstance(error, SystemExit):
+        return f"its code called sys.exit({error.code!r})"
+    text = " ".join(str(error).split()) or "no message"
+    if isinstance(error, KNOWN):
+        return text
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]} ..."
+    hint = f"; {LESS_MEMORY}" if memory_short(error) else ""
+    return f"{type(error).__name__}: {text}{hint}"
+
+
+def memory_short(error: BaseException) -> bool:
+    """Return whether an error says that memory, of the machine or of a GPU, did not suffice."""
+    said = str(error).lower()
+    torchs = isinstance(error, RuntimeError) and (MEMORY in said or CPU_MEMORY in said)
+    return isinstance(error, MemoryError) or torchs

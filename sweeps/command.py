@@ -1,23 +1,44 @@
-"""`bench sweep`: tune hyper-parameters on inner validation patients, and show the response."""
+"""`bench sweep`: tune hyper-parameters on inner validation patients, and show the response.
+
+The one module of the sweeps that knows the command line.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import (
     MOST_PORT,
+    OFF,
     add_common,
-    add_hardware,
-    add_reuse,
+    add_folds,
+    add_preset,
+    add_sets,
+    add_training,
     at_most,
-    numbers,
-    seconds,
+    flag,
+    folds_of,
+    option,
+    options_of,
+    setting_of,
 )
-from benchmark.cli.workers import MOST_ASKED
+from benchmark.cli.out import put
+from benchmark.errors import BadInput
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+
+    from benchmark.settings.resolve import Setting
+    from sweeps.planning import SweepOptions
+    from sweeps.summary import Summary
 
 HELP = "tune with Optuna, on inner validation patients alone: xi, noise, taps, joint"
-ABOUT_NAME = "xi, noise, taps, joint, FILE.py:FUNCTION, or an installed sweep"
+STORAGE = "default: ROOT/sweeps.db"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +47,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _configure_run(commands.add_parser("run", help="evaluate settings; the same command goes on"))
     show = commands.add_parser("show", help="trials, best, sharing, response; pictures with --out")
     _add_study(show)
-    show.add_argument("--out", type=Path, metavar="DIR", help="write pictures, PNG and SVG")
+    option(show, "--out", "DIR", "write pictures, PNG and SVG", type=Path)
     show.set_defaults(action=_show)
     best = commands.add_parser("best", help="write the best setting for bench run --config")
     _add_study(best)
-    best.add_argument("--out", type=Path, metavar="FILE", help="default: ROOT/reports/sweeps/...")
+    option(best, "--out", "FILE", "default: ROOT/reports/sweeps/...", type=Path)
     best.set_defaults(action=_best)
     ui = commands.add_parser("ui", help="optuna-dashboard on the storage")
-    ui.add_argument("--storage", metavar="URL", help="default: ROOT/sweeps.db")
+    option(ui, "--storage", "URL", STORAGE)
     ui.add_argument("--port", type=at_most(MOST_PORT), default=8080)
     add_common(ui, json=False)
     ui.set_defaults(action=_ui)
@@ -46,62 +67,39 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help=ABOUT_NAME)
-    parser.add_argument("--method", default="fsm", metavar="ROW", help="the row to tune")
-    parser.add_argument(
-        "--rows", type=_names, metavar="ROW,ROW", help="several rows, each with as many trials"
+    option(
+        parser, "name", "NAME", "xi, noise, taps, joint, FILE.py:FUNCTION, or an installed sweep"
     )
-    parser.add_argument("--trials", type=int, required=True, metavar="N", help="settings to try")
-    parser.add_argument("--sampler", default="tpe", metavar="tpe|grid|random|qmc")
-    parser.add_argument("--sampler-seed", type=int, default=0, metavar="N")
-    parser.add_argument(
-        "--workers", type=at_most(MOST_ASKED), default=1, metavar="N", help="processes"
-    )
-    parser.add_argument(
-        "--storage", metavar="URL", help="default: ROOT/sweeps.db; postgresql://..."
-    )
-    parser.add_argument("--study", metavar="NAME", help="default: NAME-ROW-DATASET-PRESET")
-    parser.add_argument(
-        "--per-fold", "--nested", action="store_true",
-        help="tune each fold on its own (nested cross-validation)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--repeats", type=int, default=2, metavar="N",
-        help="fresh seeds for the best and the default, to know run noise (default 2; 0: none)",
-    )  # fmt: skip
-    parser.add_argument("--dataset", default="phantom", metavar="NAME")
-    parser.add_argument("--preset", default="quick", metavar="quick|lite|paper")
-    parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
-    parser.add_argument("--seeds", type=numbers, default=[0], metavar="0,1,...")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
-        help="a value below all trials; may be repeated",
-    )  # fmt: skip
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the same, as JSON or TOML")
-    add_hardware(parser)
-    add_reuse(parser)
-    parser.add_argument(
-        "--checkpoint-seconds", type=seconds, default=30.0, metavar="N",
-        help="a training saves itself every N seconds (default 30)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--heartbeat-seconds", type=at_most(86_400), default=20, metavar="N",
-        help="a driver that misses three of these counts as dead (default 20)",
-    )  # fmt: skip
-    parser.add_argument("--mlflow", metavar="URI", help="tracking URI, or none (default: local)")
-    parser.add_argument(
-        "--mlflow-cells", action="store_true", help="folds and seeds below every trial in MLflow"
-    )
+    option(parser, "--method", "ROW", "the row to tune", default="fsm")
+    option(parser, "--rows", "ROW,ROW", "several rows, each with as many trials", type=_names)
+    option(parser, "--trials", "N", "settings to try", type=int, required=True)
+    option(parser, "--sampler", "tpe|grid|random|qmc", default="tpe")
+    option(parser, "--sampler-seed", "N", type=int, default=0)
+    option(parser, "--storage", "URL", f"{STORAGE}; postgresql://...")
+    option(parser, "--study", "NAME", "default: NAME-ROW-DATASET-PRESET")
+    about = "tune each fold on its own (nested cross-validation)"
+    parser.add_argument("--per-fold", "--nested", action="store_true", help=about)
+    about = "fresh seeds for the best and the default, to know run noise (default 2; 0: none)"
+    option(parser, "--repeats", "N", about, type=int, default=2)
+    option(parser, "--dataset", "NAME", default="phantom")
+    add_preset(parser)
+    add_folds(parser, default=[0])
+    add_sets(parser, "a value below all trials")
+    option(parser, "--config", "FILE", "the same, as JSON or TOML", type=Path)
+    add_training(parser, "processes", default=1)
+    about = "a driver that misses three of these counts as dead (default 20)"
+    option(parser, "--heartbeat-seconds", "N", about, type=at_most(86_400), default=20)
+    flag(parser, "--mlflow-cells", "folds and seeds below every trial in MLflow")
     add_common(parser)
     parser.set_defaults(action=_run, fresh=False)
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="a sweep's or a study's name")
-    parser.add_argument("--method", metavar="ROW", help="where several rows were tuned")
-    parser.add_argument("--dataset", metavar="NAME", help="where several sets were tuned on")
-    parser.add_argument("--preset", metavar="quick|lite|paper")
-    parser.add_argument("--storage", metavar="URL", help="default: ROOT/sweeps.db")
+    option(parser, "name", "NAME", "a sweep's or a study's name")
+    option(parser, "--method", "ROW", "where several rows were tuned")
+    option(parser, "--dataset", "NAME", "where several sets were tuned on")
+    add_preset(parser, None)
+    option(parser, "--storage", "URL", STORAGE)
     add_common(parser)
 
 
@@ -110,24 +108,187 @@ def _names(text: str) -> list[str]:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from sweeps.running import run_sweep
+    from sweeps import driver
 
-    return run_sweep(args)
+    summaries = driver.run_sweep(sweep_options(args))
+    if summaries is None:
+        return 1
+    _put(summaries, args.json)
+    return 0
+
+
+def sweep_options(args: argparse.Namespace) -> SweepOptions:
+    """Return what the options of `bench sweep run` ask for."""
+    from benchmark.cli.session import say
+    from benchmark.tracking.database import default_uri
+    from sweeps.planning import SweepOptions
+
+    def setting(row: str) -> Setting:
+        return setting_of(argparse.Namespace(**{**vars(args), "method": row}))
+
+    same = {f.name: vars(args)[f.name] for f in fields(SweepOptions) if f.name in vars(args)}
+    own = {
+        "rows": tuple(args.rows or [args.method]),
+        "folds": tuple(folds_of(args)),
+        "seeds": tuple(args.seeds),
+        "storage": _storage(args),
+        "mlflow": None if args.mlflow == OFF else args.mlflow or default_uri(args.root),
+    }
+    return SweepOptions(**{**same, **own}, setting=setting, training=options_of(args), say=say)
+
+
+def _storage(args: argparse.Namespace) -> str:
+    from sweeps.storage import default_url
+
+    return str(args.storage or default_url(args.root))
+
+
+def _put(summaries: list[Summary], as_json: bool) -> None:
+    if as_json:
+        put(json.dumps({"studies": [_json(summary) for summary in summaries]}, indent=1))
+    for summary in () if as_json else summaries:
+        for line in _lines(summary):
+            put(line)
 
 
 def _show(args: argparse.Namespace) -> int:
-    from sweeps.showing import show
+    """Print the studies of a sweep and write their pictures. Raises `BadInput`."""
+    from sweeps.summary import summarise
 
-    return show(args)
+    found = _find(args)
+    summaries = [summarise(study) for study in found]
+    _put(summaries, args.json)
+    if args.out:
+        from sweeps.figures import write_figures
+
+        for study, summary in zip(found, summaries, strict=True):
+            for path in write_figures(study, summary, args.out):
+                if not args.json:
+                    put(f"wrote {path}")
+    return 0
 
 
 def _best(args: argparse.Namespace) -> int:
-    from sweeps.showing import best
+    """Print the best setting and write it for `bench run --config`.
 
-    return best(args)
+    With `--per-fold` studies there is a setting and a file for each fold. Raises `BadInput` where
+    several sweeps are meant, or none has a value yet.
+    """
+    from sweeps.studies import ALL_FOLDS
+    from sweeps.summary import summarise
+
+    summaries = [summarise(study) for study in _find(args)]
+    kinds = {(s.about.sweep, s.about.method, s.about.dataset, s.about.preset) for s in summaries}
+    tunings = [summary.about.tuning for summary in summaries]
+    if len(kinds) > 1 or (len(summaries) > 1 and len(set(tunings)) < len(tunings)):
+        names = ", ".join(summary.study for summary in summaries)
+        raise BadInput(
+            f"{args.name!r} may be any of {names}: name one, or give --method, --dataset"
+        )
+    if ALL_FOLDS in tunings and len(tunings) > 1:
+        raise BadInput(f"{args.name!r} was tuned per fold and for all folds: name one study")
+    for summary in summaries:
+        if summary.best is None:
+            raise BadInput(f"the study {summary.study!r} has no value yet: run it first")
+    files = [_write_config(args, summary, len(summaries) > 1) for summary in summaries]
+    if args.json:
+        put(json.dumps(_best_json(summaries), indent=1))
+        return 0
+    for summary, path in zip(summaries, files, strict=True):
+        assert summary.best is not None
+        text = ", ".join(f"{name}={value}" for name, value in summary.best.overrides.items())
+        put(
+            f"{summary.study}: {text}: DSC {summary.best.value:.2f} %, {len(summary.points)} trials"
+        )
+        put(f"train it on all training patients: {_retrain(summary, path)}")
+    if ALL_FOLDS in tunings:
+        put(
+            "one setting for all folds: a fold's test patients may be inner patients of another; "
+            "for a table that nobody can object to, tune with --per-fold"
+        )
+    return 0
 
 
 def _ui(args: argparse.Namespace) -> int:
-    from sweeps.dashboard import serve
+    from sweeps.storage import serve
 
-    return serve(args)
+    serve(_storage(args), args.port, lambda address: put(address, flush=True))
+    return 0
+
+
+def _retrain(summary: Summary, path: Path) -> str:
+    """The command that trains the chosen setting on all training patients."""
+    from sweeps.studies import ALL_FOLDS
+
+    about = summary.about
+    folds = ",".join(str(fold) for fold in about.folds)
+    return (
+        f"bench run --method {about.method} --dataset {about.dataset} --preset {about.preset} "
+        f"--folds {folds} --config {path}"
+        + (f" --tuned {about.sweep}" if about.tuning != ALL_FOLDS else "")
+    )
+
+
+def _find(args: argparse.Namespace) -> list[Study]:
+    from sweeps.studies import find_studies
+
+    asked = {"method": args.method, "dataset": args.dataset, "preset": args.preset}
+    return find_studies(_storage(args), args.name, asked)
+
+
+def _lines(summary: Summary) -> Iterator[str]:
+    """A study for a person."""
+    about = summary.about
+    yield (
+        f"{summary.study}: {about.sweep} of {about.method} on {about.dataset}, preset "
+        f"{about.preset}, {about.tuning}; mean DSC (%) of inner validation patients over "
+        f"{', '.join(about.organs)}; sampler {about.sampler}, seed {about.sampler_seed}"
+    )
+    for point in summary.points:
+        values = ", ".join(f"{name}={value}" for name, value in point.overrides.items())
+        folds = "  ".join(f"{value:6.2f}" for value in point.folds.values())
+        mark = " <- best" if point is summary.best else ""
+        note = f"  diverged: {point.diverged}" if point.diverged else ""
+        value = f"{values:36s} {point.value:6.2f}"
+        yield f"  trial {point.number:3d}  {value}  folds {folds}{note}{mark}"
+    if summary.running:
+        yield f"  {summary.running} trials are under way"
+    yield from (f"warning: {line}" for line in summary.edges)
+    if summary.points:
+        yield summary.sharing.line()
+        yield summary.response.sentence
+
+
+def _best_json(summaries: list[Summary]) -> dict[str, Any]:
+    from sweeps.studies import ALL_FOLDS
+
+    one = {str(s.about.folds[0]): dict(s.best.overrides) for s in summaries if s.best}
+    values = [summary.best.value for summary in summaries if summary.best]
+    nested = len(summaries) > 1 or summaries[0].about.tuning != ALL_FOLDS
+    return {
+        "params": one if nested else next(iter(one.values())),
+        "value": sum(values) / len(values),
+        "trials": sum(len(summary.points) for summary in summaries),
+    }
+
+
+def _write_config(args: argparse.Namespace, summary: Summary, several: bool) -> Path:
+    from benchmark.files.atomic import commit_file, write_json
+
+    default = args.root / "reports" / "sweeps" / f"best-{summary.study}.json"
+    path: Path = args.out or default
+    if args.out and several:
+        path = path.with_stem(f"{path.stem}-{summary.about.tuning.replace(' ', '')}")
+    try:
+        with commit_file(path) as temporary:
+            write_json(temporary, summary.config)
+    except OSError as error:
+        raise BadInput(f"--out {path}: {error.strerror}") from error
+    return path
+
+
+def _json(summary: Summary) -> dict[str, Any]:
+    value = asdict(summary)
+    value["sharing"] = {**value["sharing"], "line": summary.sharing.line()}
+    value["trials"] = value.pop("points")
+    return value

@@ -1,11 +1,16 @@
-"""Drives one study: asks for trials, has workers evaluate them, tells their values."""
+"""`bench sweep run`: from plans to studies with all their trials, repeats, and a summary.
+
+One driver asks a study for trials, has the engine evaluate them and tells their values.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,28 +18,98 @@ import psutil
 from optuna.study import Study
 from optuna.trial import Trial
 
-from benchmark.store.ledger import SWEEPS
+from benchmark.running.bench import Bench
+from benchmark.running.crew import crew
+from benchmark.running.events import Event, Lost, Warned
+from benchmark.running.executors import Executor
+from benchmark.running.executors.local import Local
+from benchmark.running.tasks import Work
+from benchmark.settings.resolve import GROUND, leaves
 from sweeps import studies
-from sweeps.objective import Job
-from sweeps.spaces import Sweep
-from sweeps.workers import Outcome, Pool
+from sweeps.figures import write_figures
+from sweeps.objective import Evaluation, Evaluations, Job, WorkerFailed, death, suite
+from sweeps.planning import Plan, SweepOptions, plan_studies
+from sweeps.reports import follow
+from sweeps.samplers import make_sampler
+from sweeps.spaces import at_the_edge
+from sweeps.storage import open_storage
+from sweeps.summary import DEFAULT, EDGES, SAME, Summary, fresh_seeds, summarise
 
 POLL_SECONDS = 1.0
+END_SECONDS = 10.0  # for a worker to save its training when the sweep is stopped
 
+Say = Callable[[str], None]
 Told = Callable[[Study, int], None]
+
+
+def run_sweep(options: SweepOptions) -> list[Summary] | None:
+    """Run the sweep; return what its studies say, None where a worker failed. Raises `BadInput`."""
+    say = options.say
+    plans = plan_studies(options)
+    for line in dict.fromkeys(line for plan in plans for line in plan.organs.lines()):
+        say(line)
+    storage = open_storage(options.storage, heartbeat_seconds=options.heartbeat_seconds)
+    opened = [(plan, studies.open_study(storage, plan.name, plan.about)) for plan in plans]
+    for plan, study in opened:
+        study.sampler = make_sampler(
+            options.sampler, options.sampler_seed, plan.distributions, plan.trials
+        )
+    studied = [study for _, study in opened]
+    bench = options.training.open(Notices(say=say))
+    with (
+        bench.stop.listening(),
+        follow(options.mlflow, studied, options.root, options.mlflow_cells, say),
+        _workers(options, plans[0]) as executor,
+    ):
+        try:
+            for plan, study in opened:
+                _drive(options, plan, study, bench, executor)
+        except WorkerFailed as error:
+            say(f"{error}; the same command goes on from there")
+            return None
+    return [summarise(study) for _, study in opened]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notices:
+    """A listener that says what a person may want to know."""
+
+    say: Say
+
+    def hear(self, event: Event) -> None:
+        """Say warnings, and which worker died between two tasks."""
+        if isinstance(event, Warned):
+            print(f"warning: {event.text}", file=sys.stderr, flush=True)
+        elif isinstance(event, Lost):
+            self.say(f"{death(event)}: replaced")
+
+
+@contextmanager
+def _workers(options: SweepOptions, plan: Plan) -> Iterator[Executor]:
+    """Yield the workers; they end with the block, whatever ends it: a training saves itself first,
+    if it takes no longer than seconds."""
+    size = plan.to({}).ground.size
+    # as many threads for any number of workers: the bits of a value rest on them
+    executor = Local(options=crew(options.training, size, options.workers, sharing=1))
+    try:
+        executor.start()
+        yield executor
+    except BaseException:
+        executor.stop(END_SECONDS)
+        raise
+    finally:
+        executor.close()
 
 
 @dataclass(kw_only=True)
 class Drive:
-    """One study with all that driving it takes. `base` are the overrides below a trial's."""
+    """One study with all that driving it takes."""
 
     study: Study
-    about: studies.About
-    sweep: Sweep
-    trials: int
+    plan: Plan
     heartbeat_seconds: int
-    pool: Pool
-    say: Callable[[str], None]
+    evaluations: Evaluations
+    say: Say
     told: Told = lambda study, number: None
     _next_beat: float = 0.0
 
@@ -44,11 +119,11 @@ class Drive:
         Whatever ends it earlier, our trials under way are queued again, for whoever goes on.
         """
         studies.reclaim_here(self.study, platform.node(), psutil.pid_exists)
-        ours: dict[int, Trial] = {}
+        ours: dict[str, Trial] = {}
         try:
             while self._open_trials(ours):
-                for outcome in self.pool.wait(min(POLL_SECONDS, self.heartbeat_seconds)):
-                    self._finish(ours, outcome)
+                for found in self.evaluations.finished(min(POLL_SECONDS, self.heartbeat_seconds)):
+                    self._finish(ours, *found)
         finally:
             for trial in ours.values():
                 studies.release(self.study, studies.stored(self.study, trial))
@@ -59,51 +134,97 @@ class Drive:
         wanted = {studies.repeat_name(o, seed): (o, seed) for o in settings for seed in seeds}
         for name, (overrides, seed) in wanted.items():
             if name not in self.study.user_attrs:
-                self.pool.give(name, self._job(overrides, (seed,)))
-        while self.pool.busy:
-            for outcome in self.pool.wait(POLL_SECONDS):
-                self.study.set_user_attr(str(outcome.name), outcome.evaluation.record())
+                self.evaluations.give(name, self._job(overrides, (seed,)))
+        while self.evaluations.busy:
+            for name, evaluation in self.evaluations.finished(POLL_SECONDS):
+                self.study.set_user_attr(name, evaluation.record())
 
-    def _open_trials(self, ours: dict[int, Trial]) -> bool:
+    def _open_trials(self, ours: dict[str, Trial]) -> bool:
         """Take on as many trials as workers are free; return whether anything is left to do."""
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + self.heartbeat_seconds / 2
             for trial in ours.values():
                 studies.beat(self.study, trial)
             studies.reclaim(self.study, self.heartbeat_seconds)
-        driver = f"{platform.node()} {os.getpid()}"
-        while self.pool.free > 0:
-            new = studies.next_trial(self.study, self.sweep, self.trials, driver)
+        driver, trials = f"{platform.node()} {os.getpid()}", self.plan.trials
+        while self.evaluations.vacant > 0:
+            new = studies.next_trial(self.study, self.plan.sweep, trials, driver)
             if new is None:
                 break
-            ours[new.number] = new
-            self.pool.give(_name(new), self._job(new.user_attrs[studies.OVERRIDES]))
-        return bool(ours) or len(studies.counted(self.study)) < self.trials
+            name = f"trial {new.number}"
+            ours[name] = new
+            self.evaluations.give(name, self._job(new.user_attrs[studies.OVERRIDES]))
+        return bool(ours) or len(studies.counted(self.study)) < trials
 
-    def _finish(self, ours: dict[int, Trial], outcome: Outcome) -> None:
-        trial = next(trial for trial in ours.values() if _name(trial) == outcome.name)
-        told = studies.finish(self.study, trial, outcome.evaluation.record())
-        del ours[trial.number]
+    def _finish(self, ours: dict[str, Trial], name: str, evaluation: Evaluation) -> None:
+        trial = ours[name]
+        told = studies.finish(self.study, trial, evaluation.record())
+        del ours[name]
         if told:
             self.told(self.study, trial.number)
         else:
-            self.say(f"{outcome.name} was taken up by another driver: its value counts there")
+            self.say(f"{name} was taken up by another driver: its value counts there")
 
     def _job(self, overrides: Mapping[str, Any], seeds: tuple[int, ...] | None = None) -> Job:
+        about = self.plan.about
         return Job(
-            row=self.about.method,
-            overrides={**self.about.overrides, **overrides},
-            folds=self.about.folds,
-            seeds=seeds or self.about.seeds,
-            organs=self.about.organs,
+            setting=self.plan.to(overrides),
+            folds=self.plan.folds,
+            seeds=seeds or about.seeds,
+            organs=about.organs,
             suite=suite(self.study.study_name),
         )
 
 
-def suite(study_name: str) -> str:
-    """Return where the cells of a study stand in the ledger."""
-    return f"{SWEEPS}{study_name}"
+def _drive(
+    options: SweepOptions,
+    plan: Plan,
+    study: Study,
+    bench: Bench,
+    executor: Executor,
+) -> None:
+    def tell(study: Study, number: int) -> None:
+        options.say(_progress(summarise(study), plan, number))
+
+    evaluations = Evaluations(
+        work=Work(), executor=executor, bench=bench, workers=options.workers, say=options.say
+    )
+    drive = Drive(
+        study=study,
+        plan=plan,
+        evaluations=evaluations,
+        say=options.say,
+        heartbeat_seconds=options.heartbeat_seconds,
+        told=tell,
+    )
+    drive.run()
+    same = _note_best(plan, study)
+    if fresh := fresh_seeds(plan.about.seeds, options.repeats):
+        best = summarise(study).best
+        assert best is not None
+        options.say(f"{study.study_name}: the best and the default again with seeds {list(fresh)}")
+        drive.repeat([{}] if same else [best.overrides, {}], fresh)
+        drive.repeat([{}], plan.about.seeds)
+    write_figures(study, summarise(study), options.root / "reports" / "sweeps")
 
 
-def _name(trial: Trial) -> str:
-    return f"trial {trial.number}"
+def _note_best(plan: Plan, study: Study) -> bool:
+    """Note what only the space and the row know about the best setting; return whether it is the
+    default."""
+    best = summarise(study).best
+    assert best is not None  # there is at least one trial
+    chosen, default = plan.to(best.overrides), plan.to({})
+    same = (chosen.method, chosen.ground) == (default.method, default.ground)
+    values = {**leaves(default.method), **leaves(default.ground, GROUND)}
+    study.set_user_attr(SAME, same)
+    study.set_user_attr(DEFAULT, {name: values.get(name) for name in best.overrides})
+    study.set_user_attr(EDGES, at_the_edge(plan.sweep, best.params, plan.distributions, plan.to))
+    return same
+
+
+def _progress(summary: Summary, plan: Plan, number: int) -> str:
+    last = next(point for point in summary.points if point.number == number)
+    values = ", ".join(f"{name}={value}" for name, value in last.overrides.items())
+    folds = ", ".join(f"{value:.1f}" for value in last.folds.values())
+    found = last.diverged or f"DSC {last.value:.2f} % (folds {folds})"
+    return f"{summary.study}: {len(summary.points)} of {plan.trials}: {values}: {found}"

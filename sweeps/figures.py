@@ -20,8 +20,7 @@ from optuna.study import Study
 from scipy import stats
 
 from benchmark.files.atomic import commit_file
-from sweeps.noise import LEVEL
-from sweeps.summary import Point, Summary
+from sweeps.summary import LEVEL, Point, Summary
 
 BLUE, ORANGE, GREY = "#1f5fa8", "#d9730d", "#9a9a9a"
 WIDE = (6.4, 4.2)  # inches

@@ -1,41 +1,90 @@
-"""The objective: the mean DSC on the inner validation patients of each fold."""
+"""The objective: the mean DSC on the inner validation patients of each fold.
+
+Settings are evaluated by the engine: their cells, of inner folds alone, go into its graph while it
+runs. A worker never sees the study.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
-import sys
 import time
-from argparse import Namespace
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmark.data.feeding.slices import CaseSlices
-from benchmark.errors import Stopped
-from benchmark.running.bench import Bench, Silent
-from benchmark.running.cells import run_cells
-from benchmark.settings.registry import load_registry
-from benchmark.settings.resolve import Setting, resolve
-from benchmark.store.ledger import Entry
+from benchmark.errors import BadInput
+from benchmark.running.cells import Cell, InnerFold
+from benchmark.running.conduct import Conductor
+from benchmark.running.events import Ended, Lost
+from benchmark.running.renewal import renew
+from benchmark.running.tasks import Task
+from benchmark.settings.resolve import Setting
+from benchmark.store.ledger import SWEEPS, Entry
 from benchmark.store.results import ResultRow
-from sweeps.inner import InnerCache, InnerFold, inner_folds
 
 WORST = 0.0  # DSC in percent: what a setting is worth whose training diverged
 METRIC = "dsc"
+LEAST_PATIENTS = 4  # inner patients with an organ, for it to count in the objective
+MOST_DEATHS = 10  # of workers with one setting: then it is the setting's fault
+
+
+class WorkerFailed(Exception):  # noqa: N818 - what happened, not an error of the caller
+    """A worker cannot evaluate a setting; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Organs:
+    """Which organs count in the objective; `left_out` maps the others to their inner patients."""
+
+    used: tuple[str, ...]
+    left_out: dict[str, int]
+
+    def lines(self) -> list[str]:
+        """Return a line for each organ that does not count."""
+        return [
+            f"{organ} is left out of the objective: {count} inner patients have it annotated, "
+            f"fewer than {LEAST_PATIENTS}"
+            for organ, count in self.left_out.items()
+        ]
+
+
+def organs_of(folds: tuple[InnerFold, ...]) -> Organs:
+    """Return the organs that at least four different inner patients of the folds have annotated.
+
+    Raises `BadInput` where no organ has.
+    """
+    patients = {
+        (name, o) for f in folds for name in f.validation for o in f.dataset.case(name).annotated
+    }
+    counts = {organ: sum(o == organ for _, o in patients) for organ in folds[0].dataset.organs}
+    used = tuple(organ for organ, count in counts.items() if count >= LEAST_PATIENTS)
+    if not used:
+        most = max(counts.values())
+        raise BadInput(
+            f"too few inner validation patients to tune on: at most {most} for an organ in folds "
+            f"{', '.join(str(f.index) for f in folds)}, {LEAST_PATIENTS} are needed; "
+            "add cases or folds"
+        )
+    return Organs(used=used, left_out={o: n for o, n in counts.items() if n < LEAST_PATIENTS})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """A setting to evaluate. `suite` is where its cells stand in the ledger."""
 
-    row: str
-    overrides: Mapping[str, Any]
-    folds: tuple[int, ...]
+    setting: Setting
+    folds: tuple[InnerFold, ...]
     seeds: tuple[int, ...]
     organs: tuple[str, ...]
     suite: str
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield its cells in order; what they read of the disk is the workers' memory."""
+        for fold in self.folds:
+            for seed in self.seeds:
+                yield fold.cell(self.setting, seed, {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,73 +110,6 @@ class Evaluation:
         return asdict(self)
 
 
-class Warnings(Silent):
-    """Prints warnings alone: several workers share the screen."""
-
-    def warn(self, text: str) -> None:
-        """Print it."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)
-
-
-class Evaluator:
-    """Evaluates settings in this process. Cases stay in memory from one setting to the next."""
-
-    def __init__(self, options: Namespace) -> None:
-        self._options = options
-        self._registry = load_registry()
-        self._memory: dict[tuple[int | None, str], dict[str, CaseSlices]] = defaultdict(dict)
-        self._bench: Bench | None = None
-        self._folds: dict[int, InnerFold] = {}
-        self._stopped = False
-
-    def evaluate(self, job: Job) -> Evaluation:
-        """Train and score every fold and seed of a setting; a training that diverges ends it.
-
-        Raises `BadInput` for data that cannot be read, `Stopped` when asked to end.
-        """
-        began = time.monotonic()
-        setting = resolve(self._registry, job.row, self._options.preset, job.overrides)
-        bench = self.open(setting)
-        if self._stopped:
-            raise Stopped("stopped before the training began")
-        before = len(bench.tally.trained)
-        score = _Score(job.organs)
-        for fold in job.folds:
-            for seed in job.seeds:
-                self._cell(setting, self._folds[fold], seed, job, score)
-                if score.diverged:
-                    break
-            if score.diverged:
-                break
-        return score.evaluation(len(bench.tally.trained) - before, time.monotonic() - began)
-
-    def open(self, setting: Setting) -> Bench:
-        """Return the bench, opened for the first setting. Raises `BadInput`."""
-        from benchmark.cli.session import open_session
-
-        if self._bench is None:
-            self._bench, dataset = open_session(self._options, Warnings(), setting)
-            folds = inner_folds(dataset, self._options.folds)
-            self._folds = {fold.index: fold for fold in folds}
-        return self._bench
-
-    def stop(self) -> None:
-        """Ask a running training to save itself and end (from another thread)."""
-        self._stopped = True
-        if self._bench is not None:
-            self._bench.stop.requested = True
-
-    def _cell(self, setting: Setting, fold: InnerFold, seed: int, job: Job, score: _Score) -> None:
-        assert self._bench is not None
-        ground = setting.ground
-        cell = fold.cell(setting, seed, self._memory[ground.size, ground.labels])
-        (entry,) = run_cells([cell], self._bench, suite=job.suite)
-        rows = [] if entry.error else self._bench.results.rows(entry.key, entry.evaluation)
-        kept = [key for key in entry.nodes if self._bench.objects.has(key)]
-        assert isinstance(cell.data.cache, InnerCache)
-        score.add(entry, rows, kept, cell.data.cache.read)
-
-
 class _Score:
     """Adds up cells."""
 
@@ -138,12 +120,13 @@ class _Score:
         self._nodes: dict[str, list[str]] = {}
         self._read: dict[str, set[str]] = defaultdict(set)
 
-    def add(
-        self, entry: Entry, rows: Iterable[ResultRow], nodes: list[str], read: set[str]
-    ) -> None:
+    def reads(self, fold: int, cases: Iterable[str]) -> None:
+        """Note which cases were asked for."""
+        self._read[str(fold)] |= set(cases)
+
+    def add(self, entry: Entry, rows: Iterable[ResultRow], nodes: list[str]) -> None:
         """Take one cell."""
         self._nodes[f"{entry.fold}/{entry.seed}"] = nodes
-        self._read[str(entry.fold)] |= read
         if entry.error:
             self.diverged = f"fold {entry.fold} seed {entry.seed}: {entry.error}"
         organs = self._values.setdefault(entry.fold, {})
@@ -166,6 +149,124 @@ class _Score:
             seconds=round(seconds, 3),
             diverged=self.diverged,
         )
+
+
+@dataclass(kw_only=True)
+class _Open:
+    """A job under way: the cells that are still to come, and what is known."""
+
+    job: Job
+    cells: Iterator[Cell]
+    score: _Score
+    trained: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+
+@dataclass(kw_only=True)
+class Evaluations(Conductor):
+    """Evaluates settings, one a worker at a time and each cell after cell; the others wait.
+
+    A training that diverges ends its setting. `say` is told of workers that died.
+    """
+
+    workers: int
+    say: Callable[[str], None]
+    as_run: bool = True  # a cell says what its training raised
+    _waiting: deque[tuple[str, Job]] = field(default_factory=deque)
+    _open: dict[str, _Open] = field(default_factory=dict)
+    _for: dict[str, list[str]] = field(default_factory=dict)  # jobs by the cell they wait for
+    _deaths: Counter[str] = field(default_factory=Counter)
+    _done: list[tuple[str, Evaluation]] = field(default_factory=list)
+
+    @property
+    def vacant(self) -> int:
+        """How many more jobs would start at once."""
+        return self.workers - len(self._open) - len(self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job is not finished."""
+        return bool(self._waiting or self._open)
+
+    def give(self, name: str, job: Job) -> None:
+        """Take a job on."""
+        self._waiting.append((name, job))
+
+    def finished(self, seconds: float) -> list[tuple[str, Evaluation]]:
+        """Return what was finished, by the name it was given under, after `seconds` at the latest.
+
+        Raises `BadInput` and `WorkerFailed` for what a worker could not do.
+        """
+        until = time.monotonic() + seconds
+        while not self._done and (left := until - time.monotonic()) > 0:
+            while self._waiting and len(self._open) < self.workers:
+                name, job = self._waiting.popleft()
+                self._open[name] = _Open(job=job, cells=job.cells(), score=_Score(job.organs))
+                self._go_on(name)
+            self.step(left)
+        done, self._done = self._done, []
+        return done
+
+    def ended(self, task: Task, ended: Ended) -> None:
+        """Note what was trained and read for whom."""
+        for number, name in enumerate(self._for.get(task.entry, ())):
+            job = self._open[name]
+            job.trained += 0 if number else len(ended.trained)
+            job.score.reads(task.cell.fold, ended.read)
+        super().ended(task, ended)
+
+    def failed(self, task: Task, ended: Ended) -> None:
+        """A training that diverged is worth the worst; anything else ends the sweep."""
+        if ended.cause != "disk full":
+            self.fail(task, ended.error)
+        if ended.cause == "bad input":
+            raise BadInput(ended.error)
+        if ended.cause != "diverged":
+            raise WorkerFailed(ended.error)
+
+    def lost(self, task: Task, lost: Lost) -> None:
+        """Another worker goes on with the task; too many deaths end the sweep."""
+        name = self._for.get(task.entry, [task.where])[0]  # its setting may have diverged meanwhile
+        how = death(lost)
+        self._deaths[name] += 1
+        if self._deaths[name] >= MOST_DEATHS:
+            raise WorkerFailed(f"{how}, the {MOST_DEATHS}th with {name}: is there memory enough?")
+        self.say(f"{how} in {name}: another goes on with it")
+        if task.name in self.work.graph.tasks:  # else it is of the study before
+            self.work.graph.put_back(task)
+
+    def settle(self, entry: Entry) -> None:
+        """Score a cell for those who wait for it."""
+        super().settle(entry)
+        results, objects = self.bench.results, self.bench.objects
+        for name in self._for.pop(entry.name, ()):
+            rows = [] if entry.error else results.rows(entry.key, entry.evaluation)
+            kept = [key for key in entry.nodes if objects.has(key)]
+            self._open[name].score.add(entry, rows, kept)
+            self._go_on(name)
+
+    def _go_on(self, name: str) -> None:
+        """Take on the next cell of a job, or give its value."""
+        mine = self._open[name]
+        cell = None if mine.score.diverged else next(mine.cells, None)
+        if cell is None:
+            del self._open[name]
+            seconds = time.monotonic() - mine.began
+            self._done.append((name, mine.score.evaluation(mine.trained, seconds)))
+            return
+        renew([cell], self.bench)
+        self._for.setdefault(cell.entry(mine.job.suite).name, []).append(name)
+        self.work.add([cell], self.bench, mine.job.suite)
+
+
+def death(lost: Lost) -> str:
+    """Return what is said of a worker that died."""
+    return f"worker {lost.process} died (exit code {lost.code})"
+
+
+def suite(study_name: str) -> str:
+    """Return where the cells of a study stand in the ledger."""
+    return f"{SWEEPS}{study_name}"
 
 
 def _mean(organs: Mapping[str, Mapping[str, list[float]]]) -> float:

@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FixedTrial
 
-from benchmark.cli.options import folds_of, setting_of
-from benchmark.data.library import DataSet
+from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
-from benchmark.running.cells import scoring_code
+from benchmark.running.bench import Options
+from benchmark.running.cells import InnerFold, inner_folds, scoring_code
+from benchmark.running.crew import why_not_sent
 from benchmark.running.execute import check_networks, training_code
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import Setting, resolve
-from sweeps.checking import Resolve, check_space, parameters
-from sweeps.inner import Organs, inner_folds, organs_of
+from benchmark.store.workspace import open_workspace
+from benchmark.training.precision import hardware
+from sweeps.objective import Organs, organs_of
 from sweeps.samplers import SAMPLERS, grid_size
-from sweeps.spaces import Sweep, find_sweep
+from sweeps.spaces import Resolve, Sweep, check_space, find_sweep, parameters
 from sweeps.studies import ALL_FOLDS, About
 
 STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,150}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """What a person asks of a sweep. `setting` resolves a row with the values below all trials,
+    `training` says how its trainings are run, `say` takes notices."""
+
+    name: str
+    rows: tuple[str, ...]
+    setting: Callable[[str], Setting]
+    dataset: str
+    preset: str
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    per_fold: bool
+    trials: int
+    sampler: str
+    sampler_seed: int
+    repeats: int
+    workers: int
+    storage: str
+    study: str | None
+    heartbeat_seconds: int
+    mlflow: str | None
+    mlflow_cells: bool
+    training: Options
+    say: Callable[[str], None]
+
+    @property
+    def root(self) -> Path:
+        """The workspace."""
+        return self.training.root
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,39 +71,44 @@ class Plan:
     sweep: Sweep
     distributions: Mapping[str, BaseDistribution]
     trials: int
+    folds: tuple[InnerFold, ...]
     organs: Organs
     to: Resolve
 
 
-def plan_studies(args: argparse.Namespace) -> list[Plan]:
+def plan_studies(options: SweepOptions) -> list[Plan]:
     """Return a plan for each row, and with `--per-fold` for each row and fold.
 
     All get the same number of trials. Raises `BadInput` for whatever is wrong, and writes nothing
     but the workspace and its data set.
     """
-    sweep = find_sweep(args.name)
+    sweep = find_sweep(options.name)
     distributions = parameters(sweep)
-    trials = _trials(args, distributions)
-    settings = {row: _setting(args, row) for row in dict.fromkeys(args.rows or [args.method])}
-    resolves = {row: _resolve(args, setting) for row, setting in settings.items()}
+    trials = _trials(options, distributions)
+    settings = {row: options.setting(row) for row in dict.fromkeys(options.rows)}
+    resolves = {row: _resolve(options.preset, setting) for row, setting in settings.items()}
     for row, to in resolves.items():
         _refuse_fixed(sweep, settings[row], distributions)
         check_space(sweep, distributions, to)
-    dataset = _dataset(args)
+    dataset = _dataset(options)
     for to in resolves.values():
         check_space(sweep, distributions, _buildable(to, dataset))
     plans = []
     for row, setting in settings.items():
-        for tuning, folds in _tunings(args):
-            organs = organs_of(inner_folds(dataset, folds))
-            about = _about(args, sweep, setting, dataset, distributions, tuning, folds, organs)
+        if why := why_not_sent(setting):
+            raise BadInput(f"no worker can be sent the row {row}: {why}")
+        for tuning, indices in _tunings(options):
+            folds = inner_folds(dataset, indices)
+            organs = organs_of(folds)
+            about = _about(options, sweep, setting, dataset, distributions, tuning, indices, organs)
             plans.append(
                 Plan(
-                    name=study_name(args, sweep.name, row, tuning),
+                    name=study_name(options, sweep.name, row, tuning),
                     about=about,
                     sweep=sweep,
                     distributions=distributions,
                     trials=trials,
+                    folds=folds,
                     organs=organs,
                     to=resolves[row],
                 )
@@ -77,42 +116,40 @@ def plan_studies(args: argparse.Namespace) -> list[Plan]:
     return plans
 
 
-def study_name(args: argparse.Namespace, sweep: str, row: str, tuning: str) -> str:
+def study_name(options: SweepOptions, sweep: str, row: str, tuning: str) -> str:
     """Return the name of a study; raises `BadInput` for one that no folder can have."""
-    several = args.rows and len(set(args.rows)) > 1
-    base = args.study or f"{sweep}-{row}-{args.dataset}-{args.preset}"
-    base += f"-{row}" if args.study and several else ""
+    several = len(set(options.rows)) > 1
+    base = options.study or f"{sweep}-{row}-{options.dataset}-{options.preset}"
+    base += f"-{row}" if options.study and several else ""
     name = base if tuning == ALL_FOLDS else f"{base}-{tuning.replace(' ', '')}"
     if not STUDY.fullmatch(name):
         raise BadInput(f"--study {name!r}: letters, digits and _ . @ + - only, 150 at most")
     return name
 
 
-def _trials(args: argparse.Namespace, distributions: Mapping[str, BaseDistribution]) -> int:
-    if args.sampler not in SAMPLERS:
-        raise BadInput(f"no sampler {args.sampler!r}: choose one of {', '.join(SAMPLERS)}")
+def _trials(options: SweepOptions, distributions: Mapping[str, BaseDistribution]) -> int:
+    if options.sampler not in SAMPLERS:
+        raise BadInput(f"no sampler {options.sampler!r}: choose one of {', '.join(SAMPLERS)}")
     for name in ("trials", "workers", "heartbeat_seconds"):
-        if getattr(args, name) < 1:
-            raise BadInput(f"--{name.replace('_', '-')} {getattr(args, name)}: give at least 1")
-    if args.repeats < 0:
-        raise BadInput(f"--repeats {args.repeats}: give 0 or more")
-    if args.sampler != "grid":
-        return int(args.trials)
-    size = grid_size(distributions, args.trials)
-    if size > args.trials:
-        raise BadInput(f"--trials {args.trials}: the smallest grid of this space has {size} points")
+        if getattr(options, name) < 1:
+            raise BadInput(f"--{name.replace('_', '-')} {getattr(options, name)}: give at least 1")
+    if options.repeats < 0:
+        raise BadInput(f"--repeats {options.repeats}: give 0 or more")
+    if options.sampler != "grid":
+        return int(options.trials)
+    size = grid_size(distributions, options.trials)
+    if size > options.trials:
+        raise BadInput(
+            f"--trials {options.trials}: the smallest grid of this space has {size} points"
+        )
     return size
 
 
-def _setting(args: argparse.Namespace, row: str) -> Setting:
-    return setting_of(argparse.Namespace(**{**vars(args), "method": row}))
-
-
-def _resolve(args: argparse.Namespace, setting: Setting) -> Resolve:
+def _resolve(preset: str, setting: Setting) -> Resolve:
     registry = load_registry()
 
     def to(overrides: Mapping[str, Any]) -> Setting:
-        return resolve(registry, setting.row, args.preset, {**setting.overrides, **overrides})
+        return resolve(registry, setting.row, preset, {**setting.overrides, **overrides})
 
     return to
 
@@ -140,26 +177,20 @@ def _refuse_fixed(
         raise BadInput(f"{', '.join(sorted(both))} is set, and it is what the sweep varies")
 
 
-def _dataset(args: argparse.Namespace) -> DataSet:
-    from benchmark.cli.session import say
-    from benchmark.data.library import open_dataset
-    from benchmark.store.workspace import open_workspace
-    from benchmark.training.precision import hardware
-
-    hardware(args.device, args.precision)
-    open_workspace(args.root)
-    return open_dataset(args.root, args.dataset, say=say)
+def _dataset(options: SweepOptions) -> DataSet:
+    hardware(options.training.device, options.training.precision)
+    open_workspace(options.root)
+    return open_dataset(options.root, options.dataset, say=options.say)
 
 
-def _tunings(args: argparse.Namespace) -> list[tuple[str, tuple[int, ...]]]:
-    folds = folds_of(args)
-    if args.per_fold:
-        return [(f"fold {fold}", (fold,)) for fold in folds]
-    return [(ALL_FOLDS, tuple(folds))]
+def _tunings(options: SweepOptions) -> list[tuple[str, tuple[int, ...]]]:
+    if options.per_fold:
+        return [(f"fold {fold}", (fold,)) for fold in options.folds]
+    return [(ALL_FOLDS, options.folds)]
 
 
 def _about(
-    args: argparse.Namespace,
+    options: SweepOptions,
     sweep: Sweep,
     setting: Setting,
     dataset: DataSet,
@@ -177,13 +208,13 @@ def _about(
         preset_hash=setting.preset_hash,
         overrides=dict(setting.overrides),
         folds=folds,
-        seeds=tuple(args.seeds),
+        seeds=options.seeds,
         tuning=tuning,
         organs=organs.used,
-        sampler=args.sampler,
-        sampler_seed=args.sampler_seed,
+        sampler=options.sampler,
+        sampler_seed=options.sampler_seed,
         space=About.space_of(distributions),
-        others="" if args.reuse else _others(setting),
+        others="" if options.training.reuse else _others(setting),
     )
 
 

@@ -16,14 +16,13 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from benchmark.analysis.suites import with_rows
-from benchmark.running.bench import Silent, open_bench
 from benchmark.running.following import mirror_uri
 from benchmark.running.reports import cell_report
+from benchmark.store.workspace import open_workspace
 from benchmark.tracking.follower import Changes, Follower, following
 from benchmark.tracking.report import Point, TrialReport
-from benchmark.training.precision import hardware
 from sweeps import studies
-from sweeps.driver import suite
+from sweeps.objective import suite
 from sweeps.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -100,17 +99,17 @@ def cell_metrics(
 ) -> dict[str, dict[str, float]]:
     """Return the metrics of each cell of a setting by `fold0/seed0`; none for cells that another
     machine trained. They are named `inner/...`: no test patient is in them."""
-    bench = open_bench(root, hardware("cpu"), Silent())
-    entries = bench.ledger.entries(suite(study_name))
+    workspace = open_workspace(root, reading=True)
+    entries = workspace.ledger.entries(suite(study_name))
     mine = [e for e in entries if e.preset == preset]  # a study may have been deleted and made anew
     mine = [e for e in mine if overrides.items() <= dict(e.overrides).items()]
     chosen = [e for e in mine if e.seed in seeds]  # without the repeats
     return {
         f"fold{entry.fold}/seed{entry.seed}": {
             name.replace("test/", "inner/", 1): value
-            for name, value in cell_report(bench, entry).metrics.items()
+            for name, value in cell_report(workspace, entry).metrics.items()
         }
-        for entry in with_rows(bench, chosen)
+        for entry in with_rows(workspace, chosen)
     }
 
 

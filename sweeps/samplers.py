@@ -38,9 +38,14 @@ def make_sampler(
         if name == "random":
             return RandomSampler(seed=own)
         return TPESampler(
-            n_startup_trials=STARTUP, n_ei_candidates=24, gamma=None, multivariate=True,
-            group=False, constant_liar=True, seed=own,
-        )  # fmt: skip
+            n_startup_trials=STARTUP,
+            n_ei_candidates=24,
+            gamma=None,
+            multivariate=True,
+            group=False,
+            constant_liar=True,
+            seed=own,
+        )
 
     return _ByPlace(one)
 

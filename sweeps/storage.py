@@ -1,12 +1,17 @@
-"""Where studies live: `ROOT/sweeps.db` by default, or a PostgreSQL that several machines share."""
+"""Where studies live: `ROOT/sweeps.db` by default, or a PostgreSQL that several machines share; and
+optuna-dashboard on them."""
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import warnings
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
@@ -16,8 +21,11 @@ from benchmark.errors import BadInput
 from benchmark.files.locks import lock
 
 if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
     from optuna.storages import RDBStorage
 
+HOST = "127.0.0.1"
 WAIT_SECONDS = 30  # for a SQLite that another process writes to
 CONNECT_SECONDS = 10
 GRACE = 3  # heartbeats missed before a driver counts as dead
@@ -112,3 +120,50 @@ def _cause(error: Exception) -> str:
     inner: Any = getattr(error, "orig", None) or error
     lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
     return lines[0] if lines else type(inner).__name__
+
+
+def serve(url: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve optuna-dashboard on a storage until Ctrl-C, on this machine only; `ready` is told its
+    address.
+
+    Raises `BadInput` for a storage that cannot be opened and a port that is taken.
+    """
+    from optuna_dashboard import wsgi
+
+    storage = open_storage(url, create=False)
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise BadInput(f"port {port} cannot be had on {HOST}: give --port N") from error
+    ready(f"{shown(url)}: http://{HOST}:{port}/")
+    with suppress(KeyboardInterrupt):
+        make_server(HOST, port, guarded(wsgi(storage), port), Threads, Quiet).serve_forever()
+
+
+def guarded(app: WSGIApplication, port: int) -> WSGIApplication:
+    """Return an application that answers nobody who asks for another host than this machine: a page
+    from elsewhere, whose name was made to point here, reads nothing."""
+    known = {f"{name}:{port}" for name in (HOST, "localhost")}
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ.get("HTTP_HOST", "").lower() in known:
+            return app(environ, start)
+        start("403 Forbidden", [("Content-Type", "text/plain")])
+        return [f"this page is http://{HOST}:{port}/ alone\n".encode()]
+
+    return answer
+
+
+class Threads(ThreadingMixIn, WSGIServer):
+    """A thread a request: the page asks several things at once."""
+
+    daemon_threads = True
+
+
+class Quiet(WSGIRequestHandler):
+    """Logs no request."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Ignore it."""

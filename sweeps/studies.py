@@ -25,7 +25,7 @@ from benchmark.errors import BadInput
 from benchmark.files.values import read_as
 from benchmark.plan.presets import known_as, other_values
 from sweeps.samplers import place_of
-from sweeps.storage import GRACE
+from sweeps.storage import GRACE, open_storage
 
 if TYPE_CHECKING:
     from sweeps.spaces import Sweep
@@ -132,6 +132,32 @@ def _check_code(made: About, wanted: About, name: str) -> None:
 def _as_known_now(about: About) -> About:
     preset, preset_hash = known_as(about.preset, about.preset_hash)
     return replace(about, preset=preset, preset_hash=preset_hash)
+
+
+def find_studies(url: str, name: str, asked: Mapping[str, str | None]) -> list[Study]:
+    """Return the study of that name, else all of that sweep with what is `asked` for.
+
+    Raises `BadInput` where there is none.
+    """
+    storage = open_storage(url, create=False)
+    names = optuna.study.get_all_study_names(storage)
+    if name in names:
+        chosen = [optuna.load_study(study_name=name, storage=storage)]
+        about(chosen[0])
+        return chosen
+    loaded = [optuna.load_study(study_name=each, storage=storage) for each in sorted(names)]
+    ours = [study for study in loaded if ABOUT in study.user_attrs]
+    chosen = [study for study in ours if _is_asked(about(study), name, asked)]
+    if not chosen:
+        known = ", ".join(sorted(names)) or "none yet"
+        raise BadInput(f"no study {name!r} here; the studies are: {known}")
+    return chosen
+
+
+def _is_asked(about: About, sweep: str, asked: Mapping[str, str | None]) -> bool:
+    return about.sweep == sweep and all(
+        value in (None, getattr(about, name)) for name, value in asked.items()
+    )
 
 
 def counted(study: Study) -> list[FrozenTrial]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmark.analysis.controls import measuring_code
 from benchmark.files.code import KEPT, Code, by_name, definitions_from
 from benchmark.files.source import reached
-from benchmark.running.outdated import code_behind
+from benchmark.running.renewal import code_behind
 from benchmark.settings.registry import built_in, load_registry
 
 GOLDEN = Path(__file__).with_name("golden_code.json")

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from benchmark.data.library import DataSet, open_dataset
-from benchmark.running.bench import Bench, Silent, open_bench
-from benchmark.running.cells import Cell, plan_cells, run_cells
+from benchmark.running.bench import Bench, open_bench
+from benchmark.running.cells import Cell, plan_cells
+from benchmark.running.conduct import run_cells
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
 from benchmark.training.precision import hardware
@@ -33,7 +34,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSet, Bench]:
     shared = os.environ.get("PYTEST_XDIST_WORKER")
     base = tmp_path_factory.getbasetemp()
     root = base.parent / "rows" if shared else tmp_path_factory.mktemp("rows")
-    bench = open_bench(root, hardware("cpu"), Silent())
+    bench = open_bench(root, hardware("cpu"))
     return open_dataset(root, "phantom", say=print), bench
 
 

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.analysis.suites import chosen_suite, older_line, standing
     from benchmark.cli.session import say, stored
     from benchmark.plan.analysis import AnalysisPlan
-    from benchmark.running.outdated import outdated_line
+    from benchmark.running.renewal import outdated_line
     from benchmark.scoring.surface import elsewhere
     from benchmark.settings.registry import load_registry
 

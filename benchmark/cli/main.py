@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -14,10 +15,10 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
 
-from benchmark.cli.ends import ended_by
 from benchmark.cli.options import DEFAULT_ROOT, Parser
 from benchmark.cli.out import others_print, results_only
-from benchmark.errors import BadInput, shortened
+from benchmark.errors import BadInput, failure, memory_short, one_line, shortened
+from benchmark.files.atomic import disk_full
 from benchmark.files.source import OURS as DISTRIBUTION
 
 OURS = (
@@ -39,6 +40,22 @@ OURS = (
     "speed",
 )
 GROUP = "beyond_loss.commands"
+CAUSED = {  # what a person can cause, and mend
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+DIGITS = "integer string conversion"  # Python's own words for a number of thousands of digits
+FULL = (
+    "no space left on the disk of the workspace {root}: what was finished is whole and stays, and "
+    "trainings go on from their last checkpoint; free some space and give the same command again"
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,6 +131,30 @@ def _commands() -> dict[str, ModuleType]:
             why = f"it left with {error!r}" if isinstance(error, SystemExit) else error
             print(f"bench: the command {entry.name!r} is broken: {why}", file=sys.stderr)
     return found
+
+
+def ended_by(error: BaseException, root: Path, command: str) -> tuple[int, str] | None:
+    """Return exit code and line for an error of the system, a full disk, want of memory or a
+    package that left; None for any other, whose traceback is wanted.
+
+    The traceback of what stays unclear lies in `logs/failures.log` of the workspace `root`.
+    """
+    if disk_full(error):
+        return 1, FULL.format(root=root)
+    if isinstance(error, OSError) and error.errno in CAUSED:
+        return 2, _of_the_system(error)
+    if isinstance(error, RecursionError) or DIGITS in str(error):
+        return 2, "what was given holds brackets nested too deep, or a number of too many digits"
+    if isinstance(error, OSError | SystemExit) or memory_short(error):
+        there = (root / "format").is_file()
+        return 1, failure(error, f"bench {command}", root) if there else one_line(error)
+    return None
+
+
+def _of_the_system(error: OSError) -> str:
+    place = error.filename2 or error.filename
+    where = f" {str(place)!r}" if place is not None else ""
+    return f"cannot use{where}: {error.strerror}; put it right, or choose another --root or path"
 
 
 if __name__ == "__main__":

@@ -16,12 +16,15 @@ from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
+    from benchmark.running.bench import Options
     from benchmark.settings.registry import Registry
     from benchmark.settings.resolve import Setting
 
 DEFAULT_ROOT = "workspace"
 OFF = "none"  # of --mlflow
+INNER = "for tuning: train without the inner validation patients and score them"
 MOST_THREADS = 1024
+MOST_ASKED = 256  # workers
 MOST_PORT = 2**16 - 1
 
 
@@ -37,14 +40,24 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"{message} (see {self.prog} --help)")
 
 
+def option(
+    parser: argparse.ArgumentParser, name: str, metavar: str, about: str | None = None, **more: Any
+) -> None:
+    """Add an option that takes a value; `more` goes to argparse."""
+    parser.add_argument(name, metavar=metavar, help=about, **more)
+
+
+def flag(parser: argparse.ArgumentParser, name: str, about: str) -> None:
+    """Add an option that is given or not."""
+    parser.add_argument(name, action="store_true", help=about)
+
+
 def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
     """Add `--root`, and `--json` for commands that print results."""
-    parser.add_argument(
-        "--root", type=Path, default=default_root(), metavar="DIR",
-        help=f"the workspace (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})",
-    )  # fmt: skip
+    about = f"the workspace (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})"
+    option(parser, "--root", "DIR", about, type=Path, default=default_root())
     if json:
-        parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+        flag(parser, "--json", "print JSON and nothing else")
 
 
 def default_root() -> Path:
@@ -56,54 +69,64 @@ def add_setting(parser: argparse.ArgumentParser) -> None:
     """Add what names a row and its values, the data set, folds and seeds.
 
     What is left out is None until `complete` (`experiment.py`) fills it in."""
-    parser.add_argument("--method", metavar="NAME", help="see bench methods")
+    option(parser, "--method", "NAME", "see bench methods")
     add_values(parser, experiment=True)
-    parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
-    parser.add_argument("--seeds", type=numbers, metavar="0,1,...", help="default: 0")
-    parser.add_argument(
-        "--inner", action="store_true",
-        help="for tuning: train without the inner validation patients and score them",
-    )  # fmt: skip
-    parser.add_argument(
-        "--tuned", default="", metavar="NAME",
-        help="the values were tuned for each fold: call the row METHOD[tuned=NAME] in every table",
-    )  # fmt: skip
+    add_folds(parser, "default: 0")
+    flag(parser, "--inner", INNER)
+    about = "the values were tuned for each fold: call the row METHOD[tuned=NAME] in every table"
+    option(parser, "--tuned", "NAME", about, default="")
 
 
 def add_values(parser: argparse.ArgumentParser, *, experiment: bool = False) -> None:
     """Add the data set and the values of a row; with `experiment`, `--config` may hold both."""
     chosen = dict.fromkeys(DEFAULTS) if experiment else DEFAULTS
-    parser.add_argument(
-        "--dataset", default=chosen["dataset"], metavar="NAME", help="see bench data list"
-    )
-    parser.add_argument("--preset", default=chosen["preset"], metavar="quick|lite|paper")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
-        help="a hyper-parameter (bench methods show NAME) or ground.NAME; may be repeated",
-    )  # fmt: skip
+    option(parser, "--dataset", "NAME", "see bench data list", default=chosen["dataset"])
+    add_preset(parser, chosen["preset"])
+    add_sets(parser, "a hyper-parameter (bench methods show NAME) or ground.NAME")
     more = ", or a whole experiment: method, preset, dataset, folds, seeds, set"
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE",
-        help="the same, as JSON or TOML" + (more if experiment else ""),
-    )  # fmt: skip
+    about = "the same, as JSON or TOML" + (more if experiment else "")
+    option(parser, "--config", "FILE", about, type=Path)
 
 
-def add_reuse(parser: argparse.ArgumentParser) -> None:
-    """Add `--reuse`."""
-    parser.add_argument(
-        "--reuse", action="store_true",
-        help="keep what code of other packages made, though it changed since",
-    )  # fmt: skip
+def add_preset(parser: argparse.ArgumentParser, default: Any = DEFAULTS["preset"]) -> None:
+    """Add `--preset`."""
+    option(parser, "--preset", "quick|lite|paper", default=default)
+
+
+def add_sets(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--set`; `what` says what a value may be of."""
+    more: dict[str, Any] = {"action": "append", "default": [], "dest": "overrides"}
+    option(parser, "--set", "NAME=VALUE", f"{what}; may be repeated", **more)
+
+
+def add_folds(
+    parser: argparse.ArgumentParser, seeds: str | None = None, default: list[int] | None = None
+) -> None:
+    """Add `--folds` and `--seeds`; `seeds` says what the latter is by default."""
+    option(parser, "--folds", "0,1,...", "default: all five", type=numbers)
+    option(parser, "--seeds", "0,1,...", seeds, type=numbers, default=default)
+
+
+def add_training(parser: argparse.ArgumentParser, workers: str, **more: Any) -> None:
+    """Add what every command that trains has: workers, which `workers` says more of, hardware,
+    `--reuse`, `--checkpoint-seconds`, `--mlflow`."""
+    auto = more.pop("auto", False)
+    count = at_most(MOST_ASKED)
+    given: Callable[[str], int | None] = auto_or(count) if auto else count
+    option(parser, "--workers", "auto|N" if auto else "N", workers, type=given, **more)
+    add_hardware(parser)
+    flag(parser, "--reuse", "keep what code of other packages made, though it changed since")
+    about = "a training saves itself every N seconds (default 30)"
+    option(parser, "--checkpoint-seconds", "N", about, type=seconds, default=30.0)
+    option(parser, "--mlflow", "URI", "tracking URI, or none (default: local)")
 
 
 def add_hardware(parser: argparse.ArgumentParser) -> None:
     """Add device, precision and threads."""
-    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:N")
-    parser.add_argument("--precision", default="auto", metavar="auto|fp32|bf16")
-    parser.add_argument(
-        "--threads", type=at_most(MOST_THREADS), metavar="N",
-        help="default: all cores, 1 for a grid up to 64",
-    )  # fmt: skip
+    option(parser, "--device", "auto|cpu|cuda|cuda:N", default="auto")
+    option(parser, "--precision", "auto|fp32|bf16", default="auto")
+    about = "default: all cores, 1 for a grid up to 64"
+    option(parser, "--threads", "N", about, type=at_most(MOST_THREADS))
 
 
 def seconds(text: str) -> float:
@@ -203,3 +226,18 @@ def folds_of(args: argparse.Namespace) -> list[int]:
 def part_of(args: argparse.Namespace) -> str:
     """Return which patients are scored."""
     return "inner" if args.inner else "test"
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Return how a command's trainings are run, by its options."""
+    from benchmark.running.bench import Options
+
+    return Options(
+        root=args.root,
+        device=args.device,
+        precision=args.precision,
+        threads=args.threads,
+        checkpoint_seconds=args.checkpoint_seconds,
+        fresh=args.fresh,
+        reuse=args.reuse,
+    )

@@ -17,7 +17,7 @@ from benchmark.cli.options import (
     setting_of,
 )
 from benchmark.cli.out import put
-from benchmark.plan.wording import counted
+from benchmark.plan.wording import counted, duration
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -40,13 +40,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the plan; trains nothing. Raises `BadInput`."""
     from benchmark.analysis.ceilings import set_ceilings
     from benchmark.cli.session import open_session, say
-    from benchmark.running.bench import Silent
     from benchmark.running.cells import plan_cells
     from benchmark.running.cost import planned
 
     complete(args)
     setting = setting_of(args)
-    bench, dataset = open_session(args, Silent(), setting, may_read=True)
+    bench, dataset = open_session(args, setting, may_read=True)
     cells = plan_cells(setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args))
     nodes, probes = planned(cells, bench)
     ceilings = set_ceilings(dataset, setting.ground, say)
@@ -91,7 +90,6 @@ def _flag_lines(flags: Sequence[str]) -> list[str]:
 
 def _gpu_lines(bench: Bench, nodes: list[Planned]) -> list[str]:
     """What a long plan on a CPU would take on a GPU, as far as the store knows."""
-    from benchmark.cli.progress import duration
     from benchmark.running.cost import gpu_seconds, total_seconds
 
     if bench.hardware.device.type != "cpu" or total_seconds(nodes) < LONG:
@@ -110,7 +108,6 @@ def _shown(nodes: list[Planned]) -> list[dict[str, object]]:
 
 
 def _print(nodes: list[Planned], probes: list[Planned]) -> None:
-    from benchmark.cli.progress import duration
     from benchmark.running.cost import total_seconds
 
     put("fold seed  key                   steps  stored  training, after")

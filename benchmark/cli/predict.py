@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import add_common, add_hardware, add_values, numbers, setting_of
+from benchmark.cli.options import add_common, add_hardware, add_values, numbers, option, setting_of
 from benchmark.cli.out import put
 from benchmark.errors import BadInput
 
@@ -25,33 +25,21 @@ NO_PICTURE = "none"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "image",
-        type=Path,
-        metavar="IMAGE",
-        help="a CT: a NIfTI file, or a folder of one DICOM series",
-    )
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="FILE",
-        help="the label map: .nii.gz or .nii, on the image's own grid",
-    )  # fmt: skip
+    about = "a CT: a NIfTI file, or a folder of one DICOM series"
+    option(parser, "image", "IMAGE", about, type=Path)
+    about = "the label map: .nii.gz or .nii, on the image's own grid"
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help=about)
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--method", metavar="NAME", help="a row, or ROW@STAGE; see bench status")
     chosen.add_argument("--key", metavar="KEY", help="one training by its key, see bench plan")
     add_values(parser)
-    parser.add_argument(
-        "--fold", type=numbers, metavar="N",
-        help="networks of one fold (or of several: 0,1); default: the ensemble of all five",
-    )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument(
-        "--overlay", metavar="FILE", help="the picture (default: the label map's name as .png), "
-        f"or {NO_PICTURE}",
-    )  # fmt: skip
-    parser.add_argument(
-        "--batch", type=int, metavar="N",
-        help="slices in work at a time (default: as in training); fewer need less memory",
-    )  # fmt: skip
+    about = "networks of one fold (or of several: 0,1); default: the ensemble of all five"
+    option(parser, "--fold", "N", about, type=numbers)
+    option(parser, "--seed", "N", type=int, default=0)
+    about = f"the picture (default: the label map's name as .png), or {NO_PICTURE}"
+    option(parser, "--overlay", "FILE", about)
+    about = "slices in work at a time (default: as in training); fewer need less memory"
+    option(parser, "--batch", "N", about, type=int)
     add_hardware(parser)
     add_common(parser)
 
@@ -61,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
     out, picture = _outputs(args)
     bench, trained = _open(args)
     from benchmark.data.scan import read_scan
-    from benchmark.running.outdated import outdated_line
     from benchmark.running.predicting import predict, seen_in_training
+    from benchmark.running.renewal import outdated_line
     from benchmark.settings.registry import load_registry
 
     scan = read_scan(args.image)
@@ -114,7 +102,9 @@ def _check_writable(path: Path, image: Path) -> None:
 
 def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
     """The workspace and what was trained there; nothing is trained or added."""
-    from benchmark.cli.session import use_threads
+    import torch
+
+    from benchmark.running.crew import threads_for
     from benchmark.running.predicting import all_folds, trained_key, trained_row
     from benchmark.settings.registry import load_registry
 
@@ -129,18 +119,20 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
         found = trained_row(
             bench, setting_of(args), dataset=args.dataset, folds=folds, seed=args.seed, stage=stage
         )
-    use_threads(args.threads, found.setting.ground.size)
+    torch.set_num_threads(args.threads or threads_for(found.setting.ground.size))
     return bench, found
 
 
 def _bench(args: argparse.Namespace) -> Bench:
     from benchmark.cli.session import say
-    from benchmark.running.bench import Warns, open_bench
+    from benchmark.running.bench import open_bench
+    from benchmark.running.events import Warnings
     from benchmark.training.precision import hardware
 
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_bench(args.root, hardware(args.device, args.precision), Warns(say), reading=True)
+    chosen = hardware(args.device, args.precision)
+    return open_bench(args.root, chosen, Warnings(say), reading=True)
 
 
 def _value(

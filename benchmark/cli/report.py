@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.reporting.chapter import Asked
     from benchmark.reporting.page import check_place, write_report
     from benchmark.reporting.report import make_report
-    from benchmark.running.outdated import outdated_line
+    from benchmark.running.renewal import outdated_line
     from benchmark.settings.registry import load_registry
     from benchmark.store.plans import post_hoc
     from benchmark.store.workspace import is_read_only

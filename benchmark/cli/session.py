@@ -4,46 +4,42 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmark.cli.options import options_of
 from benchmark.errors import BadInput
-from benchmark.files.locks import cores
 
 if TYPE_CHECKING:
     from benchmark.data.library import DataSet
-    from benchmark.running.bench import Bench, Watcher
+    from benchmark.running.bench import Bench
+    from benchmark.running.events import Listener
     from benchmark.settings.resolve import Setting
     from benchmark.store.workspace import Workspace
-
-SMALL_GRID = 64
 
 
 def say(text: str) -> None:
     """Print a notice to standard error."""
-    print(f"bench: {text}", file=sys.stderr)
+    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def open_session(
-    args: argparse.Namespace, watcher: Watcher, setting: Setting, *, may_read: bool = False
+    args: argparse.Namespace,
+    setting: Setting,
+    listener: Listener | None = None,
+    *,
+    may_read: bool = False,
 ) -> tuple[Bench, DataSet]:
     """Return the bench and the data set of a command's options; a command that `may_read` alone
     takes a workspace that cannot be written. Raises `BadInput`."""
     from benchmark.data.library import open_dataset
-    from benchmark.running.bench import open_bench
+    from benchmark.running.crew import threads_for
     from benchmark.store.workspace import is_read_only
-    from benchmark.training.precision import hardware
 
-    use_threads(args.threads, setting.ground.size)
-    chosen = hardware(args.device, args.precision)
-    bench = open_bench(
-        args.root,
-        chosen,
-        watcher,
-        checkpoint_seconds=args.checkpoint_seconds,
-        fresh=args.fresh,
-        reuse=args.reuse,
-        reading=may_read and is_read_only(args.root),
-    )
+    options = options_of(args)
+    threads = options.threads or threads_for(setting.ground.size)
+    reading = may_read and is_read_only(args.root)
+    bench = replace(options, threads=threads).open(listener, reading=reading)
     bench.stop.say = say
     return bench, open_dataset(args.root, args.dataset, say=say)
 
@@ -56,18 +52,3 @@ def stored(args: argparse.Namespace, *, writing: bool = False) -> Workspace:
     if not (args.root / "format").exists():
         raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
     return open_workspace(args.root, reading=not writing, warn=lambda text: say(f"warning: {text}"))
-
-
-def threads_for(size: int | None, workers: int = 1) -> int:
-    """Return the threads of each of N workers: its share of the cores, but one for a small grid:
-    there a second one gains little on an idle machine and loses a lot beside other work
-    (docs/decisions/0005)."""
-    return 1 if size is not None and size <= SMALL_GRID else max(1, cores() // workers)
-
-
-def use_threads(asked: int | None, size: int | None) -> None:
-    """Set the threads of torch: those asked for, else what suits a grid."""
-    import torch
-
-    threads = threads_for(size) if asked is None else asked
-    torch.set_num_threads(threads)

@@ -4,70 +4,57 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import (
     add_common,
-    add_hardware,
-    add_reuse,
-    at_most,
+    add_folds,
+    add_preset,
+    add_sets,
+    add_training,
     folds_of,
-    numbers,
+    option,
+    options_of,
     say_refused,
-    seconds,
 )
-from benchmark.cli.workers import MOST_ASKED, default_workers, local
 from benchmark.errors import BadInput
+from benchmark.plan.wording import duration
 
 if TYPE_CHECKING:
-    from benchmark.cli.board import Board
+    from benchmark.cli.view import SuiteView
     from benchmark.data.library import DataSet
     from benchmark.running.bench import Bench
     from benchmark.running.cells import Cell
-    from benchmark.running.local import Local
+    from benchmark.running.events import Listener
+    from benchmark.running.executors.local import Local
     from benchmark.running.tasks import Work
     from benchmark.settings.resolve import Setting
 
 HELP = "compare rows over data sets, folds and seeds: bench suite --rows table1"
 
+WORKERS = "processes (default: one a GPU; on a CPU as many as cores allow, at most 8)"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--name", default="main", metavar="NAME", help="the suite (default: main)")
-    parser.add_argument(
-        "--rows", default="table1", metavar="table1|controls|all|NAME,...",
-        help="see bench methods; also NAME[FIELD=VALUE,...] (default: table1)",
-    )  # fmt: skip
-    parser.add_argument("--datasets", default="phantom", metavar="NAME,...")
-    parser.add_argument("--preset", default="quick", metavar="quick|lite|paper")
-    parser.add_argument("--folds", type=numbers, metavar="0,1,...", help="default: all five")
-    parser.add_argument(
-        "--seeds", type=numbers, metavar="0,1,...",
-        help="default: 0,1,2 for a preset that may give a verdict, else 0",
-    )  # fmt: skip
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
-        help="ground.NAME, or a hyper-parameter for every row that has it; may be repeated",
-    )  # fmt: skip
-    parser.add_argument(
-        "--workers", type=at_most(MOST_ASKED), metavar="N",
-        help="processes (default: one a GPU; on a CPU as many as cores allow, at most 8)",
-    )  # fmt: skip
-    add_hardware(parser)
-    add_reuse(parser)
-    parser.add_argument(
-        "--checkpoint-seconds", type=seconds, default=30.0, metavar="N",
-        help="a training saves itself every N seconds (default 30)",
-    )  # fmt: skip
-    parser.add_argument("--mlflow", metavar="URI", help="tracking URI, or none (default: local)")
+    option(parser, "--name", "NAME", "the suite (default: main)", default="main")
+    about = "see bench methods; also NAME[FIELD=VALUE,...] (default: table1)"
+    option(parser, "--rows", "table1|controls|all|NAME,...", about, default="table1")
+    option(parser, "--datasets", "NAME,...", default="phantom")
+    add_preset(parser)
+    add_folds(parser, "default: 0,1,2 for a preset that may give a verdict, else 0")
+    add_sets(parser, "ground.NAME, or a hyper-parameter for every row that has it")
+    add_training(parser, WORKERS)
+    parser.set_defaults(fresh=False)
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a cell failed. Raises `BadInput`."""
     from benchmark.analysis.suites import standing
-    from benchmark.cli.board import board
     from benchmark.cli.show import show_suite
+    from benchmark.cli.view import SuiteView, shown
     from benchmark.running.conduct import Conductor
     from benchmark.running.following import follow
     from benchmark.running.renewal import look_over
@@ -75,20 +62,19 @@ def run(args: argparse.Namespace) -> int:
 
     settings, overrides = _settings(args)
     with ExitStack() as stack:
-        view = stack.enter_context(board())
+        view = stack.enter_context(shown(SuiteView))
         bench, datasets = _open(args, view)
         executor = _executor(args, settings)
         stack.callback(executor.close)
         cells = suite_cells(settings, datasets, folds_of(args), _seeds(args))
         work = _plan(args, bench, settings, cells, overrides, executor)
-        _say_plan(work, len(executor.settings), view)
-        view.expect(work, len(executor.settings))
+        workers = len(executor.options)
+        _say_plan(work, workers, view)
+        view.expect(work, workers)
         with follow(args.mlflow, bench, args.name, view.warn):
             with bench.stop.listening():
-                conductor = Conductor(work=work, executor=executor, bench=bench, audience=view)
-                entries = conductor.run()
+                entries = Conductor(work=work, executor=executor, bench=bench).run()
             look_over(cells, bench)
-    bench.tally.reused += work.reused
     show_suite(bench, standing(bench, args.name), as_json=args.json)
     return 0 if all(entry.state == "done" for entry in entries) else 1
 
@@ -107,35 +93,27 @@ def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
     return settings_of(registry, rows, args.preset, overrides), overrides
 
 
-def _open(args: argparse.Namespace, view: Board) -> tuple[Bench, list[DataSet]]:
+def _open(args: argparse.Namespace, listener: Listener) -> tuple[Bench, list[DataSet]]:
     from benchmark.cli.session import say
     from benchmark.data.library import open_dataset
-    from benchmark.running.bench import Warns, open_bench
-    from benchmark.training.precision import hardware
 
     names = list(dict.fromkeys(name.strip() for name in args.datasets.split(",")))
     if not all(names):
         raise BadInput("--datasets: no data set; give names with commas (bench data list)")
-    chosen = hardware(args.device, args.precision)
-    bench = open_bench(
-        args.root,
-        chosen,
-        Warns(view.warn),
-        checkpoint_seconds=args.checkpoint_seconds,
-        reuse=args.reuse,
-    )
+    bench = options_of(args).open(listener)
     return bench, [open_dataset(args.root, name, say=say) for name in names]
 
 
 def _executor(args: argparse.Namespace, settings: list[Setting]) -> Local:
     """The workers that the options ask for: one a GPU, or N on the CPU with their share of the
     cores."""
-    from benchmark.cli.session import threads_for
+    from benchmark.running.crew import crew, default_workers, threads_for
+    from benchmark.running.executors.local import Local
 
     size = settings[0].ground.size
     workers = args.workers or default_workers(args.device, threads_for(size))
     log = args.root / "logs" / f"suite-{args.name}"
-    return local(args, size, workers, suite=args.name, log=log)
+    return Local(options=crew(replace(options_of(args), log=log), size, workers))
 
 
 def _plan(
@@ -161,7 +139,7 @@ def _plan(
 def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:
     """What trainings will take, by key. A row whose cost cannot be counted is for its worker to
     fail with, not for the whole suite."""
-    from benchmark.files.failing import one_line
+    from benchmark.errors import one_line
     from benchmark.running.cost import planned
 
     try:
@@ -169,7 +147,7 @@ def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:
     except BadInput:
         raise
     except (Exception, SystemExit) as error:
-        bench.watcher.warn(f"the costs cannot be estimated ({one_line(error)})")
+        bench.warn(f"the costs cannot be estimated ({one_line(error)})")
         return {}
     return {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
 
@@ -184,10 +162,8 @@ def _seeds(args: argparse.Namespace) -> list[int]:
     return chosen if args.seeds is None else list(args.seeds)
 
 
-def _say_plan(work: Work, workers: int, view: Board) -> None:
+def _say_plan(work: Work, workers: int, view: SuiteView) -> None:
     """Print what is stored, what is left, and how long it will take."""
-    from benchmark.cli.progress import duration
-
     left = work.graph.left
     trainings = [task for task in left if not task.scores]
     seconds = sum(task.seconds for task in left) / workers

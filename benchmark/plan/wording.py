@@ -31,3 +31,15 @@ def p_text(p: float | None) -> str:
     if p < P_LEAST:
         return f"< {P_LEAST:.6f}"
     return f"{p:.6f}" if p < 1e-4 else f"{p:.4f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as `45 s`, `12 min`, `3.4 h`, `120 days`."""
+    if seconds is None:
+        return "?"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 100 else f"{hours / 24:.0f} days"

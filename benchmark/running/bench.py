@@ -1,78 +1,17 @@
-"""The bench: a workspace with its stores, the hardware, and whoever watches."""
+"""The bench: a workspace with its stores, the hardware, and whoever listens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+
+import torch
 
 from benchmark.files.code import Difference
+from benchmark.running.events import Listener, Resumed, Warned, Warnings
 from benchmark.running.stop import Stop
 from benchmark.store.workspace import Workspace, open_workspace
-from benchmark.training.meter import Epoch
-from benchmark.training.precision import Hardware
-
-
-class Watcher(Protocol):
-    """Who is told what happens. Every call returns at once."""
-
-    def cell(self, label: str, fold: int, seed: int, number: int, total: int) -> None:
-        """A cell starts: the `number`-th of `total`, counted from 1."""
-
-    def node(
-        self, title: str, key: str, number: int, total: int, steps: int, resumed: int | None
-    ) -> None:
-        """A training starts, or is taken up again at step `resumed`."""
-
-    def progress(self, step: int, steps: int, terms: Mapping[str, float]) -> None:
-        """A training has done `step` of its steps; `terms` are its latest."""
-
-    def epoch(self, title: str, epoch: Epoch) -> None:
-        """An epoch ended."""
-
-    def warn(self, text: str) -> None:
-        """Something is not as it should be, and the run goes on."""
-
-
-class Silent:
-    """A watcher that watches nothing."""
-
-    def cell(self, label: str, fold: int, seed: int, number: int, total: int) -> None:
-        """Ignore it."""
-
-    def node(
-        self, title: str, key: str, number: int, total: int, steps: int, resumed: int | None
-    ) -> None:
-        """Ignore it."""
-
-    def progress(self, step: int, steps: int, terms: Mapping[str, float]) -> None:
-        """Ignore it."""
-
-    def epoch(self, title: str, epoch: Epoch) -> None:
-        """Ignore it."""
-
-    def warn(self, text: str) -> None:
-        """Ignore it."""
-
-
-class Warns(Silent):
-    """A watcher that passes warnings on to `say` and watches nothing else."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-
-    def warn(self, text: str) -> None:
-        """Pass it on."""
-        self._say(text)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resumed:
-    """A training that went on from a checkpoint."""
-
-    key: str
-    step: int
+from benchmark.training.precision import Hardware, hardware
 
 
 @dataclass(kw_only=True)
@@ -93,7 +32,7 @@ class Bench(Workspace):
     code made before it changed."""
 
     hardware: Hardware
-    watcher: Watcher
+    listener: Listener
     checkpoint_seconds: float = 30.0
     fresh: bool = False
     reuse: bool = False
@@ -101,22 +40,59 @@ class Bench(Workspace):
     stop: Stop = field(default_factory=Stop)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a command says of how its trainings are run; it can be sent to another process.
+
+    Without `threads` torch keeps its own number. Without a `log` what a worker prints goes to the
+    standard error of the process that started it.
+    """
+
+    root: Path
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    checkpoint_seconds: float = 30.0
+    fresh: bool = False
+    reuse: bool = False
+    log: Path | None = None
+
+    def open(self, listener: Listener | None = None, *, reading: bool = False) -> Bench:
+        """Return the bench and set the threads; raises `BadInput`."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        return open_bench(
+            self.root,
+            hardware(self.device, self.precision),
+            listener,
+            checkpoint_seconds=self.checkpoint_seconds,
+            fresh=self.fresh,
+            reuse=self.reuse,
+            reading=reading,
+        )
+
+
 def open_bench(
     root: Path,
     hardware: Hardware,
-    watcher: Watcher,
+    listener: Listener | None = None,
     *,
     checkpoint_seconds: float = 30.0,
     fresh: bool = False,
     reuse: bool = False,
     reading: bool = False,
 ) -> Bench:
-    """Open the workspace at `root`, or, `reading`, one that perhaps cannot be written; raises
-    `BadInput` where it cannot be used."""
+    """Open the workspace at `root`, or, `reading`, one that perhaps cannot be written; by default
+    nobody listens. Raises `BadInput` where it cannot be used."""
+    listener = listener or Warnings()
+
+    def warn(text: str) -> None:
+        listener.hear(Warned(text=text))
+
     return Bench(
-        **vars(open_workspace(root, reading=reading, warn=watcher.warn)),
+        **vars(open_workspace(root, reading=reading, warn=warn)),
         hardware=hardware,
-        watcher=watcher,
+        listener=listener,
         checkpoint_seconds=checkpoint_seconds,
         fresh=fresh,
         reuse=reuse,

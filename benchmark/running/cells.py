@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
+from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
-from benchmark.errors import BadInput, Diverged
-from benchmark.files.atomic import disk_full
+from benchmark.errors import BadInput
 from benchmark.files.code import Code
-from benchmark.files.failing import failure
 from benchmark.files.source import code_of
 from benchmark.parts.measures import curve_flags
 from benchmark.plan.folds import Fold
@@ -22,15 +21,15 @@ from benchmark.plan.keys import Context, key, values_in
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_use_rows
-from benchmark.running.execute import check_networks, execute, load_networks
+from benchmark.running.execute import check_networks, execute, load_networks, networks
 from benchmark.running.measure import measured
-from benchmark.running.prepare import networks
 from benchmark.running.probing import with_probes
 from benchmark.settings.resolve import Setting
 from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow, rows_of
 
-PARTS = ("test", "inner")
+INNER = "inner"
+PARTS = ("test", INNER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,35 +108,6 @@ def plan_cells(
     ]
 
 
-def run_cells(
-    cells: list[Cell],
-    bench: Bench,
-    *,
-    suite: str = SCRATCH,
-    started: Callable[[Entry], None] = lambda entry: None,
-    done: Callable[[Entry], None] = lambda entry: None,
-    go_on: bool = False,
-) -> list[Entry]:
-    """Run cells one after the other and return their entries.
-
-    A training that diverges fails its cell and no other; with `go_on` so does whatever else other
-    people's code raises, without it the cell is noted as failed and the error raised. `BadInput`
-    and a full disk, which all cells would meet, always are. Whatever ends the process, the same
-    call again goes on from the last checkpoint.
-    """
-    entries = []
-    for number, cell in enumerate(cells, start=1):
-        entry = cell.entry(suite)
-        bench.watcher.cell(entry.label, entry.fold, entry.seed, number, len(cells))
-        bench.ledger.write(entry)
-        started(entry)
-        entry = _ended(cell, entry, bench, go_on)
-        bench.ledger.write(entry)
-        done(entry)
-        entries.append(entry)
-    return entries
-
-
 def stored_cells(cells: list[Cell], bench: Bench) -> list[Entry]:
     """Return the entries of cells that are all stored, in a workspace that is only read. Raises
     `BadInput` where one is not."""
@@ -157,27 +127,20 @@ def stored_cells(cells: list[Cell], bench: Bench) -> list[Entry]:
     return done
 
 
-def _ended(cell: Cell, entry: Entry, bench: Bench, go_on: bool) -> Entry:
-    """Run a cell; return its entry, done or failed."""
-    began, where = time.monotonic(), f"{entry.label} fold {entry.fold} seed {entry.seed}"
-    try:
-        _run(cell, entry, bench)
-        entry = with_probes(cell, entry, bench)
-        curve = curve_flags(bench.objects.record(entry.key)["epochs"])
-        entry = replace(entry, flags=(*entry.flags, *curve))
-        return replace(entry, state="done", seconds=round(time.monotonic() - began, 3))
-    except (Exception, SystemExit) as error:  # a method may raise anything, and may leave
-        if disk_full(error):
-            raise
-        failed = replace(entry, state="failed", error=failure(error, where, bench.root))
-        if not isinstance(error, Diverged) and (not go_on or isinstance(error, BadInput)):
-            bench.ledger.write(failed)
-            raise
-    bench.watcher.warn(f"{where}: {failed.error}")
-    return failed
+def score(cell: Cell, entry: Entry, bench: Bench) -> Entry:
+    """Train what a cell still lacks, score and probe it; return its entry, done, which the ledger
+    has too. Raises whatever a method raises."""
+    began = time.monotonic()
+    _rows(cell, entry, bench)
+    entry = with_probes(cell, entry, bench)
+    curve = curve_flags(bench.objects.record(entry.key)["epochs"])
+    seconds = round(entry.seconds + time.monotonic() - began, 3)
+    entry = replace(entry, flags=(*entry.flags, *curve), state="done", seconds=seconds)
+    bench.ledger.write(entry)
+    return entry
 
 
-def _run(cell: Cell, entry: Entry, bench: Bench) -> None:
+def _rows(cell: Cell, entry: Entry, bench: Bench) -> None:
     final = cell.final
     execute(final.node, cell.data, cell.seed, bench)
     code = scoring_code(final)
@@ -206,4 +169,65 @@ def fold_at(known: tuple[Fold, ...], index: int, part: str) -> Fold:
     """Return a fold, for `part` "inner" the one within its training patients. Raises `BadInput`."""
     if not 0 <= index < len(known):
         raise BadInput(f"fold {index} is not there: the folds are 0 to {len(known) - 1}")
-    return known[index].inner() if part == "inner" else known[index]
+    return known[index].inner() if part == INNER else known[index]
+
+
+@dataclass(kw_only=True)
+class InnerCache(GridCache):
+    """Cases on one training grid; folds share the memory, and each reaches its own cases only.
+
+    `read` notes which cases were asked for.
+    """
+
+    read: set[str] = field(default_factory=set)
+
+    def case(self, name: str) -> CaseSlices:
+        """Return one case. Raises `BadInput` for a case outside this fold's inner part, even if
+        another fold has it in memory."""
+        self.dataset.case(name)
+        self.read.add(name)
+        return super().case(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InnerFold:
+    """The inner part of one fold, in a data set from which the outer test cases are missing: asking
+    for one of them is an error whoever asks. `split` is the fingerprint of the whole set's split.
+    """
+
+    index: int
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    dataset: DataSet
+    split: str
+
+    def cell(
+        self, setting: Setting, seed: int, memory: dict[str, CaseSlices], stage: str = ""
+    ) -> Cell:
+        """Return the cell that trains on `train` and scores `validation`: its keys are those of
+        `bench run --inner`."""
+        cache = InnerCache(dataset=self.dataset, ground=setting.ground, _made=memory)
+        fold = Fold(index=self.index, train=self.train, validation=(), test=self.validation)
+        data = FoldData(fold=fold, dataset=self.dataset, ground=setting.ground, cache=cache)
+        return Cell(
+            setting=setting, data=data, seed=seed, part=INNER, split=self.split, stage=stage
+        )
+
+
+def inner_folds(dataset: DataSet, indices: Iterable[int]) -> tuple[InnerFold, ...]:
+    """Return the inner parts of folds; raises `BadInput` for a fold that is not there."""
+    split = folds_of(dataset)
+    return tuple(_inner_fold(dataset, split, index) for index in indices)
+
+
+def _inner_fold(dataset: DataSet, split: Split, index: int) -> InnerFold:
+    inner = fold_at(split.folds, index, INNER)
+    names = {*inner.train, *inner.test}
+    kept = tuple(case for case in dataset.cases if case.name in names)
+    return InnerFold(
+        index=index,
+        train=inner.train,
+        validation=inner.test,
+        dataset=replace(dataset, cases=kept),
+        split=split.fingerprint,
+    )

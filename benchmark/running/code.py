@@ -44,7 +44,7 @@ def may_use_rows(key: str, evaluation: str, code: Code, bench: Bench) -> bool:
         _remember(f"{key}/{evaluation}", found, bench)
         return True
     bench.results.discard(key, evaluation)
-    bench.watcher.warn(
+    bench.warn(
         f"the rows {key}/{evaluation} were measured by other code ({named(found.others)} "
         "changed): they are measured again; --reuse keeps them"
     )
@@ -55,7 +55,7 @@ def may_resume(node_key: str, fingerprint: str, code: Code, bench: Bench) -> boo
     """Return whether a checkpoint may be gone on from: it falls with its own training's code."""
     found = bench.codes.difference(fingerprint, code)
     if found and not (bench.reuse and not found.ours):
-        bench.watcher.warn(
+        bench.warn(
             f"the checkpoint of {node_key} was made by other code "
             f"({named((*found.ours, *found.others))}): starting anew"
         )
@@ -86,7 +86,7 @@ def _set_aside(node_key: str, found: Difference, bench: Bench) -> None:
     bench.results.discard_all(node_key)
     place = bench.objects.set_aside(node_key)
     more = f" and {len(children)} that started from it" if children else ""
-    bench.watcher.warn(
+    bench.warn(
         f"training {node_key} was made by other code ({named(found.others)} changed): it"
         f"{more} is set aside as {place.name} and trained again; --reuse keeps it"
     )

@@ -1,4 +1,4 @@
-"""Conduct a suite: hand tasks to an executor, and see every cell to its end or its failure."""
+"""Conduct cells: hand their tasks to an executor, and see each to its end or its failure."""
 
 from __future__ import annotations
 
@@ -6,45 +6,37 @@ import errno
 import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from benchmark.errors import BadInput, Stopped
 from benchmark.running.bench import Bench
-from benchmark.running.executors import STOPPED, Ended, Event, Executor, Lost, Warned
+from benchmark.running.cells import Cell
+from benchmark.running.events import (
+    CellEnded,
+    CellStarted,
+    Ended,
+    Event,
+    Lost,
+    Said,
+    TaskBegun,
+    Ticked,
+    Warned,
+)
+from benchmark.running.executors import STOPPED, Executor
+from benchmark.running.executors.inline import Inline
 from benchmark.running.stop import HANG_SECONDS, LEAVE_SECONDS
-from benchmark.running.tasks import Task, Work
-from benchmark.store.ledger import Entry
+from benchmark.running.tasks import Task, Work, work_of
+from benchmark.store.ledger import SCRATCH, Entry
 
 ATTEMPTS = 2  # a task whose worker died is tried once more, from its checkpoint
 STOP_SECONDS = 4.0
 LOOK_SECONDS = 0.5
 
 
-class Audience(Protocol):
-    """Who is told what happens in a suite. Every call returns at once."""
-
-    def started(self, entry: Entry) -> None:
-        """A cell starts."""
-
-    def begun(self, worker: int, task: Task) -> None:
-        """A worker takes a task."""
-
-    def said(self, event: Event) -> None:
-        """A worker said something."""
-
-    def ended(self, entry: Entry) -> None:
-        """A cell is done, or failed."""
-
-    def warn(self, text: str) -> None:
-        """Something is not as it should be, and the suite goes on."""
-
-    def tick(self) -> None:
-        """Time passes."""
-
-
 @dataclass(kw_only=True)
 class Conductor:
-    """Runs the work of one suite; `entries` are its cells' latest entries by name.
+    """Runs the work of a suite and tells the bench's listener; `entries` are its cells' latest
+    entries by name. What is to be done elsewhere is a subclass with other `lost` and `failed`.
 
     `as_run`: of the one row of `bench run`. What all its cells would meet ends it, a failed cell
     says what its training raised, and a step may take as long to end as in one process.
@@ -53,11 +45,11 @@ class Conductor:
     work: Work
     executor: Executor
     bench: Bench
-    audience: Audience
     as_run: bool = False
     entries: dict[str, Entry] = field(default_factory=dict)
+    attempts: Counter[str] = field(default_factory=Counter)
     _started: set[str] = field(default_factory=set)
-    _attempts: Counter[str] = field(default_factory=Counter)
+    _spent: dict[str, float] = field(default_factory=dict)  # seconds, by cell
     _told: set[str] = field(default_factory=set)
 
     def run(self) -> list[Entry]:
@@ -69,100 +61,129 @@ class Conductor:
         self.entries = {entry.name: entry for entry in self.work.cached}
         try:
             while self.work.graph.left:
-                self._hand_out()
-                for event in self.executor.wait(LOOK_SECONDS):
-                    self._hear(event)
-                self.audience.tick()
+                self.step(LOOK_SECONDS)
         except KeyboardInterrupt:
-            self.audience.warn("stopping: workers save (once more: at once)")
+            if not self.executor.apart:
+                raise
+            self.bench.warn("stopping: workers save (once more: at once)")
             saved = self.executor.stop(self._patience)
             raise Stopped(self._stopped(saved)) from None
         finally:
             self.executor.close()
+        self.bench.tally.reused += self.work.reused
         return [self.entries[name] for name in self.work.entries]
+
+    def step(self, seconds: float) -> None:
+        """Hand out what can be, and hear what is said within `seconds`."""
+        while self.executor.free() and (task := self.work.graph.take()):
+            self._hand_out(task)
+        self.executor.wait(seconds, self._hear)
+        self._tell(Ticked())
+
+    def ended(self, task: Task, ended: Ended) -> None:
+        """A worker is through with a task."""
+        tally = self.bench.tally
+        tally.resumed += ended.resumed
+        tally.old |= ended.old
+        self._spent[task.entry] = self._spent.get(task.entry, 0.0) + ended.seconds
+        for key in ended.trained:
+            (tally.fitted if key in self.work.probes_only else tally.trained).append(key)
+        if ended.stopped:  # by somebody else than us: a worker alone was told to end
+            self.work.graph.put_back(task)
+        elif ended.error:
+            self.failed(task, ended)
+        else:
+            self.work.graph.done(task)
+            if ended.entry:
+                self.settle(ended.entry)
+            elif task.name not in (*ended.trained, *self.work.probes_only):  # somebody else did it
+                tally.reused.append(task.name)
+
+    def lost(self, task: Task, lost: Lost) -> None:
+        """A worker died under a task: try once more, then give it up."""
+        if self.attempts[task.name] < ATTEMPTS:
+            self.bench.warn(f"{task.where}: {lost.cause}; trying once more")
+            self.work.graph.put_back(task)
+        else:
+            self.fail(task, f"{lost.cause}, {ATTEMPTS} times")
+
+    def failed(self, task: Task, ended: Ended) -> None:
+        """A task failed: so do the cells that need it. Raises, `as_run`, what all would meet."""
+        if self.as_run and ended.cause in ("bad input", "disk full"):
+            self._end_all(task, ended)
+        self.fail(task, ended.error)
+
+    def fail(self, task: Task, error: str) -> None:
+        """Note the cells that need a task as failed."""
+        for cell in self.work.graph.give_up(task):
+            why = error if cell.name == task.name or self.as_run else f"{task.title}: {error}"
+            failed = replace(self.work.entries[cell.name], state="failed", error=why)
+            self.bench.ledger.write(failed)
+            self.settle(failed)
+
+    def settle(self, entry: Entry) -> None:
+        """A cell is done, or failed."""
+        self.entries[entry.name] = entry
+        self._tell(CellEnded(entry=entry))
 
     @property
     def _patience(self) -> float:
         """Seconds for the workers to save; in a run `Stop` itself breaks a step off before."""
         return HANG_SECONDS + LEAVE_SECONDS if self.as_run else STOP_SECONDS
 
-    def _hand_out(self) -> None:
-        while self.executor.free() and (task := self.work.graph.take()):
-            self._start_cell(task)
-            self._attempts[task.name] += 1
-            self.audience.begun(self.executor.submit(task), task)
+    def _tell(self, event: Event) -> None:
+        self.bench.listener.hear(event)
 
-    def _start_cell(self, task: Task) -> None:
-        """Note the cell for which a task is run as started, so that `bench status` shows it."""
+    def _hand_out(self, task: Task) -> None:
+        """Submit a task; its cell is noted as started first, so that `bench status` shows it."""
         if task.entry not in self._started:
             self._started.add(task.entry)
             entry = self.work.entries[task.entry]
             self.bench.ledger.write(entry)
-            self.audience.started(entry)
+            self._tell(CellStarted(entry=entry))
+        self.attempts[task.name] += 1
+        worker = self.executor.submit(replace(task, spent=self._spent.get(task.entry, 0.0)))
+        self._tell(TaskBegun(worker=worker, task=task))
 
     def _hear(self, event: Event) -> None:
-        message = event.message
-        if isinstance(message, Warned):
-            self._warn(message.text)
-        elif isinstance(message, Lost):
-            self._lost(event.task, message.cause)
-        elif isinstance(message, Ended):
-            self._ended(event.task, message)
-        self.audience.said(event)
+        if not isinstance(event, Said):
+            self._tell(event)
+            return
+        if isinstance(event.event, Warned):
+            self._warn(event.event.text)
+            return
+        if isinstance(event.event, Lost):
+            self.lost(event.task, event.event)
+        elif isinstance(event.event, Ended):
+            self.ended(event.task, event.event)
+        self._tell(event)
 
     def _warn(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
-            self.audience.warn(text)
-
-    def _lost(self, task: Task, cause: str) -> None:
-        if self._attempts[task.name] < ATTEMPTS:
-            self.audience.warn(f"{task.where}: {cause}; trying once more")
-            self.work.graph.put_back(task)
-        else:
-            self._fail(task, f"{cause}, {ATTEMPTS} times")
-
-    def _ended(self, task: Task, ended: Ended) -> None:
-        tally = self.bench.tally
-        tally.resumed += ended.resumed
-        tally.old |= ended.old
-        for key in ended.trained:
-            (tally.fitted if key in self.work.probes_only else tally.trained).append(key)
-        if ended.stopped:  # by somebody else than us: a worker alone was told to end
-            self.work.graph.put_back(task)
-        elif ended.error:
-            if self.as_run and ended.ends_all:
-                self._end_all(task, ended)
-            self._fail(task, ended.error)
-        else:
-            self.work.graph.done(task)
-            if ended.entry:
-                self._settle(ended.entry)
-
-    def _fail(self, task: Task, error: str) -> None:
-        for cell in self.work.graph.give_up(task):
-            why = error if cell is task or self.as_run else f"{task.title}: {error}"
-            failed = replace(self.work.entries[cell.name], state="failed", error=why)
-            self.bench.ledger.write(failed)
-            self._settle(failed)
+            self.bench.warn(text)
 
     def _end_all(self, task: Task, ended: Ended) -> NoReturn:
         """Raise what all cells would meet, after the other workers have saved."""
         self.executor.stop(self._patience)
-        if ended.ends_all == "disk full":  # nothing can be noted
+        if ended.cause == "disk full":  # nothing can be noted
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._fail(task, ended.error)
+        self.fail(task, ended.error)
         raise BadInput(ended.error)
 
-    def _settle(self, entry: Entry) -> None:
-        self.entries[entry.name] = entry
-        self.audience.ended(entry)
-
-    def _stopped(self, saved: list[Event]) -> str:
+    def _stopped(self, saved: list[tuple[Said, Ended]]) -> str:
         done = sum(entry.state == "done" for entry in self.entries.values())
         said = [
-            f"{event.task.where}: {event.message.stopped}"
-            for event in saved
-            if isinstance(event.message, Ended) and event.message.stopped != STOPPED
+            f"{said.task.where}: {ended.stopped}"
+            for said, ended in saved
+            if ended.stopped != STOPPED
         ]
         return "; ".join([f"{done} of {len(self.work.entries)} cells are done", *said])
+
+
+def run_cells(cells: list[Cell], bench: Bench, *, suite: str = SCRATCH) -> list[Entry]:
+    """Run cells in this process, one after the other, as `bench run --workers 1` does, and return
+    their entries. Raises `BadInput`, and `OSError` where the disk is full."""
+    work = work_of(cells, bench, suite, {}, every_cell=True, in_turn=True)
+    executor = Inline.of(cells, bench, suite)
+    return Conductor(work=work, executor=executor, bench=bench, as_run=True).run()

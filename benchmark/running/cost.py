@@ -32,7 +32,7 @@ from benchmark.running.cells import Cell
 from benchmark.running.code import is_outdated
 from benchmark.running.execute import training_code
 from benchmark.running.probing import is_probed
-from benchmark.running.renewal import codes_of
+from benchmark.running.renewal import codes_of_cell
 from benchmark.training.nets import build, freeze, on_meta
 
 PROBE = (8, 32, 64, 64)  # a convolution of middling size: batch, channels, height, width
@@ -111,7 +111,7 @@ class _Known:
         """Whether other people's code changed since; asked of rows that have any, alone."""
         row = id(cell.setting), cell.stage
         if row not in self._has_others:
-            self._has_others[row] = codes_of(cell).has_others
+            self._has_others[row] = bool(codes_of_cell(cell).whole.others)
         return self._has_others[row] and is_outdated(node_key, training_code(node), self._bench)
 
 

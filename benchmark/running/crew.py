@@ -1,27 +1,36 @@
-"""How many worker processes a run is worth, and whether they can make its row: guesses that read
-no image and ask no worker."""
+"""Worker processes of a command: how many it is worth, on which devices, with how many threads,
+and whether they can make its row. Guesses that read no image and ask no worker."""
 
 from __future__ import annotations
 
 import importlib.util
 import pickle
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from benchmark.files.failing import one_line
+import torch
+
+from benchmark.errors import one_line
+from benchmark.files.locks import cores
 from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Schedule
-from benchmark.running.bench import Bench
+from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell
 from benchmark.running.code import is_outdated
 from benchmark.running.execute import training_code
-from benchmark.running.renewal import codes_of
+from benchmark.running.executors import Executor
+from benchmark.running.executors.inline import Inline
+from benchmark.running.executors.local import Local
+from benchmark.running.renewal import codes_of_cell
 from benchmark.running.tasks import trainings_of
 from benchmark.settings.resolve import Setting
 
+SMALL_GRID = 64
+MOST_WORKERS = 8  # by default
 STEP_SECONDS = 0.06  # of the preset quick on one core
 PASS_STEPS = 100  # the guess for an epoch without a fixed length
 START_SECONDS = 5.0  # for a worker to load torch and open the data set
+Crew = list[Options]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +56,7 @@ def left_of(cells: Iterable[Cell], bench: Bench) -> Left:
     theirs: dict[str, bool] = {}  # by stage: all folds and seeds share their code
     for cell in cells:
         if cell.stage not in theirs:
-            theirs[cell.stage] = codes_of(cell).has_others
+            theirs[cell.stage] = bool(codes_of_cell(cell).whole.others)
         for node_key, node, _ in trainings_of(cell):
             stored = not bench.fresh and bench.objects.has(node_key)
             if stored and theirs[cell.stage]:
@@ -84,3 +93,56 @@ def _is_found(module: str) -> bool:
     except (ImportError, ValueError):  # ValueError: a module made in memory
         return False
     return module != "__main__" and spec is not None and spec.has_location
+
+
+def threads_for(size: int | None, workers: int = 1) -> int:
+    """Return the threads of each of N workers: its share of the cores, but one for a small grid:
+    there a second one gains little on an idle machine and loses a lot beside other work
+    (docs/decisions/0005)."""
+    return 1 if size is not None and size <= SMALL_GRID else max(1, cores() // workers)
+
+
+def default_workers(device: str, threads: int) -> int:
+    """Return how many workers suit the machine: one a GPU, or as many as cores allow."""
+    found = devices(device)
+    return len(found) if found != ["cpu"] else max(1, min(MOST_WORKERS, cores() // threads))
+
+
+def run_workers(options: Options, asked: int | None, size: int | None, left: Left) -> int:
+    """Return the workers of a run: those asked for, else what suits machine and work; never more
+    than there are trainings."""
+    threads = options.threads or threads_for(size)
+    wanted = asked or min(left.workers, default_workers(options.device, threads))
+    return max(1, min(wanted, len(left.seconds)))
+
+
+def devices(name: str) -> list[str]:
+    """Return the devices of an option; `auto` and `cuda` are all GPUs that are there. The name was
+    checked before."""
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["cpu" if name == "auto" else name]
+
+
+def crew(options: Options, size: int | None, workers: int, sharing: int | None = None) -> Crew:
+    """Return the options of each of N workers for grids of a size: devices are dealt out in turn,
+    on a CPU each has its share of the cores (as one of `sharing`), and logs are named by number."""
+    threads = options.threads or threads_for(size, sharing or workers)
+    return dealt(replace(options, threads=threads), workers, devices(options.device))
+
+
+def dealt(shared: Options, workers: int, devices: list[str]) -> Crew:
+    """Return each worker's options: devices in turn, and a log of its own."""
+    return [
+        replace(
+            shared,
+            device=devices[number % len(devices)],
+            log=shared.log and shared.log.with_name(f"{shared.log.name}-worker{number}.log"),
+        )
+        for number in range(workers)
+    ]
+
+
+def executor_for(bench: Bench, cells: Iterable[Cell], suite: str, crew: Crew) -> Executor:
+    """Return who runs the tasks of a row's cells: this process alone, or several."""
+    return Local(options=crew) if len(crew) > 1 else Inline.of(cells, bench, suite)

@@ -1,4 +1,5 @@
-"""Walk a plan: train what is not there yet, parents first, each key once among all workers."""
+"""Walk a plan: train what is not there yet, parents first, each key once among all workers; and a
+training before its first step: networks with their start weights, and the draw."""
 
 from __future__ import annotations
 
@@ -12,21 +13,52 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmark.data.feeding.draw import SliceDraw
 from benchmark.data.feeding.folds import FoldData
-from benchmark.errors import BadInput, Stopped
+from benchmark.errors import BadInput, Stopped, one_line
 from benchmark.files.code import Code
-from benchmark.files.failing import one_line
 from benchmark.files.source import code_of
+from benchmark.parts.networks import stride_of
 from benchmark.plan.keys import Context, canonical, key, spec, values_in
 from benchmark.plan.nodes import Train, Weights, in_order
-from benchmark.running.bench import Bench, Resumed
+from benchmark.running.bench import Bench
 from benchmark.running.code import may_resume, may_use
-from benchmark.running.prepare import networks, prepared
+from benchmark.running.events import EpochEnded, Progress, Resumed, Training
 from benchmark.store.objects import as_recorded
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, on_meta, place, start
 from benchmark.training.precision import Hardware, completed
 from benchmark.training.trainer import Control, History, State, fit
+
+Loaded = Mapping[Weights, Mapping[str, Tensor]]
+
+
+def networks(node: Train, data: FoldData, seed: int) -> dict[str, nn.Module]:
+    """Return the node's untrained networks for a fold's organs and grid."""
+    return build(node, organs=data.dataset.organs, size=data.ground.size, seed=seed)
+
+
+def prepared(
+    node: Train, data: FoldData, seed: int, loaded: Loaded, hardware: Hardware
+) -> tuple[dict[str, nn.Module], SliceDraw, Hardware]:
+    """Return the node's networks as they start, on the device, the draw of its batches, and the
+    hardware with the layout of this training.
+
+    `loaded` holds the whole networks' states of the weights that it starts from.
+    """
+    nets = networks(node, data, seed)
+    start(node, nets, loaded)
+    chosen = place(nets, hardware)
+    draw = SliceDraw(
+        data.training(),
+        data.ground,
+        seed=seed,
+        stream=node.schedule.stream,
+        stride=stride_of(nets),
+        device=hardware.device,
+        sources=node.sources,
+    )
+    return nets, draw, chosen
 
 
 def own_code(node: Train) -> Code:
@@ -128,7 +160,13 @@ def _train(
     nets, draw, hardware = prepared(node, data, context.seed, loaded, begun)
     _warn_of_other_hardware(node_key, before, hardware, bench)
     steps = node.schedule.steps(draw.steps_in_one_pass)
-    bench.watcher.node(node.title, node_key, *place_in_plan, steps, state.step if state else None)
+    number, total = place_in_plan
+    resumed = state.step if state else None
+    bench.listener.hear(
+        Training(
+            title=node.title, key=node_key, number=number, total=total, steps=steps, resumed=resumed
+        )
+    )
     parents = [key(parent, context) for parent in node.parents()]
     about = {
         "code": bench.codes.note(code),
@@ -171,7 +209,7 @@ def _warn_of_other_hardware(
 ) -> None:
     """Precision and layout are those that a training began with; all else may differ."""
     if before and completed(before["hardware"]) != now.record():
-        bench.watcher.warn(
+        bench.warn(
             f"training {node_key} goes on with other hardware, threads or torch: "
             "its result will not be bit-identical to an undisturbed one"
         )
@@ -197,15 +235,18 @@ def _control(
         }
         bench.objects.save_checkpoint(node_key, at, about)
 
+    def watch(step: int, steps: int, terms: Mapping[str, float]) -> None:
+        bench.listener.hear(Progress(step=step, steps=steps, terms=dict(terms)))
+
     def report(epoch: Epoch) -> None:
         bench.objects.add_epoch(node_key, node.title, epoch)
-        bench.watcher.epoch(node.title, epoch)
+        bench.listener.hear(EpochEnded(title=node.title, epoch=epoch))
 
     return Control(
         state=state,
         save=save,
         every_seconds=bench.checkpoint_seconds,
-        watch=bench.watcher.progress,
+        watch=watch,
         epoch=report,
     )
 

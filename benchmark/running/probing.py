@@ -20,8 +20,7 @@ from benchmark.plan.keys import Context, canonical, digest, key, values_in
 from benchmark.plan.nodes import Probe
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_use_rows
-from benchmark.running.execute import execute, load_networks
-from benchmark.running.prepare import networks
+from benchmark.running.execute import execute, load_networks, networks
 from benchmark.scoring.cases import Score
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, rows_of

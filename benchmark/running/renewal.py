@@ -1,34 +1,74 @@
-"""Look at what is stored for cells before or after they are run: by which code was it made?"""
+"""By which code was made what is stored? Asked for cells before or after they are run, and for
+tables that are only read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import functools
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from benchmark.errors import BadInput
 from benchmark.files.code import Code
 from benchmark.plan.keys import Context, key
-from benchmark.plan.nodes import Probe, Train, Weights, in_order
+from benchmark.plan.nodes import (
+    Method,
+    Probe,
+    Row,
+    Train,
+    Weights,
+    in_order,
+    probes_of,
+    stages_of,
+)
+from benchmark.plan.wording import named
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, scoring_code
 from benchmark.running.code import may_use, may_use_rows
 from benchmark.running.execute import training_code
 from benchmark.running.probing import evaluation_of, is_probed, probe_code
+from benchmark.settings.registry import Registry
+from benchmark.settings.resolve import resolve
+from benchmark.store.ledger import Entry
+from benchmark.store.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Codes:
-    """The code behind a row: of each training in order, of its rows, and of its probes."""
+    """The code behind what is scored: of each training in order, of its rows, and of its probes."""
 
     trainings: tuple[tuple[Train, Code], ...]
-    final: Weights
-    scoring: Code
-    probes: tuple[tuple[Probe, Code], ...]
+    rows: tuple[tuple[Weights | Probe, Code], ...]
 
     @property
-    def has_others(self) -> bool:
-        """Whether any of it lies outside of this distribution."""
-        codes = [*(code for _, code in self.trainings), *(code for _, code in self.probes)]
-        return any(code.others for code in (*codes, self.scoring))
+    def whole(self) -> Code:
+        """All of it."""
+        codes = (code for _, code in (*self.trainings, *self.rows))
+        return functools.reduce(operator.or_, codes, Code())
+
+
+def codes_of(final: Weights, probes: Iterable[Probe]) -> Codes:
+    """Return the code behind weights that are scored and probed."""
+    measures = [(probe, probe_code(probe)) for probe in probes]
+    finals = [final.node, *(probe.node for probe, _ in measures)]
+    nodes = [node for each in finals for node in in_order(each)]
+    return Codes(
+        trainings=tuple((node, training_code(node)) for node in nodes),
+        rows=((final, scoring_code(final)), *measures),
+    )
+
+
+def codes_of_cell(cell: Cell) -> Codes:
+    """Return the code behind a cell's row and stage."""
+    return codes_of(cell.final, cell.setting.probes if is_probed(cell) else ())
+
+
+def code_behind(method: Method) -> Code:
+    """Return the code behind everything that a method trains, scores and measures."""
+    code = codes_of(method.plan(), probes_of(method)).whole
+    for stage in stages_of(method).values():
+        code |= codes_of(stage, ()).whole
+    return code
 
 
 def renew(cells: Iterable[Cell], bench: Bench) -> None:
@@ -48,24 +88,11 @@ def _look(cells: Iterable[Cell], bench: Bench, *, everything: bool) -> None:
     for cell in cells:
         row = id(cell.setting), cell.stage  # all its folds and seeds share its code
         if row not in known:
-            known[row] = codes_of(cell)
-        if everything or known[row].has_others:
+            known[row] = codes_of_cell(cell)
+        if everything or known[row].whole.others:
             _trainings(cell, known[row], bench, seen)
             for place, code in _evaluations(cell, known[row]):
                 _rows(*place, code, bench)
-
-
-def codes_of(cell: Cell) -> Codes:
-    """Return the code behind a cell's row and stage."""
-    probes = cell.setting.probes if is_probed(cell) else ()
-    final = cell.final
-    nodes = [*in_order(final.node), *(node for probe in probes for node in in_order(probe.node))]
-    return Codes(
-        trainings=tuple((node, training_code(node)) for node in nodes),
-        final=final,
-        scoring=scoring_code(final),
-        probes=tuple((probe, probe_code(probe)) for probe in probes),
-    )
 
 
 def _trainings(cell: Cell, codes: Codes, bench: Bench, seen: set[str]) -> None:
@@ -81,12 +108,64 @@ def _trainings(cell: Cell, codes: Codes, bench: Bench, seen: set[str]) -> None:
 
 def _evaluations(cell: Cell, codes: Codes) -> Iterator[tuple[tuple[str, str], Code]]:
     context = Context(fold=cell.data.fingerprint, seed=cell.seed)
-    yield (key(codes.final.node, context), cell.data.evaluation(codes.final.net)), codes.scoring
-    for probe, code in codes.probes:
-        yield (key(probe.node, context), evaluation_of(probe, cell)), code
+    for what, code in codes.rows:
+        if isinstance(what, Weights):
+            name = cell.data.evaluation(what.net)
+        else:
+            name = evaluation_of(what, cell)
+        yield (key(what.node, context), name), code
 
 
 def _rows(node_key: str, evaluation: str, code: Code, bench: Bench) -> None:
     with bench.results.lock(node_key, evaluation):
         if bench.results.intact(node_key, evaluation):
             may_use_rows(node_key, evaluation, code, bench)
+
+
+def outdated_line(workspace: Workspace, entries: Iterable[Entry], rows: Mapping[str, Row]) -> str:
+    """Return the line on the trainings and rows of these cells that other code made, "" where all
+    are of the code of now. A row that is not known here any more is not asked about."""
+    known = [entry for entry in entries if entry.row.partition("@")[0] in rows]
+    now = code_now(known, rows)
+    changed: dict[str, tuple[str, ...]] = {}
+    for what, fingerprint in _made_by(workspace, known).items():
+        if names := workspace.codes.outdated(fingerprint, now):
+            changed[what] = names
+    if not changed:
+        return ""
+    all_names = sorted({name for found in changed.values() for name in found})
+    return (
+        f"{len(changed)} of the stored results here were made by other code than this bench's "
+        f"({named(all_names)}): bench run --fresh makes a row again"
+    )
+
+
+def code_now(entries: Iterable[Entry], rows: Mapping[str, Row]) -> Code:
+    """Return the code of now behind all rows of these cells."""
+    registry, code = Registry(rows=dict(rows)), Code()
+    seen = set()
+    for entry in entries:
+        row = entry.row.partition("@")[0]
+        place = row, entry.preset, entry.label
+        if place not in seen:
+            seen.add(place)
+            try:
+                method = resolve(registry, row, entry.preset, dict(entry.overrides)).method
+            except BadInput:  # a value that does not hold any more
+                continue
+            code |= code_behind(method)
+    return code
+
+
+def _made_by(workspace: Workspace, entries: Iterable[Entry]) -> dict[str, str]:
+    """The fingerprint of the code behind each stored training and evaluation of the cells."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        for node_key in entry.nodes:
+            if node_key not in found and workspace.objects.has(node_key):
+                found[node_key] = str(workspace.objects.record(node_key).get("code"))
+        places = [(entry.key, entry.evaluation), *((k, e) for _, k, e in entry.probes)]
+        for place in places:
+            if workspace.results.intact(*place):
+                found["/".join(place)] = workspace.results.code(*place)
+    return found

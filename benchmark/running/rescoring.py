@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.library import DataSet, stored_dataset
-from benchmark.errors import BadInput
-from benchmark.files.failing import failure
+from benchmark.errors import BadInput, failure
 from benchmark.plan.wording import named
 from benchmark.running.cells import Cell, fold_at, scoring_code
 from benchmark.running.measure import case_scores

@@ -1,9 +1,10 @@
-"""A suite as a graph of tasks: each training once, and each cell's scoring after its trainings.
+"""Cells as a graph of tasks: each training once, and each cell's scoring after its trainings.
 
 A task is handed out when all that it needs is done, so no worker waits for another one's
 training. In a suite folds and seeds go one after the other, and within one the longest way to the
 end goes first (list scheduling by critical path), so workers run idle at the very end at most. In
-a run all folds start at once (`breadth_first`): one row has too few trainings a fold to share.
+a run by several workers all folds start at once (`breadth_first`): one row has too few trainings a
+fold to share. Where one process trains, and for trials, cell goes after cell (`in_turn`).
 """
 
 from __future__ import annotations
@@ -11,22 +12,23 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
-from benchmark.running.cells import Cell
+from benchmark.running.cells import Cell, InnerCache
 from benchmark.running.probing import is_probed
 from benchmark.settings.resolve import Setting
-from benchmark.store.ledger import Entry
+from benchmark.store.ledger import SCRATCH, Entry
 
 SCORING_SECONDS = 5.0  # the guess for predicting and scoring a cell
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellName:
-    """All that another process needs to make a cell of its own; it can be sent through a pipe."""
+    """All that another process needs to make a cell of its own; it can be sent through a pipe.
+    `guarded`: its data set lacks the outer test cases, and what is read is noted."""
 
     setting: Setting
     dataset: str
@@ -34,14 +36,16 @@ class CellName:
     seed: int
     stage: str
     part: str = "test"
+    guarded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """Train `name`, a key; or score the cell whose name in the ledger is `name`.
 
-    `cell` is a cell that needs it and `entry` that cell's name in the ledger; `needs` are the
-    tasks before it, `seconds` is what it will take. `fresh`: a stored one does not count.
+    `cell` is a cell that needs it, of `suite`, and `entry` that cell's name in the ledger; `needs`
+    are the tasks before it, `seconds` is what it will take, `spent` what the cell took so far.
+    `fresh`: a stored one does not count.
     """
 
     name: str
@@ -53,6 +57,8 @@ class Task:
     group: int
     seconds: float
     fresh: bool = False
+    suite: str = SCRATCH
+    spent: float = 0.0
 
     @property
     def where(self) -> str:
@@ -63,22 +69,38 @@ class Task:
 
 
 class Graph:
-    """Tasks by what they wait for. Parents come before children in `tasks`."""
+    """Tasks by what they wait for. Parents come before children in `tasks`; `in_turn`, who came
+    first goes first."""
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        self.tasks = {task.name: task for task in tasks}
-        self._waits = {task.name: set(task.needs) for task in self.tasks.values()}
-        self._children: dict[str, list[str]] = defaultdict(list)
-        for task in self.tasks.values():
-            for parent in task.needs:
-                self._children[parent].append(task.name)
-        self._way = self._ways()
-        self._place = {name: place for place, name in enumerate(self.tasks)}
-        self._left = set(self.tasks)
+    def __init__(self, tasks: Iterable[Task] = (), *, in_turn: bool = False) -> None:
+        self.in_turn = in_turn
+        self.tasks: dict[str, Task] = {}
+        self._waits: dict[str, set[str]] = {}
+        self._children: dict[str, set[str]] = defaultdict(set)
+        self._way: dict[str, float] = {}
+        self._place: dict[str, int] = {}
+        self._left: set[str] = set()
         self._ready: list[tuple[int, float, int, str]] = []
-        for name, waits in self._waits.items():
-            if not waits:
-                self._push(name)
+        self.add(tasks)
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Take tasks on, parents first; one that is left to do already is the same, and one that
+        was done or given up is to do again. What they need and is not left to do is there."""
+        by_name = {task.name: task for task in tasks if task.name not in self._left}
+        new = list(by_name.values())
+        for task in new:
+            self.tasks[task.name] = task
+            self._place[task.name] = len(self._place)
+            self._left.add(task.name)
+            self._waits[task.name] = set(task.needs & self._left)
+            for parent in self._waits[task.name]:
+                self._children[parent].add(task.name)
+        for task in reversed(new):  # seconds from its start to the end of the last that needs it
+            later = max((self._way[child] for child in self._needing(task.name)), default=0.0)
+            self._way[task.name] = task.seconds + later
+        for task in new:
+            if not self._waits[task.name]:
+                self._push(task.name)
 
     @property
     def left(self) -> list[Task]:
@@ -96,81 +118,89 @@ class Graph:
     def done(self, task: Task) -> None:
         """A task is done: what waited for it may be next."""
         self._left.discard(task.name)
-        for child in self._children[task.name]:
+        for child in self._needing(task.name):
             self._waits[child].discard(task.name)
-            if not self._waits[child] and child in self._left:
+            if not self._waits[child]:
                 self._push(child)
 
     def give_up(self, task: Task) -> list[Task]:
         """A task failed: give up all that needs it; return the cells that fail with it."""
-        lost = set()
-        names = [task.name]
+        lost, names = set(), [task.name]
         while names:
             name = names.pop()
             if name not in lost:
                 lost.add(name)
-                names += self._children[name]
+                names += self._needing(name)
         failed = [t for n, t in self.tasks.items() if n in lost & self._left and t.scores]
         self._left -= lost
         return failed
 
+    def _needing(self, name: str) -> list[str]:
+        """The tasks that wait for one."""
+        return [c for c in self._children[name] if c in self._left and name in self._waits[c]]
+
     def _push(self, name: str) -> None:
-        task, way = self.tasks[name], self._way[name]
-        heapq.heappush(self._ready, (task.group, -way, self._place[name], name))
-
-    def _ways(self) -> dict[str, float]:
-        """Seconds from each task's start to the end of the last that needs it."""
-        ways: dict[str, float] = {}
-        for name, task in reversed(self.tasks.items()):
-            later = max((ways[child] for child in self._children[name]), default=0.0)
-            ways[name] = task.seconds + later
-        return ways
+        way = 0.0 if self.in_turn else self._way[name]
+        heapq.heappush(self._ready, (self.tasks[name].group, -way, self._place[name], name))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Work:
-    """What a suite has to do: the graph, the ledger's entry of each cell by its name, the cells
-    that have their result already, and the trainings found in the store."""
+    """What is to be done: the graph, the ledger's entry of each cell by its name, the cells that
+    have their result already, and the trainings found in the store."""
 
-    graph: Graph
-    entries: Mapping[str, Entry]
-    cached: tuple[Entry, ...]
-    reused: frozenset[str]
-    probes_only: frozenset[str]
+    graph: Graph = field(default_factory=lambda: Graph(in_turn=True))
+    entries: dict[str, Entry] = field(default_factory=dict)
+    cached: list[Entry] = field(default_factory=list)
+    reused: set[str] = field(default_factory=set)
+    probes_only: set[str] = field(default_factory=set)
+
+    def add(
+        self,
+        cells: Iterable[Cell],
+        bench: Bench,
+        suite: str,
+        seconds: Mapping[str, float] | None = None,
+        *,
+        every_cell: bool = True,
+        grouped: bool = False,
+    ) -> None:
+        """Take cells on, while others are run, too; see `work_of`. `grouped`: folds and seeds go
+        one after the other."""
+        stored = {} if every_cell else {e.name: e for e in bench.ledger.entries(suite)}
+        open_cells = []
+        for cell in cells:
+            entry = cell.entry(suite)
+            self.entries[entry.name] = entry
+            self.reused |= {key for key in entry.nodes if _is_stored(key, bench)}
+            found = stored.get(entry.name)
+            if found and _is_done(found, entry, bench):
+                self.cached.append(found)
+            else:
+                open_cells.append((cell, entry))
+        if not self.graph.in_turn:
+            open_cells.sort(key=lambda both: (both[1].seed, both[1].fold))
+        self.probes_only |= _probes_only(open_cells)
+        self.graph.add(_tasks(open_cells, bench, seconds or {}, grouped))
 
 
 def work_of(
-    cells: list[Cell],
+    cells: Iterable[Cell],
     bench: Bench,
     suite: str,
     seconds: Mapping[str, float],
     *,
     every_cell: bool = False,
     breadth_first: bool = False,
+    in_turn: bool = False,
 ) -> Work:
     """Return what is to be done for the cells; `seconds` is what trainings will take, by key.
 
-    `every_cell`: the done ones are looked at again too, as `run_cells` does.
+    `every_cell`: the done ones are looked at again too. The order is that of the module's text.
     """
-    known = {entry.name: entry for entry in bench.ledger.entries(suite)}
-    entries = {}
-    cached: list[Entry] = []
-    open_cells: list[tuple[Cell, Entry]] = []
-    for cell in cells:
-        entry = cell.entry(suite)
-        entries[entry.name] = entry
-        stored = known.get(entry.name)
-        if stored and not every_cell and _is_done(stored, entry, bench):
-            cached.append(stored)
-        else:
-            open_cells.append((cell, entry))
-    return Work(
-        graph=Graph(_tasks(open_cells, bench, seconds, breadth_first)),
-        entries=entries,
-        cached=tuple(cached),
-        reused=frozenset(k for e in entries.values() for k in e.nodes if _is_stored(k, bench)),
-        probes_only=_probes_only(open_cells),
-    )
+    work, grouped = Work(graph=Graph(in_turn=in_turn)), not (breadth_first or in_turn)
+    work.add(cells, bench, suite, seconds, every_cell=every_cell, grouped=grouped)
+    return work
 
 
 def _is_done(stored: Entry, entry: Entry, bench: Bench) -> bool:
@@ -184,18 +214,27 @@ def _is_stored(node_key: str, bench: Bench) -> bool:
 
 
 def _tasks(
-    open_cells: list[tuple[Cell, Entry]],
+    open_cells: Iterable[tuple[Cell, Entry]],
     bench: Bench,
     seconds: Mapping[str, float],
-    breadth_first: bool,
+    grouped: bool,
 ) -> Iterator[Task]:
     made: set[str] = set()
     groups: dict[tuple[str, int, int], int] = {}
-    ordered = sorted(open_cells, key=lambda both: (both[1].seed, both[1].fold))
-    for cell, entry in ordered:
+    for cell, entry in open_cells:
         place = entry.dataset, entry.seed, entry.fold
-        group = 0 if breadth_first else groups.setdefault(place, len(groups))
-        name = _name(cell)
+        group = groups.setdefault(place, len(groups)) if grouped else 0
+        scoring = Task(
+            name=entry.name,
+            title="scoring",
+            scores=True,
+            cell=_name(cell),
+            entry=entry.name,
+            needs=frozenset(),
+            group=group,
+            seconds=SCORING_SECONDS,
+            suite=entry.suite,
+        )
         needed = []
         for node_key, node, parents in trainings_of(cell):
             if _is_stored(node_key, bench):
@@ -203,15 +242,16 @@ def _tasks(
             needed.append(node_key)
             if node_key not in made:
                 made.add(node_key)
-                yield Task(
-                    name=node_key, title=node.title, scores=False, cell=name,
-                    entry=entry.name, group=group,
-                    needs=parents & made, seconds=seconds.get(node_key, 0.0), fresh=bench.fresh,
-                )  # fmt: skip
-        yield Task(
-            name=entry.name, title="scoring", scores=True, cell=name, entry=entry.name,
-            group=group, needs=frozenset(needed), seconds=SCORING_SECONDS,
-        )  # fmt: skip
+                yield replace(
+                    scoring,
+                    name=node_key,
+                    title=node.title,
+                    scores=False,
+                    needs=parents & made,
+                    seconds=seconds.get(node_key, 0.0),
+                    fresh=bench.fresh,
+                )
+        yield replace(scoring, needs=frozenset(needed))
 
 
 def trainings_of(cell: Cell) -> Iterator[tuple[str, Train, frozenset[str]]]:
@@ -227,9 +267,9 @@ def _probed(cell: Cell) -> list[Train]:
     return [probe.node for probe in cell.setting.probes] if is_probed(cell) else []
 
 
-def _probes_only(open_cells: list[tuple[Cell, Entry]]) -> frozenset[str]:
+def _probes_only(open_cells: Iterable[tuple[Cell, Entry]]) -> set[str]:
     own = {node_key for _, entry in open_cells for node_key in entry.nodes}
-    return frozenset(k for cell, _ in open_cells for k, _, _ in trainings_of(cell)) - own
+    return {k for cell, _ in open_cells for k, _, _ in trainings_of(cell)} - own
 
 
 def _name(cell: Cell) -> CellName:
@@ -240,4 +280,5 @@ def _name(cell: Cell) -> CellName:
         seed=cell.seed,
         stage=cell.stage,
         part=cell.part,
+        guarded=isinstance(cell.data.cache, InnerCache),
     )

@@ -21,8 +21,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
-from benchmark.errors import BadInput
-from benchmark.files.failing import one_line
+from benchmark.errors import BadInput, one_line
 from benchmark.files.source import OURS
 from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
@@ -30,6 +29,8 @@ from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
 # where the kinds of this distribution are
 HOMES = ("benchmark.plan", "benchmark.parts", "methods", "baselines")
 GROUP = "beyond_loss.methods"
+# where the kinds of this distribution are
+HOMES = ("benchmark.plan", "benchmark.parts", "methods", "baselines")
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # it stands in labels, options and lines
 
 GROUPS = {

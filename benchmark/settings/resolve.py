@@ -12,8 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.errors import BadInput
-from benchmark.files.failing import one_line
+from benchmark.errors import BadInput, one_line
 from benchmark.files.source import is_ours, uses
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.ground import Ground, LossForm

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor, nn
 
-from benchmark.data.feeding.folds import FoldData, GridCache, folds_of
+from benchmark.data.feeding.folds import FoldData, folds_of
 from benchmark.data.feeding.slices import CaseSlices
 from benchmark.data.library import DataSet
 from benchmark.parts.batch import Batch
@@ -19,7 +19,8 @@ from benchmark.plan.folds import Fold
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Method, Train, in_order, probes_of
-from benchmark.running.bench import Silent, open_bench
+from benchmark.running.bench import open_bench
+from benchmark.running.cells import InnerCache
 from benchmark.running.execute import execute
 from benchmark.testing.tiny import MemoryTrainer
 from benchmark.training.precision import hardware
@@ -106,21 +107,13 @@ def _given(name: str, shown: Tensor, foreign: Tensor, batch: Batch) -> Given:
     )
 
 
-@dataclass(kw_only=True)
-class WatchedCache(GridCache):
-    """A cache that notes which cases are asked for."""
-
-    asked: set[str] = field(default_factory=set)
-
-    def case(self, name: str) -> CaseSlices:
-        """Note the case and return it."""
-        self.asked.add(name)
-        return super().case(name)
+class WatchedCache(InnerCache):
+    """A cache that notes training cases too."""
 
     def cases(self, names: Iterable[str]) -> list[CaseSlices]:
         """Note the cases and return them."""
         wanted = list(names)
-        self.asked.update(wanted)
+        self.read.update(wanted)
         return super().cases(wanted)
 
 
@@ -130,7 +123,7 @@ def cases_seen_by(method: Method, dataset: DataSet, root: Path) -> tuple[set[str
     fold, ground = folds_of(dataset).folds[0], Ground(batch=4)
     cache = WatchedCache(dataset=dataset, ground=ground)
     data = FoldData(fold=fold, dataset=dataset, ground=ground, cache=cache)
-    bench = open_bench(root, hardware("cpu", "fp32"), Silent())
+    bench = open_bench(root, hardware("cpu", "fp32"))
     for node in (method.plan().node, *(probe.node for probe in probes_of(method))):
         execute(node, data, 0, bench)
-    return cache.asked, fold
+    return cache.read, fold

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from benchmark.cli import board
-from benchmark.cli.board import Forecast
+from benchmark.cli import view
+from benchmark.cli.view import Forecast
 from benchmark.running.tasks import Task
 
 
@@ -20,7 +20,7 @@ def task(name: str, seconds: float, scores: bool = False) -> Task:
 
 def test_trainings_and_scorings_have_a_pace_each(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(board.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(view.time, "monotonic", lambda: now[0])
     tasks = [task("a", 10), task("b", 10), task("s", 1, True), task("t", 1, True)]
     forecast = Forecast(workers=2, open={each.name: each for each in tasks})
     assert forecast.seconds({}) == 11

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bench_process import Ran, bench, finish, run_argv, spawn, tiny_workspace
 
-from benchmark.cli import ends
+from benchmark.cli import main as ends
 
 
 def one_line(ran: Ran, code: int, *words: str) -> None:

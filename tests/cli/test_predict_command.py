@@ -21,7 +21,7 @@ from benchmark.data.volume import from_canonical, to_canonical
 from benchmark.phantom.layout import Header, dicom_files, save
 from benchmark.phantom.layout import on_disk as on_disk_of
 from benchmark.plan.ground import Ground
-from benchmark.running.bench import Bench, Silent, open_bench
+from benchmark.running.bench import Bench, open_bench
 from benchmark.running.cells import plan_cells
 from benchmark.running.execute import load_networks
 from benchmark.settings.registry import load_registry
@@ -55,7 +55,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(root: Path) -> Bench:
-    return open_bench(root, hardware("cpu"), Silent())
+    return open_bench(root, hardware("cpu"))
 
 
 def entry(opened: Bench, fold: int, row: str = "unet") -> Entry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import types
@@ -24,12 +23,11 @@ from bench_process import (
 )
 from suite_process import rows
 
-from benchmark.cli import workers as machine
-from benchmark.cli.workers import run_workers
 from benchmark.data.library import open_dataset
-from benchmark.running.bench import Bench, Silent, open_bench
+from benchmark.running import crew as machine
+from benchmark.running.bench import Bench, Options, open_bench
 from benchmark.running.cells import Cell, plan_cells
-from benchmark.running.crew import Left, left_of, why_not_sent
+from benchmark.running.crew import Left, left_of, run_workers, why_not_sent
 from benchmark.running.tasks import work_of
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
@@ -228,7 +226,7 @@ def test_a_row_that_no_other_process_can_make_is_run_here(
 
 def planned(root: Path, row: str, **values: Any) -> tuple[list[Cell], Bench]:
     setting = resolve(load_registry(), row, overrides=values)
-    bench_there = open_bench(root, hardware("cpu", "fp32"), Silent())
+    bench_there = open_bench(root, hardware("cpu", "fp32"))
     return plan_cells(setting, open_dataset(root, "tiny"), folds=range(5), seeds=[0]), bench_there
 
 
@@ -277,12 +275,10 @@ def test_workers_by_machine_and_work(
     places: int,
     workers: int,
 ) -> None:
-    for module in ("workers", "session"):
-        monkeypatch.setattr(f"benchmark.cli.{module}.cores", lambda: 4)
-    assert machine.cores() == 4
-    args = argparse.Namespace(workers=asked, threads=threads, device="cpu")
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    options = Options(root=Path(), threads=threads, device="cpu")
     seconds = {str(n): 100.0 for n in range(9 if places else 0)}
-    assert run_workers(args, size, Left(seconds=seconds, places=places)) == workers
+    assert run_workers(options, asked, size, Left(seconds=seconds, places=places)) == workers
 
 
 @pytest.mark.parametrize("text", ["0", "two", "", "257", "-1"])

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.cli.ends import ended_by
+from benchmark.cli.main import ended_by
 from benchmark.cli.options import numbers
 from benchmark.data.library import add, list_datasets
 from benchmark.data.readers.nnunet import NnUNetRaw

@@ -98,7 +98,7 @@ def serve() -> None:
 
     torch.set_num_threads(1)
     import benchmark.reporting.report
-    import benchmark.running.worker  # noqa: F401 - loaded once for all children
+    import benchmark.running.executors.worker  # noqa: F401 - loaded once for all children
 
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)

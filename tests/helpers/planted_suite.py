@@ -17,7 +17,7 @@ from benchmark.data.volume import Volume
 from benchmark.files import atomic
 from benchmark.plan.keys import Context, key, spec
 from benchmark.plan.nodes import Train, in_order, probes_of
-from benchmark.running.bench import Bench, Silent, open_bench
+from benchmark.running.bench import Bench, open_bench
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.scoring.cases import score_case
 from benchmark.settings.registry import load_registry
@@ -32,7 +32,7 @@ SMALL = {"ground.size": None, "ct.width": 4, "ct.levels": 3, "schedule.steps_per
 
 def workspace(root: Path, patients: int = 15) -> Bench:
     """Return the bench of a new workspace with the tiny set."""
-    bench = open_bench(root, hardware("cpu", "fp32"), Silent())
+    bench = open_bench(root, hardware("cpu", "fp32"))
     tiny_workspace(root, patients=patients)
     return bench
 

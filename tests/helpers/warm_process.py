@@ -33,8 +33,8 @@ LOADED = (
     "pyarrow.dataset",
     "pyarrow.parquet",
     "safetensors.torch",
-    "benchmark.running.worker",
-    *(f"benchmark.cli.{name}" for name in ("several", "run", "suite", "plan", "show")),
+    "benchmark.running.executors.worker",
+    *(f"benchmark.cli.{name}" for name in ("view", "run", "suite", "plan", "show")),
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 from many_cells import write_cells
 from reported_suite import report
 
-from benchmark.running.bench import Silent, open_bench
+from benchmark.running.bench import open_bench
 from benchmark.store.results import Results
 from benchmark.training.precision import hardware
 
@@ -27,7 +27,7 @@ def test_a_thousand_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert ran.code == 0, ran.err
     found = {(x["dataset"], x["row"], x["organ"], x["metric"]): x for x in ran.json["table"]}
     assert len({key[:2] for key in found}) == 40 and not ran.json["incomplete"]
-    bench = open_bench(tmp_path / "workspace", hardware("cpu"), Silent())
+    bench = open_bench(tmp_path / "workspace", hardware("cpu"))
     assert len(bench.ledger.entries()) == 1000
     assert found["ircadb", "unet", "liver", "dsc"]["n"] == 20
 

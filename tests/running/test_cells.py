@@ -16,27 +16,30 @@ from benchmark.errors import BadInput, Stopped
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Segmentation
 from benchmark.plan.nodes import Net, Row, Schedule, Train, Weights
-from benchmark.running.bench import Bench, Silent, open_bench
-from benchmark.running.cells import plan_cells, run_cells
+from benchmark.running.bench import Bench, open_bench
+from benchmark.running.cells import plan_cells
 from benchmark.running.code import old_line
+from benchmark.running.conduct import run_cells
+from benchmark.running.events import EpochEnded, Event, Listener, Said, Training, Warned
 from benchmark.running.stop import Stop
 from benchmark.settings.registry import Registry, load_registry
 from benchmark.settings.resolve import resolve
 from benchmark.training.precision import hardware
 
 
-class Noted(Silent):
-    """A watcher that keeps the warnings."""
+class Noted:
+    """A listener that keeps the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Warned):
+            self.warnings.append(event.text)
 
 
-def opened(root: Path, watcher: Silent | None = None, **more: Any) -> Bench:
-    return open_bench(root, hardware("cpu"), watcher or Silent(), **more)
+def opened(root: Path, listener: Listener | None = None, **more: Any) -> Bench:
+    return open_bench(root, hardware("cpu"), listener, **more)
 
 
 def cells(dataset: DataSet, overrides: dict[str, Any], row: str = "unet", **more: Any) -> Any:
@@ -124,9 +127,10 @@ def test_rows_never_outlive_their_networks(
     assert bench.results.has(entry.key, entry.evaluation)
     bench.objects.remove(entry.key)
 
-    class Dies(Silent):
-        def node(self, *args: Any) -> None:
-            raise KeyboardInterrupt
+    class Dies:
+        def hear(self, event: Event) -> None:
+            if isinstance(event, Said) and isinstance(event.event, Training):
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_cells(cells(tiny_dataset, tiny_overrides), opened(tmp_path, Dies()))
@@ -139,15 +143,13 @@ def test_checkpoint_of_other_code_is_not_used(
     class StopsAtThree(Noted):
         bench: Bench
 
-        def progress(self, step: int, steps: int, terms: Any) -> None:
-            pass
+        def hear(self, event: Event) -> None:
+            if isinstance(event, Said) and isinstance(event.event, EpochEnded):
+                self.bench.stop.requested = True
 
-        def epoch(self, title: str, epoch: Any) -> None:
-            self.bench.stop.requested = True
-
-    watcher = StopsAtThree()
-    bench = opened(tmp_path, watcher)
-    watcher.bench = bench
+    listener = StopsAtThree()
+    bench = opened(tmp_path, listener)
+    listener.bench = bench
     with pytest.raises(Stopped, match="after step"):
         run_cells(cells(tiny_dataset, tiny_overrides), bench)
     (state,) = (tmp_path / "objects").glob("*.partial/*/state.json")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from bench_process import Ran, bench, finish, package, setting_argv, spawn_warm, tiny_workspace
 
+from benchmark.errors import LONGEST, failure, one_line
 from benchmark.files.atomic import disk_full
-from benchmark.files.failing import LONGEST, failure, one_line
 from benchmark.store.ledger import Ledger
 
 ROWS = """

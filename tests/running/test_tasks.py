@@ -12,9 +12,9 @@ import pytest
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.suite import SuitePlan
-from benchmark.running.local import settings_for
+from benchmark.running.bench import Options as Settings
+from benchmark.running.crew import dealt as settings_for
 from benchmark.running.tasks import CellName, Graph, Task
-from benchmark.running.worker import Settings
 from benchmark.scoring.claims import OTHER_ARCHITECTURE
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve, rows_named, settings_of, without
@@ -67,9 +67,24 @@ def test_a_failure_takes_what_needs_it_and_nothing_else() -> None:
     assert drain(graph) == ["u"]
 
 
+def test_a_graph_grows_while_it_runs() -> None:
+    """A training under way is waited for, one that is done is not, one given up is tried anew."""
+    graph = Graph([task("t"), task("A", "t")], in_turn=True)
+    assert drain(graph) == ["t"]
+    graph.add([task("t"), task("b", "t", seconds=9), task("B", "b", "t")])
+    assert drain(graph) == [], "nobody trains t twice"
+    graph.done(graph.tasks["t"])
+    assert drain(graph) == ["A", "b"], "who came first goes first"
+    assert [lost.name for lost in graph.give_up(graph.tasks["b"])] == ["B"]
+    graph.add([task("b", "t"), task("C", "b")])
+    assert drain(graph) == ["b"]
+    graph.done(graph.tasks["b"])
+    assert drain(graph) == ["C"] and {left.name for left in graph.left} == {"A", "C"}
+
+
 def test_one_process_a_gpu() -> None:
     shared = Settings(
-        root=Path("r"), suite="s", device="", precision="auto", threads=1, checkpoint_seconds=1,
+        root=Path("r"), device="", precision="auto", threads=1, checkpoint_seconds=1,
         log=Path("logs/suite-s"),
     )  # fmt: skip
     dealt = settings_for(shared, 3, ["cuda:0", "cuda:1"])

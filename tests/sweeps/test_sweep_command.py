@@ -232,16 +232,15 @@ def test_somebody_elses_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_rows_get_equal_trials_and_folds_studies_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sweeps import running
+    from sweeps import driver
     from sweeps.planning import Plan, plan_studies
 
     found: list[Plan] = []
 
-    def only_plan(args: Any) -> int:
-        found.extend(plan_studies(args))
-        return 0
+    def only_plan(options: Any) -> None:
+        found.extend(plan_studies(options))
 
-    monkeypatch.setattr(running, "run_sweep", only_plan)
+    monkeypatch.setattr(driver, "run_sweep", only_plan)
     root = tiny_workspace(tmp_path, patients=25)
     rows = ["--rows", "fsm,fsm-shuffled", "--trials", "5"]
     bench(*sweep_argv(root, "xi", *rows, "--per-fold"))

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_process import PATIENTS, VALUES, workspace
+from sweep_process import PATIENTS, VALUES, Evaluator, Job, workspace
 
 from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import Case, DataSet, open_dataset
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput, Diverged
 from benchmark.running import execute as executing
+from benchmark.running.cells import inner_folds
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
-from sweeps.inner import inner_folds, organs_of
-from sweeps.objective import WORST, Evaluator, Job
-
-OPTIONS: dict[str, Any] = {
-    "dataset": "tiny", "preset": "quick", "folds": [0, 1], "threads": 1, "device": "cpu",
-    "precision": "fp32", "checkpoint_seconds": 1000.0, "fresh": False, "reuse": False,
-}  # fmt: skip
+from sweeps.objective import WORST, organs_of
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +58,7 @@ def test_no_training_and_no_score_of_a_trial_reads_a_test_case(
     outer = folds_of(dataset).folds
     for index in (0, 1):
         reads.clear()
-        found = Evaluator(Namespace(root=root, **OPTIONS)).evaluate(job(folds=(index,)))
+        found = Evaluator(root).evaluate(job(folds=(index,)))
         names = {name for _, name in reads}
         test = set(outer[index].test)
         assert not names & test and len(test) == PATIENTS / 5
@@ -117,7 +111,7 @@ def test_an_organ_of_few_inner_patients_is_left_out_and_said(dataset: DataSet) -
 
 
 def test_organs_that_do_not_count_change_nothing(root: Path) -> None:
-    evaluator = Evaluator(Namespace(root=root, **OPTIONS))
+    evaluator = Evaluator(root)
     both = evaluator.evaluate(job())
     one = evaluator.evaluate(replace(job(), organs=("liver",)))
     other = evaluator.evaluate(replace(job(), organs=("left_kidney",)))
@@ -129,7 +123,7 @@ def test_organs_that_do_not_count_change_nothing(root: Path) -> None:
 def test_a_training_that_diverges_is_the_worst_with_a_reason(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluator = Evaluator(Namespace(root=root, **OPTIONS))
+    evaluator = Evaluator(root)
     trained: list[int] = []
 
     def diverges(*_: Any, **__: Any) -> None:
@@ -141,3 +135,14 @@ def test_a_training_that_diverges_is_the_worst_with_a_reason(
     assert found.value == WORST == 0.0
     assert found.diverged == "fold 0 seed 0: step 2: L is nan"
     assert len(trained) == 1, "no other fold is trained for it"
+
+
+def test_settings_under_way_share_their_trainings(tmp_path: Path) -> None:
+    """Two at a time, whose cells are in one graph, have the values that each has alone."""
+    wanted = [job(xi=0.5), job(xi=2.0), job(xi=0.5)]
+    both = Evaluator(workspace(tmp_path / "both"), workers=2).evaluate_all(*wanted)
+    alone = Evaluator(workspace(tmp_path / "alone"))
+    assert [found.value for found in both] == [alone.evaluate(one).value for one in wanted]
+    assert both[0].patients == both[2].patients != both[1].patients
+    nodes = {key for found in both for cell in found.nodes.values() for key in cell}
+    assert len(nodes) == 2 * (1 + 2 * 2) == sum(found.trained for found in both)

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import time
-from argparse import Namespace
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,11 +14,10 @@ import psutil
 import pytest
 from bench_process import finish, spawn
 from optuna.trial import FrozenTrial, TrialState
-from sweep_process import VALUES, sweep_argv, workspace
-from test_sweep_inner import OPTIONS
+from suite_process import workers as workers_of
+from sweep_process import VALUES, Evaluator, Job, sweep_argv, workspace
 
 from sweeps import studies
-from sweeps.objective import Evaluator, Job
 from sweeps.storage import open_storage
 
 pytestmark = pytest.mark.long
@@ -32,25 +30,13 @@ SLOW = {"schedule__steps_per_epoch": 12}
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
     """Evaluates settings in a workspace in which nothing was ever killed."""
     root = workspace(tmp_path_factory.mktemp("undisturbed"))
-    return Evaluator(Namespace(root=root, **OPTIONS))
+    return Evaluator(root)
 
 
 def argv(root: Path, study: str, url: str, workers: int) -> list[str]:
     options = ["--trials", f"{TRIALS}", "--workers", f"{workers}", "--repeats", "0"]
     options += ["--study", study, "--storage", url, "--heartbeat-seconds", "1"]
     return sweep_argv(root, "xi", *options, "--checkpoint-seconds", "0.05", **SLOW)
-
-
-def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(_command(child))]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 def steps(root: Path) -> int:

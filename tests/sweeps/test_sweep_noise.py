@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.noise import judge, run_variance
+from sweeps.summary import judge, run_variance
 
 FOLDS = ("0", "1", "2", "3", "4")
 

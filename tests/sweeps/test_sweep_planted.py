@@ -12,9 +12,8 @@ import optuna
 import pytest
 
 from sweeps import studies
-from sweeps.checking import at_the_edge, parameters
 from sweeps.samplers import SAMPLERS, grid, grid_size, make_sampler
-from sweeps.spaces import find_sweep
+from sweeps.spaces import at_the_edge, find_sweep, parameters
 from sweeps.storage import open_storage
 
 JOINT = find_sweep("joint")

@@ -18,11 +18,10 @@ from sweep_process import sweep_argv, workspace
 from benchmark.cli.options import Parser
 from benchmark.errors import BadInput
 from sweeps import studies
-from sweeps.checking import parameters
-from sweeps.command import configure
+from sweeps.command import configure, sweep_options
 from sweeps.planning import plan_studies
 from sweeps.samplers import make_sampler
-from sweeps.spaces import find_sweep
+from sweeps.spaces import find_sweep, parameters
 from sweeps.storage import open_storage, shown
 
 SWEEP = find_sweep("xi")
@@ -226,7 +225,7 @@ def test_a_plan_holds_the_values_of_its_preset(tmp_path: Path) -> None:
     configure(parser)
     for preset, values in (("quick", NEW), ("quick-1", OLD)):
         argv = sweep_argv(workspace(tmp_path / preset), "xi", "--trials", "1", "--preset", preset)
-        (plan,) = plan_studies(parser.parse_args(argv[1:]))
+        (plan,) = plan_studies(sweep_options(parser.parse_args(argv[1:])))
         assert (plan.about.preset, plan.about.preset_hash) == (preset, values.hash)
         assert plan.name == f"xi-fsm-tiny-{preset}"
 

@@ -8,14 +8,15 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
-from benchmark.running.executors import Ended, Event, Lost, Message
+from benchmark.running.bench import Options
+from benchmark.running.events import Ended, Hear, Lost, OfTask, Said
+from benchmark.running.executors.worker import work
 from benchmark.running.tasks import Task
-from benchmark.running.worker import Settings, work
 
 CLOSE_SECONDS = 5.0
 
@@ -32,30 +33,32 @@ class Worker:
 
 @dataclass(kw_only=True)
 class Local:
-    """Runs tasks in `len(settings)` processes, each with its own settings. One that dies is
+    """Runs tasks in `len(options)` processes, each with its own options. One that dies is
     replaced when there is a task for it.
 
     A fresh process a worker, never a fork of this one: CUDA, threads and database connections do
     not survive a fork.
     """
 
-    settings: list[Settings]
+    options: list[Options]
     _workers: dict[int, Worker] = field(default_factory=dict)
+
+    apart = True
 
     def start(self) -> None:
         """Start the processes, so that they load while the parent still plans."""
-        for number in range(len(self.settings)):
+        for number in range(len(self.options)):
             self._worker(number)
 
     def free(self) -> int:
         """Return how many more tasks it takes now."""
         busy = sum(1 for worker in self._workers.values() if worker.task)
-        return len(self.settings) - busy
+        return len(self.options) - busy
 
     def submit(self, task: Task) -> int:
         """Start a task on a free worker, in a new process where its own died."""
         taken = {number for number, worker in self._workers.items() if worker.task}
-        number = next(n for n in range(len(self.settings)) if n not in taken)
+        number = next(n for n in range(len(self.options)) if n not in taken)
         worker = self._workers.get(number)
         if worker and not worker.process.is_alive():  # it died between two tasks
             self._bury(worker)
@@ -65,30 +68,28 @@ class Local:
             worker.pipe.send(task)
         return number
 
-    def wait(self, seconds: float) -> list[Event]:
-        """Return what was said and who died, at once where something was, else in `seconds`."""
+    def wait(self, seconds: float, hear: Hear) -> None:
+        """Pass on what is said and who died, at once where something was, else in `seconds`."""
         living = {worker.pipe: worker for worker in self._workers.values()}
         if not living:
             time.sleep(seconds)
-            return []
-        return [
-            event
-            for pipe in wait(list(living), timeout=seconds)
-            if isinstance(pipe, Connection) and (event := self._heard(living[pipe]))
-        ]
+        for pipe in wait(list(living), timeout=seconds) if living else ():
+            if isinstance(pipe, Connection) and (event := self._heard(living[pipe])):
+                hear(event)
 
-    def stop(self, seconds: float) -> list[Event]:
+    def stop(self, seconds: float) -> list[tuple[Said, Ended]]:
         """Ask all workers to save and end, kill those that have not within `seconds`; return how
         their tasks ended. An interrupt meanwhile kills them at once."""
-        ended: list[Event] = []
+        said: list[object] = []
         try:
             self._each(lambda worker: worker.pipe.send(None))
             until = time.monotonic() + seconds
             while self._workers and time.monotonic() < until:
-                ended += [e for e in self.wait(0.1) if isinstance(e.message, Ended)]
+                self.wait(0.1, said.append)
         finally:
             self._kill()
-        return ended
+        found = [each for each in said if isinstance(each, Said)]
+        return [(each, each.event) for each in found if isinstance(each.event, Ended)]
 
     def close(self) -> None:
         """End all workers: idle ones by asking, the others at once."""
@@ -103,26 +104,29 @@ class Local:
             context = _context()
             ours, theirs = context.Pipe()
             process = context.Process(
-                target=work, args=(theirs, self.settings[number]), name=f"bench-worker-{number}"
+                target=work, args=(theirs, self.options[number]), name=f"bench-worker-{number}"
             )
             process.start()
             theirs.close()
             self._workers[number] = Worker(number=number, process=process, pipe=ours)
         return self._workers[number]
 
-    def _heard(self, worker: Worker) -> Event | None:
-        """Read one message; the end of the pipe is the end of the worker."""
+    def _heard(self, worker: Worker) -> Said | Lost | None:
+        """Read one event; the end of the pipe is the end of the worker."""
         try:
-            message: Message = worker.pipe.recv()
+            event: OfTask = worker.pipe.recv()
         except (EOFError, OSError):
             self._bury(worker)
-            message = Lost(cause=_cause(worker.process.exitcode))
+            process, code = worker.process.pid, worker.process.exitcode
+            event = Lost(cause=_cause(code), process=process, code=code)
+            if worker.task is None:
+                return event
         task = worker.task
-        if isinstance(message, Ended | Lost):
+        if isinstance(event, Ended | Lost):
             worker.task = None
-        if isinstance(message, Ended) and message.stopped:
+        if isinstance(event, Ended) and event.stopped:
             self._bury(worker)
-        return Event(worker=worker.number, task=task, message=message) if task else None
+        return Said(worker=worker.number, task=task, event=event) if task else None
 
     def _bury(self, worker: Worker) -> None:
         worker.process.join()
@@ -146,21 +150,9 @@ def _context() -> SpawnContext | ForkServerContext:
     """Fresh processes; on Linux from a server that has loaded torch once."""
     if sys.platform == "linux":
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["benchmark.running.worker"])
+        context.set_forkserver_preload(["benchmark.running.executors.worker"])
         return context
     return multiprocessing.get_context("spawn")
-
-
-def settings_for(shared: Settings, workers: int, devices: list[str]) -> list[Settings]:
-    """Return each worker's settings: devices are dealt out in turn, logs are named by number."""
-    return [
-        replace(
-            shared,
-            device=devices[number % len(devices)],
-            log=shared.log and shared.log.with_name(f"{shared.log.name}-worker{number}.log"),
-        )
-        for number in range(workers)
-    ]
 
 
 def _cause(code: int | None) -> str:

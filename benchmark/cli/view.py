@@ -1,0 +1,299 @@
+"""The live view of a run or a suite on standard error: bars on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from benchmark.plan.wording import duration
+from benchmark.running.events import (
+    CellEnded,
+    Ended,
+    EpochEnded,
+    Event,
+    Lost,
+    Progress,
+    Said,
+    TaskBegun,
+    Ticked,
+    Training,
+    Warned,
+)
+
+if TYPE_CHECKING:
+    from benchmark.running.tasks import Task, Work
+    from benchmark.store.ledger import Entry
+
+LINE_EVERY_SECONDS = 20.0
+FIELDS = ("epoch", "terms", "left")  # of a bar, beside what it is of
+WHOLE = "whole"  # the bar of a whole suite
+
+
+@dataclass(kw_only=True)
+class Forecast:
+    """Seconds left: what the open tasks were estimated at, corrected by the pace so far, that of
+    trainings and that of scorings each."""
+
+    workers: int
+    open: dict[str, Task] = field(default_factory=dict)
+    _estimated: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
+    _spent: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
+    _began: dict[str, float] = field(default_factory=dict)
+
+    def begin(self, task: Task) -> None:
+        """A task starts."""
+        self._began[task.name] = time.monotonic()
+
+    def end(self, task: Task) -> None:
+        """A task ended, one way or another."""
+        if task.name in self._began and task.name in self.open:
+            del self.open[task.name]
+            self._spent[task.scores] += time.monotonic() - self._began.pop(task.name)
+            self._estimated[task.scores] += task.seconds
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Forget what was given up."""
+        self.open = {name: self.open[name] for name in names if name in self.open}
+
+    def pace(self, scores: bool, progress: Mapping[str, float]) -> float | None:
+        """Return how often its estimate a task takes, None before any has shown it."""
+        spent, estimated = self._spent[scores], self._estimated[scores]
+        for name, share in progress.items():
+            task = self.open.get(name)
+            if task and task.scores == scores and name in self._began:
+                spent += time.monotonic() - self._began[name]
+                estimated += task.seconds * share
+        return spent / estimated if estimated else None
+
+    def seconds(self, progress: Mapping[str, float]) -> float:
+        """Return the seconds left; `progress` is the share done of running tasks."""
+        paces = {scores: self.pace(scores, progress) or 1.0 for scores in (True, False)}
+        left = sum(
+            task.seconds * (1 - progress.get(name, 0.0)) * paces[task.scores]
+            for name, task in self.open.items()
+        )
+        return left / self.workers
+
+
+class Screen:
+    """Standard error: lines alone, or lines above the bars of a `rich` progress."""
+
+    def __init__(self, progress: Any = None) -> None:
+        self.bars: dict[Hashable, Any] | None = None if progress is None else {}
+        self._progress = progress
+
+    def print(self, text: str) -> None:
+        """Print a line."""
+        if self.bars is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._progress.console.print(text, highlight=False, markup=False)
+
+    def draw(self, bar: Hashable, text: str, done: float, total: float, **fields: str) -> None:
+        """Move a bar where there are bars, made where it is new; `fields` are some of `FIELDS`."""
+        if self.bars is None:
+            return
+        shown = {**dict.fromkeys(FIELDS, ""), **fields}
+        if bar not in self.bars:
+            self.bars[bar] = self._progress.add_task(text, total=total, **shown)
+        place = {"description": text, "completed": done, "total": total}
+        self._progress.update(self.bars[bar], **place, **shown)
+
+
+class View:
+    """What both views share: how far each running task is, and how long the rest will take."""
+
+    work: Work
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self.forecast = Forecast(workers=1)
+        self.share: dict[str, float] = {}  # done of running tasks, by name
+        self._printed = time.monotonic()
+        self._told: set[str] = set()
+
+    def expect(self, work: Work, workers: int) -> None:
+        """Tell what is to be done, by how many workers."""
+        self.work = work
+        self.forecast = Forecast(
+            workers=workers, open={task.name: task for task in work.graph.left}
+        )
+
+    def hear(self, event: Event) -> None:
+        """Follow the work."""
+        match event:
+            case Warned(text=text):
+                self.warn(text)
+            case TaskBegun(task=task):
+                self.forecast.begin(task)
+            case Said(task=task, event=Progress(step=step, steps=steps)):
+                self.share[task.name] = step / max(1, steps)
+            case Said(task=task, event=Ended() | Lost() as end):
+                self.share.pop(task.name, None)
+                if isinstance(end, Ended) and not end.stopped:
+                    self.forecast.end(task)
+            case CellEnded():
+                self.forecast.keep([task.name for task in self.work.graph.left])
+
+    @property
+    def is_due(self) -> bool:
+        """Whether nothing was printed for so long that a line says how far it is."""
+        return time.monotonic() - self._printed >= LINE_EVERY_SECONDS
+
+    def warn(self, text: str) -> None:
+        """Print a warning, once."""
+        if text not in self._told:
+            self._told.add(text)
+            self.print(f"warning: {text}")
+
+    def print(self, text: str) -> None:
+        """Print a line."""
+        self.screen.print(text)
+        self._printed = time.monotonic()
+
+
+class RunView(View):
+    """Of `bench run`: a line where a training starts, and one now and then between; or a bar a
+    worker with epoch, loss terms and seconds left."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(screen)
+        self._at: dict[int, tuple[str, str]] = {}  # by worker: the cell, and the training's title
+        self._epoch: dict[int, int] = {}
+
+    def hear(self, event: Event) -> None:
+        """Follow the work and show it."""
+        super().hear(event)
+        match event:
+            case Said(worker=worker, task=task, event=Training() as said):
+                self._training(worker, task, said)
+            case Said(worker=worker, event=Progress() as said):
+                self._progress(worker, said)
+            case Said(worker=worker, event=EpochEnded(epoch=epoch)):
+                self._epoch[worker] = epoch.index + 1
+            case CellEnded(entry=entry) if entry.state == "failed":
+                self.warn(f"{entry.label} fold {entry.fold} seed {entry.seed}: {entry.error}")
+
+    def _training(self, worker: int, task: Task, said: Training) -> None:
+        """Show where in its cell a training stands; one of a probe stands in its own chain."""
+        entries = list(self.work.entries.values())
+        entry, number, total = self.work.entries[task.entry], said.number, said.total
+        if said.key in entry.nodes:
+            number, total = entry.nodes.index(said.key) + 1, len(entry.nodes)
+        where = f"[{entries.index(entry) + 1}/{len(entries)}]"
+        where = f"{where} {entry.label} fold {entry.fold} seed {entry.seed}"
+        self._at[worker], self._epoch[worker] = (where, said.title), 0
+        again = "" if said.resumed is None else f"resumed from step {said.resumed}, "
+        place = f"({number}/{total})"
+        if self.screen.bars is None:
+            self.print(f"{where}: {said.title} {place}, {said.steps} steps, {again}key {said.key}")
+            return
+        if again:
+            self.print(f"{where}: {said.title} {again}key {said.key}")
+        self._at[worker] = where, f"{said.title} {place}"
+        self._progress(worker, Progress(step=said.resumed or 0, steps=said.steps))
+
+    def _progress(self, worker: int, said: Progress) -> None:
+        """Move the bar, or print a line now and then."""
+        if self.screen.bars is None and not self.is_due:
+            return
+        where, title = self._at[worker]
+        terms = " ".join(f"{name} {value:.3f}" for name, value in said.terms.items())
+        known = self.forecast.pace(False, self.share) is not None
+        left = f"{duration(self.forecast.seconds(self.share) if known else None)} left"
+        if self.screen.bars is not None:
+            epoch, total = f"epoch {self._epoch[worker]}", max(1, said.steps)
+            more = {"epoch": epoch, "terms": terms, "left": left}
+            self.screen.draw(worker, f"{where}: {title}", said.step, total, **more)
+        else:
+            what = f"{where}: {title}, " if self.forecast.workers > 1 else ""
+            self.print(f"  {what}step {said.step}/{said.steps}: {terms}; {left}")
+
+
+class SuiteView(View):
+    """Of `bench suite`: a line for each cell that ends, and now and then one that says how far it
+    is; or a bar of the whole suite, and one a worker."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(screen)
+        self.cells = self.done = self.failed = 0
+        self._running: dict[int, Task] = {}
+        self._steps: dict[str, str] = {}
+        screen.draw(WHOLE, "planning", 0, 1)
+
+    def expect(self, work: Work, workers: int) -> None:
+        """Tell what is to be done, by how many workers."""
+        super().expect(work, workers)
+        self.cells, self.done = len(work.entries), len(work.cached)
+
+    def hear(self, event: Event) -> None:
+        """Follow the work and show it."""
+        super().hear(event)
+        match event:
+            case TaskBegun(worker=worker, task=task):
+                self._running[worker] = task
+            case Said(task=task, event=Training(resumed=int(step), key=key)):
+                self.print(f"{task.where}: resumed from step {step}, key {key}")
+            case Said(task=task, event=Progress(step=step, steps=steps)):
+                self._steps[task.name] = f"step {step}/{steps}"
+            case Said(worker=worker, event=Ended() | Lost()):
+                self._running.pop(worker, None)
+                self.screen.draw(worker, "idle", 0, 1)
+            case CellEnded(entry=entry):
+                self._cell(entry)
+        if self.screen.bars is not None:
+            self._draw()
+        elif isinstance(event, Ticked) and self.is_due:
+            running = "; ".join(self.line_of(task) for task in self._running.values())
+            self.print(f"{self.summary()}: {running}")
+
+    def _cell(self, entry: Entry) -> None:
+        """Print a line for a cell that is done or failed."""
+        failed = entry.state == "failed"
+        self.failed += failed
+        self.done += not failed
+        what = f"FAILED: {entry.error}" if failed else "done"
+        where = f"{entry.label} on {entry.dataset}, fold {entry.fold} seed {entry.seed}"
+        self.print(f"[{self.done + self.failed}/{self.cells}] {where}: {what}")
+
+    def _draw(self) -> None:
+        done = self.done + self.failed
+        self.screen.draw(WHOLE, self.summary(), done, max(1, self.cells))
+        for worker, task in self._running.items():
+            self.screen.draw(worker, self.line_of(task), self.share.get(task.name, 0.0), 1)
+
+    def summary(self) -> str:
+        """Return cells done, running, failed, and the seconds left, as a line."""
+        running = len({task.entry for task in self._running.values()})
+        left = duration(self.forecast.seconds(self.share))
+        return (
+            f"{self.done} of {self.cells} cells done, {running} running, {self.failed} failed, "
+            f"about {left} left"
+        )
+
+    def line_of(self, task: Task) -> str:
+        """Return what a worker does, as a line."""
+        return f"{task.where} {self._steps.get(task.name, '')}".rstrip()
+
+
+Shown = TypeVar("Shown", bound=View)
+
+
+@contextmanager
+def shown(view: type[Shown]) -> Iterator[Shown]:
+    """Yield a view on standard error: bars on a terminal, lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield view(Screen())
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=20)]
+    columns += [TextColumn("{task.fields[" + name + "]}") for name in FIELDS]
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+        yield view(Screen(progress))
