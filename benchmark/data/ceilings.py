@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from benchmark.data.feeding.slices import shares_of, training_grid
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Label
 from benchmark.files.atomic import commit_file, read_json, write_json
-from benchmark.files.locks import cores
+from benchmark.files.locks import at_once
 from benchmark.plan.ground import AREA
 from benchmark.plan.keys import content_hash
 from benchmark.scoring.overlap import dice_percent
@@ -93,10 +92,8 @@ def several_ceilings(
 ) -> dict[str, Mapping[str, Ceiling]]:
     """Return the ceilings of several cases by name, made in parallel where they are not there.
     Raises `BadInput` like `case_ceilings`."""
-    with ThreadPoolExecutor(max_workers=max(1, min(cores(), len(names)))) as pool:
-        return dict(
-            zip(names, pool.map(lambda n: case_ceilings(dataset, n, size), names), strict=True)
-        )
+    found = at_once(lambda name: case_ceilings(dataset, name, size), names)
+    return dict(zip(names, found, strict=True))
 
 
 def are_kept(dataset: DataSet, name: str, size: int | None) -> bool:
@@ -106,12 +103,9 @@ def are_kept(dataset: DataSet, name: str, size: int | None) -> bool:
 
 
 def ceilings_file(dataset: DataSet, name: str, size: int | None) -> Path:
-    """Return the file that keeps the ceilings of a case on a grid. Its name is made of the case's
-    content, organs and grid, so that whoever writes it writes the same."""
-    case = dataset.case(name)
-    made_from = [case.sha256, case.box, dataset.record(name)["files"], list(dataset.organs)]
+    """Return the file that keeps the ceilings of a case on a grid."""
     made_by = {"size": size, "version": CEILINGS_VERSION, "torch": torch.__version__}
-    return dataset.folder / "ceilings" / f"{content_hash([made_from, made_by])[:40]}.json"
+    return dataset.folder / "ceilings" / f"{dataset.derived_key(name, made_by)}.json"
 
 
 def _there_and_back(

@@ -76,6 +76,13 @@ class DataSet:
             )
         return known[name]
 
+    def derived_key(self, case: str, made_by: Mapping[str, Any]) -> str:
+        """Returns the key, 40 hexadecimal digits, of what is made from a case's content and the
+        organs by `made_by`: whoever writes it under its key writes the same."""
+        known = self.case(case)
+        made_from = [known.sha256, known.box, self.record(case)["files"], list(self.organs)]
+        return content_hash([made_from, made_by])[:40]
+
     def record(self, case: str) -> dict[str, Any]:
         """Returns `case.json` as plain values: `checks`, `forced`, `files`, `source_sha256`...
 

@@ -25,6 +25,7 @@ from benchmark.data.judging.measures import label_windows
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
 from benchmark.plan.keys import content_hash
+from benchmark.plan.wording import named
 
 READERS = 2
 """Raised when a reader comes to make other voxels of the same bytes (`Volume.read_by`)."""
@@ -243,8 +244,7 @@ def _who(cases: Sequence[str], total: int) -> str:
         return f"case {cases[0]}"
     if len(cases) == total:
         return f"all {total} cases"
-    more = f" and {len(cases) - NAMED} more" if len(cases) > NAMED else ""
-    return f"cases {', '.join(cases[:NAMED])}{more}"
+    return f"cases {named(cases, NAMED)}"
 
 
 def _ranges(texts: Iterable[str]) -> str:

@@ -207,7 +207,7 @@ def own_loss_flags(method: Method, loss: LossForm) -> tuple[str, ...]:
     return tuple(
         f"own_loss: {one.__name__} ({title}) does not read {values}, which the other rows get"
         for one, title in losses.items()
-        if not is_ours(one) and not uses(one, "loss_form")
+        if not is_ours(one.__module__) and not uses(one, "loss_form")
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.data.feeding.fills import Fill, fill
-from benchmark.data.feeding.slices import WHOLE, CaseSlices, organ_range, scaled
+from benchmark.data.feeding.slices import WHOLE, CaseSlices, network_input, organ_range
 from benchmark.data.volume import Label
 from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Augmentation, Ground
@@ -77,9 +77,8 @@ class SliceDraw:
             name: with_planes(moved_alike(fill(rows, self._device), how, seed, fill.mode), known_BK)
             for name, fill in self._fills.items()
         }
-        image = (scaled(hu_BHW, self._ground) * valid_BHW)[:, None]
         return Batch(
-            image_B1HW=image.contiguous(memory_format=torch.channels_last),
+            image_B1HW=network_input(hu_BHW, valid_BHW, self._ground),
             label_BHW=label_BHW.long(),
             annotated_BK=known_BK,
             valid_BHW=valid_BHW,
@@ -181,9 +180,7 @@ def area_fill(cases: list[CaseSlices], stride: int) -> Fill:
     """Return what shows the organs' shares of area of each slice, in the frame of `stacked`."""
     height, width = frame(cases, stride)
     parts = [cast(Tensor, case.area_ZKHW) for case in cases]
-    shares_NKHW = torch.cat(
-        [F.pad(part, (0, width - part.shape[3], 0, height - part.shape[2])) for part in parts]
-    )
+    shares_NKHW = torch.cat([_padded(part, height, width) for part in parts])
     return Fill(lambda rows: shares_NKHW[rows].float() / WHOLE, "bilinear")
 
 
@@ -196,17 +193,19 @@ def stacked(cases: list[CaseSlices], stride: int) -> tuple[Tensor, Tensor, Tenso
     """
     height, width = frame(cases, stride)
 
-    def padded(part: Tensor) -> Tensor:
-        return F.pad(part, (0, width - part.shape[2], 0, height - part.shape[1]))
-
     def continued(part: Tensor) -> Tensor:
         reach = ((0, 0), (0, height - part.shape[1]), (0, width - part.shape[2]))
         return torch.from_numpy(np.pad(part.numpy(), reach, mode="edge"))
 
     hu = torch.cat([continued(case.hu_ZHW) for case in cases])
-    label = torch.cat([padded(case.label_ZHW) for case in cases])
-    valid = torch.cat([padded(torch.ones_like(case.label_ZHW)) for case in cases]).bool()
+    label = torch.cat([_padded(case.label_ZHW, height, width) for case in cases])
+    whole = [torch.ones_like(case.label_ZHW) for case in cases]
+    valid = torch.cat([_padded(part, height, width) for part in whole]).bool()
     return hu, label, valid
+
+
+def _padded(part: Tensor, height: int, width: int) -> Tensor:
+    return F.pad(part, (0, width - part.shape[-1], 0, height - part.shape[-2]))
 
 
 def _placed(parts: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,10 +23,10 @@ from benchmark.data.feeding.slices import CaseSlices, on_training_grid, training
 from benchmark.data.library import DataSet
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
-from benchmark.files.locks import brief_lock, cores
+from benchmark.files.locks import at_once, brief_lock
 from benchmark.plan.folds import Fold, Subject, fold_fingerprint, split, split_fingerprint
 from benchmark.plan.ground import Ground
-from benchmark.plan.keys import content_hash, digest
+from benchmark.plan.keys import digest
 from benchmark.scoring.cases import OF_THE_CUT_ARRAY, scoring_identity
 
 SLICES_VERSION = 1
@@ -67,17 +66,13 @@ def open_several(
     dataset: DataSet, names: Sequence[str], size: int | None, *, areas: bool = False
 ) -> list[CaseSlices]:
     """Return several cases in the order of `names`, made in parallel where they are not there."""
-    with ThreadPoolExecutor(max_workers=max(1, min(cores(), len(names)))) as pool:
-        return list(pool.map(lambda name: open_slices(dataset, name, size, areas=areas), names))
+    return at_once(lambda name: open_slices(dataset, name, size, areas=areas), names)
 
 
 def slices_key(dataset: DataSet, name: str, size: int | None, *, areas: bool = False) -> str:
     """Return the key of a case on a grid: 40 hexadecimal digits."""
-    case = dataset.case(name)
-    made_from = [case.sha256, case.box, dataset.record(name)["files"], list(dataset.organs)]
     made_by = {"size": size, "version": SLICES_VERSION, "torch": torch.__version__}
-    made_by |= {"areas": True} if areas else {}
-    return content_hash([made_from, made_by])[:40]
+    return dataset.derived_key(name, made_by | ({"areas": True} if areas else {}))
 
 
 def _store(folder: Path, made: CaseSlices) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmark.data.feeding.draw import near_organs, stacked
 from benchmark.data.feeding.fills import beside, partners
-from benchmark.data.feeding.slices import CaseSlices, scaled
+from benchmark.data.feeding.slices import CaseSlices, network_input
 from benchmark.parts.batch import Batch, Patient, mask_input
 from benchmark.plan.ground import Ground
 
@@ -50,13 +50,8 @@ def _batch(
     hu, label, valid = (part[rows].to(device) for part in parts)
     other_hu, other_label, other_valid = (part[others].to(device) for part in parts)
     known_BK = case.annotated_K.to(device).expand(len(rows), -1)
-
-    def image(hu_BHW: Tensor, valid_BHW: Tensor) -> Tensor:
-        x_B1HW = (scaled(hu_BHW, ground) * valid_BHW)[:, None]
-        return x_B1HW.contiguous(memory_format=torch.channels_last)
-
     return Batch(
-        image_B1HW=image(hu, valid),
+        image_B1HW=network_input(hu, valid, ground),
         label_BHW=label.long(),
         annotated_BK=known_BK,
         valid_BHW=valid,
@@ -65,6 +60,6 @@ def _batch(
         loss_form=ground.loss,
         entries={
             "other_masks": mask_input(other_label.long(), known_BK),
-            "other_image": image(other_hu, other_valid),
+            "other_image": network_input(other_hu, other_valid, ground),
         },
     )

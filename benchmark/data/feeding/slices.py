@@ -111,6 +111,12 @@ def scaled(hu: Tensor, ground: Ground) -> Tensor:
     return ((hu.float() - ground.hu_low) / window).clamp(0, 1)
 
 
+def network_input(hu_BHW: Tensor, valid_BHW: Tensor, ground: Ground) -> Tensor:
+    """Return slices in HU as a network reads them (B, 1, H, W): scaled, 0 where no pixel lies."""
+    image_B1HW = (scaled(hu_BHW, ground) * valid_BHW)[:, None]
+    return image_B1HW.contiguous(memory_format=torch.channels_last)
+
+
 def _reference(label_ZYX: Label, organs: tuple[str, ...]) -> Label:
     """The liver alone, or all organs where there is none."""
     chosen = label_ZYX == (organs.index(REFERENCE) + 1 if REFERENCE in organs else 0)

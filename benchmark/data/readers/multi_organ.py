@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmark.data.badfile import BadFile, demand
 from benchmark.data.judging.checks import Check, check_values
 from benchmark.data.readers.base import TARGETS, Read, Reader, integers, place_checks
-from benchmark.data.readers.crop import Crops, box_check, read_crops
+from benchmark.data.readers.crop import Crops, box_check, crop_box, read_crops
 from benchmark.data.readers.dicom import mended, read_slices
 from benchmark.data.readers.files import FoundFile, find_files
 from benchmark.data.readers.nifti import Nifti, nifti_of
@@ -139,7 +139,7 @@ class MultiOrgan(Reader):
             geometry=geometry,
             source=case.split("_")[0],
             source_sha256=self._hash(hashes, content.sha256),
-            box=self._found[1].box(case, image.shape) if self._found[1] else None,
+            box=None if (crops := self._found[1]) is None else crop_box(crops, case, image.shape),
             read_by=by,
         )
         return volume, (*checks, *box_check(volume))

@@ -16,8 +16,8 @@ from benchmark.data.readers.base import Read, Reader
 from benchmark.data.readers.files import find_files
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
+from benchmark.plan.wording import named
 
-SHOWN = 5
 ENDINGS = (".nii.gz", ".nii")
 T = TypeVar("T")
 
@@ -64,8 +64,7 @@ def called(names: Mapping[str, str], found: Mapping[str, T]) -> dict[str, T]:
 def renamed(names: Mapping[str, str]) -> list[str]:
     """Return the line that says which cases are called otherwise than their files; or nothing."""
     changed = [f"{text!r} is called {name}" for text, name in names.items() if text != name]
-    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-    return [f"case {', '.join(changed[:SHOWN])}{more}"] if changed else []
+    return [f"case {named(changed)}"] if changed else []
 
 
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
