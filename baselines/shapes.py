@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.parts import stages
-from benchmark.parts.batch import Batch, Patient, onehot, with_planes
+from benchmark.parts.batch import Batch, Patient, generator_of, onehot, with_planes
 from benchmark.parts.measures import TermShares
 from benchmark.parts.networks import Network, UNet
 from benchmark.parts.objectives import SEG, fold_unknown, known_pixels, segmentation_terms
 from benchmark.parts.views import CORRUPTED, EARLY, CorruptShapes
-from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import (
     Arch,
     Net,
@@ -145,9 +144,8 @@ class ShapeModelProbe:
         return (flag,) if percent <= 0 else ()
 
     def _corrupted(self, batch: Batch, name: str, number: int) -> Tensor:
-        generator = torch.Generator(device=batch.label_BHW.device)
-        generator.manual_seed(draw_seed("corrupt", name, number))
-        return self.view(batch, generator).entries[CORRUPTED]
+        random = generator_of(batch.label_BHW.device, "corrupt", name, number)
+        return self.view(batch, random).entries[CORRUPTED]
 
 
 def shape_network() -> UNet:

@@ -33,18 +33,14 @@ METHODS = {
         source="Song et al., ISBI 2020, Table 1; Ronneberger et al., MICCAI 2015",
         table1="U-Net",
     ),
-    "unet-200": Row(
-        method=Plain(schedule=Schedule(epochs=200)),
-        group="controls",
-        title="unet-200",
-        about="unet for 200 epochs.",
-        source=BUDGET,
-    ),
-    "unet-200-restart": Row(
-        method=Plain(restart=True),
-        group="controls",
-        title="unet-200-restart",
-        about="unet for 100 epochs, then 100 more with a fresh Adam.",
-        source=BUDGET,
-    ),
+} | {
+    name: Row(method=method, group="controls", title=name, about=about, source=BUDGET)
+    for name, about, method in (
+        ("unet-200", "unet for 200 epochs.", Plain(schedule=Schedule(epochs=200))),
+        (
+            "unet-200-restart",
+            "unet for 100 epochs, then 100 more with a fresh Adam.",
+            Plain(restart=True),
+        ),
+    )
 }

@@ -19,7 +19,6 @@ from benchmark.phantom.layout import (
     Files,
     Flips,
     Header,
-    OnDisk,
     dicom_files,
     nifti_bytes,
     on_disk,
@@ -84,13 +83,10 @@ def label_file(member: Member, organs: Sequence[str], options: MultiOrganOptions
     disk = on_disk(member.volume, options.label_flips)
     table = np.zeros(len(organs) + 1, np.uint8)
     for position, organ in enumerate(organs, start=1):
-        if organ in member.volume.annotated and not _absent(organ, member.source):
+        never = member.source == "tcia" and organ in ONLY_BTCV
+        if organ in member.volume.annotated and not never:
             table[position] = IDS[organ]
     return nifti_bytes(table[disk.label_ijk], disk.affine)
-
-
-def _absent(organ: str, source: str) -> bool:
-    return source == "tcia" and organ in ONLY_BTCV
 
 
 def image_of(member: Member, options: MultiOrganOptions) -> Files:
@@ -175,7 +171,8 @@ def patient_files(volume: Volume, organs: Sequence[str], options: IrcadbOptions)
     that no reader wants, one of which sounds like a tumour of the liver.
     """
     disk = on_disk(volume, options.flips)
-    image = _dicom(disk, disk.image_ijk, options, options.header)
+    affine, order = disk.affine, options.order
+    image = dicom_files(disk.image_ijk, affine, header=options.header, order=order)
     files = {f"PATIENT_DICOM/{name}": content for name, content in image.items()}
     masks = {
         STRUCTURES.get(organ, organ.replace("_", "")): disk.label_ijk == organs.index(organ) + 1
@@ -189,7 +186,7 @@ def patient_files(volume: Volume, organs: Sequence[str], options: IrcadbOptions)
     for name, mask in masks.items():
         header = Header(series=name, positions=options.mask_positions)
         values = mask.astype(np.uint8) * np.uint8(options.foreground)
-        found = _dicom(disk, values, options, header)
+        found = dicom_files(values, affine, header=header, order=order)
         files |= {f"MASKS_DICOM/{name}/{file}": content for file, content in found.items()}
     return files
 
@@ -204,18 +201,11 @@ def packed(number: int, files: Files, packing: str) -> Files:
         for part in ("PATIENT_DICOM", "MASKS_DICOM")
     }
     if packing == "doubled":
-        twice = {f"{name.split('/')[0]}/{name}": content for name, content in files.items()}
-        return {f"{home}/{home}/{name}": content for name, content in twice.items()}
+        return {f"{home}/{home}/{n.split('/')[0]}/{n}": content for n, content in files.items()}
     zips = {f"{home}/{part}.zip": zipped(inside) for part, inside in parts.items()}
     if packing == "zips":
         return zips
     return {f"{home}.zip": zipped(zips)}
-
-
-def _dicom(
-    disk: OnDisk, values: NDArray[np.generic], options: IrcadbOptions, header: Header
-) -> Files:
-    return dicom_files(values, disk.affine, header=header, order=options.order)
 
 
 def _half(mask_ijk: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -26,9 +26,7 @@ def later(default: Any) -> Any:
     It is left out of the key while it has its default, so that adding it voids no result. A
     callable default is a factory.
     """
-    if callable(default):
-        return field(default_factory=default, metadata={"later": True})
-    return field(default=default, metadata={"later": True})
+    return _field(default, {"later": True})
 
 
 def field_from(default: Any, mark: str, about: str) -> Any:
@@ -37,7 +35,10 @@ def field_from(default: Any, mark: str, about: str) -> Any:
     `mark` is S (stated in the paper), R (found in the cited source), C (our choice where the paper
     is silent) or D (our deviation). A callable default is a factory.
     """
-    metadata = {"mark": mark, "about": about}
+    return _field(default, {"mark": mark, "about": about})
+
+
+def _field(default: Any, metadata: Mapping[str, Any]) -> Any:
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import Diverged, Stopped
-from benchmark.parts.batch import Batch
+from benchmark.parts.batch import Batch, generator_of
 from benchmark.parts.measures import bottom_of, pulls_at
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Train
@@ -138,9 +138,7 @@ def _forward(
     stream = node.schedule.stream
     batch = draw(step)
     for place, view in enumerate(node.views):
-        generator = torch.Generator(device=hardware.device)
-        generator.manual_seed(draw_seed(seed, stream, "view", place, step))
-        batch = view(batch, generator)
+        batch = view(batch, generator_of(hardware.device, seed, stream, "view", place, step))
     torch.manual_seed(draw_seed(seed, stream, "dropout", step))
     with hardware.autocast():
         terms = node.objective(nets, batch)
