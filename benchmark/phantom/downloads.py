@@ -30,6 +30,7 @@ ARCHIVES: Mapping[str, tuple[str, str]] = {
     "tcia": ("label_tciapancreasct_multiorgan", "label_tcia_multiorgan"),
     "btcv": ("label_btcv_multiorgan", "label_btcv_multiorgan"),
 }
+MARGIN = 1  # of the crop box around the labels, in voxels
 HEAD = (
     "id,publisher,dataset,original_id,"
     "extent_left,extent_right,extent_ant,extent_post,extent_inf,extent_sup"
@@ -44,9 +45,7 @@ class MultiOrganOptions:
     label_flips: Flips = (True, True, False)
     order: tuple[int, ...] | None = None
     header: Header = Header()
-    other_series: bool = True
     archives: bool = True
-    margin: int = 1  # of the crop box around the labels, in voxels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ def write_multi_organ(
         save(folder / member.source, image_of(member, options))
         name = f"label{member.number:04d}.nii.gz"
         labels[member.source][name] = label_file(member, organs, options)
-        rows.append(crop_row(number, member, crop_box(member.volume, options.margin)))
+        rows.append(crop_row(number, member, crop_box(member.volume, MARGIN)))
     for source, files in labels.items():
         if files:
             save(folder / "labels", _label_files(source, files, options.archives))
@@ -103,11 +102,9 @@ def image_of(member: Member, options: MultiOrganOptions) -> Files:
         names="1-{:03d}.dcm",
         order=options.order,
     )
-    if options.other_series:  # every other slice: the same patient, another geometry
-        coarse = disk.affine @ np.diag([1.0, 1.0, 2.0, 1.0])
-        header = Header(series="coarse")
-        other = disk.image_ijk[:, :, ::2]
-        files |= dicom_files(other, coarse, header=header, names="2-{:03d}.dcm")
+    # every other slice: the same patient, another geometry
+    coarse, header = disk.affine @ np.diag([1.0, 1.0, 2.0, 1.0]), Header(series="coarse")
+    files |= dicom_files(disk.image_ijk[:, :, ::2], coarse, header=header, names="2-{:03d}.dcm")
     return {f"{home}/{name}": content for name, content in files.items()}
 
 

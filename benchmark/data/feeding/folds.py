@@ -1,29 +1,33 @@
-"""One fold of a data set, as the trainings of one ground see it: its cases on the training grid.
+"""One fold of a data set: its cases on the training grid as trainings see them, and its test
+patients as the measures see them, whole, in order, not augmented.
 
-They are kept on disk in `data/NAME/slices/KEY/`.
-
-The key is made of the case's stored arrays and of everything that preprocessing depends on, so a
-case that was added anew, another grid or another version of the resampling is another entry. An
-entry appears whole, by one rename, is made once whoever asks, and is verified whenever it is
-opened: a damaged one is made again. A grid that is the scan's own is not kept a second time.
+Cases on the grid are kept on disk in `data/NAME/slices/KEY/`. The key is made of the case's stored
+arrays and of everything that preprocessing depends on, so a case that was added anew, another grid
+or another version of the resampling is another entry. An entry appears whole, by one rename, is
+made once whoever asks, and is verified whenever it is opened: a damaged one is made again. A grid
+that is the scan's own is not kept a second time.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from benchmark.data.feeding.slices import CaseSlices, on_training_grid, training_grid
+from benchmark.data.feeding.draw import near_organs, stacked
+from benchmark.data.feeding.fills import beside, partners
+from benchmark.data.feeding.slices import CaseSlices, network_input, on_training_grid, training_grid
 from benchmark.data.library import DataSet
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
 from benchmark.files.locks import at_once, brief_lock
+from benchmark.parts.batch import Batch, Patient, mask_input
 from benchmark.plan.folds import Fold, Subject, fold_fingerprint, split, split_fingerprint
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import digest
@@ -191,3 +195,55 @@ def folds_of(dataset: DataSet) -> Split:
     known = subjects(dataset)
     folds = split(known)
     return Split(folds=folds, fingerprint=split_fingerprint(known, folds))
+
+
+PAIRING = 0  # the seed of `fsm-shuffled`'s pairing
+
+
+def patients(
+    cases: list[CaseSlices], ground: Ground, *, stride: int, device: torch.device
+) -> Iterator[Patient]:
+    """Yield each case with the slices near its organs and, beside them, those of another of the
+    cases at the same relative height. A case without a fitting partner has none."""
+    ordered = sorted(cases, key=lambda case: case.sha256)
+    paired = partners(ordered, PAIRING)
+    hu, label, valid = stacked(ordered, stride)
+    other_N = torch.tensor(beside(ordered, [n if p is None else p for n, p in enumerate(paired)]))
+    first = 0
+    for number, case in enumerate(ordered):
+        slices = len(case.label_ZHW)
+        rows = first + torch.from_numpy(near_organs(slices, case.range_Z, ground)).nonzero()[:, 0]
+        batches = tuple(
+            _batch(part, other_N[part], (hu, label, valid), case, ground, device)
+            for part in torch.split(rows, ground.batch)
+        )
+        partner = paired[number]
+        name = "" if partner is None else ordered[partner].name
+        yield Patient(name=case.name, partner=name, batches=batches)
+        first += slices
+
+
+def _batch(
+    rows: Tensor,
+    others: Tensor,
+    parts: tuple[Tensor, Tensor, Tensor],
+    case: CaseSlices,
+    ground: Ground,
+    device: torch.device,
+) -> Batch:
+    hu, label, valid = (part[rows].to(device) for part in parts)
+    other_hu, other_label, other_valid = (part[others].to(device) for part in parts)
+    known_BK = case.annotated_K.to(device).expand(len(rows), -1)
+    return Batch(
+        image_B1HW=network_input(hu, valid, ground),
+        label_BHW=label.long(),
+        annotated_BK=known_BK,
+        valid_BHW=valid,
+        case_B=torch.zeros(len(rows), dtype=torch.long, device=device),
+        position_B=torch.zeros(len(rows), device=device),
+        loss_form=ground.loss,
+        entries={
+            "other_masks": mask_input(other_label.long(), known_BK),
+            "other_image": network_input(other_hu, other_valid, ground),
+        },
+    )

@@ -17,11 +17,9 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
-from numpy.typing import NDArray
-
 from benchmark.data.badfile import BadFile
 from benchmark.data.readers.files import FoundFile
-from benchmark.data.readers.pixels import DEFLATED, read_pixels
+from benchmark.data.readers.pixels import DEFLATED, Pixels, read_pixels
 
 META = b"\x02\x00\x00\x00"  # the length of the group that names the transfer syntax
 MAX_SLICE_BYTES = 256 * 1024**2
@@ -46,15 +44,12 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slice:
-    """One slice (rows, columns): HU as int16, or a mask's stored values; None for no place."""
+class Slice(Pixels):
+    """One slice, its `values` (rows, columns); None for no place."""
 
     name: str
     series: str  # a hash: two slices of one series have one
-    values: NDArray[Any]
     place: Place | None
-    rescale: tuple[float, float]
-    mended: bool = False  # see `Pixels`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,14 +151,8 @@ def _image(entry: FoundFile, header: Any, rescale: bool) -> _Found:
         return _Found(name=entry.shown, kind="picture", series=series, error=error)
     _check_size(entry, int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8)
     pixels = read_pixels(entry, header, rescale=rescale)
-    found = Slice(
-        name=entry.shown,
-        series=sha256((series if rescale else "").encode()).hexdigest(),
-        values=pixels.values,
-        place=_place(header),
-        rescale=pixels.rescale,
-        mended=pixels.mended,
-    )
+    hashed = sha256((series if rescale else "").encode()).hexdigest()
+    found = Slice(**vars(pixels), name=entry.shown, series=hashed, place=_place(header))
     is_ct = str(header.get("SOPClassUID", "")) == CT
     return _Found(name=entry.shown, series=series, is_ct=is_ct, slice=found)
 

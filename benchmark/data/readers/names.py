@@ -5,11 +5,12 @@ and a reader whose cases have neutral names, since those of files may be those o
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from benchmark.data.judging.checks import CASE
 from benchmark.data.readers.base import Read, Reader
@@ -65,6 +66,30 @@ def renamed(names: Mapping[str, str]) -> list[str]:
     """Return the line that says which cases are called otherwise than their files; or nothing."""
     changed = [f"{text!r} is called {name}" for text, name in names.items() if text != name]
     return [f"case {named(changed)}"] if changed else []
+
+
+class ByName(Reader, Generic[T]):
+    """A reader of cases that are called after their files, or folders."""
+
+    @property
+    @abstractmethod
+    def named(self) -> Mapping[str, T]:
+        """What makes each case, by what its files are called."""
+
+    @cached_property
+    def by_case(self) -> Mapping[str, T]:
+        """The same by the case's name."""
+        return called(safe_names(self.named), self.named)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Which cases are called otherwise than their files."""
+        return tuple(renamed(safe_names(self.named)))
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The names of the files, or folders, as a case may be called."""
+        return tuple(sorted(self.by_case))
 
 
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")

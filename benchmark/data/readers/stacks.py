@@ -7,7 +7,7 @@ can tell a wrong order: the checks of anatomy do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
-from benchmark.data.readers.base import TARGETS, Read, Reader, volume_of
+from benchmark.data.readers.base import TARGETS, Read, volume_of
 from benchmark.data.readers.dicom import MAX_SLICE_BYTES, mended, read_slices
 from benchmark.data.readers.files import FoundFile, find_files, natural_order
-from benchmark.data.readers.names import renamed, safe_names
+from benchmark.data.readers.names import ByName
 from benchmark.data.readers.series import assemble
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
@@ -35,7 +35,7 @@ def is_stack(folder: Path) -> bool:
     return next(folder.rglob("*.png"), None) is not None
 
 
-class Stacks(Reader):
+class Stacks(ByName[Stack]):
     """A source over one case, or over a folder of cases. `organ` is what the masks show."""
 
     def __init__(self, folder: Path, organ: str) -> None:
@@ -43,29 +43,14 @@ class Stacks(Reader):
         self._organ = organ
 
     @cached_property
-    def _homes(self) -> dict[str, Stack]:
+    def named(self) -> Mapping[str, Stack]:
         """The cases by what their folders are called."""
         return _stacks(find_files(self.roots[0]), self.roots[0])
-
-    @cached_property
-    def _stacks(self) -> dict[str, Stack]:
-        names = safe_names(self._homes)
-        return {names[text]: stack for text, stack in self._homes.items()}
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Which cases are called otherwise than their folders."""
-        return tuple(renamed(safe_names(self._homes)))
 
     @property
     def organs(self) -> tuple[str, ...]:
         """The one organ."""
         return (self._organ,)
-
-    @property
-    def cases(self) -> tuple[str, ...]:
-        """The folders' names."""
-        return tuple(sorted(self._stacks))
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -75,7 +60,7 @@ class Stacks(Reader):
 
     def digest(self, case: str) -> str:
         """Return the hash of slices and masks, in the order of their names."""
-        slices, masks, _ = self._stacks[case]
+        slices, masks, _ = self.by_case[case]
         return self._hash([e.sha256() for e in slices], [e.sha256() for e in masks])
 
     def _hash(self, slices: Sequence[str], masks: Sequence[str]) -> str:
@@ -83,7 +68,7 @@ class Stacks(Reader):
 
     def read(self, case: str) -> Read:
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
-        entries, masks, wrong = self._stacks[case]
+        entries, masks, wrong = self.by_case[case]
         if wrong:
             raise BadFile("folders", "other", "one of slices, one of masks", wrong)
         read = read_slices(entries)
