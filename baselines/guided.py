@@ -28,7 +28,7 @@ from benchmark.plan.nodes import (
     Weights,
     check_choice,
     check_range,
-    reading,
+    field_from,
 )
 
 START_VARIANCE = 5.0  # of VID (Ahn et al., CVPR 2019, released code)
@@ -168,13 +168,13 @@ BRIDGES = {"mse": "same", "layernorm": "same", "attention": "none"}  # else of t
 class ByTeacher(stages.TwoNetworks):
     """N_GT as in fsm, then N_CT on L + weight * distance(F, G)."""
 
-    how: str = reading("mse", "R", "mse | layernorm | labelenc | attention | vid")
-    weight: float = reading(0.3, "R", "of the distance")
-    taps: Taps = reading(((-1, -1),), "C", "(level of N_CT, level of N_GT); -1 is the bottom")
-    noise: float = reading(0.2, "C", "p of the corruption of N_GT's input, as in fsm")
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    gt: Arch = reading(lambda: UNet(reads="masks"), "C", "architecture of N_GT")
-    schedule: Schedule = reading(Schedule, "C", "of each training")
+    how: str = field_from("mse", "R", "mse | layernorm | labelenc | attention | vid")
+    weight: float = field_from(0.3, "R", "of the distance")
+    taps: Taps = field_from(((-1, -1),), "C", "(level of N_CT, level of N_GT); -1 is the bottom")
+    noise: float = field_from(0.2, "C", "p of the corruption of N_GT's input, as in fsm")
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    gt: Arch = field_from(lambda: UNet(reads="masks"), "C", "architecture of N_GT")
+    schedule: Schedule = field_from(Schedule, "C", "of each training")
 
     def plan(self) -> Weights:
         """Return N_CT."""

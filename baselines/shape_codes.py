@@ -34,7 +34,7 @@ from benchmark.plan.nodes import (
     Train,
     Weights,
     check_range,
-    reading,
+    field_from,
 )
 
 POOLED = 4  # side of the map that a code is computed from, whatever the grid
@@ -159,11 +159,13 @@ class Coded:
 class Acnn:
     """A mask auto-encoder with a short code; N_CT on L + l1 * distance of codes."""
 
-    l1: float = reading(0.01, "R", "weight of the distance of codes; grid 0.01..10")
-    relative: bool = reading(True, "D", "distance over the mean square of f(y); false: the source")
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    shape: Arch = reading(MaskCoder, "R", "the auto-encoder; its code has 64 numbers")
-    schedule: Schedule = reading(Schedule, "C", "of each training")
+    l1: float = field_from(0.01, "R", "weight of the distance of codes; grid 0.01..10")
+    relative: bool = field_from(
+        True, "D", "distance over the mean square of f(y); false: the source"
+    )
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    shape: Arch = field_from(MaskCoder, "R", "the auto-encoder; its code has 64 numbers")
+    schedule: Schedule = field_from(Schedule, "C", "of each training")
 
     def plan(self) -> Weights:
         """Return N_CT."""
@@ -188,10 +190,10 @@ class Acnn:
 class PostDae:
     """unet, whose prediction a denoising auto-encoder over masks restores at test time."""
 
-    discs: int = reading(3, "C", "discs added or removed in the auto-encoder's inputs")
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    shape: Arch = reading(shape_network, "R", "the auto-encoder")
-    schedule: Schedule = reading(Schedule, "C", "of each training")
+    discs: int = field_from(3, "C", "discs added or removed in the auto-encoder's inputs")
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    shape: Arch = field_from(shape_network, "R", "the auto-encoder")
+    schedule: Schedule = field_from(Schedule, "C", "of each training")
 
     def plan(self) -> Weights:
         """Return both networks as one; putting them together trains nothing."""

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.parts import stages
-from benchmark.parts.batch import Batch, Patient, onehot, with_planes
+from benchmark.parts.batch import Batch, Patient, generator_of, onehot, with_planes
 from benchmark.parts.measures import TermShares
 from benchmark.parts.networks import Network, UNet
 from benchmark.parts.objectives import SEG, fold_unknown, known_pixels, segmentation_terms
 from benchmark.parts.views import CORRUPTED, EARLY, CorruptShapes
-from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import (
     Arch,
     Net,
@@ -27,7 +26,7 @@ from benchmark.plan.nodes import (
     Weights,
     check_choice,
     check_range,
-    reading,
+    field_from,
 )
 
 
@@ -145,9 +144,8 @@ class ShapeModelProbe:
         return (flag,) if percent <= 0 else ()
 
     def _corrupted(self, batch: Batch, name: str, number: int) -> Tensor:
-        generator = torch.Generator(device=batch.label_BHW.device)
-        generator.manual_seed(draw_seed("corrupt", name, number))
-        return self.view(batch, generator).entries[CORRUPTED]
+        random = generator_of(batch.label_BHW.device, "corrupt", name, number)
+        return self.view(batch, random).entries[CORRUPTED]
 
 
 def shape_network() -> UNet:
@@ -174,15 +172,17 @@ def shape_model(
 class ShapeRegularised:
     """U-Net; a denoising auto-encoder over masks; the U-Net fine-tuned against it."""
 
-    l1: float = reading(0.5, "R", "weight of the distance of codes; sources disagree, grid 0.1..20")
-    l2: float = reading(0.5, "R", "weight of the distance to the truth; grid 0.1..20")
-    seg: str = reading("l2", "R", "distance to the truth: l2 | dice")
-    early: float = reading(0.5, "R", "share of the model's inputs that are early predictions")
-    early_epochs: float = reading(10.0, "C", "when the U-Net's early predictions are taken")
-    discs: int = reading(3, "C", "discs added or removed in the other inputs")
-    ct: Arch = reading(UNet, "S", "architecture of N_CT")
-    shape: Arch = reading(shape_network, "R", "of the shape model")
-    schedule: Schedule = reading(Schedule, "S", "of each training")
+    l1: float = field_from(
+        0.5, "R", "weight of the distance of codes; sources disagree, grid 0.1..20"
+    )
+    l2: float = field_from(0.5, "R", "weight of the distance to the truth; grid 0.1..20")
+    seg: str = field_from("l2", "R", "distance to the truth: l2 | dice")
+    early: float = field_from(0.5, "R", "share of the model's inputs that are early predictions")
+    early_epochs: float = field_from(10.0, "C", "when the U-Net's early predictions are taken")
+    discs: int = field_from(3, "C", "discs added or removed in the other inputs")
+    ct: Arch = field_from(UNet, "S", "architecture of N_CT")
+    shape: Arch = field_from(shape_network, "R", "of the shape model")
+    schedule: Schedule = field_from(Schedule, "S", "of each training")
 
     def __post_init__(self) -> None:
         self.plan()  # the parts check the ranges

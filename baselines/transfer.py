@@ -23,7 +23,7 @@ from benchmark.plan.nodes import (
     Weights,
     check_choice,
     check_range,
-    reading,
+    field_from,
 )
 
 HEAD = "decoder.head"
@@ -81,12 +81,12 @@ def _convolutions(net: nn.Module, scope: str) -> dict[str, Tensor]:
 class ParamTransfer(stages.TwoNetworks):
     """N_GT as in fsm; N_CT from its weights, first convolution and head from the paired start."""
 
-    beta: float = reading(0.3, "C", "weight of the distance to N_GT's weights; grid 0.01..10")
-    scope: str = reading("all", "C", "layers that are held: all | encoder | decoder")
-    init_only: bool = reading(False, "C", "start from N_GT's weights and hold none")
-    freeze_decoder: bool = reading(False, "C", "N_GT's decoder is not trained; the head is")
-    gt: Arch = reading(lambda: UNet(reads="masks"), "S", "architecture of N_GT; must be ct's")
-    schedule: Schedule = reading(Schedule, "S", "of each training")
+    beta: float = field_from(0.3, "C", "weight of the distance to N_GT's weights; grid 0.01..10")
+    scope: str = field_from("all", "C", "layers that are held: all | encoder | decoder")
+    init_only: bool = field_from(False, "C", "start from N_GT's weights and hold none")
+    freeze_decoder: bool = field_from(False, "C", "N_GT's decoder is not trained; the head is")
+    gt: Arch = field_from(lambda: UNet(reads="masks"), "S", "architecture of N_GT; must be ct's")
+    schedule: Schedule = field_from(Schedule, "S", "of each training")
 
     def __post_init__(self) -> None:
         if not decoders_fit(self.ct, self.gt):

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from benchmark.parts.networks import UNet
 from benchmark.parts.stages import again, plain
-from benchmark.plan.nodes import Arch, Row, Schedule, Weights, reading
+from benchmark.plan.nodes import Arch, Row, Schedule, Weights, field_from
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plain:
     """One training of N_CT on L; with `restart` a second one follows, with a fresh Adam."""
 
-    ct: Arch = reading(UNet, "S", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "S", "of each training")
-    restart: bool = reading(False, "C", "train a second time from there")
+    ct: Arch = field_from(UNet, "S", "architecture of N_CT")
+    schedule: Schedule = field_from(Schedule, "S", "of each training")
+    restart: bool = field_from(False, "C", "train a second time from there")
 
     def plan(self) -> Weights:
         """Return N_CT after its last training."""
@@ -33,18 +33,14 @@ METHODS = {
         source="Song et al., ISBI 2020, Table 1; Ronneberger et al., MICCAI 2015",
         table1="U-Net",
     ),
-    "unet-200": Row(
-        method=Plain(schedule=Schedule(epochs=200)),
-        group="controls",
-        title="unet-200",
-        about="unet for 200 epochs.",
-        source=BUDGET,
-    ),
-    "unet-200-restart": Row(
-        method=Plain(restart=True),
-        group="controls",
-        title="unet-200-restart",
-        about="unet for 100 epochs, then 100 more with a fresh Adam.",
-        source=BUDGET,
-    ),
+} | {
+    name: Row(method=method, group="controls", title=name, about=about, source=BUDGET)
+    for name, about, method in (
+        ("unet-200", "unet for 200 epochs.", Plain(schedule=Schedule(epochs=200))),
+        (
+            "unet-200-restart",
+            "unet for 100 epochs, then 100 more with a fresh Adam.",
+            Plain(restart=True),
+        ),
+    )
 }

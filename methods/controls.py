@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmark.parts import stages
-from benchmark.plan.nodes import Row, Weights, reading
+from benchmark.plan.nodes import Row, Weights, field_from
 from methods.fsm import Fsm
 
 SOURCE = "ours: docs/methods.md section 6"
@@ -20,7 +20,7 @@ SOURCE = "ours: docs/methods.md section 6"
 class Refined(stages.TwoNetworks):
     """No FSM (xi = 0): the plain training, then stage 3."""
 
-    refine_init: str = reading("n_gt", "C", "decoder of stage 3: n_gt | own | random")
+    refine_init: str = field_from("n_gt", "C", "decoder of stage 3: n_gt | own | random")
 
     def plan(self) -> Weights:
         """Return N_CT after stage 3."""

@@ -9,18 +9,20 @@ from benchmark.parts.objectives import Matched
 from benchmark.parts.probes import with_teacher
 from benchmark.parts.similarity import Similarity, Taps
 from benchmark.parts.views import MaskNoise
-from benchmark.plan.nodes import Probe, Row, Train, Weights, reading
+from benchmark.plan.nodes import Probe, Row, Train, Weights, field_from
 
 
 @dataclass(frozen=True, kw_only=True)
 class MadeSimilar(stages.TwoNetworks):
     """N_CT made similar to N_GT by FSM, then given its decoder."""
 
-    xi: float = reading(0.3, "S", "weight of M in stage 2")
-    taps: Taps = reading(((-1, -1),), "S", "(level of N_CT, level of N_GT); -1 is the bottom")
-    norm: str = reading("relative", "C", "distance M: relative | rms | raw | exp")
-    refine: bool = reading(True, "S", "stage 3")
-    refine_init: str = reading("auto", "S", "its decoder: n_gt | own | random | auto: n_gt if fit")
+    xi: float = field_from(0.3, "S", "weight of M in stage 2")
+    taps: Taps = field_from(((-1, -1),), "S", "(level of N_CT, level of N_GT); -1 is the bottom")
+    norm: str = field_from("relative", "C", "distance M: relative | rms | raw | exp")
+    refine: bool = field_from(True, "S", "stage 3")
+    refine_init: str = field_from(
+        "auto", "S", "its decoder: n_gt | own | random | auto: n_gt if fit"
+    )
 
     def plan(self) -> Weights:
         """Return N_CT after stage 3, or before it without `refine`."""
@@ -53,13 +55,15 @@ class MadeSimilar(stages.TwoNetworks):
 class Fsm(MadeSimilar):
     """Three trainings: N_GT on noisy masks; N_CT made similar to it; N_GT's decoder in N_CT."""
 
-    corruption: str = reading("pixel", "S", "pixel | block | erode")
-    gradient: str = reading("both", "C", "M reaches N_CT by: both | no_target | no_input")
-    stats: str = reading("conv_gap", "C", "Sc: conv and mean, or gap_only; constant: Sc = Ss = 1")
-    teacher_input: str = reading("clean", "S", "what N_GT reads in stage 2: clean | noisy")
-    teacher: str = reading("n_gt", "S", "stage 2's teacher: n_gt | untrained | no_skips | ct")
-    sees: str = reading("own", "S", "its masks: own | other (patient) | mean (of the fold)")
-    learn_fsm: bool = reading(True, "S", "w_M is trained; false: stays at its random start")
+    corruption: str = field_from("pixel", "S", "pixel | block | erode")
+    gradient: str = field_from("both", "C", "M reaches N_CT by: both | no_target | no_input")
+    stats: str = field_from(
+        "conv_gap", "C", "Sc: conv and mean, or gap_only; constant: Sc = Ss = 1"
+    )
+    teacher_input: str = field_from("clean", "S", "what N_GT reads in stage 2: clean | noisy")
+    teacher: str = field_from("n_gt", "S", "stage 2's teacher: n_gt | untrained | no_skips | ct")
+    sees: str = field_from("own", "S", "its masks: own | other (patient) | mean (of the fold)")
+    learn_fsm: bool = field_from(True, "S", "w_M is trained; false: stays at its random start")
 
     def mask_noise(self) -> MaskNoise:
         """Return how N_GT's input is corrupted."""

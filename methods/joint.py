@@ -8,7 +8,7 @@ from benchmark.parts import stages
 from benchmark.parts.objectives import Joint, Matched
 from benchmark.parts.similarity import Similarity
 from benchmark.parts.views import DropOrgans
-from benchmark.plan.nodes import Net, Row, Train, Weights, reading
+from benchmark.plan.nodes import Net, Row, Train, Weights, field_from
 from methods.fsm import MadeSimilar
 
 
@@ -16,11 +16,11 @@ from methods.fsm import MadeSimilar
 class JointTrain(MadeSimilar):
     """L_GT + L_CT + xi * M from random weights; then stage 3 as in fsm."""
 
-    xi: float = reading(0.3, "S", "weight of M")
-    drop: float = reading(stages.DROP, "C", "chance that N_GT is not shown an annotated organ")
-    detach: bool = reading(False, "C", "M does not reach N_GT")
-    refine: bool = reading(True, "C", "stage 3")
-    refine_init: str = reading("auto", "C", "its decoder: n_gt | own | random | auto")
+    xi: float = field_from(0.3, "S", "weight of M")
+    drop: float = field_from(stages.DROP, "C", "chance that N_GT is not shown an annotated organ")
+    detach: bool = field_from(False, "C", "M does not reach N_GT")
+    refine: bool = field_from(True, "C", "stage 3")
+    refine_init: str = field_from("auto", "C", "its decoder: n_gt | own | random | auto")
 
     def similar(self) -> tuple[Train, Weights]:
         """Return the joint training, and its N_GT."""

@@ -68,7 +68,7 @@ import torch
 from baselines.unet import Plain
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet
-from benchmark.plan.ground import LossReading
+from benchmark.plan.ground import LossForm
 from benchmark.plan.nodes import Schedule, in_order
 from benchmark.training.nets import build, start
 from benchmark.training.precision import hardware
@@ -82,7 +82,7 @@ class Draw:
         label[:, 4:9, 2:9], label[1, 9:14, 9:14] = 1, 2
         return Batch(image_B1HW=label[:, None] / 2 + step / 10, label_BHW=label,
                      annotated_BK=torch.ones(2, 2).bool(), valid_BHW=torch.ones(2, 16, 16).bool(),
-                     case_B=torch.arange(2), position_B=torch.zeros(2), reading=LossReading())
+                     case_B=torch.arange(2), position_B=torch.zeros(2), loss_form=LossForm())
 
 torch.set_num_threads(1)
 ct, schedule = UNet(width=2, levels=3), Schedule(epochs=1)

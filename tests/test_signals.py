@@ -22,7 +22,7 @@ from typing import ClassVar
 import benchmark.running.stop as stop
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Segmentation
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, reading
+from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, field_from
 
 stop.HANG_SECONDS, stop.LEAVE_SECONDS = 1.0, 1.0
 steps = 0
@@ -51,9 +51,9 @@ class Hangs:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "C", "of the training")
-    how: str = reading("slow", "C", "what a step does")
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    schedule: Schedule = field_from(Schedule, "C", "of the training")
+    how: str = field_from("slow", "C", "what a step does")
     def plan(self):
         return Train(title="N_CT", nets={"ct": Net(arch=self.ct)}, objective=Hangs(how=self.how),
                      schedule=self.schedule)["ct"]

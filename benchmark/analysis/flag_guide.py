@@ -183,13 +183,13 @@ GUIDES = (
     FlagGuide(
         name="own_loss",
         title="a loss of your own ignores what the preset changes for all other rows",
-        measured="Nothing: the code of the loss is read. It never uses batch.reading, in which the "
-        "values of ground.loss are.",
+        measured="Nothing: the code of the loss is read. It never uses batch.loss_form, in which "
+        "the values of ground.loss are.",
         limit="the preset or --set changes a value of ground.loss (quick adds a tenth of "
         "cross-entropy).",
         meaning="The row is trained by another loss than the rows it is compared with; a "
         "difference may come from that alone.",
-        todo="Build the loss on segmentation_terms with batch.reading (docs/architecture.md), or "
+        todo="Build the loss on segmentation_terms with batch.loss_form (docs/architecture.md), or "
         "compare with the preset paper, which changes none of these values.",
     ),
     FlagGuide(

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmark.plan.wording import counted, named
-from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
+from benchmark.store.workspace import Codes
 from benchmark.training.precision import completed
 
 # a number with a sign and an exponent; what letters or these marks join to it is a word: fold0, 3/5

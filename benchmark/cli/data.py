@@ -97,7 +97,7 @@ def _list(args: argparse.Namespace) -> int:
             rows[name] = _row(name, cases, source.organs)
         except BadInput as error:  # another package's fault breaks nothing
             _say(str(error))
-    for line in embedded.refused().values():
+    for line in embedded.refused_names().values():
         _say(line)
     listed = [rows[name] for name in sorted(rows)]
     if args.json:

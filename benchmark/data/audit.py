@@ -18,20 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from benchmark.data.judging.anatomy import measure, verify
+from benchmark.data.judging.anatomy import verify
 from benchmark.data.judging.checks import check_volume
+from benchmark.data.judging.measures import organs_in
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Volume
 from benchmark.files.atomic import commit_file
 
 
-def audit_case(dataset: DataSet, case: str) -> dict[str, Any]:
-    """Return what `bench data audit --json` says of a case; the arrays are read and verified."""
-    return audited(dataset, dataset.load(case))
-
-
 def audited(dataset: DataSet, volume: Volume) -> dict[str, Any]:
-    """Return the same of a volume that was loaded already.
+    """Return what `bench data audit --json` says of a case that was loaded.
 
     `shape`, `spacing_mm` and `box` belong to the canonical axes (z, y, x), `orientation` to the
     array on disk. An annotated organ without a voxel has 0 ml and a median HU of null. The checks
@@ -61,7 +57,7 @@ def audited(dataset: DataSet, volume: Volume) -> dict[str, Any]:
 def _organs(volume: Volume, organs: Sequence[str]) -> dict[str, dict[str, float | None]]:
     empty: dict[str, float | None] = {"ml": 0.0, "hu_median": None, "hu_mean": None}
     result = {organ: dict(empty) for organ in organs if organ in volume.annotated}
-    for organ in measure(volume, tuple(organs)):
+    for organ in organs_in(volume, tuple(organs)):
         if organ.name in result:
             result[organ.name] = {
                 "ml": round(organ.ml, 3),

@@ -51,7 +51,7 @@ def demand(checks: Iterable[Check], start: str = "") -> None:
             raise BadFile(check.name, check.value, check.limit, start + check.message)
 
 
-def refused(error: BadFile | BadInput) -> Check:
+def refused_for(error: BadFile | BadInput) -> Check:
     """Return the failed check that says what a case is refused for."""
     if isinstance(error, BadFile):
         return error.check

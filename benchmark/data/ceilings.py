@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.data.feeding.slices import grid, shares_of
+from benchmark.data.feeding.slices import shares_of, training_grid
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Label
 from benchmark.files.atomic import commit_file, read_json, write_json
-from benchmark.files.locks import cores
+from benchmark.files.locks import at_once
 from benchmark.plan.ground import AREA
 from benchmark.plan.keys import content_hash
 from benchmark.scoring.overlap import dice_percent
@@ -47,7 +46,7 @@ class Ceiling:
     n_voxels_true: int
 
     def target(self, labels: str) -> float:
-        """Return the target ceiling for a reading of the labels, `ground.labels`."""
+        """Return the target ceiling for a form of the labels, `ground.labels`."""
         return self.area if labels == AREA else self.majority
 
 
@@ -59,7 +58,7 @@ def ceilings(label_ZYX: Label, organs: Sequence[str], size: int | None) -> dict[
     """
     held_ZYX = label_ZYX[label_ZYX.any(axis=(1, 2))]  # empty slices come back empty
     majority_ZYX, area_ZYX = held_ZYX, held_ZYX
-    through = grid(label_ZYX.shape[1:], size)
+    through = training_grid(label_ZYX.shape[1:], size)
     if through != label_ZYX.shape[1:]:
         majority_ZYX, area_ZYX = held_ZYX.copy(), held_ZYX.copy()
         for z, label_YX in enumerate(held_ZYX):
@@ -77,7 +76,7 @@ def ceilings(label_ZYX: Label, organs: Sequence[str], size: int | None) -> dict[
 def case_ceilings(dataset: DataSet, name: str, size: int | None) -> Mapping[str, Ceiling]:
     """Return the ceilings of a case by its annotated organs, from disk where they lie, else made
     and kept there. Raises `BadInput` when the stored case is missing or damaged."""
-    path = place(dataset, name, size)
+    path = ceilings_file(dataset, name, size)
     found = _read(path)
     if found is None:
         case = dataset.case(name)
@@ -93,25 +92,20 @@ def several_ceilings(
 ) -> dict[str, Mapping[str, Ceiling]]:
     """Return the ceilings of several cases by name, made in parallel where they are not there.
     Raises `BadInput` like `case_ceilings`."""
-    with ThreadPoolExecutor(max_workers=max(1, min(cores(), len(names)))) as pool:
-        return dict(
-            zip(names, pool.map(lambda n: case_ceilings(dataset, n, size), names), strict=True)
-        )
+    found = at_once(lambda name: case_ceilings(dataset, name, size), names)
+    return dict(zip(names, found, strict=True))
 
 
 def are_kept(dataset: DataSet, name: str, size: int | None) -> bool:
     """Return whether the ceilings of a case lie on disk, whole. Raises `BadInput` like
     `case_ceilings`."""
-    return _read(place(dataset, name, size)) is not None
+    return _read(ceilings_file(dataset, name, size)) is not None
 
 
-def place(dataset: DataSet, name: str, size: int | None) -> Path:
-    """Return the file that keeps the ceilings of a case on a grid. Its name is made of the case's
-    content, organs and grid, so that whoever writes it writes the same."""
-    case = dataset.case(name)
-    made_from = [case.sha256, case.box, dataset.record(name)["files"], list(dataset.organs)]
+def ceilings_file(dataset: DataSet, name: str, size: int | None) -> Path:
+    """Return the file that keeps the ceilings of a case on a grid."""
     made_by = {"size": size, "version": CEILINGS_VERSION, "torch": torch.__version__}
-    return dataset.folder / "ceilings" / f"{content_hash([made_from, made_by])[:40]}.json"
+    return dataset.folder / "ceilings" / f"{dataset.derived_key(name, made_by)}.json"
 
 
 def _there_and_back(

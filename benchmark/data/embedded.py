@@ -11,7 +11,7 @@ import numpy as np
 from benchmark.data.source import Source
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
-from benchmark.files.source import OURS
+from benchmark.files.source import is_ours
 
 GROUP = "beyond_loss.datasets"
 
@@ -20,24 +20,19 @@ def embedded() -> dict[str, EntryPoint]:
     """Return the entry points of installed packages that offer a data set, by name: ours first,
     then who claims a name first keeps it."""
     found: dict[str, EntryPoint] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: not is_ours(point)):
+    for point in sorted(entry_points(group=GROUP), key=lambda point: not is_ours(point.module)):
         found.setdefault(point.name, point)
     return found
-
-
-def is_ours(point: EntryPoint) -> bool:
-    """Return whether an entry point is of this distribution."""
-    return point.module.partition(".")[0] in OURS
 
 
 def check_not_ours(name: str) -> None:
     """Raise `BadInput` where a name that a person chose is that of a set of this distribution."""
     point = embedded().get(name)
-    if point and is_ours(point):
+    if point and is_ours(point.module):
         raise BadInput(f"--name {name!r} is the name of a built-in data set: choose another --name")
 
 
-def refused() -> dict[str, str]:
+def refused_names() -> dict[str, str]:
     """Return a line for each name that a second package claims, by the name."""
     kept = embedded()
     return {
@@ -54,7 +49,7 @@ def load_embedded(point: EntryPoint) -> Source:
         source: Source = point.load()
     except (Exception, SystemExit) as error:  # other people's code may raise anything
         raise _fails(point, error) from None
-    return source if is_ours(point) else Guarded(point, source)
+    return source if is_ours(point.module) else Guarded(point, source)
 
 
 class Guarded:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 from benchmark.data.judging.anatomy import unchecked
 from benchmark.data.judging.checks import CASE
-from benchmark.data.judging.findings import grouped
 from benchmark.data.readers.base import Reader
-from benchmark.data.source import Examined, Source, examine, judged, write_case
+from benchmark.data.source import Examined, Source, examine, in_few_lines, judged, write_case
 from benchmark.errors import BadInput
 
 PARALLEL_FROM = 4  # cases: a process takes a second to start
@@ -47,7 +46,7 @@ class Intake:
     def left_out(self) -> list[str]:
         """Return lines on the bad cases, equal ones together."""
         total = len(self.cases) + len(self.bad)
-        return [f"left out {line}" for line in grouped(self.bad.items(), total)]
+        return [f"left out {line}" for line in in_few_lines(self.bad.items(), total)]
 
 
 def take_in(folder: Path, source: Source, force: frozenset[str], workers: int) -> Intake:
@@ -69,7 +68,7 @@ def take_in(folder: Path, source: Source, force: frozenset[str], workers: int) -
         said += [(taken.case, warning) for warning in taken.warnings]
         if (twin := images.setdefault(taken.image, taken.case)) != taken.case:
             said.append((taken.case, f"its image is the same as that of {twin}"))
-    result.warnings += grouped(said, len(result.cases) + len(result.bad))
+    result.warnings += in_few_lines(said, len(result.cases) + len(result.bad))
     if unknown := sorted(force - {*result.cases, *result.bad}):
         raise BadInput(f"--force names no case of this source: {', '.join(unknown)}")
     return result
@@ -100,25 +99,20 @@ def _all(folder: Path, source: Source, force: frozenset[str], workers: int) -> I
 
 
 def _take(folder: Path, reader: Reader, case: str, force: frozenset[str]) -> Taken:
-    examined = judged(reader.reading(case), reader.organs, force, anatomy=True)
+    examined = judged(reader.read_case(case), reader.organs, force, anatomy=True)
     return _write(folder, examined, reader.organs)
 
 
 def _write(folder: Path, examined: Examined, organs: tuple[str, ...]) -> Taken:
-    reading = examined.reading
-    if examined.bad or reading.volume is None or not CASE.fullmatch(reading.case):
-        return Taken(
-            case=reading.case,
-            bad=examined.bad,
-            forcible=examined.forcible,
-            warnings=reading.warnings,
-            source_sha256=reading.volume.source_sha256 if reading.volume else "",
-        )
-    record, image = write_case(folder / "cases" / reading.case, examined, organs)
-    return Taken(
-        case=reading.case,
-        record=record,
-        image=image,
-        warnings=reading.warnings,
-        source_sha256=reading.volume.source_sha256,
+    raw = examined.raw
+    taken = Taken(
+        case=raw.case,
+        bad=examined.bad,
+        forcible=examined.forcible,
+        warnings=raw.warnings,
+        source_sha256=raw.volume.source_sha256 if raw.volume else "",
     )
+    if examined.bad or raw.volume is None or not CASE.fullmatch(raw.case):
+        return taken
+    record, image = write_case(folder / "cases" / raw.case, examined, organs)
+    return replace(taken, record=record, image=image)

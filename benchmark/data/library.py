@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.embedded import check_not_ours, embedded, load_embedded, refused
+from benchmark.data.embedded import check_not_ours, embedded, load_embedded, refused_names
 from benchmark.data.intake import take_in
 from benchmark.data.judging.checks import NAME, check_name
 from benchmark.data.source import OTHER_READERS, READERS, Source, refusal
@@ -75,6 +75,13 @@ class DataSet:
                 f"data set {self.name!r} has no case {name!r}; it has {', '.join(known)}"
             )
         return known[name]
+
+    def derived_key(self, case: str, made_by: Mapping[str, Any]) -> str:
+        """Returns the key, 40 hexadecimal digits, of what is made from a case's content and the
+        organs by `made_by`: whoever writes it under its key writes the same."""
+        known = self.case(case)
+        made_from = [known.sha256, known.box, self.record(case)["files"], list(self.organs)]
+        return content_hash([made_from, made_by])[:40]
 
     def record(self, case: str) -> dict[str, Any]:
         """Returns `case.json` as plain values: `checks`, `forced`, `files`, `source_sha256`...
@@ -162,8 +169,8 @@ def open_dataset(root: Path, name: str, *, say: Say = lambda _: None) -> DataSet
     unknown one, and for a set that is damaged.
     """
     point = embedded().get(name)
-    if name in refused():
-        say(f"warning: {refused()[name]}")
+    if name in refused_names():
+        say(f"warning: {refused_names()[name]}")
     if name in _stored_names(root):
         stored = _open(root / "data" / name)
         if point and not stored.origin.get("command"):  # written from the entry point

@@ -10,19 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.badfile import BadFile, guarded
-from benchmark.data.geometry import from_canonical, to_canonical
-from benchmark.data.judging.checks import (
-    Check,
-    check_hu,
-    check_spacing,
-    check_values,
-)
+from benchmark.data.badfile import BadFile, demand, guarded
+from benchmark.data.judging.checks import check_hu, check_spacing, check_values
 from benchmark.data.readers.dicom import read_slices
 from benchmark.data.readers.files import find_files
 from benchmark.data.readers.nifti import Nifti, read_nifti
 from benchmark.data.readers.series import assemble, series_of
-from benchmark.data.volume import Geometry, Image, Label, Volume
+from benchmark.data.volume import Geometry, Image, Label, Volume, from_canonical, to_canonical
 from benchmark.errors import BadInput
 
 QUATERNION = ("quatern_b", "quatern_c", "quatern_d")
@@ -62,14 +56,14 @@ def read_scan(path: Path) -> Scan:
     try:
         with guarded(path.name):
             scan = _series(path) if path.is_dir() else _nifti(path)
+        nothing: Label = np.broadcast_to(np.uint8(0), scan.image.shape)
+        volume = Volume(
+            case=scan.name, image=scan.image, label=nothing, annotated=(), geometry=scan.geometry
+        )
+        demand(check_hu(volume, ()), f"{scan.name} is not a CT: ")
+        demand([check_spacing(scan.geometry.spacing_mm)], f"{scan.name} is not in millimetres: ")
     except BadFile as error:
         raise BadInput(str(error)) from None
-    nothing: Label = np.broadcast_to(np.uint8(0), scan.image.shape)
-    volume = Volume(
-        case=scan.name, image=scan.image, label=nothing, annotated=(), geometry=scan.geometry
-    )
-    _refuse(scan.name, "is not a CT", *check_hu(volume, ()))
-    _refuse(scan.name, "is not in millimetres", check_spacing(scan.geometry.spacing_mm))
     return scan
 
 
@@ -99,7 +93,7 @@ def _nifti(path: Path) -> Scan:
         raise BadInput(
             f"{path.name} has no geometry: neither sform nor qform says how it lies in the patient"
         )
-    _refuse(path.name, "is not a CT", *check_values(found.array))
+    demand(check_values(found.array), f"{path.name} is not a CT: ")
     return _scan(path.name, found.array, found.affine, header, found.warnings)
 
 
@@ -150,10 +144,3 @@ def _scan(
         array = np.rint(array, out=array) if array.flags.writeable else np.rint(array)
     image, geometry = to_canonical(array.astype(np.int16), affine)
     return Scan(name=name, image=image, geometry=geometry, header=header, warnings=warnings)
-
-
-def _refuse(name: str, what: str, *checks: Check) -> None:
-    """Raise `BadInput` with the measured figure of the first check that failed."""
-    for check in checks:
-        if not check.ok:
-            raise BadInput(f"{name} {what}: {check.message}")

@@ -1,12 +1,14 @@
 """What a data set is made from, and how its cases are examined and written.
 
-A source yields volumes; a reader yields readings, which also tell what is wrong with a case, and
-are verified in full (`anatomy.py`). Whoever computes volumes in memory vouches for them.
+A source yields volumes; a reader yields raw cases, which also tell what is wrong with a case, and
+are verified in full (`anatomy.py`). Whoever computes volumes in memory vouches for them. What was
+found in many cases is said in few lines: equal sentences once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from io import BytesIO
@@ -19,11 +21,11 @@ from numpy.typing import NDArray
 from benchmark.data.badfile import BadFile, guarded
 from benchmark.data.judging.anatomy import verify
 from benchmark.data.judging.checks import Check, check_volume
-from benchmark.data.judging.findings import grouped
 from benchmark.data.judging.measures import label_windows
 from benchmark.data.volume import Label, Volume
 from benchmark.files.atomic import sha256_file, write_json
 from benchmark.plan.keys import content_hash
+from benchmark.plan.wording import named
 
 READERS = 2
 """Raised when a reader comes to make other voxels of the same bytes (`Volume.read_by`)."""
@@ -34,7 +36,7 @@ OTHER_READERS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class RawCase:
     """A case as a reader found it: no volume where one of the reader's own checks failed.
 
     `warnings` are single lines to show and keep, for what is odd but not wrong.
@@ -50,7 +52,7 @@ class Source(Protocol):
     """What a set can be made from: an embedded set such as the phantom, or a reader.
 
     `fingerprint` is a hash of everything that `volumes` depends on. A source may also have
-    `readings() -> Iterator[Reading]` (a reader that reports bad cases instead of raising at the
+    `raw_cases() -> Iterator[RawCase]` (a reader that reports bad cases instead of raising at the
     first), `origin` (plain values to store with the set, no path) and `warnings` (tuple[str]).
     """
 
@@ -63,13 +65,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """A reading after all checks: `forced` names those that a person overrode.
+    """A raw case after all checks: `forced` names those that a person overrode.
 
     `bad` is the sentence for the others that failed, "" for a good case; `forcible` says whether
     a person could override them.
     """
 
-    reading: Reading
+    raw: RawCase
     checks: tuple[Check, ...]
     forced: tuple[str, ...]
     bad: str
@@ -78,30 +80,30 @@ class Examined:
 
 def examine(source: Source, force: frozenset[str]) -> Iterator[Examined]:
     """Yields every case of a source, checked; `force` names cases that a person vouches for."""
-    readings = getattr(source, "readings", None)
-    plain = (Reading(case=volume.case, volume=volume) for volume in source.volumes())
-    for reading in readings() if readings else plain:
-        yield judged(reading, source.organs, force, anatomy=readings is not None)
+    given = getattr(source, "raw_cases", None)
+    plain = (RawCase(case=volume.case, volume=volume) for volume in source.volumes())
+    for raw in given() if given else plain:
+        yield judged(raw, source.organs, force, anatomy=given is not None)
 
 
 def judged(
-    reading: Reading, organs: tuple[str, ...], force: frozenset[str], *, anatomy: bool
+    raw: RawCase, organs: tuple[str, ...], force: frozenset[str], *, anatomy: bool
 ) -> Examined:
-    """Return a reading after all checks; `anatomy` makes those of `anatomy.py`, too."""
-    checks = reading.checks
-    if reading.volume is not None:
+    """Return a raw case after all checks; `anatomy` makes those of `anatomy.py`, too."""
+    checks = raw.checks
+    if raw.volume is not None:
         try:
             with guarded("what its files hold"):
-                more, said = _measured(reading.volume, organs, checks, anatomy)
+                more, said = _measured(raw.volume, organs, checks, anatomy)
         except BadFile as error:
             more, said = (error.check,), ()
         checks = (*checks, *more)
-        reading = replace(reading, warnings=(*reading.warnings, *said))
+        raw = replace(raw, warnings=(*raw.warnings, *said))
     failed = [check for check in checks if not check.ok]
-    forced = [check for check in failed if check.forcible and reading.case in force]
+    forced = [check for check in failed if check.forcible and raw.case in force]
     left = [check for check in failed if check not in forced]
     return Examined(
-        reading=reading,
+        raw=raw,
         checks=checks,
         forced=tuple(check.name for check in forced),
         bad="; ".join(check.message for check in left),
@@ -128,7 +130,7 @@ def refusal(bad: Mapping[str, str], total: int, forcible: bool) -> str:
     """
     if not total:
         return "nothing was added: the source holds no case"
-    lines = grouped(bad.items(), total)
+    lines = in_few_lines(bad.items(), total)
     head = lines[0] if len(lines) == 1 else f"{len(bad)} of {total} cases are bad"
     rest = [] if len(lines) == 1 else [f"  {line}" for line in lines]
     advice = "repair it or use --skip-bad" if len(bad) < total else "repair it"
@@ -150,7 +152,7 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
     the annotated organs, of the crop box, if any, and of the reader's version where a later one
     makes other voxels of the same bytes.
     """
-    volume = examined.reading.volume
+    volume = examined.raw.volume
     assert volume is not None  # the caller skips the others
     folder.mkdir(parents=True)
     arrays: dict[str, NDArray[Any]] = {
@@ -199,3 +201,59 @@ def _save(path: Path, array: NDArray[Any]) -> str:
             total.update(part)
             file.write(part)
     return total.hexdigest()
+
+
+NAMED = 3  # cases named in a line
+ONE_BY_ONE = 5  # so many cases keep a line each where their figures differ
+FILE = re.compile(r"[^\s/]+\.(?:nii(?:\.gz)?|dcm|png)\b")
+FIGURE = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
+Said = tuple[str, str]  # a case, a sentence
+
+
+def in_few_lines(found: Iterable[Said], total: int) -> list[str]:
+    """Return one line for each sentence with its cases, in order; `total` counts all cases.
+
+    Sentences are equal but for names of files. Where more than `ONE_BY_ONE` cases differ in
+    figures alone they are one line, too, with the range of each figure.
+    """
+    kinds: dict[str, list[Said]] = {}
+    for case, text in dict.fromkeys(found):
+        kinds.setdefault(FIGURE.sub("#", FILE.sub("its file", text)), []).append((case, text))
+    return [line for kind in kinds.values() for line in _lines(kind, total)]
+
+
+def _lines(kind: Sequence[Said], total: int) -> Iterator[str]:
+    if len({case for case, _ in kind}) > ONE_BY_ONE:
+        yield _line(kind, total)
+        return
+    equal: dict[str, list[Said]] = {}
+    for case, text in kind:
+        equal.setdefault(FILE.sub("its file", text), []).append((case, text))
+    for same in equal.values():
+        alone = len({case for case, _ in same}) == 1  # its image and its label, say
+        yield from (_line([one], total) for one in same) if alone else [_line(same, total)]
+
+
+def _line(same: Sequence[Said], total: int) -> str:
+    cases, texts = [*dict.fromkeys(case for case, _ in same)], {text for _, text in same}
+    return f"{_who(cases, total)}: {next(iter(texts)) if len(texts) == 1 else _ranges(texts)}"
+
+
+def _who(cases: Sequence[str], total: int) -> str:
+    if len(cases) == 1:
+        return f"case {cases[0]}"
+    if len(cases) == total:
+        return f"all {total} cases"
+    return f"cases {named(cases, NAMED)}"
+
+
+def _ranges(texts: Iterable[str]) -> str:
+    """One sentence for several: a figure that differs becomes `LEAST to MOST`."""
+    plain = [FILE.sub("its file", text) for text in texts]
+    columns = iter([*zip(*(FIGURE.findall(text) for text in plain), strict=True)])
+
+    def shown(_: re.Match[str]) -> str:
+        figures = sorted(next(columns), key=float)
+        return figures[0] if figures[0] == figures[-1] else f"{figures[0]} to {figures[-1]}"
+
+    return FIGURE.sub(shown, plain[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -41,7 +42,8 @@ def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         if checksums:
-            write_json(temporary / CHECKSUMS, _checksums(temporary))
+            sums = {name: sha256_file(path) for name, path in _files(temporary).items()}
+            write_json(temporary / CHECKSUMS, sums)
         for path in sorted(temporary.rglob("*"), reverse=True):
             _fsync(path)
         _fsync(temporary)
@@ -110,6 +112,14 @@ def damage(folder: Path) -> str:
     return ""
 
 
+def move_aside(folder: Path, aside: Path, name: str) -> Path:
+    """Move a folder below `aside` as `NAME-0`, `NAME-1`, ...: nothing there is replaced; return
+    where it lies now. Raises `OSError` where it is not there, or cannot be moved."""
+    places = (aside / f"{name}-{number}" for number in itertools.count())
+    aside.mkdir(parents=True, exist_ok=True)
+    return folder.rename(next(place for place in places if not place.exists()))
+
+
 def disk_full(error: BaseException | None) -> bool:
     """Return whether an error, or one that caused it, is that of a full disk."""
     seen: set[int] = set()
@@ -148,10 +158,6 @@ def sweep_temporaries(folder: Path, older_than_seconds: float) -> int:
             path.unlink(missing_ok=True)
         gone += 1
     return gone
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    return {name: sha256_file(path) for name, path in _files(folder).items()}
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -48,7 +48,7 @@ def reached(roots: Iterable[type | Any]) -> Code:
     ours: set[Definition] = set()
     others: set[Definition] = set()
     for (module, name), read in _walk(roots):
-        (ours if _top_of(module) in OURS else others).add((name, read.digest))
+        (ours if is_ours(module) else others).add((name, read.digest))
     return Code(ours=frozenset(ours), others=frozenset(others))
 
 
@@ -67,9 +67,9 @@ def uses(root: type | Any, attribute: str) -> bool:
     return any(attribute in read.attributes for _, read in _walk([root]))
 
 
-def is_ours(root: type | Any) -> bool:
-    """Return whether a class or function is of this distribution."""
-    return _top_of(root.__module__) in OURS
+def is_ours(module: str) -> bool:
+    """Return whether a module, or the value of an entry point, is of this distribution."""
+    return _top_of(module.partition(":")[0]) in OURS
 
 
 def _walk(roots: Iterable[type | Any]) -> Iterator[tuple[Place, _Read]]:
@@ -135,7 +135,8 @@ class _Module:
 def _module(name: str) -> _Module | None:
     """Return a module that is followed, or None."""
     top = _top_of(name)
-    if top in LIBRARIES or top in sys.stdlib_module_names or _stored_or_shown(name):
+    silent = any(f"{name}.".startswith(f"{part}.") for part in NO_NUMBERS)
+    if top in LIBRARIES or top in sys.stdlib_module_names or silent:
         return None
     path = _path(name)
     if path is None or path.suffix != ".py":
@@ -149,10 +150,6 @@ def _module(name: str) -> _Module | None:
     for node in ast.walk(tree):
         _bind(node, module, package)
     return module
-
-
-def _stored_or_shown(name: str) -> bool:
-    return any(name == part or name.startswith(part + ".") for part in NO_NUMBERS)
 
 
 def _path(name: str) -> Path | None:

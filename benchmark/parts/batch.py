@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.plan.ground import LossReading
+from benchmark.plan.ground import LossForm
+from benchmark.plan.keys import draw_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Batch:
     valid_BHW: Tensor
     case_B: Tensor
     position_B: Tensor
-    reading: LossReading
+    loss_form: LossForm
     entries: Mapping[str, Tensor] = field(default_factory=dict)
     area_BKHW: Tensor | None = None
 
@@ -66,6 +67,11 @@ class Patient:
     name: str
     partner: str
     batches: tuple[Batch, ...]
+
+
+def generator_of(device: torch.device, *parts: str | int) -> torch.Generator:
+    """Return a random generator whose numbers are a function of `parts` alone."""
+    return torch.Generator(device=device).manual_seed(draw_seed(*parts))
 
 
 def mask_input(label_BHW: Tensor, annotated_BK: Tensor) -> Tensor:

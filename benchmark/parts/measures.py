@@ -18,12 +18,11 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from benchmark.parts.batch import Batch, Patient
+from benchmark.parts.batch import Batch, Patient, generator_of
 from benchmark.parts.networks import Network, he_init
 from benchmark.parts.objectives import DSC, LOSS_TERMS, segmentation_terms
 from benchmark.parts.similarity import Taps, channels_at, full_precision, on_grid
 from benchmark.parts.views import MaskNoise
-from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Build, Objective
 
 UNUSED_POINTS = 1.0  # a bottom that costs less than this when it is shuffled is not used
@@ -95,8 +94,8 @@ class BottomUse:
         batches = [self._noisy(batch, patient.name, n) for n, batch in enumerate(patient.batches)]
         maps = [network.encoder(own_input(batch, self.reads)) for batch in batches]
         bottom = torch.cat([features[BOTTOM] for features in maps])
-        generator = torch.Generator().manual_seed(draw_seed("shuffle", patient.name))
-        order = torch.randperm(len(bottom), generator=generator).to(bottom.device)
+        random = generator_of(torch.device("cpu"), "shuffle", patient.name)
+        order = torch.randperm(len(bottom), generator=random).to(bottom.device)
         changed = {
             "": bottom,
             "shuffled": bottom[order],
@@ -116,9 +115,7 @@ class BottomUse:
     def _noisy(self, batch: Batch, name: str, number: int) -> Batch:
         if self.noise is None:
             return batch
-        generator = torch.Generator(device=batch.label_BHW.device)
-        generator.manual_seed(draw_seed("noise", name, number))
-        return self.noise(batch, generator)
+        return self.noise(batch, generator_of(batch.label_BHW.device, "noise", name, number))
 
 
 @dataclass(frozen=True, kw_only=True)

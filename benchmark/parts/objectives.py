@@ -46,7 +46,7 @@ class Segmentation:
     reads: str = "image"
 
     def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
-        """Return the term "dsc", and "ce" where the reading asks for it."""
+        """Return the term "dsc", and "ce" where the form asks for it."""
         return segmentation_terms(nets[self.net](batch.read(self.reads)), batch)
 
 
@@ -126,38 +126,38 @@ def guided_terms(
 
 
 def segmentation_terms(logits_BCHW: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """Return the terms of the loss that all rows share, in fp32, by the batch's reading."""
-    reading = batch.reading
+    """Return the terms of the loss that all rows share, in fp32, in the batch's form."""
+    form = batch.loss_form
     probs_BCHW = fold_unknown(torch.softmax(logits_BCHW.float(), dim=1), batch.annotated_BK)
     terms = {DSC: soft_dice(probs_BCHW, batch)}
-    if reading.ce:
+    if form.ce:
         valid = batch.valid_BHW.float()
         likely_BHW = _log_likelihood(probs_BCHW, batch)
-        terms[CE] = -reading.ce * (likely_BHW * valid).sum() / valid.sum().clamp_min(1)
+        terms[CE] = -form.ce * (likely_BHW * valid).sum() / valid.sum().clamp_min(1)
     return terms
 
 
 def soft_dice(probs_BCHW: Tensor, batch: Batch) -> Tensor:
     """Return 1 - soft Dice in [0, 1]: the mean over background and annotated organs.
 
-    Pooled over the batch (or per sample), not squared unless the reading says so. A pair of
+    Pooled over the batch (or per sample), not squared unless the form says so. A pair of
     sample and organ that is not annotated leaves both sums; an organ annotated in no
     sample is left out; an annotated organ absent from the whole batch gives almost no gradient.
     """
-    reading = batch.reading
+    form = batch.loss_form
     valid_B1HW = batch.valid_BHW[:, None].float()
     truth_BCHW = target(batch) * valid_B1HW
     known_BC = torch.cat([torch.ones_like(batch.annotated_BK[:, :1]), batch.annotated_BK], dim=1)
     probs_BCHW = probs_BCHW * valid_B1HW * known_BC[:, :, None, None].float()
-    power = 2 if reading.squared else 1
+    power = 2 if form.squared else 1
     both_BC = (probs_BCHW * truth_BCHW).sum(dim=(2, 3))
     size_BC = (probs_BCHW**power + truth_BCHW**power).sum(dim=(2, 3))
     counted = known_BC
-    if not reading.per_sample:
+    if not form.per_sample:
         both_BC, size_BC = both_BC.sum(0, keepdim=True), size_BC.sum(0, keepdim=True)
         counted = known_BC.any(dim=0, keepdim=True)
-    dice = (2 * both_BC + reading.smoothing) / (size_BC + reading.smoothing)
-    if reading.organs_only:
+    dice = (2 * both_BC + form.smoothing) / (size_BC + form.smoothing)
+    if form.organs_only:
         dice, counted = dice[:, 1:], counted[:, 1:]
     weight = counted.float()
     return 1 - (dice * weight).sum() / weight.sum().clamp_min(1)

@@ -12,12 +12,21 @@ from benchmark.parts.objectives import Matched, Segmentation
 from benchmark.parts.similarity import Similarity
 from benchmark.parts.views import DropOrgans, MaskNoise
 from benchmark.plan.ground import MeanMask, OtherCase
-from benchmark.plan.nodes import Arch, Net, Schedule, Source, Train, Weights, check_choice, reading
+from benchmark.plan.nodes import (
+    Arch,
+    BatchSource,
+    Net,
+    Schedule,
+    Train,
+    Weights,
+    check_choice,
+    field_from,
+)
 
 SONG = "Song et al., ISBI 2020, Table 1"
 DROP = 0.1  # chance that stage 1 hides an annotated organ (docs/methods.md section 1)
 TEACHERS = ("n_gt", "untrained", "no_skips", "ct")
-SEES: Mapping[str, Source | None] = {"own": None, "other": OtherCase(), "mean": MeanMask()}
+SEES: Mapping[str, BatchSource | None] = {"own": None, "other": OtherCase(), "mean": MeanMask()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +34,11 @@ class TwoNetworks(ABC):
     """A method that trains N_GT on masks beside N_CT: the fields that all such methods have. One
     gives a field anew where the paper says something else of it."""
 
-    noise: float = reading(0.2, "S", "p of the corruption of N_GT's input")
-    drop: float = reading(DROP, "C", "chance that stage 1 hides an annotated organ")
-    ct: Arch = reading(UNet, "S", "architecture of N_CT")
-    gt: Arch = reading(lambda: UNet(reads="masks"), "S", "architecture of N_GT")
-    schedule: Schedule = reading(Schedule, "S", "of each stage")
+    noise: float = field_from(0.2, "S", "p of the corruption of N_GT's input")
+    drop: float = field_from(DROP, "C", "chance that stage 1 hides an annotated organ")
+    ct: Arch = field_from(UNet, "S", "architecture of N_CT")
+    gt: Arch = field_from(lambda: UNet(reads="masks"), "S", "architecture of N_GT")
+    schedule: Schedule = field_from(Schedule, "S", "of each stage")
 
     def __post_init__(self) -> None:
         self.plan()  # the parts check the ranges
@@ -132,7 +141,7 @@ def matched(
     )
 
 
-def _seen(sees: str, teacher: Net) -> tuple[str, dict[str, Source]]:
+def _seen(sees: str, teacher: Net) -> tuple[str, dict[str, BatchSource]]:
     """Return what stage 2's teacher reads and the sources that fill it.
 
     `own` are the sample's masks, `other` those of another patient, `mean` the fold's mean mask. A

@@ -1,8 +1,8 @@
 """The anatomy of one phantom patient: tissue codes, labels and the hidden border.
 
-`build` paints from the trunk inwards: skin, fat, muscle and cavity; bowel, stomach and spleen;
-bones and kidneys; lungs above the diaphragm; vessels; at last the liver, which presses into its
-neighbours. The liver comes from a family of six numbers (`patient.py`), so the whole of it
+`build_anatomy` paints from the trunk inwards: skin, fat, muscle and cavity; bowel, stomach and
+spleen; bones and kidneys; lungs above the diaphragm; vessels; at last the liver, which presses into
+its neighbours. The liver comes from a family of six numbers (`patient.py`), so the whole of it
 says much about any hidden part of its border.
 
 Where the liver touches stomach, wall or crus, a share of the contact is *isointense*: there the
@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmark.phantom import organs
 from benchmark.phantom import patient as tuning
-from benchmark.phantom.patient import Patient
-from benchmark.phantom.shapes import Box, Codes, Field, Grid, Mask, Waves, ramp
+from benchmark.phantom.patient import PhantomPatient
+from benchmark.phantom.shapes import Box, Field, Grid, Mask, TissueCodes, Waves, ramp
 from benchmark.phantom.trunk import (
     Canvas,
     Tissue,
@@ -45,8 +45,8 @@ class Anatomy:
     `isointense` those among them that take its HU (shape of the box).
     """
 
-    codes: Codes
-    label: Codes
+    codes: TissueCodes
+    label: TissueCodes
     box: Box
     alike: Field
     smooth: Field
@@ -54,7 +54,9 @@ class Anatomy:
     isointense: Mask
 
 
-def build(patient: Patient, grid: Grid, *, isointense: float, shape_informative: bool) -> Anatomy:
+def build_anatomy(
+    patient: PhantomPatient, grid: Grid, *, isointense: float, shape_informative: bool
+) -> Anatomy:
     """Return the anatomy of one patient on a grid in mm of the standard body."""
     canvas = Canvas(patient=patient, grid=grid, codes=np.zeros(grid.shape, np.uint8))
     box = grid.box((-155, -128, -45), (112, 105, 180))
@@ -92,7 +94,7 @@ def build(patient: Patient, grid: Grid, *, isointense: float, shape_informative:
     )
 
 
-def _neighbours(box: Box, patient: Patient, stomach: Field) -> Field:
+def _neighbours(box: Box, patient: PhantomPatient, stomach: Field) -> Field:
     """Return the distance in mm to the nearest of stomach, wall and crus."""
     crus = (np.hypot(box.x + 14, box.y - 20) - 9) + 0 * box.z
     near: Field = np.minimum(np.minimum(stomach, -cavity(box, patient)), crus)
@@ -106,7 +108,7 @@ def _close_gaps(canvas: Canvas, box: Box, liver: Field, stomach: Field, near: Fi
     canvas.paint(box, gap & (stomach > near + 1), Tissue.MUSCLE, (Tissue.INNER_FAT,))
 
 
-def _alike(patient: Patient, box: Box, liver: Field, contact: Mask, share: float) -> Field:
+def _alike(patient: PhantomPatient, box: Box, liver: Field, contact: Mask, share: float) -> Field:
     """Return how far each place takes the liver's HU: 1 in `share` of the contact, smooth between.
 
     The patches are regions of a smooth random field, so they go through a whole neighbour and
@@ -120,7 +122,9 @@ def _alike(patient: Patient, box: Box, liver: Field, contact: Mask, share: float
     return chosen * ramp(liver, 2.6 * tuning.REACH, 1.6 * tuning.REACH)
 
 
-def _displacement(patient: Patient, box: Box, near: Field, alike: Field, hidden: Mask) -> Field:
+def _displacement(
+    patient: PhantomPatient, box: Box, near: Field, alike: Field, hidden: Mask
+) -> Field:
     """Return how far in mm the true border lies outside the regular one, shape of the box.
 
     A random field of mean 0 and a fixed sd over the hidden contact, and 0 away from it.
@@ -133,7 +137,7 @@ def _displacement(patient: Patient, box: Box, near: Field, alike: Field, hidden:
     return move
 
 
-def _label(canvas: Canvas, box: Box, liver: Field, move: Field | None) -> Codes:
+def _label(canvas: Canvas, box: Box, liver: Field, move: Field | None) -> TissueCodes:
     """Return the label values on the fine grid: 1 liver, 2 left and 3 right kidney."""
     codes = canvas.codes
     label = among(codes, KIDNEY).astype(np.uint8)

@@ -19,7 +19,6 @@ from benchmark.phantom.layout import (
     Files,
     Flips,
     Header,
-    OnDisk,
     dicom_files,
     nifti_bytes,
     on_disk,
@@ -31,6 +30,7 @@ ARCHIVES: Mapping[str, tuple[str, str]] = {
     "tcia": ("label_tciapancreasct_multiorgan", "label_tcia_multiorgan"),
     "btcv": ("label_btcv_multiorgan", "label_btcv_multiorgan"),
 }
+MARGIN = 1  # of the crop box around the labels, in voxels
 HEAD = (
     "id,publisher,dataset,original_id,"
     "extent_left,extent_right,extent_ant,extent_post,extent_inf,extent_sup"
@@ -45,9 +45,7 @@ class MultiOrganOptions:
     label_flips: Flips = (True, True, False)
     order: tuple[int, ...] | None = None
     header: Header = Header()
-    other_series: bool = True
     archives: bool = True
-    margin: int = 1  # of the crop box around the labels, in voxels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,31 +67,28 @@ def write_multi_organ(
     labels: dict[str, Files] = {source: {} for source in ARCHIVES}
     rows = [HEAD]
     for number, member in enumerate(members, start=1):
-        save(folder / member.source, image_files(member, options))
+        save(folder / member.source, image_of(member, options))
         name = f"label{member.number:04d}.nii.gz"
-        labels[member.source][name] = label_bytes(member, organs, options)
-        rows.append(crop_row(number, member, crop_box(member.volume, options.margin)))
+        labels[member.source][name] = label_file(member, organs, options)
+        rows.append(crop_row(number, member, crop_box(member.volume, MARGIN)))
     for source, files in labels.items():
         if files:
             save(folder / "labels", _label_files(source, files, options.archives))
     save(folder / "labels", {"cropping.csv": ("\n".join(rows) + "\n").encode()})
 
 
-def label_bytes(member: Member, organs: Sequence[str], options: MultiOrganOptions) -> bytes:
+def label_file(member: Member, organs: Sequence[str], options: MultiOrganOptions) -> bytes:
     """Return the label file; what a source never annotates is not in it."""
     disk = on_disk(member.volume, options.label_flips)
     table = np.zeros(len(organs) + 1, np.uint8)
     for position, organ in enumerate(organs, start=1):
-        if organ in member.volume.annotated and not _absent(organ, member.source):
+        never = member.source == "tcia" and organ in ONLY_BTCV
+        if organ in member.volume.annotated and not never:
             table[position] = IDS[organ]
     return nifti_bytes(table[disk.label_ijk], disk.affine)
 
 
-def _absent(organ: str, source: str) -> bool:
-    return source == "tcia" and organ in ONLY_BTCV
-
-
-def image_files(member: Member, options: MultiOrganOptions) -> Files:
+def image_of(member: Member, options: MultiOrganOptions) -> Files:
     """Return the image: NIfTI for btcv, DICOM in nested folders for tcia."""
     disk = on_disk(member.volume, options.image_flips)
     if member.source == "btcv":
@@ -107,11 +102,9 @@ def image_files(member: Member, options: MultiOrganOptions) -> Files:
         names="1-{:03d}.dcm",
         order=options.order,
     )
-    if options.other_series:  # every other slice: the same patient, another geometry
-        coarse = disk.affine @ np.diag([1.0, 1.0, 2.0, 1.0])
-        header = Header(series="coarse")
-        other = disk.image_ijk[:, :, ::2]
-        files |= dicom_files(other, coarse, header=header, names="2-{:03d}.dcm")
+    # every other slice: the same patient, another geometry
+    coarse, header = disk.affine @ np.diag([1.0, 1.0, 2.0, 1.0]), Header(series="coarse")
+    files |= dicom_files(disk.image_ijk[:, :, ::2], coarse, header=header, names="2-{:03d}.dcm")
     return {f"{home}/{name}": content for name, content in files.items()}
 
 
@@ -175,7 +168,8 @@ def patient_files(volume: Volume, organs: Sequence[str], options: IrcadbOptions)
     that no reader wants, one of which sounds like a tumour of the liver.
     """
     disk = on_disk(volume, options.flips)
-    image = _dicom(disk, disk.image_ijk, options, options.header)
+    affine, order = disk.affine, options.order
+    image = dicom_files(disk.image_ijk, affine, header=options.header, order=order)
     files = {f"PATIENT_DICOM/{name}": content for name, content in image.items()}
     masks = {
         STRUCTURES.get(organ, organ.replace("_", "")): disk.label_ijk == organs.index(organ) + 1
@@ -189,7 +183,7 @@ def patient_files(volume: Volume, organs: Sequence[str], options: IrcadbOptions)
     for name, mask in masks.items():
         header = Header(series=name, positions=options.mask_positions)
         values = mask.astype(np.uint8) * np.uint8(options.foreground)
-        found = _dicom(disk, values, options, header)
+        found = dicom_files(values, affine, header=header, order=order)
         files |= {f"MASKS_DICOM/{name}/{file}": content for file, content in found.items()}
     return files
 
@@ -204,29 +198,11 @@ def packed(number: int, files: Files, packing: str) -> Files:
         for part in ("PATIENT_DICOM", "MASKS_DICOM")
     }
     if packing == "doubled":
-        twice = {f"{name.split('/')[0]}/{name}": content for name, content in files.items()}
-        return {f"{home}/{home}/{name}": content for name, content in twice.items()}
+        return {f"{home}/{home}/{n.split('/')[0]}/{n}": content for n, content in files.items()}
     zips = {f"{home}/{part}.zip": zipped(inside) for part, inside in parts.items()}
     if packing == "zips":
         return zips
     return {f"{home}.zip": zipped(zips)}
-
-
-def write_ircadb(
-    folder: Path,
-    volumes: Iterable[Volume],
-    organs: Sequence[str],
-    options: IrcadbOptions = IrcadbOptions(),
-) -> None:
-    """Write volumes as patients 1, 2, ... below a folder."""
-    for number, volume in enumerate(volumes, start=1):
-        save(folder, packed(number, patient_files(volume, organs, options), options.packing))
-
-
-def _dicom(
-    disk: OnDisk, values: NDArray[np.generic], options: IrcadbOptions, header: Header
-) -> Files:
-    return dicom_files(values, disk.affine, header=header, order=options.order)
 
 
 def _half(mask_ijk: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.phantom.anatomy import Anatomy
-from benchmark.phantom.patient import Patient
+from benchmark.phantom.patient import PhantomPatient
 from benchmark.phantom.shapes import Field
 from benchmark.phantom.trunk import Tissue
 
@@ -59,7 +59,7 @@ TEXTURE_HU = {
 SOFT_TEXTURE_HU = 5.0
 
 
-def tissue_hu(patient: Patient, hu_overlap: float) -> Field:
+def tissue_hu(patient: PhantomPatient, hu_overlap: float) -> Field:
     """Return the HU of every tissue code, shape (256,).
 
     `hu_overlap` moves the spleen and the medulla towards the liver, and the gut's wall and fluid
@@ -92,7 +92,7 @@ def tissue_hu(patient: Patient, hu_overlap: float) -> Field:
     return table
 
 
-def scan(patient: Patient, anatomy: Anatomy, hu_overlap: float) -> NDArray[np.int16]:
+def scan(patient: PhantomPatient, anatomy: Anatomy, hu_overlap: float) -> NDArray[np.int16]:
     """Return the CT image in HU, shape (Z, Y, X) of half the fine grid."""
     from scipy.ndimage import gaussian_filter  # slow to import
 
@@ -112,7 +112,7 @@ def scan(patient: Patient, anatomy: Anatomy, hu_overlap: float) -> NDArray[np.in
     image = halve(hu)
     blur = float(patient.stream("blur").uniform(*BLUR_PIXELS))
     image = gaussian_filter(image, (0.0, blur, blur), mode="nearest", truncate=3)
-    image += noise(patient, image)
+    image += scan_noise(patient, image)
     whole: NDArray[np.int16] = np.clip(np.rint(image), -1024, 3071).astype(np.int16)
     return whole
 
@@ -124,7 +124,7 @@ def halve(values: Field) -> Field:
     return (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.125)
 
 
-def _add_grain(patient: Patient, hu: Field, amount: Field) -> None:
+def _add_grain(patient: PhantomPatient, hu: Field, amount: Field) -> None:
     """Add a smooth random texture of sd `amount` in place; it is one tile, over and over."""
     from scipy.ndimage import gaussian_filter  # slow to import
 
@@ -140,7 +140,7 @@ def _add_grain(patient: Patient, hu: Field, amount: Field) -> None:
         hu[start : start + len(slab)] += part
 
 
-def noise(patient: Patient, image: Field) -> Field:
+def scan_noise(patient: PhantomPatient, image: Field) -> Field:
     """Return noise in HU as reconstruction makes it: coloured, strongest deep in the body."""
     from scipy.ndimage import gaussian_filter  # slow to import
 

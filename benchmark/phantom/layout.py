@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.geometry import Affine, from_canonical
-from benchmark.data.volume import Volume
+from benchmark.data.volume import Affine, Volume, from_canonical
 
 EPOCH = (2020, 4, 3, 0, 0, 0)
 Flips = tuple[bool, bool, bool]

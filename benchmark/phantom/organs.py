@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.phantom import patient as tuning
-from benchmark.phantom.patient import Patient
+from benchmark.phantom.patient import PhantomPatient
 from benchmark.phantom.shapes import (
     Box,
     Field,
@@ -25,15 +25,20 @@ GUT = (Tissue.INNER_FAT, Tissue.BOWEL_WALL, Tissue.BOWEL, Tissue.STOOL, Tissue.G
 LOOPS, VESSELS = 34, 30  # of small bowel and mesentery
 
 
-def kidney(box: Box, patient: Patient, side: int) -> Field:
+def kidney(box: Box, patient: PhantomPatient, side: int) -> Field:
     """Return the distance to the left (+1) or right (-1) kidney, its sinus included."""
-    size, dx, dy, dz, lean = patient.kidneys[0 if side > 0 else 1]
-    center = (side * (70 + dx), 37 + dy, (36 if side > 0 else 14) + dz)
+    size, *_, lean = patient.kidneys[0 if side > 0 else 1]
+    center = _center(patient, side)
     radii = (29.8 * size, 27.8 * size, 54.5 * size)
     # The hilum looks to the middle and to the front, so the outer side turns to the back.
     field = ellipsoid(box, center, radii, lean=(lean - 0.2 * side, 0.1), turn=0.45 * side)
     wobble = Waves.draw(patient.stream(f"kidney{side}"), 45)
     return field + tuning.ORGAN_WOBBLE * wobble(box)
+
+
+def _center(patient: PhantomPatient, side: int) -> Point:
+    _, dx, dy, dz, _ = patient.kidneys[0 if side > 0 else 1]
+    return side * (70 + dx), 37 + dy, (36 if side > 0 else 14) + dz
 
 
 def kidney_box(canvas: Canvas, side: int) -> Box:
@@ -46,8 +51,7 @@ def paint_kidneys(canvas: Canvas) -> None:
     """Paint both kidneys: fat around, cortex with columns, medulla and sinus."""
     for side in (1, -1):
         box = kidney_box(canvas, side)
-        _size, dx, dy, dz, _lean = canvas.patient.kidneys[0 if side > 0 else 1]
-        x, y, z = side * (70 + dx), 37 + dy, (36 if side > 0 else 14) + dz
+        x, y, z = _center(canvas.patient, side)
         field = kidney(box, canvas.patient, side)
         canvas.paint(box, field < 5, Tissue.INNER_FAT, (*GUT, Tissue.MUSCLE))
         angle = np.arctan2(box.y - y, side * (box.x - x) + 6)
@@ -64,7 +68,7 @@ def paint_kidneys(canvas: Canvas) -> None:
 _OPEN = (Tissue.INNER_FAT, Tissue.SINUS)
 
 
-def liver(box: Box, patient: Patient) -> Field:
+def liver(box: Box, patient: PhantomPatient) -> Field:
     """Return the distance to the liver: lobes joined, hollowed below, pressed by its neighbours."""
     size, length, left, depth, hollow, tilt = patient.liver
     out = 0.75 * patient.fat_inside  # the liver lies at the wall in the fat as in the lean
@@ -91,7 +95,7 @@ def liver(box: Box, patient: Patient) -> Field:
     return field + tuning.LIVER_WOBBLE * Waves.draw(patient.stream("liver"), 70)(box)
 
 
-def stomach(grid: Grid, box: Box, patient: Patient) -> Field:
+def stomach(grid: Grid, box: Box, patient: PhantomPatient) -> Field:
     """Return the distance to the stomach on a box: fundus under the left dome, body, antrum."""
     rng = patient.stream("stomach")
     full, low = rng.uniform(0.82, 1.12), rng.uniform(-8, 8)
@@ -136,10 +140,9 @@ def paint_bowel(canvas: Canvas) -> None:
     rng = canvas.patient.stream("bowel")
     body: list[Point] = [(-26, -14, 48), (-6, -16, 58), (28, -8, 70), (62, 18, 84)]
     canvas.tube(body, [13, 9, 9, 7], Tissue.PANCREAS, FAT)
-    canvas.tube(
-        [(-36, -12, 58), (-38, 4, 20), (-6, 8, 8), (30, 0, 22)], [11] * 4, Tissue.BOWEL_WALL
-    )
-    canvas.tube([(-36, -12, 58), (-38, 4, 20), (-6, 8, 8), (30, 0, 22)], [8] * 4, Tissue.BOWEL)
+    duodenum: list[Point] = [(-36, -12, 58), (-38, 4, 20), (-6, 8, 8), (30, 0, 22)]
+    canvas.tube(duodenum, [11] * 4, Tissue.BOWEL_WALL)
+    canvas.tube(duodenum, [8] * 4, Tissue.BOWEL)
     for _ in range(VESSELS):
         a = rng.uniform((-60, -50, -50), (70, 5, 50))
         _thread(canvas, rng, a, float(rng.uniform(1.4, 2.6)))

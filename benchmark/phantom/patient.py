@@ -53,7 +53,7 @@ def stream(seed: int, patient: int, word: str) -> np.random.Generator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patient:
+class PhantomPatient:
     """One patient: size, fat, liver family, kidneys, scan. Lengths in mm, factors about 1."""
 
     seed: int
@@ -84,7 +84,7 @@ class Patient:
         return int(np.ceil((TOP - BOTTOM) * self.scale / self.slice_mm))
 
 
-def draw_patient(seed: int, index: int) -> Patient:
+def draw_patient(seed: int, index: int) -> PhantomPatient:
     """Draw patient `index` of a phantom; it does not depend on how many others there are."""
     rng = stream(seed, index, "patient")
     order = stream(seed, index // len(PHASES), "phases").permutation(len(PHASES))
@@ -98,7 +98,7 @@ def draw_patient(seed: int, index: int) -> Patient:
     kidneys = tuple(_kidney(rng) for _ in range(2))
     half = 120 * scale + inside + wall + skin
     pixel = float(np.clip(2 * half * rng.uniform(*MARGIN) / PIXELS, *PIXEL_MM))
-    return Patient(
+    return PhantomPatient(
         seed=seed,
         index=index,
         phase=PHASES[order[index % len(PHASES)]],

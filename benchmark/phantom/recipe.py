@@ -23,11 +23,11 @@ from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder
 from benchmark.phantom import downloads
 from benchmark.phantom import patient as tuning
-from benchmark.phantom.anatomy import Anatomy, build
+from benchmark.phantom.anatomy import Anatomy, build_anatomy
 from benchmark.phantom.imaging import halve, scan
 from benchmark.phantom.layout import save
-from benchmark.phantom.patient import Patient, draw_patient
-from benchmark.phantom.shapes import Codes, Field, Grid
+from benchmark.phantom.patient import PhantomPatient, draw_patient
+from benchmark.phantom.shapes import Field, Grid, TissueCodes
 
 KIND = "phantom"
 
@@ -36,7 +36,7 @@ KIND = "phantom"
 class Phantom:
     """The recipe of a phantom data set: equal values give equal volumes, to the bit.
 
-    `patients`: how many, 1..1000. Patient k does not depend on it.
+    `patients`: how many, 1..1000. PhantomPatient k does not depend on it.
     `seed`: of every random draw, from 0.
     `isointense`: 0..1, the share of the liver's contact with stomach and muscle (wall of the
     trunk, crus of the diaphragm) whose neighbour has the liver's own HU.
@@ -86,7 +86,7 @@ class Phantom:
         """Return patient `index`, whatever `patients` is."""
         return self.imaged(*self.anatomy(index))
 
-    def imaged(self, patient: Patient, anatomy: Anatomy) -> Volume:
+    def imaged(self, patient: PhantomPatient, anatomy: Anatomy) -> Volume:
         """Return the scan of a patient that `anatomy` returned."""
         case = f"phantom_{patient.index:03d}"
         image = scan(patient, anatomy, self.hu_overlap)
@@ -101,10 +101,10 @@ class Phantom:
             source_sha256=self._hash(values),
         )
 
-    def anatomy(self, index: int) -> tuple[Patient, Anatomy]:
+    def anatomy(self, index: int) -> tuple[PhantomPatient, Anatomy]:
         """Return patient `index` as drawn, on the fine grid: what the image is made from."""
         patient = draw_patient(self.seed, index)
-        found = build(
+        found = build_anatomy(
             patient,
             fine_grid(patient),
             isointense=float(self.isointense),
@@ -113,7 +113,7 @@ class Phantom:
         return patient, found
 
 
-def fine_grid(patient: Patient) -> Grid:
+def fine_grid(patient: PhantomPatient) -> Grid:
     """Return the grid of half a voxel in every axis, in mm of the standard body."""
 
     def axis(count: int, step: float, start: float) -> Field:
@@ -128,7 +128,7 @@ def fine_grid(patient: Patient) -> Grid:
     )
 
 
-def label_of(fine: Codes) -> Label:
+def label_of(fine: TissueCodes) -> Label:
     """Return the label map of half the grid: an organ where it fills more than half a voxel."""
     label = np.zeros(tuple(n // 2 for n in fine.shape), np.uint8)
     for value in range(1, len(Phantom.organs) + 1):
@@ -136,7 +136,7 @@ def label_of(fine: Codes) -> Label:
     return label
 
 
-def _geometry(patient: Patient, shape: tuple[int, ...]) -> Geometry:
+def _geometry(patient: PhantomPatient, shape: tuple[int, ...]) -> Geometry:
     """Return the geometry of a scan whose voxel (i, j, k) is (X, Y, Z), to left, back and head."""
     pixel, z = patient.pixel_mm, patient.slice_mm
     half = pixel * (tuning.PIXELS - 1) / 2
@@ -196,7 +196,7 @@ def commands(folder: Path, layout: str) -> list[str]:
     return [f"bench data add multi-organ {folder / 'labels'} {images}"]
 
 
-def without(volume: Volume, organs: Sequence[str], missing: Sequence[str]) -> Volume:
+def not_looked_for(volume: Volume, organs: Sequence[str], missing: Sequence[str]) -> Volume:
     """Return a volume in which nobody looked for the missing organs."""
     numbers = [organs.index(organ) + 1 for organ in missing]
     label = np.where(np.isin(volume.label, numbers), 0, volume.label).astype(np.uint8)
@@ -206,7 +206,7 @@ def without(volume: Volume, organs: Sequence[str], missing: Sequence[str]) -> Vo
 
 def _ircadb(folder: Path, phantom: Phantom) -> None:
     for number, volume in enumerate(phantom.volumes(), start=1):
-        written = without(volume, phantom.organs, KIDNEYS) if number % 3 == 0 else volume
+        written = not_looked_for(volume, phantom.organs, KIDNEYS) if number % 3 == 0 else volume
         options = downloads.IrcadbOptions(packing=downloads.PACKINGS[number % 3])
         files = downloads.patient_files(written, phantom.organs, options)
         save(folder, downloads.packed(number, files, options.packing))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Codes = NDArray[np.uint8]
+TissueCodes = NDArray[np.uint8]
 Point = tuple[float, float, float]  # (x, y, z) in mm
 
 

@@ -7,14 +7,14 @@ from enum import IntEnum
 
 import numpy as np
 
-from benchmark.phantom.patient import Patient
+from benchmark.phantom.patient import PhantomPatient
 from benchmark.phantom.shapes import (
     Box,
-    Codes,
     Field,
     Grid,
     Mask,
     Point,
+    TissueCodes,
     Waves,
     ellipsoid,
     embed,
@@ -39,7 +39,7 @@ Tissue = IntEnum(
 liver's inside while it is painted."""
 
 
-def among(codes: Codes, tissues: tuple[Tissue, ...]) -> Mask:
+def among(codes: TissueCodes, tissues: tuple[Tissue, ...]) -> Mask:
     """Return where the codes are one of the tissues."""
     table = np.zeros(256, np.bool_)
     table[list(tissues)] = True
@@ -51,9 +51,9 @@ def among(codes: Codes, tissues: tuple[Tissue, ...]) -> Mask:
 class Canvas:
     """Tissue codes (Z, Y, X) on a fine grid of one patient, painted over in order."""
 
-    patient: Patient
+    patient: PhantomPatient
     grid: Grid
-    codes: Codes
+    codes: TissueCodes
 
     def paint(self, box: Box, mask: Mask, tissue: Tissue, over: tuple[Tissue, ...] = ()) -> None:
         """Fill the mask, shape of the box, with a tissue; only over some tissues if given."""
@@ -71,7 +71,7 @@ class Canvas:
             self.paint(box, tube(box, path, radii) < 0, tissue, over)
 
 
-def layer(box: Box, patient: Patient, grow: tuple[float, float, float]) -> Field:
+def layer(box: Box, patient: PhantomPatient, grow: tuple[float, float, float]) -> Field:
     """Return a superellipse's value, 1 on the surface of the cavity grown by (side, front, back).
 
     Shape of the box. The cross-section changes with the height: a narrower chest, a rounder belly.
@@ -86,7 +86,7 @@ def layer(box: Box, patient: Patient, grow: tuple[float, float, float]) -> Field
     return value
 
 
-def cavity(box: Box, patient: Patient) -> Field:
+def cavity(box: Box, patient: PhantomPatient) -> Field:
     """Return the distance in mm to the inner wall of the trunk, negative inside; about."""
     value: Field = (layer(box, patient, (0, 0, 0)) ** np.float32(1 / POWER) - 1) * 98
     return value

@@ -60,8 +60,8 @@ def split(subjects: list[Subject], folds: int = FOLDS) -> tuple[Fold, ...]:
     dealt = _deal([subject.name for subject in _shuffled(subjects)], folds)
     result = []
     for index, test in enumerate(dealt):
-        inner = [name for name in _names(dealt) if name not in test]
-        rest = [subject for subject in subjects if subject.name in inner]
+        rest = [subject for subject in subjects if subject.name not in test]
+        inner = [subject.name for subject in rest]
         ordered = [subject.name for subject in _shuffled(rest)]
         # each fold starts one patient later: else most folds would be tuned on the same patients
         validation = _deal(ordered[index:] + ordered[:index], folds)[0]
@@ -106,7 +106,3 @@ def _shuffled(subjects: list[Subject]) -> list[Subject]:
 def _deal(names: list[str], folds: int) -> list[list[str]]:
     """Deal like cards: strata spread evenly, and fold sizes differ by one at most."""
     return [names[index::folds] for index in range(folds)]
-
-
-def _names(dealt: list[list[str]]) -> list[str]:
-    return [name for hand in dealt for name in hand]

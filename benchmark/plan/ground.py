@@ -35,7 +35,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossReading:
+class LossForm:
     """How the segmentation loss "DSC" is read (docs/methods.md section 1).
 
     Soft Dice of a softmax, pooled over the batch, over background and organs. `organs_only`
@@ -74,7 +74,7 @@ class Ground:
     margin: float = 0.1
     others: float = 0.1
     augmentation: Augmentation = field(default_factory=Augmentation)
-    loss: LossReading = field(default_factory=LossReading)
+    loss: LossForm = field(default_factory=LossForm)
     labels: str = later(MAJORITY)
 
     @property

@@ -34,13 +34,10 @@ Parent = Callable[[Train], Any]
 """What stands for a parent training."""
 
 
-def canonical(value: Any, context: Context | None = None) -> Any:
-    """Return `value` as JSON-able data in which equal content is equal.
-
-    1 and 1.0 are one number. A parent training appears as its key where `context` is given.
-    Raises `TypeError` for what has no canonical form, `ValueError` for NaN and inf.
-    """
-    return _canonical(value, _keyed(context) if context else None)
+def canonical(value: Any) -> Any:
+    """Return `value` as JSON-able data in which equal content is equal: 1 and 1.0 are one number.
+    Raises `TypeError` for what has no canonical form, `ValueError` for NaN and inf."""
+    return _canonical(value, None)
 
 
 def content_hash(value: Any) -> str:

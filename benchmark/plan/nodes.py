@@ -26,18 +26,19 @@ def later(default: Any) -> Any:
     It is left out of the key while it has its default, so that adding it voids no result. A
     callable default is a factory.
     """
-    if callable(default):
-        return field(default_factory=default, metadata={"later": True})
-    return field(default=default, metadata={"later": True})
+    return _field(default, {"later": True})
 
 
-def reading(default: Any, mark: str, about: str) -> Any:
+def field_from(default: Any, mark: str, about: str) -> Any:
     """Return a dataclass field with what `bench methods show` prints of it.
 
     `mark` is S (stated in the paper), R (found in the cited source), C (our choice where the paper
     is silent) or D (our deviation). A callable default is a factory.
     """
-    metadata = {"mark": mark, "about": about}
+    return _field(default, {"mark": mark, "about": about})
+
+
+def _field(default: Any, metadata: Mapping[str, Any]) -> Any:
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -91,7 +92,7 @@ class View(Protocol):
         ...
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """What the draw adds to a batch from this fold's training cases alone: a frozen dataclass
     of `benchmark.plan.ground`."""
 
@@ -171,7 +172,7 @@ class Train:
     objective: Objective
     schedule: Schedule
     views: tuple[View, ...] = ()
-    sources: Mapping[str, Source] = later(dict)
+    sources: Mapping[str, BatchSource] = later(dict)
     title: str = field(default="", metadata={"label": True})
 
     def __getitem__(self, net: str) -> Weights:

@@ -13,11 +13,11 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def named(names: Iterable[str]) -> str:
+def named(names: Iterable[str], most: int = NAMED) -> str:
     """Return the first few names, each once, and how many more there are."""
     known = list(dict.fromkeys(names))
-    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
-    return ", ".join(known[:NAMED]) + more
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return ", ".join(known[:most]) + more
 
 
 P_LEAST = 1e-6

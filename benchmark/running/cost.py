@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from benchmark.data.feeding.draw import epoch_length, near_and_far
-from benchmark.data.feeding.slices import grid
+from benchmark.data.feeding.slices import training_grid
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import stride_of
 from benchmark.parts.views import CORRUPTED, EARLY, LEFT
@@ -152,7 +152,7 @@ def operations(node: Train, cell: Cell) -> float:
     native = max(
         (case.shape_inside[1:] for case in data.dataset.cases), key=lambda hw: hw[0] * hw[1]
     )
-    height, width = grid(native, data.ground.size)
+    height, width = training_grid(native, data.ground.size)
     with torch.device("meta"):
         nets = build(node, organs=data.dataset.organs, size=data.ground.size, seed=0)
         on_meta(nets)  # some libraries make some weights elsewhere
@@ -199,7 +199,7 @@ def _meta_batch(node: Train, shape: tuple[int, int, int], organs: int, cell: Cel
         valid_BHW=torch.ones(shape, dtype=torch.bool),
         case_B=torch.empty(samples, dtype=torch.long),
         position_B=torch.empty(samples),
-        reading=cell.data.ground.loss,
+        loss_form=cell.data.ground.loss,
         entries=_meta_entries(node, samples, organs, shape[1:]),
     )
 

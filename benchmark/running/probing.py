@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from benchmark.analysis.tables import means
-from benchmark.data.feeding.folds import FoldData
-from benchmark.data.feeding.patients import patients
+from benchmark.data.feeding.folds import FoldData, patients
 from benchmark.files.code import Code
 from benchmark.files.source import code_of
 from benchmark.parts.batch import Patient
@@ -24,8 +23,8 @@ from benchmark.running.execute import execute, load_networks, networks
 from benchmark.scoring.cases import Score
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow, rows_of
-from benchmark.training.features import Features
 from benchmark.training.precision import Hardware
+from benchmark.training.prediction import Features
 
 if TYPE_CHECKING:
     from benchmark.running.cells import Cell

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmark.errors import BadInput, one_line
-from benchmark.files.source import OURS
+from benchmark.files.source import is_ours
 from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
 
@@ -86,18 +86,14 @@ def load_registry() -> Registry:
     registry = Registry(kinds=dict(built_in()))
     problems: list[str] = []
     entries = entry_points(group=GROUP)
-    for entry in sorted(entries, key=lambda e: (not _is_ours(e.value), e.name)):
+    for entry in sorted(entries, key=lambda e: (not is_ours(e.value), e.name)):
         try:
             for module in _modules(entry.value):
                 methods = getattr(module, "METHODS", {})
-                problems += _take(methods, module.__name__, registry, _is_ours(entry.value))
+                problems += _take(methods, module.__name__, registry, is_ours(entry.value))
         except (Exception, SystemExit) as error:
             problems.append(f"{entry.value}: {one_line(error)}")
     return replace(registry, problems=tuple(problems))
-
-
-def _is_ours(value: str) -> bool:
-    return value.partition(":")[0].partition(".")[0] in OURS
 
 
 def _modules(package_name: str) -> Iterator[ModuleType]:

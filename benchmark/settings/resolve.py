@@ -15,7 +15,7 @@ from typing import Any
 from benchmark.errors import BadInput, one_line
 from benchmark.files.source import is_ours, uses
 from benchmark.plan.analysis import AnalysisPlan
-from benchmark.plan.ground import Ground, LossReading
+from benchmark.plan.ground import Ground, LossForm
 from benchmark.plan.nodes import (
     Method,
     Probe,
@@ -196,10 +196,10 @@ def all_names(method: Method, ground: Ground) -> list[str]:
     return [*leaves(method), *leaves(ground, GROUND)]
 
 
-def own_loss_flags(method: Method, loss: LossReading) -> tuple[str, ...]:
+def own_loss_flags(method: Method, loss: LossForm) -> tuple[str, ...]:
     """Return a flag for each loss of somebody's own that the values of `ground.loss` never reach:
     beside rows that they do reach, it is trained on another footing."""
-    changed = {n: v for n, v in leaves(loss).items() if v != getattr(LossReading(), n)}
+    changed = {n: v for n, v in leaves(loss).items() if v != getattr(LossForm(), n)}
     if not changed:
         return ()
     values = ", ".join(f"ground.loss.{name}={_short(value)}" for name, value in changed.items())
@@ -207,7 +207,7 @@ def own_loss_flags(method: Method, loss: LossReading) -> tuple[str, ...]:
     return tuple(
         f"own_loss: {one.__name__} ({title}) does not read {values}, which the other rows get"
         for one, title in losses.items()
-        if not is_ours(one) and not uses(one, "reading")
+        if not is_ours(one.__module__) and not uses(one, "loss_form")
     )
 
 

@@ -10,7 +10,6 @@ Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import shutil
@@ -29,6 +28,7 @@ from benchmark.files.atomic import (
     checked,
     commit_folder,
     damage,
+    move_aside,
     read_json,
     write_json,
 )
@@ -81,12 +81,7 @@ class Objects:
     def set_aside(self, key: str) -> Path:
         """Move an object out of the way; return where it lies now. Raises `OSError` where it is not
         there, or cannot be moved."""
-        for number in itertools.count():
-            place = self.folder / "aside" / f"{key}-{number}"
-            if not place.exists():
-                break
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return (self.folder / key).rename(place)
+        return move_aside(self.folder / key, self.folder / "aside", key)
 
     def stored(self) -> list[str]:
         """Return the keys of all objects, damaged ones too, sorted."""

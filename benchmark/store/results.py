@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.files.arrays import load_member
-from benchmark.files.atomic import commit_folder, damage
+from benchmark.files.atomic import commit_folder, damage, move_aside
 from benchmark.files.locks import shown_lock
 from benchmark.scoring.cases import Score
 
@@ -107,11 +107,7 @@ class Results:
     def discard(self, key: str, evaluation: str) -> None:
         """Move an evaluation out of the way, under a new number each time. Raises `OSError` where
         it is not there."""
-        folder = self.path(key, evaluation)
-        aside = self.folder / "aside" / f"{key}-{evaluation}"
-        number = sum(1 for _ in aside.parent.glob(f"{aside.name}-*"))
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(aside.with_name(f"{aside.name}-{number}"))
+        move_aside(self.path(key, evaluation), self.folder / "aside", f"{key}-{evaluation}")
 
     def commit(
         self,

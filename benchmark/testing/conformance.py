@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.feeding.patients import patients
+from benchmark.data.feeding.folds import patients
 from benchmark.data.library import add
 from benchmark.files.source import readable
 from benchmark.parts.networks import stride_of
@@ -61,7 +61,7 @@ class MethodConformance:
         assert row.group in GROUPS, f"group {row.group!r} is none of {GROUPS}"
         for item in fields(row.method):  # type: ignore[arg-type]
             said = item.metadata.get("mark") in tuple("SRCD") and item.metadata.get("about")
-            assert said, f"{item.name} has no mark and text: use `reading(...)`"
+            assert said, f"{item.name} has no mark and text: use `field_from(...)`"
 
     def test_the_method_is_a_frozen_value(self, name: str) -> None:
         """Two equal settings are one, and nobody can change one later."""

@@ -12,8 +12,8 @@ from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Build, Net, Train, Weights
 from benchmark.training.precision import BEFORE, FORMATS, Hardware
 
-State = Mapping[str, Tensor]
-Loaded = Mapping[Weights, State]  # the whole network's state of each `init` entry of a node
+Tensors = Mapping[str, Tensor]
+StartWeights = Mapping[Weights, Tensors]  # the whole network's state of each `init` entry of a node
 
 
 def build(
@@ -32,7 +32,7 @@ def build(
     return built
 
 
-def start(node: Train, nets: Mapping[str, nn.Module], loaded: Loaded) -> None:
+def start(node: Train, nets: Mapping[str, nn.Module], loaded: StartWeights) -> None:
     """Copy the parents' weights into the networks that start from them.
 
     Raises `ValueError` where a part has no counterpart of the same shape.
@@ -101,7 +101,7 @@ def _under(path: str, net: Net) -> bool:
     )
 
 
-def _copy(module: nn.Module, weights: Weights, state: State) -> None:
+def _copy(module: nn.Module, weights: Weights, state: Tensors) -> None:
     into = weights.into or weights.part
     own = {path: part for path, part in module.state_dict().items() if _in(path, into, weights)}
     chosen = {

@@ -1,8 +1,14 @@
-"""From trained networks to a label map on the native grid, a few slices at a time."""
+"""What trained networks give: a label map on the native grid, a few slices at a time; and feature
+maps that several measures share, where the same weights and the same input run once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark.plan.keys import canonical, digest
+from benchmark.plan.nodes import Net
 from benchmark.training.precision import Hardware
 
 
@@ -82,3 +90,101 @@ def _probabilities(network: nn.Module, image_BHW: Tensor, hardware: Hardware) ->
     with hardware.autocast():
         logits = network(x_B1HW)
     return torch.softmax(logits.float(), dim=1)[:, :, :height, :width]
+
+
+KEPT_BYTES = 2**28  # of feature maps at once; a cell of the preset quick has about 120 MiB
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """An encoder's maps, and how often each had been written to when it was kept."""
+
+    maps: tuple[Tensor, ...]
+    versions: tuple[int, ...]
+
+    def is_whole(self) -> bool:
+        return tuple(x._version for x in self.maps) == self.versions
+
+
+class Features:
+    """The feature maps of frozen encoders, by their weights and by what they were shown.
+
+    It knows both by content, so that copies of a network under other names are one. What does not
+    fit into `limit` bytes is not kept, and computed each time. An answer from memory is what the
+    encoder would have given, to the bit.
+    """
+
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        self._left = limit
+        self._full = False  # from the first that did not fit
+        self._kept: dict[tuple[str, str], _Kept] = {}
+
+    @contextmanager
+    def shared(self, nets: Mapping[str, nn.Module], of: Mapping[str, Net]) -> Iterator[None]:
+        """Let the networks' encoders answer from memory as long as the context lasts.
+
+        `of` says what each network is. Weights must stay as they are meanwhile. A network that has
+        no encoder is left alone.
+        """
+        encoders = [
+            (encoder, _weights(encoder, of[name]))
+            for name, net in nets.items()
+            if isinstance(encoder := getattr(net, "encoder", None), nn.Module)
+        ]
+        for encoder, weights in encoders:
+            # on the instance, so that its hooks, its parts and its class are what they were
+            encoder.forward = self._remembering(encoder, weights)
+        try:
+            yield
+        finally:
+            for encoder, _ in encoders:
+                del encoder.forward
+
+    def _remembering(self, encoder: nn.Module, weights: str) -> Callable[..., Any]:
+        forward = encoder.forward
+
+        def answer(*given: Any, **more: Any) -> Any:
+            one = given[0] if len(given) == 1 and not more else None
+            if not isinstance(one, Tensor) or not self._may_answer(encoder, one):
+                return forward(*given, **more)
+            place = weights, _content(one)
+            known = self._kept.get(place)
+            if known is not None and known.is_whole():
+                return list(known.maps)
+            maps = forward(one)
+            self._keep(place, maps)
+            return maps
+
+        return answer
+
+    def _may_answer(self, encoder: nn.Module, given: Tensor) -> bool:
+        """Who asks for a gradient needs a graph, and who listens to a part of the encoder must hear
+        it run."""
+        if not self._kept and self._full:
+            return False
+        followed = any(x.requires_grad for x in (given, *encoder.parameters()))
+        heard = (x for x in encoder.modules() if x._forward_hooks or x._forward_pre_hooks)
+        return not (followed and torch.is_grad_enabled()) and all(x is encoder for x in heard)
+
+    def _keep(self, place: tuple[str, str], maps: Any) -> None:
+        if not isinstance(maps, list):
+            return
+        size = sum(x.untyped_storage().nbytes() for x in maps)
+        if size > self._left:
+            self._full = True
+            return
+        self._left -= size
+        self._kept[place] = _Kept(maps=tuple(maps), versions=tuple(x._version for x in maps))
+
+
+def _weights(encoder: nn.Module, net: Net) -> str:
+    """What an encoder is: its architecture's values and all its tensors."""
+    tensors = {path: _content(tensor) for path, tensor in encoder.state_dict().items()}
+    return digest([canonical(net.arch), tensors])
+
+
+def _content(x: Tensor) -> str:
+    """What a tensor is: its numbers, and how they lie in memory, which rounding may depend on."""
+    plain = x.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy()
+    about = f"{x.dtype} {tuple(x.shape)} {x.stride()} {x.device}"
+    return about + hashlib.sha256(plain.data).hexdigest()

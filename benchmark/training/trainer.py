@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import Diverged, Stopped
-from benchmark.parts.batch import Batch
+from benchmark.parts.batch import Batch, generator_of
 from benchmark.parts.measures import bottom_of, pulls_at
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Train
@@ -93,9 +93,8 @@ def fit(
         return History(steps=0)
     optimiser = torch.optim.Adam(parameters, lr=node.schedule.lr, fused=True)
     meter = Meter(per_epoch=node.schedule.steps_per_epoch or max(1, round(draw.steps_in_one_pass)))
-    first = _restore(control.state, nets, optimiser, meter)
     saved = shown = time.monotonic()
-    for step in range(first, steps):
+    for step in range(_restore(control.state, nets, optimiser, meter), steps):
         with bottom_of(nets) if _looks(meter, step, steps) else nullcontext() as caught:
             terms, loss = _forward(node, nets, draw, seed=seed, step=step, hardware=hardware)
         meter.pulls = pulls_at(terms, caught) if caught else {}
@@ -109,9 +108,7 @@ def fit(
         if save_due or show_due or meter.is_full(hardware.device.type) or meter.ends_epoch(step):
             _settle(meter, draw, control)
         if last:
-            _check_weights(parameters, steps)
-            meter.close(steps)
-            _report(meter, control)
+            _finish(parameters, steps, meter, control)
         if show_due:
             control.watch(step + 1, steps, meter.latest)
             shown = now
@@ -141,9 +138,7 @@ def _forward(
     stream = node.schedule.stream
     batch = draw(step)
     for place, view in enumerate(node.views):
-        generator = torch.Generator(device=hardware.device)
-        generator.manual_seed(draw_seed(seed, stream, "view", place, step))
-        batch = view(batch, generator)
+        batch = view(batch, generator_of(hardware.device, seed, stream, "view", place, step))
     torch.manual_seed(draw_seed(seed, stream, "dropout", step))
     with hardware.autocast():
         terms = node.objective(nets, batch)
@@ -175,11 +170,14 @@ def _report(meter: Meter, control: Control) -> None:
         control.epoch(epoch)
 
 
-def _check_weights(parameters: list[nn.Parameter], steps: int) -> None:
-    """A gradient that is not finite shows in the next step's loss; the last step has no next."""
+def _finish(parameters: list[nn.Parameter], steps: int, meter: Meter, control: Control) -> None:
+    """Close the curves. A gradient that is not finite shows in the next step's loss; the last step
+    has no next: raise `Diverged` where it left such weights."""
     finite = torch.stack([parameter.detach().isfinite().all() for parameter in parameters])
     if not finite.all():
         raise Diverged(f"step {steps}: it left weights that are not finite")
+    meter.close(steps)
+    _report(meter, control)
 
 
 def _state(

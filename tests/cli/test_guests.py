@@ -19,13 +19,13 @@ libc.fflush(None)
 from dataclasses import dataclass
 from benchmark.parts.networks import UNet
 from benchmark.parts.stages import plain
-from benchmark.plan.nodes import Arch, Row, Schedule, reading
+from benchmark.plan.nodes import Arch, Row, Schedule, field_from
 
 @dataclass(frozen=True, kw_only=True)
 class Noisy:
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "C", "of the training")
-    how: str = reading("good", "C", "what plan() does")
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    schedule: Schedule = field_from(Schedule, "C", "of the training")
+    how: str = field_from("good", "C", "what plan() does")
     def plan(self):
         print("python in plan")
         os.write(1, b"descriptor in plan\\n")
@@ -43,7 +43,9 @@ class Noisy:
 
 METHODS = {"noisy": Row(method=Noisy(), group="x", title="noisy", about="-", source="-")}
 """
-BROKEN = NOISY.replace('reading("good"', 'reading("raises"').replace('"noisy": ', '"broken": ')
+BROKEN = NOISY.replace('field_from("good"', 'field_from("raises"').replace(
+    '"noisy": ', '"broken": '
+)
 SETS = """
 import numpy as np, sys
 from dataclasses import replace

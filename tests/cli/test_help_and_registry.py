@@ -33,7 +33,7 @@ from typing import ClassVar
 import torch
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Segmentation
-from benchmark.plan.nodes import Net, Row, Schedule, Train, reading
+from benchmark.plan.nodes import Net, Row, Schedule, Train, field_from
 
 @dataclass(frozen=True, kw_only=True)
 class Breaks:
@@ -46,8 +46,8 @@ class Breaks:
 
 @dataclass(frozen=True, kw_only=True)
 class Theirs:
-    ct: UNet = reading(UNet, "C", "network")
-    schedule: Schedule = reading(Schedule, "C", "of the training")
+    ct: UNet = field_from(UNet, "C", "network")
+    schedule: Schedule = field_from(Schedule, "C", "of the training")
     def plan(self):
         return Train(title="theirs", nets={"ct": Net(arch=self.ct)}, objective=Breaks(),
                      schedule=self.schedule)["ct"]

@@ -16,8 +16,8 @@ import torch
 from bench_process import Ran, bench, run_argv, tiny_workspace, tree
 
 from benchmark.data.feeding.slices import on_training_grid, scaled
-from benchmark.data.geometry import from_canonical, to_canonical
 from benchmark.data.library import open_dataset
+from benchmark.data.volume import from_canonical, to_canonical
 from benchmark.phantom.layout import Header, dicom_files, save
 from benchmark.phantom.layout import on_disk as on_disk_of
 from benchmark.plan.ground import Ground

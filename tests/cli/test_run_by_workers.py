@@ -39,7 +39,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from benchmark.errors import BadInput
 from benchmark.parts.networks import UNet
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, reading
+from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, field_from
 
 @dataclass(frozen=True, kw_only=True)
 class Raises:
@@ -56,9 +56,9 @@ class Raises:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "C", "of the training")
-    how: str = reading("full", "C", "what it raises")
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    schedule: Schedule = field_from(Schedule, "C", "of the training")
+    how: str = field_from("full", "C", "what it raises")
     def plan(self):
         return Train(title="N_CT", nets={"ct": Net(arch=self.ct)}, objective=Raises(how=self.how),
                      schedule=self.schedule)["ct"]

@@ -163,7 +163,7 @@ def test_hollow_organs_may_hold_air() -> None:
 
 def test_a_person_overrides_the_anatomy_and_it_is_recorded(tmp_path: Path) -> None:
     raw = make(tmp_path / "raw", 3)
-    mirrored = NnUNetRaw(raw).read("c1").volume
+    mirrored = NnUNetRaw(raw).read_case("c1").volume
     assert mirrored is not None
     save(raw / "labelsTr" / "c1.nii.gz", np.ascontiguousarray(mirrored.label.T[::-1]))
     refused(tmp_path, NnUNetRaw(raw), "case c1: the liver lies", "mirrored?", "--force CASE")

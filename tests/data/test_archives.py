@@ -117,7 +117,8 @@ def test_a_member_that_is_larger_than_it_says(tmp_path: Path) -> None:
 def test_bounds(tmp_path: Path, monkeypatch, name: str, limit: int, part: str) -> None:
     save(tmp_path / "raw", {"a.zip": zip_of((GOOD, b"x" * 99), (GOOD + "1", b"x" * 99))})
     assert len(find_files(tmp_path / "raw")) == 2
-    archives.close_all()
+    archives._open_zip.cache_clear()
+    archives._open_tar.cache_clear()
     monkeypatch.setattr(archives, name, limit)
     refused(tmp_path, Ircadb(tmp_path / "raw"), part)
 

@@ -10,8 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmark.data.feeding.draw import SliceDraw
-from benchmark.data.feeding.folds import GridCache
-from benchmark.data.feeding.slice_cache import key, open_slices
+from benchmark.data.feeding.folds import GridCache, open_slices, slices_key
 from benchmark.data.feeding.slices import WHOLE, CaseSlices, on_training_grid
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Geometry, Volume
@@ -65,7 +64,7 @@ def test_they_are_kept_beside_the_slices_under_a_key_of_their_own(tiny_dataset: 
     assert plain.area_ZKHW is None and first.area_ZKHW is not None and again.area_ZKHW is not None
     assert torch.equal(first.area_ZKHW, again.area_ZKHW)
     assert torch.equal(first.label_ZHW, plain.label_ZHW)
-    assert key(tiny_dataset, "p00", 16) != key(tiny_dataset, "p00", 16, areas=True)
+    assert slices_key(tiny_dataset, "p00", 16) != slices_key(tiny_dataset, "p00", 16, areas=True)
     cache = GridCache(dataset=tiny_dataset, ground=Ground(size=16, labels="area"))
     assert cache.case("p00").area_ZKHW is not None
     cache = GridCache(dataset=tiny_dataset, ground=Ground(size=16))

@@ -16,7 +16,7 @@ from bench_process import flip
 from torch import Tensor, nn
 
 from benchmark.data import ceilings as module
-from benchmark.data.ceilings import Ceiling, case_ceilings, ceilings, place
+from benchmark.data.ceilings import Ceiling, case_ceilings, ceilings, ceilings_file
 from benchmark.data.feeding.slices import on_training_grid
 from benchmark.data.library import DataSet, add
 from benchmark.data.readers.pairs import Pairs
@@ -133,24 +133,24 @@ def test_a_real_ct(tmp_path: Path) -> None:
 def test_they_are_kept_by_content_and_grid(
     tiny_dataset: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = {place(tiny_dataset, "p00", 16), place(tiny_dataset, "p00", 11),
-             place(tiny_dataset, "p01", 16)}  # fmt: skip
+    names = {ceilings_file(tiny_dataset, "p00", 16), ceilings_file(tiny_dataset, "p00", 11),
+             ceilings_file(tiny_dataset, "p01", 16)}  # fmt: skip
     first = case_ceilings(tiny_dataset, "p00", 16)
     assert [path.name for path in (tiny_dataset.folder / "ceilings").iterdir()] == [
-        place(tiny_dataset, "p00", 16).name
+        ceilings_file(tiny_dataset, "p00", 16).name
     ]
     with monkeypatch.context() as patch:
         patch.setattr(module, "ceilings", lambda *_: pytest.fail("it is kept"))
         assert case_ceilings(tiny_dataset, "p00", 16) == first
     monkeypatch.setattr(module, "CEILINGS_VERSION", 2)
-    names.add(place(tiny_dataset, "p00", 16))
+    names.add(ceilings_file(tiny_dataset, "p00", 16))
     assert len(names) == 4
 
 
 @pytest.mark.parametrize("how", ["flip", "cut", "other"])
 def test_a_damaged_file_is_made_again(tiny_dataset: DataSet, how: str) -> None:
     first = case_ceilings(tiny_dataset, "p00", 16)
-    path = place(tiny_dataset, "p00", 16)
+    path = ceilings_file(tiny_dataset, "p00", 16)
     good = path.read_bytes()
     if how == "flip":
         flip(path, good.index(b".") + 1)  # a digit

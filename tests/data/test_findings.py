@@ -11,44 +11,44 @@ from nnunet_files import AFFINE, SHAPE, arrays, make, save
 
 from benchmark.cli.main import main
 from benchmark.data import library
-from benchmark.data.judging.findings import grouped
 from benchmark.data.readers.multi_organ import MultiOrgan
 from benchmark.data.readers.nnunet import NnUNetRaw
+from benchmark.data.source import in_few_lines
 from benchmark.errors import BadInput
 
 CASES = [f"c{n}" for n in range(200)]
 
 
 def test_one_line_for_all_cases() -> None:
-    assert grouped([(case, "gap") for case in CASES], 200) == ["all 200 cases: gap"]
-    assert grouped([("a", "gap")], 1) == ["case a: gap"]
+    assert in_few_lines([(case, "gap") for case in CASES], 200) == ["all 200 cases: gap"]
+    assert in_few_lines([("a", "gap")], 1) == ["case a: gap"]
     some = [(case, "gap") for case in CASES[:8]]
-    assert grouped(some, 200) == ["cases c0, c1, c2 and 5 more: gap"]
-    assert grouped(some[:2], 200) == ["cases c0, c1: gap"]
+    assert in_few_lines(some, 200) == ["cases c0, c1, c2 and 5 more: gap"]
+    assert in_few_lines(some[:2], 200) == ["cases c0, c1: gap"]
 
 
 def test_other_sentences_keep_their_lines_in_order() -> None:
     found = [("a", "x"), ("b", "y"), ("c", "x"), ("a", "y")]
-    assert grouped(found, 9) == ["cases a, c: x", "cases b, a: y"]
+    assert in_few_lines(found, 9) == ["cases a, c: x", "cases b, a: y"]
 
 
 def test_file_names_and_figures_do_not_part_a_finding() -> None:
     text = "{}_0000.nii.gz: sform and qform lie {} voxels apart; sform is used"
     found = [(case, text.format(case, n / 4)) for n, case in enumerate(CASES[:6], start=-2)]
-    (line,) = grouped(found, 200)
+    (line,) = in_few_lines(found, 200)
     assert line == (
         "cases c0, c1, c2 and 3 more: its file: sform and qform lie -0.5 to 0.75 voxels apart;"
         " sform is used"
     )
-    assert grouped(found[:5], 200) == [f"case {case}: {text}" for case, text in found[:5]]
+    assert in_few_lines(found[:5], 200) == [f"case {case}: {text}" for case, text in found[:5]]
     shapes = [(case, f"it has {n}x512x512 voxels, [{n}, 1]") for n, case in enumerate(CASES[:7])]
-    assert len(grouped(shapes, 7)) == 7  # a size is no figure
+    assert len(in_few_lines(shapes, 7)) == 7  # a size is no figure
 
 
 def test_two_files_of_one_case_keep_their_names() -> None:
     found = [("a", "a_0000.nii.gz: odd"), ("a", "a.nii.gz: odd")]
-    assert grouped(found, 1) == ["case a: a_0000.nii.gz: odd", "case a: a.nii.gz: odd"]
-    assert grouped([*found, ("b", "b.nii.gz: odd")], 2) == ["all 2 cases: its file: odd"]
+    assert in_few_lines(found, 1) == ["case a: a_0000.nii.gz: odd", "case a: a.nii.gz: odd"]
+    assert in_few_lines([*found, ("b", "b.nii.gz: odd")], 2) == ["all 2 cases: its file: odd"]
 
 
 def apart(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> None:

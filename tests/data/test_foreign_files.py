@@ -10,7 +10,7 @@ import pydicom
 import pytest
 import SimpleITK
 from dicom_forms import edited
-from native import ORGANS, refused, same, small
+from native import ORGANS, refused, same, small, write_ircadb
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.readers.dicom import read_slices
@@ -21,7 +21,7 @@ from benchmark.data.readers.stacks import Stacks
 from benchmark.data.scan import read_scan
 from benchmark.errors import BadInput
 from benchmark.phantom import downloads
-from benchmark.phantom.downloads import IrcadbOptions, write_ircadb
+from benchmark.phantom.downloads import IrcadbOptions
 from benchmark.phantom.layout import Files, Header, dicom_files, on_disk, save
 
 DISK = on_disk(small(0))

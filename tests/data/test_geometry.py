@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from benchmark.data.geometry import corner_displacement_voxels, from_canonical, shear, to_canonical
+from benchmark.data.volume import corner_displacement_voxels, from_canonical, shear, to_canonical
 
 SHAPE = (4, 5, 6)
 ORIENTATIONS = [

@@ -12,10 +12,10 @@ import pytest
 from nnunet_files import AFFINE, LABELS, add, arrays, make, refused, save
 
 from benchmark.data import library
-from benchmark.data.geometry import from_canonical
 from benchmark.data.readers.nifti import read_nifti
 from benchmark.data.readers.pairs import Pairs
 from benchmark.data.scan import label_bytes, read_scan
+from benchmark.data.volume import from_canonical
 from benchmark.errors import BadInput
 from benchmark.testing import tiny_volume
 
@@ -99,14 +99,14 @@ class Odd(Pairs):
     def read(self, case):
         if case == "odd":
             raise LookupError("a library's\nown words")
-        (name,) = self._pairs
-        found = super().read(name)
-        return replace(found, case=case, volume=replace(found.volume, case=case))
+        (name,) = self.by_case
+        volume, checks = super().read(name)
+        return replace(volume, case=case), checks
 
     def digest(self, case):
         if case == "odd":
             raise LookupError("again")
-        return super().digest(*self._pairs)
+        return super().digest(*self.by_case)
 
 
 def test_anything_that_is_raised_is_one_cases_refusal(tmp_path: Path) -> None:

@@ -66,13 +66,13 @@ def test_a_scaled_label_names_the_scaling(tmp_path: Path) -> None:
     refused(tmp_path, raw, "case c1", text, "write it with 1 and 0")
     ids = {"liver": 1, "left_kidney": 2}
     pair = Pairs(raw / "imagesTr" / "c1_0000.nii.gz", raw / "labelsTr" / "c1.nii.gz", ids)
-    assert text in pair.reading("c1_0000").checks[0].message
+    assert text in pair.read_case("c1_0000").checks[0].message
     folder = tmp_path / "label_btcv_multiorgan"
     folder.mkdir()
     (folder / "label0001.nii.gz").write_bytes((raw / "labelsTr" / "c1.nii.gz").read_bytes())
     (folder / "img0001.nii.gz").write_bytes((raw / "imagesTr" / "c1_0000.nii.gz").read_bytes())
     multi = MultiOrgan(folder, {"btcv": folder}, ["liver"])
-    assert text in multi.reading("btcv_0001").checks[0].message
+    assert text in multi.read_case("btcv_0001").checks[0].message
 
 
 def test_a_scaling_that_changes_nothing_or_a_label_of_floats_is_not_blamed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from benchmark.data.readers.ircadb import Ircadb
 from benchmark.errors import BadInput
 from benchmark.phantom import downloads
 from benchmark.phantom.layout import Files, Header, save, zipped
-from benchmark.phantom.recipe import without
+from benchmark.phantom.recipe import not_looked_for
 
 IMAGE, MASKS = "PATIENT_DICOM/", "MASKS_DICOM/"
 
@@ -43,7 +43,7 @@ def renamed(files: Files, old: str, new: str) -> Files:
 
 def test_organs_of_each_patient_come_from_the_folders(tmp_path: Path) -> None:
     raw = home(tmp_path / "raw", patient(0), 5)
-    liver_only = without(small(1), ORGANS, KIDNEYS)
+    liver_only = not_looked_for(small(1), ORGANS, KIDNEYS)
     home(raw, downloads.patient_files(liver_only, ORGANS, downloads.IrcadbOptions()), 12)
     found = add(tmp_path, Ircadb(raw))
     assert [case.name for case in found.cases] == ["ircadb_05", "ircadb_12"]

@@ -16,7 +16,7 @@ from benchmark.errors import BadInput
 from benchmark.phantom import downloads
 from benchmark.phantom.downloads import Member, MultiOrganOptions, crop_box
 from benchmark.phantom.layout import Header, dicom_files, nifti_bytes, on_disk, save, zipped
-from benchmark.phantom.recipe import without
+from benchmark.phantom.recipe import not_looked_for
 
 MEMBERS = (
     Member(volume=small(0), source="tcia", number=1),
@@ -42,7 +42,7 @@ def test_both_sources(tmp_path: Path) -> None:
     assert [case.name for case in found.cases] == ["btcv_0001", "tcia_0001"]
     assert [case.source for case in found.cases] == ["btcv", "tcia"]
     same(found.load("btcv_0001"), small(1))
-    same(found.load("tcia_0001"), without(small(0), ORGANS, ["right_kidney"]))
+    same(found.load("tcia_0001"), not_looked_for(small(0), ORGANS, ["right_kidney"]))
     assert [case.box for case in found.cases] == [crop_box(small(n), 1) for n in (1, 0)]
     for case in found.cases:
         assert found.load(case.name).box == case.box
@@ -63,7 +63,7 @@ def test_one_source_takes_its_own_labels(tmp_path: Path) -> None:
 
 
 def test_a_kidney_that_btcv_does_not_show_was_not_looked_for(tmp_path: Path) -> None:
-    member = replace(MEMBERS[1], volume=without(small(1), ORGANS, ["right_kidney"]))
+    member = replace(MEMBERS[1], volume=not_looked_for(small(1), ORGANS, ["right_kidney"]))
     found = add(tmp_path, reader(written(tmp_path / "raw", (member,)), "btcv"))
     assert found.cases[0].annotated == ("liver", "left_kidney")
 
@@ -83,7 +83,7 @@ def test_images_in_zips_as_a_downloader_leaves_them(tmp_path: Path) -> None:
     (folder / "1.2.3.zip").write_bytes(zipped({path.name: path.read_bytes() for path in slices}))
     shutil.rmtree(folder / "Pancreas-63")
     found = add(tmp_path, reader(raw, "tcia"))
-    same(found.load("tcia_0001"), without(small(0), ORGANS, ["right_kidney"]))
+    same(found.load("tcia_0001"), not_looked_for(small(0), ORGANS, ["right_kidney"]))
 
 
 def test_an_image_twice_byte_for_byte_is_used_once(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_image_twice_byte_for_byte_is_used_once(tmp_path: Path) -> None:
     (path,) = (raw / "tcia").rglob("1-004.dcm")
     shutil.copy(path, path.with_name("1-004 (1).dcm"))
     found = add(tmp_path, reader(raw, "tcia"))
-    same(found.load("tcia_0001"), without(small(0), ORGANS, ["right_kidney"]))
+    same(found.load("tcia_0001"), not_looked_for(small(0), ORGANS, ["right_kidney"]))
     assert any("1 slices came twice" in line for line in found.origin["warnings"])
 
 

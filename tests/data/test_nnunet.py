@@ -172,7 +172,7 @@ def test_sform_goes_before_qform_and_no_orientation_is_said(tmp_path: Path) -> N
             image.set_qform(flipped if qform_code else None, qform_code)
             image.set_sform(AFFINE if sform_code else None, sform_code)
             image.to_filename(folder / path)
-        (found,) = NnUNetRaw(folder).readings()
+        (found,) = NnUNetRaw(folder).raw_cases()
         assert found.volume is not None and found.volume.geometry.orientation == letters
         assert (part in found.warnings[0]) if part else found.warnings == ()
 

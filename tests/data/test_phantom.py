@@ -14,8 +14,8 @@ from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.phantom import patient as phantom_patient
 from benchmark.phantom.anatomy import Anatomy
-from benchmark.phantom.imaging import halve, noise, scan
-from benchmark.phantom.patient import Patient, draw_patient
+from benchmark.phantom.imaging import halve, scan, scan_noise
+from benchmark.phantom.patient import PhantomPatient, draw_patient
 from benchmark.phantom.recipe import INFORMATIVE, SHAPELESS, Phantom, label_of
 from benchmark.phantom.trunk import Tissue
 
@@ -23,7 +23,7 @@ PHASES = 5  # patients 0..4 have every contrast phase
 
 
 @cache
-def made(recipe: Phantom, index: int) -> tuple[Patient, Anatomy, Volume]:
+def made(recipe: Phantom, index: int) -> tuple[PhantomPatient, Anatomy, Volume]:
     patient, anatomy = recipe.anatomy(index)
     return patient, anatomy, recipe.imaged(patient, anatomy)
 
@@ -62,7 +62,7 @@ def test_patients_differ_in_phase_spacing_and_noise() -> None:
     assert len({patient.pixel_mm for patient in patients}) > 10
     assert len({patient.slice_mm for patient in patients}) > 10
     flat = np.zeros((4, 128, 128), np.float32)
-    levels = [noise(patient, flat).std() for patient in patients]
+    levels = [scan_noise(patient, flat).std() for patient in patients]
     assert max(levels) > 1.5 * min(levels) > 3
 
 
@@ -225,7 +225,7 @@ def test_partial_volume_fills_the_step_between_liver_and_lung() -> None:
 
 def test_noise_is_coloured_as_filtered_back_projection_makes_it() -> None:
     patient = draw_patient(0, 0)
-    field = noise(patient, np.zeros((24, 128, 128), np.float32))
+    field = scan_noise(patient, np.zeros((24, 128, 128), np.float32))
     power = (np.abs(np.fft.fft2(field)) ** 2).mean(axis=0)
     f = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.fftfreq(128)[None])
     low, middle, high = (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark.data import library
-from benchmark.data.audit import audit_case
+from benchmark.data.audit import audited
 from benchmark.data.judging.anatomy import verify
 from benchmark.data.judging.checks import check_volume
 from benchmark.data.readers.pairs import Pairs
@@ -29,7 +29,7 @@ no_example = pytest.mark.skipif(
 @no_chaos
 def test_slices_with_masks_are_added_as_they_are(tmp_path: Path) -> None:
     found = library.add(tmp_path, "chaos", Stacks(CHAOS, "liver"))
-    row = audit_case(found, "chaos_ct_set3")
+    row = audited(found, found.load("chaos_ct_set3"))
     assert row["spacing_mm"] == pytest.approx([2.0, 0.727, 0.727], abs=5e-4)
     assert row["orientation"] == "LPS"
     assert list(row["organs"]) == ["liver"]
@@ -62,7 +62,8 @@ def wrong(volume: Volume, organs: tuple[str, ...]) -> set[str]:
 def test_a_nifti_pair(tmp_path: Path) -> None:
     ids = {"liver": 5, "left_kidney": 3, "right_kidney": 2}
     files = (EXAMPLE / "example_ct.nii.gz", EXAMPLE / "example_seg_full_volume.nii.gz")
-    row = audit_case(library.add(tmp_path, "pair", Pairs(*files, ids)), "example_ct")
+    found = library.add(tmp_path, "pair", Pairs(*files, ids))
+    row = audited(found, found.load("example_ct"))
     measured = {organ: found["ml"] for organ, found in row["organs"].items()}
     assert measured == pytest.approx(
         {"liver": 1123, "left_kidney": 139, "right_kidney": 189}, abs=0.5

@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import ORGANS, full, same, small
+from native import ORGANS, full, same, small, write_ircadb
 
 from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.multi_organ import MultiOrgan
@@ -22,7 +22,7 @@ from benchmark.data.readers.stacks import Stacks
 from benchmark.data.volume import Volume
 from benchmark.phantom import downloads
 from benchmark.phantom.layout import Header, dicom_files, on_disk, save
-from benchmark.phantom.recipe import without
+from benchmark.phantom.recipe import not_looked_for
 
 FLIPS = st.tuples(st.booleans(), st.booleans(), st.booleans())
 SLICES = len(small(0).image)
@@ -73,7 +73,7 @@ def test_ircadb(flips, order, rescale, positions, foreground, packing) -> None:
         packing=packing,
     )
     with folder() as home:
-        downloads.write_ircadb(home, [even(slope)], ORGANS, options)
+        write_ircadb(home, [even(slope)], ORGANS, options)
         (found,) = Ircadb(home).volumes()
         same(found, even(slope))
 
@@ -94,7 +94,9 @@ def test_multi_organ(image_flips, label_flips, order, archives, source) -> None:
     with folder() as home:
         downloads.write_multi_organ(home, [member], ORGANS, options)
         (found,) = MultiOrgan(home / "labels", {source: home / source}).volumes()
-        wanted = small(0) if source == "btcv" else without(small(0), ORGANS, ["right_kidney"])
+        wanted = (
+            small(0) if source == "btcv" else not_looked_for(small(0), ORGANS, ["right_kidney"])
+        )
         same(found, wanted)
         assert found.box == downloads.crop_box(small(0), options.margin)
 
@@ -102,7 +104,7 @@ def test_multi_organ(image_flips, label_flips, order, archives, source) -> None:
 @settings(max_examples=8, deadline=None)
 @given(flips=FLIPS, order=ORDERS)
 def test_slices_with_pictures(flips, order) -> None:
-    liver = without(small(0), ORGANS, ["left_kidney", "right_kidney"])
+    liver = not_looked_for(small(0), ORGANS, ["left_kidney", "right_kidney"])
     disk = on_disk(liver, flips)
     with folder() as home:
         slices = dicom_files(
@@ -119,9 +121,9 @@ def test_slices_with_pictures(flips, order) -> None:
 
 def test_whole_patients_in_every_packing(tmp_path: Path) -> None:
     """As large as the phantom is, with a patient whose kidneys nobody looked for."""
-    patients = [full(0), without(full(1), ORGANS, ["left_kidney", "right_kidney"])]
+    patients = [full(0), not_looked_for(full(1), ORGANS, ["left_kidney", "right_kidney"])]
     for packing in ("nested", "doubled"):
         options = downloads.IrcadbOptions(packing=packing)
-        downloads.write_ircadb(tmp_path / packing, patients, ORGANS, options)
+        write_ircadb(tmp_path / packing, patients, ORGANS, options)
         for found, wanted in zip(Ircadb(tmp_path / packing).volumes(), patients, strict=True):
             same(found, wanted)

@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from benchmark.data.geometry import from_canonical, to_canonical
 from benchmark.data.scan import PLACE, label_bytes, read_scan
+from benchmark.data.volume import from_canonical, to_canonical
 from benchmark.errors import BadInput
 from benchmark.testing import tiny_volume
 

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from benchmark.data.geometry import to_canonical
 from benchmark.data.scan import label_bytes, read_scan
+from benchmark.data.volume import to_canonical
 from benchmark.errors import BadInput
 from benchmark.phantom.layout import Header, dicom_files, on_disk, save
 from benchmark.testing import tiny_volume

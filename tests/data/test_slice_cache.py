@@ -12,8 +12,8 @@ import torch
 from bench_process import flip
 
 from benchmark.data import library
-from benchmark.data.feeding import slice_cache
-from benchmark.data.feeding.slice_cache import key, open_several, open_slices
+from benchmark.data.feeding import folds
+from benchmark.data.feeding.folds import open_several, open_slices, slices_key
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Volume
@@ -45,7 +45,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(volume.case)
         return on_training_grid(volume, *more, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(slice_cache, "on_training_grid", counting)
+    monkeypatch.setattr(folds, "on_training_grid", counting)
     return made
 
 
@@ -53,7 +53,9 @@ def test_what_is_opened_is_what_was_made(tiny_dataset: DataSet, counted: list[st
     for _ in range(3):
         assert equal(open_slices(tiny_dataset, "p01", 16), made_anew(tiny_dataset, "p01", 16))
     assert counted == ["p01"]
-    assert entries(tiny_dataset) == [key(tiny_dataset, "p01", 16)]  # no lock, nothing temporary
+    assert entries(tiny_dataset) == [
+        slices_key(tiny_dataset, "p01", 16)
+    ]  # no lock, nothing temporary
 
 
 def test_the_scans_own_grid_is_not_kept_twice(tiny_dataset: DataSet) -> None:
@@ -85,20 +87,20 @@ def test_the_key_is_of_arrays_and_preprocessing(
     tiny_dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {
-        key(tiny_dataset, "p00", 16),
-        key(tiny_dataset, "p00", 20),
-        key(tiny_dataset, "p01", 16),
+        slices_key(tiny_dataset, "p00", 16),
+        slices_key(tiny_dataset, "p00", 20),
+        slices_key(tiny_dataset, "p01", 16),
     }
     again = library.add(tmp_path / "again", "other-name", TinySource())
-    assert key(again, "p00", 16) in keys  # names do not count
-    monkeypatch.setattr(slice_cache, "SLICES_VERSION", 2)
-    keys.add(key(tiny_dataset, "p00", 16))
+    assert slices_key(again, "p00", 16) in keys  # names do not count
+    monkeypatch.setattr(folds, "SLICES_VERSION", 2)
+    keys.add(slices_key(tiny_dataset, "p00", 16))
 
     class Brighter(TinySource):
         def volumes(self):
             yield from (replace(v, image=v.image + np.int16(1)) for v in super().volumes())
 
-    keys.add(key(library.add(tmp_path / "more", "tiny", Brighter()), "p00", 16))
+    keys.add(slices_key(library.add(tmp_path / "more", "tiny", Brighter()), "p00", 16))
     assert len(keys) == 5
 
 
@@ -106,7 +108,7 @@ def test_the_key_is_of_arrays_and_preprocessing(
 @pytest.mark.parametrize("how", ["flip", "cut", "remove"])
 def test_a_damaged_entry_is_made_again(tiny_dataset: DataSet, part: str, how: str) -> None:
     open_slices(tiny_dataset, "p02", 16)
-    path = tiny_dataset.folder / "slices" / key(tiny_dataset, "p02", 16) / part
+    path = tiny_dataset.folder / "slices" / slices_key(tiny_dataset, "p02", 16) / part
     good = path.read_bytes()
     if how == "flip":
         flip(path, len(good) // 2)
@@ -125,7 +127,7 @@ def test_nothing_half_written_is_left(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(slice_cache, "write_json", dies)  # after both arrays were written
+        patch.setattr(folds, "write_json", dies)  # after both arrays were written
         with pytest.raises(KeyboardInterrupt):
             open_slices(tiny_dataset, "p00", 16)
     assert entries(tiny_dataset) == []

@@ -113,7 +113,7 @@ def test_lists_of_ids_in_dataset_json(tmp_path: Path) -> None:
     assert reader.organs == ("liver", "left_kidney")
     plain = NnUNetRaw(make(tmp_path / "plain", 2))
     for case in ("c0", "c1"):
-        found, wanted = reader.read(case).volume, plain.read(case).volume
+        found, wanted = reader.read_case(case).volume, plain.read_case(case).volume
         assert found is not None and wanted is not None
         np.testing.assert_array_equal(found.label, wanted.label)
         assert found.source_sha256 != wanted.source_sha256

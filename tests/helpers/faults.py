@@ -205,10 +205,10 @@ def found_by(layout: str, fault: str) -> tuple[str, ...]:
     with tempfile.TemporaryDirectory() as name:
         reader = LAYOUTS[layout](Path(name) / "raw", [FAULTS[fault](laid(small(0)))])
         (case,) = reader.cases
-        examined = judged(reader.reading(case), reader.organs, frozenset(), anatomy=True)
+        examined = judged(reader.read_case(case), reader.organs, frozenset(), anatomy=True)
     failed = tuple(check.name for check in examined.checks if not check.ok)
     assert bool(examined.bad) == bool(failed)
-    if any("came twice" in line for line in examined.reading.warnings):
+    if any("came twice" in line for line in examined.raw.warnings):
         return (*failed, "used once, and said")
     return failed
 

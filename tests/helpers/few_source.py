@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.geometry import to_canonical
-from benchmark.data.volume import Volume
+from benchmark.data.volume import Volume, to_canonical
 
 SHAPE = (8, 14, 12)
 ORGANS = ("liver", "left_kidney")

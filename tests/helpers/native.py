@@ -1,8 +1,8 @@
-"""For tests: small patients, and reading them back from a native layout."""
+"""For tests: small patients, written in a native layout, and reading them back from one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,8 @@ from benchmark.data import library
 from benchmark.data.readers.base import Reader
 from benchmark.data.volume import Geometry, Volume
 from benchmark.errors import BadInput
+from benchmark.phantom.downloads import IrcadbOptions, packed, patient_files
+from benchmark.phantom.layout import save
 from benchmark.phantom.recipe import Phantom
 
 ORGANS = Phantom.organs
@@ -51,6 +53,14 @@ def same(found: Volume, wanted: Volume, organs: Sequence[str] = ORGANS) -> None:
     assert (found.image.dtype, found.label.dtype) == (np.int16, np.uint8)
     assert found.geometry.spacing_mm == pytest.approx(wanted.geometry.spacing_mm, abs=1e-6)
     assert found.annotated == tuple(o for o in organs if o in wanted.annotated)
+
+
+def write_ircadb(
+    folder: Path, volumes: Iterable[Volume], organs: Sequence[str], options: IrcadbOptions
+) -> None:
+    """Write volumes as patients 1, 2, ... below a folder."""
+    for number, volume in enumerate(volumes, start=1):
+        save(folder, packed(number, patient_files(volume, organs, options), options.packing))
 
 
 def add(root: Path, reader: Reader, **options: object) -> library.DataSet:

@@ -17,7 +17,7 @@ from scipy import ndimage
 from benchmark.data.judging.anatomy import verify
 from benchmark.data.judging.checks import check_volume
 from benchmark.data.volume import Volume
-from benchmark.phantom.recipe import Phantom, without
+from benchmark.phantom.recipe import Phantom, not_looked_for
 
 Variant = Callable[[Volume, np.random.Generator], Volume]
 
@@ -122,7 +122,9 @@ VARIANTS: dict[str, Variant] = {
     "a giant": lambda v, rng: rescaled(v, 1.3),
     "one kidney, the left": lambda v, rng: lone(v, 3),
     "one kidney, the right": lambda v, rng: lone(v, 2),
-    "kidneys not looked for": lambda v, rng: without(v, ORGANS, ["left_kidney", "right_kidney"]),
+    "kidneys not looked for": lambda v, rng: not_looked_for(
+        v, ORGANS, ["left_kidney", "right_kidney"]
+    ),
     "scan ends in the liver": lambda v, rng: cut(v, 0.0, 0.7),
     "scan begins in the kidneys": lambda v, rng: cut(v, 0.3, 1.0),
     "narrow field of view": to_body,
@@ -141,7 +143,7 @@ VARIANTS: dict[str, Variant] = {
     "fatty liver, narrow field of view": lambda v, rng: to_body(fatty(v, rng), rng),
     "fatty liver, padded": lambda v, rng: padded(fatty(v, rng), -2000),
     "fatty liver, windowed to -200..300": lambda v, rng: windowed(fatty(v, rng)),
-    "fatty liver alone": lambda v, rng: without(
+    "fatty liver alone": lambda v, rng: not_looked_for(
         fatty(v, rng), ORGANS, ["left_kidney", "right_kidney"]
     ),
     "fatty liver, scan ends in it": lambda v, rng: cut(fatty(v, rng), 0.0, 0.7),

@@ -138,7 +138,7 @@ def test_code_that_is_not_known_to_be_equal_is_named(
 ) -> None:
     """Without the kept list all of it is old: it is used, and the checkpoint begins again."""
     nothing = KeptList(snapshots={}, steps=())
-    monkeypatch.setattr("benchmark.store.codes.kept_list", lambda: nothing)
+    monkeypatch.setattr("benchmark.store.workspace.kept_list", lambda: nothing)
     ran = bench(*run(root, "unet", SMALL))
     assert ran.json["trained"] == 0
     (line,) = [line for line in ran.err.splitlines() if OTHER_CODE in line]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmark.parts.batch import Batch
-from benchmark.plan.ground import LossReading
+from benchmark.plan.ground import LossForm
 from benchmark.plan.nodes import Build
 
 
@@ -29,7 +29,7 @@ def make_batch() -> Callable[..., Batch]:
             valid_BHW=torch.ones_like(label_BHW).bool(),
             case_B=torch.arange(samples),
             position_B=torch.zeros(samples),
-            reading=LossReading(**reading),
+            loss_form=LossForm(**reading),
         )
 
     return make

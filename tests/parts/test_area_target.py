@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from benchmark.parts.batch import Batch
 from benchmark.parts.objectives import segmentation_terms, target
-from benchmark.plan.ground import LossReading
+from benchmark.plan.ground import LossForm
 
 
 def hard(batch: Batch) -> torch.Tensor:
@@ -47,8 +47,8 @@ def test_only_the_squared_dice_is_best_at_the_shares_themselves(
     best answered by 1, one under it by 0: the term asks for the majority again."""
     batch = make_batch([[[0, 1, 1]]], [[1]])
     shares = torch.tensor([[[[0.2, 0.7, 1.0]]]])
-    reading = LossReading(squared=squared)
-    batch = replace(batch, area_BKHW=shares, reading=reading)
+    reading = LossForm(squared=squared)
+    batch = replace(batch, area_BKHW=shares, loss_form=reading)
 
     def loss(organ: torch.Tensor) -> float:
         logits = torch.cat([1 - organ, organ], dim=1).clamp_min(1e-9).log()

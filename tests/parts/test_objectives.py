@@ -27,7 +27,7 @@ MakeBatch = Callable[..., Batch]
 
 def by_hand(logits: Tensor, batch: Batch) -> dict[str, float]:
     """The loss of docs/methods.md section 1, pixel by pixel."""
-    reading = batch.reading
+    reading = batch.loss_form
     z = logits.double().numpy()
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     label, known = batch.label_BHW.numpy().copy(), batch.annotated_BK.numpy()

@@ -17,7 +17,7 @@ from benchmark.parts.networks import Smp, UNet
 from benchmark.parts.objectives import Matched, Segmentation
 from benchmark.parts.similarity import Similarity
 from benchmark.plan.folds import fold_fingerprint
-from benchmark.plan.ground import Augmentation, Ground, LossReading
+from benchmark.plan.ground import Augmentation, Ground, LossForm
 from benchmark.plan.keys import Context, canonical, digest, draw_seed, key, spec
 from benchmark.plan.nodes import Method, Net, Schedule, Train, Weights, in_order, later
 from benchmark.plan.presets import PRESETS, Preset, scale_ground, scale_method
@@ -154,7 +154,7 @@ def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
         with pytest.raises(BadInput):
             Ground(**change)
     with pytest.raises(BadInput):
-        LossReading(ce=value)
+        LossForm(ce=value)
 
 
 def test_what_has_no_canonical_form_is_refused() -> None:
@@ -229,11 +229,11 @@ PART_CHANGES: list[tuple[Any, dict[str, Any]]] = [
     (Similarity(), {"taps": ((0, 0),), "stats": "gap_only", "student": "a", "teacher": "b"}),
     (Augmentation(), {"rotation_degrees": 1.0, "scale": 0.2, "shift": 0.2, "hu_shift": 1.0,
                       "hu_noise": 1.0}),
-    (LossReading(), {"organs_only": True, "per_sample": True, "squared": True, "ce": 1.0,
+    (LossForm(), {"organs_only": True, "per_sample": True, "squared": True, "ce": 1.0,
                      "smoothing": 1e-3}),
     (Ground(), {"size": 64, "hu_low": -100.0, "hu_high": 200.0, "batch": 4, "margin": 0.2,
                 "others": 0.2, "labels": "area", "augmentation": Augmentation(scale=0.0),
-                "loss": LossReading(ce=0.5)}),
+                "loss": LossForm(ce=0.5)}),
 ]  # fmt: skip
 
 

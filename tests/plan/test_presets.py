@@ -10,7 +10,7 @@ from changed_preset import NEW, OLD
 
 from benchmark.errors import BadInput
 from benchmark.parts.networks import Smp, UNet
-from benchmark.plan.ground import Augmentation, Ground, LossReading
+from benchmark.plan.ground import Augmentation, Ground, LossForm
 from benchmark.plan.nodes import Schedule
 from benchmark.plan.presets import (
     FIRST,
@@ -55,7 +55,7 @@ def test_the_paper_is_the_default_of_every_field() -> None:
     ground = Ground()
     assert (ground.hu_low, ground.hu_high, ground.batch, ground.size) == (-200, 300, 8, None)
     assert (ground.margin, ground.others) == (0.1, 0.1)
-    assert ground.loss == LossReading(smoothing=1e-5) and not ground.loss.ce
+    assert ground.loss == LossForm(smoothing=1e-5) and not ground.loss.ce
     assert (ground.augmentation.rotation_degrees, ground.augmentation.scale) == (10, 0.1)
 
 

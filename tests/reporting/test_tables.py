@@ -11,9 +11,9 @@ import pytest
 from benchmark.analysis.flags import mixtures, value_mixtures
 from benchmark.analysis.tables import ScoreLine, per_patient, table
 from benchmark.files.code import Code
-from benchmark.store.codes import Codes
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
+from benchmark.store.workspace import Codes
 
 NAN = math.nan
 ENTRY = Entry(

@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Segmentation
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, reading
+from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, field_from
 
 def memory():
     raise MemoryError("no room\\nfor that")
@@ -54,9 +54,9 @@ class Breaks:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "C", "of the training")
-    how: str = reading("good", "C", "how it fails")
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    schedule: Schedule = field_from(Schedule, "C", "of the training")
+    how: str = field_from("good", "C", "how it fails")
     def plan(self):
         return Train(title="N_CT", nets={"ct": Net(arch=self.ct)}, objective=Breaks(how=self.how),
                      schedule=self.schedule)["ct"]

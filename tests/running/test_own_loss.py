@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Segmentation, segmentation_terms
-from benchmark.plan.nodes import Net, Row, Schedule, Train, Weights, reading
+from benchmark.plan.nodes import Net, Row, Schedule, Train, Weights, field_from
 from benchmark.settings.registry import Registry, load_registry
 from benchmark.settings.resolve import resolve
 
@@ -40,7 +40,7 @@ class Penalised:
 
 @dataclass(frozen=True, kw_only=True)
 class Theirs:
-    loss: str = reading("squares", "C", "which")
+    loss: str = field_from("squares", "C", "which")
 
     def plan(self) -> Weights:
         losses = {"squares": Squares(), "penalised": Penalised(), "ours": Segmentation()}

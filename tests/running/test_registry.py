@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Segmentation
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, reading
+from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, field_from
 
 @dataclass(frozen=True, kw_only=True)
 class Negated:
@@ -33,9 +33,9 @@ class Negated:
 
 @dataclass(frozen=True, kw_only=True)
 class Mine:
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "C", "of the training")
-    mine: bool = reading(MINE, "C", "which loss")
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    schedule: Schedule = field_from(Schedule, "C", "of the training")
+    mine: bool = field_from(MINE, "C", "which loss")
     def plan(self):
         objective = Negated() if self.mine else Segmentation()
         return Train(title="N_CT", nets={"ct": Net(arch=self.ct)}, objective=objective,

@@ -22,13 +22,13 @@ ROWS = '''
 """Two trainings, the second from the first one's weights, each with a loss of its own."""
 from dataclasses import dataclass
 from benchmark.parts.networks import UNet
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, Weights, reading
+from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, Weights, field_from
 from my_losses import First, Second
 
 @dataclass(frozen=True, kw_only=True)
 class Twice:
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "C", "of both trainings")
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    schedule: Schedule = field_from(Schedule, "C", "of both trainings")
 
     def plan(self) -> Weights:
         one = Train(title="one", nets={"ct": Net(arch=self.ct)}, objective=First(),

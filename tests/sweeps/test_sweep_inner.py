@@ -92,7 +92,7 @@ def test_folds_are_tuned_on_different_patients(dataset: DataSet) -> None:
     assert len(set.union(*known)) >= 10
 
 
-def without(case: Case, organ: str) -> Case:
+def not_looked_for(case: Case, organ: str) -> Case:
     return replace(case, annotated=tuple(name for name in case.annotated if name != organ))
 
 
@@ -100,7 +100,7 @@ def test_an_organ_of_few_inner_patients_is_left_out_and_said(dataset: DataSet) -
     folds = inner_folds(dataset, (0, 1))
     assert organs_of(folds).lines() == []
     few = {*folds[0].validation, *folds[1].validation[1:]}  # one keeps its annotation
-    cases = tuple(without(c, "left_kidney") if c.name in few else c for c in dataset.cases)
+    cases = tuple(not_looked_for(c, "left_kidney") if c.name in few else c for c in dataset.cases)
     thin = tuple(replace(f, dataset=replace(f.dataset, cases=cases)) for f in folds)
     found = organs_of(thin)
     assert found.used == ("liver", "right_kidney") and found.left_out == {"left_kidney": 1}

@@ -17,7 +17,7 @@ from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Segmentation
 from benchmark.plan.ground import Ground
-from benchmark.plan.nodes import Net, Probe, Row, Schedule, Train, Weights, reading
+from benchmark.plan.nodes import Net, Probe, Row, Schedule, Train, Weights, field_from
 from benchmark.testing import MemoryTrainer, MethodConformance
 from benchmark.training.precision import hardware
 
@@ -29,7 +29,7 @@ SHORT = Schedule(epochs=2, steps_per_epoch=1)
 class Bad:
     """A row with one fault, named by `fault`."""
 
-    fault: str = reading("", "C", "what is wrong")
+    fault: str = field_from("", "C", "what is wrong")
 
     def plan(self) -> Weights:
         lr = random.random() / 100 if self.fault == "plan is random" else 1e-3

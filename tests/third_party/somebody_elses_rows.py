@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import segmentation_terms
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, Weights, reading
+from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, Weights, field_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,9 @@ class SmallBottom:
 class Sparse:
     """One training."""
 
-    weight: float = reading(0.01, "C", "of the penalty")
-    ct: Arch = reading(UNet, "C", "architecture of N_CT")
-    schedule: Schedule = reading(Schedule, "C", "of the training")
+    weight: float = field_from(0.01, "C", "of the penalty")
+    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
+    schedule: Schedule = field_from(Schedule, "C", "of the training")
 
     def plan(self) -> Weights:
         """Return N_CT."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.feeding.patients import patients
+from benchmark.data.feeding.folds import patients
 from benchmark.parts.batch import Patient
 from benchmark.parts.networks import Network, UNet, UNetEncoder
 from benchmark.parts.objectives import Matched
@@ -22,9 +22,9 @@ from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Build, Net, Probe, Schedule, Train, in_order
 from benchmark.running.probing import _values
 from benchmark.testing import ORGANS, MemoryTrainer
-from benchmark.training.features import Features
 from benchmark.training.nets import build, freeze, start
 from benchmark.training.precision import hardware
+from benchmark.training.prediction import Features
 
 CT, GT = UNet(width=4, levels=3), UNet(reads="masks", width=4, levels=3)
 Values = list[dict[str, float]]

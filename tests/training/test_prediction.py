@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.data.feeding.slices import grid, on_training_grid, scaled
+from benchmark.data.feeding.slices import on_training_grid, scaled, training_grid
 from benchmark.data.volume import Geometry, Volume
 from benchmark.parts.networks import UNet
 from benchmark.plan.ground import Ground
@@ -108,7 +108,7 @@ def test_a_real_network_on_odd_sizes_in_bf16() -> None:
 
 
 def test_the_training_grid_keeps_proportions() -> None:
-    assert grid((512, 400), None) == (512, 400)
-    assert grid((512, 400), 256) == (256, 200)
-    assert grid((400, 512), 64) == (50, 64)
-    assert grid((1000, 3), 64) == (64, 1)
+    assert training_grid((512, 400), None) == (512, 400)
+    assert training_grid((512, 400), 256) == (256, 200)
+    assert training_grid((400, 512), 64) == (50, 64)
+    assert training_grid((1000, 3), 64) == (64, 1)

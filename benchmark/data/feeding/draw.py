@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.data.feeding.fills import Fill, fill
-from benchmark.data.feeding.slices import WHOLE, CaseSlices, organ_range, scaled
+from benchmark.data.feeding.slices import WHOLE, CaseSlices, network_input, organ_range
 from benchmark.data.volume import Label
 from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Augmentation, Ground
 from benchmark.plan.keys import draw_seed
-from benchmark.plan.nodes import Source
+from benchmark.plan.nodes import BatchSource
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that slices may take
 
@@ -44,7 +44,7 @@ class SliceDraw:
         stream: str,
         stride: int,
         device: torch.device,
-        sources: Mapping[str, Source] | None = None,
+        sources: Mapping[str, BatchSource] | None = None,
     ) -> None:
         # by content, not by name: two sets that differ in names only are one training
         ordered = sorted(cases, key=lambda case: case.sha256)
@@ -77,15 +77,14 @@ class SliceDraw:
             name: with_planes(moved_alike(fill(rows, self._device), how, seed, fill.mode), known_BK)
             for name, fill in self._fills.items()
         }
-        image = (scaled(hu_BHW, self._ground) * valid_BHW)[:, None]
         return Batch(
-            image_B1HW=image.contiguous(memory_format=torch.channels_last),
+            image_B1HW=network_input(hu_BHW, valid_BHW, self._ground),
             label_BHW=label_BHW.long(),
             annotated_BK=known_BK,
             valid_BHW=valid_BHW,
             case_B=case_B,
             position_B=self._index.position_N[rows].to(self._device),
-            reading=self._ground.loss,
+            loss_form=self._ground.loss,
             entries=entries,
             area_BKHW=self._areas_of(rows, seed),
         )
@@ -181,9 +180,7 @@ def area_fill(cases: list[CaseSlices], stride: int) -> Fill:
     """Return what shows the organs' shares of area of each slice, in the frame of `stacked`."""
     height, width = frame(cases, stride)
     parts = [cast(Tensor, case.area_ZKHW) for case in cases]
-    shares_NKHW = torch.cat(
-        [F.pad(part, (0, width - part.shape[3], 0, height - part.shape[2])) for part in parts]
-    )
+    shares_NKHW = torch.cat([_padded(part, height, width) for part in parts])
     return Fill(lambda rows: shares_NKHW[rows].float() / WHOLE, "bilinear")
 
 
@@ -196,17 +193,19 @@ def stacked(cases: list[CaseSlices], stride: int) -> tuple[Tensor, Tensor, Tenso
     """
     height, width = frame(cases, stride)
 
-    def padded(part: Tensor) -> Tensor:
-        return F.pad(part, (0, width - part.shape[2], 0, height - part.shape[1]))
-
     def continued(part: Tensor) -> Tensor:
         reach = ((0, 0), (0, height - part.shape[1]), (0, width - part.shape[2]))
         return torch.from_numpy(np.pad(part.numpy(), reach, mode="edge"))
 
     hu = torch.cat([continued(case.hu_ZHW) for case in cases])
-    label = torch.cat([padded(case.label_ZHW) for case in cases])
-    valid = torch.cat([padded(torch.ones_like(case.label_ZHW)) for case in cases]).bool()
+    label = torch.cat([_padded(case.label_ZHW, height, width) for case in cases])
+    whole = [torch.ones_like(case.label_ZHW) for case in cases]
+    valid = torch.cat([_padded(part, height, width) for part in whole]).bool()
     return hu, label, valid
+
+
+def _padded(part: Tensor, height: int, width: int) -> Tensor:
+    return F.pad(part, (0, width - part.shape[-1], 0, height - part.shape[-2]))
 
 
 def _placed(parts: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:

@@ -14,7 +14,7 @@ from benchmark.errors import BadInput
 from benchmark.parts.batch import onehot
 from benchmark.plan.ground import MeanMask, OtherCase
 from benchmark.plan.keys import draw_seed
-from benchmark.plan.nodes import Source
+from benchmark.plan.nodes import BatchSource
 
 if TYPE_CHECKING:
     from benchmark.data.feeding.slices import CaseSlices
@@ -36,7 +36,7 @@ class Fill:
         return self._show(rows).to(device, non_blocking=True)
 
 
-def fill(source: Source, cases: list[CaseSlices], label_NHW: Tensor) -> Fill:
+def fill(source: BatchSource, cases: list[CaseSlices], label_NHW: Tensor) -> Fill:
     """Return the fill of a source; `label_NHW` holds all slices of `cases`, one after the other.
 
     Raises `BadInput` where the cases do not allow it.

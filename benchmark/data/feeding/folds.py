@@ -1,18 +1,110 @@
-"""One fold of a data set, as the trainings of one ground see it."""
+"""One fold of a data set: its cases on the training grid as trainings see them, and its test
+patients as the measures see them, whole, in order, not augmented.
+
+Cases on the grid are kept on disk in `data/NAME/slices/KEY/`. The key is made of the case's stored
+arrays and of everything that preprocessing depends on, so a case that was added anew, another grid
+or another version of the resampling is another entry. An entry appears whole, by one rename, is
+made once whoever asks, and is verified whenever it is opened: a damaged one is made again. A grid
+that is the scan's own is not kept a second time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
-from benchmark.data.feeding.slice_cache import open_several, open_slices
-from benchmark.data.feeding.slices import CaseSlices
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.data.feeding.draw import near_organs, stacked
+from benchmark.data.feeding.fills import beside, partners
+from benchmark.data.feeding.slices import CaseSlices, network_input, on_training_grid, training_grid
 from benchmark.data.library import DataSet
+from benchmark.files.arrays import load_array
+from benchmark.files.atomic import commit_folder, damage, read_json, write_json
+from benchmark.files.locks import at_once, brief_lock
+from benchmark.parts.batch import Batch, Patient, mask_input
 from benchmark.plan.folds import Fold, Subject, fold_fingerprint, split, split_fingerprint
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import digest
 from benchmark.scoring.cases import OF_THE_CUT_ARRAY, scoring_identity
+
+SLICES_VERSION = 1
+"""Part of every key: raise it with any change of what `on_training_grid` returns."""
+
+
+def open_slices(
+    dataset: DataSet, name: str, size: int | None, *, areas: bool = False
+) -> CaseSlices:
+    """Return a case on the grid of `size`, from disk where it lies, else made and kept, with the
+    organs' shares of each pixel where `areas` asks for them.
+
+    Raises BadInput when the stored case is missing or damaged.
+    """
+    case = dataset.case(name)
+    native = case.shape_inside[1:]
+
+    def made() -> CaseSlices:
+        volume = dataset.load(name)
+        return on_training_grid(volume, dataset.organs, size, case.sha256, areas=areas)
+
+    if training_grid(native, size) == tuple(native):
+        return made()
+    folder = dataset.folder / "slices" / slices_key(dataset, name, size, areas=areas)
+    try:
+        with brief_lock(folder):
+            if folder.exists() and damage(folder):
+                shutil.rmtree(folder)
+            if not folder.exists():
+                _store(folder, made())
+            return _load(folder, dataset, name)
+    except OSError:  # a workspace that is full or cannot be written serves all the same
+        return made()
+
+
+def open_several(
+    dataset: DataSet, names: Sequence[str], size: int | None, *, areas: bool = False
+) -> list[CaseSlices]:
+    """Return several cases in the order of `names`, made in parallel where they are not there."""
+    return at_once(lambda name: open_slices(dataset, name, size, areas=areas), names)
+
+
+def slices_key(dataset: DataSet, name: str, size: int | None, *, areas: bool = False) -> str:
+    """Return the key of a case on a grid: 40 hexadecimal digits."""
+    made_by = {"size": size, "version": SLICES_VERSION, "torch": torch.__version__}
+    return dataset.derived_key(name, made_by | ({"areas": True} if areas else {}))
+
+
+def _store(folder: Path, made: CaseSlices) -> None:
+    with commit_folder(folder, checksums=True) as temporary:
+        np.save(temporary / "hu.npy", made.hu_ZHW.numpy(), allow_pickle=False)
+        np.save(temporary / "label.npy", made.label_ZHW.numpy(), allow_pickle=False)
+        if made.area_ZKHW is not None:
+            np.save(temporary / "area.npy", made.area_ZKHW.numpy(), allow_pickle=False)
+        ends = {"range": list(made.range_Z), "ends": list(made.ends_Z)}
+        write_json(temporary / "slices.json", ends)
+
+
+def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
+    case = dataset.case(name)
+    kept = read_json(folder / "slices.json")
+    hu, label = (load_array(folder / f"{part}.npy") for part in ("hu", "label"))
+    area = folder / "area.npy"
+    return CaseSlices(
+        name=name,
+        sha256=case.sha256,
+        hu_ZHW=torch.from_numpy(hu),
+        label_ZHW=torch.from_numpy(label),
+        annotated_K=torch.tensor([organ in case.annotated for organ in dataset.organs]),
+        range_Z=tuple(kept["range"]),
+        ends_Z=tuple(kept["ends"]),
+        source=case.source,
+        area_ZKHW=torch.from_numpy(load_array(area)) if area.exists() else None,
+    )
 
 
 @dataclass(kw_only=True)
@@ -103,3 +195,55 @@ def folds_of(dataset: DataSet) -> Split:
     known = subjects(dataset)
     folds = split(known)
     return Split(folds=folds, fingerprint=split_fingerprint(known, folds))
+
+
+PAIRING = 0  # the seed of `fsm-shuffled`'s pairing
+
+
+def patients(
+    cases: list[CaseSlices], ground: Ground, *, stride: int, device: torch.device
+) -> Iterator[Patient]:
+    """Yield each case with the slices near its organs and, beside them, those of another of the
+    cases at the same relative height. A case without a fitting partner has none."""
+    ordered = sorted(cases, key=lambda case: case.sha256)
+    paired = partners(ordered, PAIRING)
+    hu, label, valid = stacked(ordered, stride)
+    other_N = torch.tensor(beside(ordered, [n if p is None else p for n, p in enumerate(paired)]))
+    first = 0
+    for number, case in enumerate(ordered):
+        slices = len(case.label_ZHW)
+        rows = first + torch.from_numpy(near_organs(slices, case.range_Z, ground)).nonzero()[:, 0]
+        batches = tuple(
+            _batch(part, other_N[part], (hu, label, valid), case, ground, device)
+            for part in torch.split(rows, ground.batch)
+        )
+        partner = paired[number]
+        name = "" if partner is None else ordered[partner].name
+        yield Patient(name=case.name, partner=name, batches=batches)
+        first += slices
+
+
+def _batch(
+    rows: Tensor,
+    others: Tensor,
+    parts: tuple[Tensor, Tensor, Tensor],
+    case: CaseSlices,
+    ground: Ground,
+    device: torch.device,
+) -> Batch:
+    hu, label, valid = (part[rows].to(device) for part in parts)
+    other_hu, other_label, other_valid = (part[others].to(device) for part in parts)
+    known_BK = case.annotated_K.to(device).expand(len(rows), -1)
+    return Batch(
+        image_B1HW=network_input(hu, valid, ground),
+        label_BHW=label.long(),
+        annotated_BK=known_BK,
+        valid_BHW=valid,
+        case_B=torch.zeros(len(rows), dtype=torch.long, device=device),
+        position_B=torch.zeros(len(rows), device=device),
+        loss_form=ground.loss,
+        entries={
+            "other_masks": mask_input(other_label.long(), known_BK),
+            "other_image": network_input(other_hu, other_valid, ground),
+        },
+    )

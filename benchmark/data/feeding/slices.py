@@ -67,7 +67,7 @@ def on_training_grid(
     label = np.ascontiguousarray(volume.label)
     hu = torch.from_numpy(np.ascontiguousarray(volume.image))
     labels, shares = torch.from_numpy(label), None
-    height, width = grid(volume.image.shape[1:], size)
+    height, width = training_grid(volume.image.shape[1:], size)
     is_native = (height, width) == tuple(volume.image.shape[1:])
     if not is_native:
         hu = _resampled_hu(hu, height, width)
@@ -88,7 +88,7 @@ def on_training_grid(
     )
 
 
-def grid(native_hw: tuple[int, ...], size: int | None) -> tuple[int, int]:
+def training_grid(native_hw: tuple[int, ...], size: int | None) -> tuple[int, int]:
     """Return height and width of the training grid of a slice."""
     height, width = native_hw
     if size is None:
@@ -99,7 +99,7 @@ def grid(native_hw: tuple[int, ...], size: int | None) -> tuple[int, int]:
 
 def hu_on_grid(hu_ZYX: Tensor, size: int | None) -> Tensor:
     """Return slices resampled as `on_training_grid` resamples them, each on its own."""
-    height, width = grid(tuple(hu_ZYX.shape[1:]), size)
+    height, width = training_grid(tuple(hu_ZYX.shape[1:]), size)
     if (height, width) == tuple(hu_ZYX.shape[1:]):
         return hu_ZYX
     return _resampled_hu(hu_ZYX, height, width)
@@ -109,6 +109,12 @@ def scaled(hu: Tensor, ground: Ground) -> Tensor:
     """Return HU clipped to the window and scaled to [0, 1]."""
     window = ground.hu_high - ground.hu_low
     return ((hu.float() - ground.hu_low) / window).clamp(0, 1)
+
+
+def network_input(hu_BHW: Tensor, valid_BHW: Tensor, ground: Ground) -> Tensor:
+    """Return slices in HU as a network reads them (B, 1, H, W): scaled, 0 where no pixel lies."""
+    image_B1HW = (scaled(hu_BHW, ground) * valid_BHW)[:, None]
+    return image_B1HW.contiguous(memory_format=torch.channels_last)
 
 
 def _reference(label_ZYX: Label, organs: tuple[str, ...]) -> Label:

@@ -15,9 +15,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.judging.checks import SOFT_ORGANS, Check
-from benchmark.data.judging.measures import AIR_PEAK_HU, Organ, Windows, air_hu, midline
-from benchmark.data.judging.measures import measure as measure
+from benchmark.data.judging.checks import SOFT_ORGANS, Check, bounded
+from benchmark.data.judging.measures import AIR_PEAK_HU, Organ, Windows, air_hu, midline, organs_in
 from benchmark.data.volume import Volume
 from benchmark.plan.organs import meant, meant_twice
 
@@ -55,12 +54,12 @@ def verify(
     volume: Volume, organs: tuple[str, ...], windows: Windows | None = None
 ) -> tuple[tuple[Check, ...], tuple[str, ...]]:
     """Return the checks of a volume's anatomy, and warnings (a kidney in an odd place)."""
-    found = list(measure(volume, organs, windows))
+    found = list(organs_in(volume, organs, windows))
     checks = [_repeated(volume.image)]
     checks += [] if (air := _air_peak(volume.image)) is None else [air]
     for organ in found:
         checks += _contents(organ)
-    places, warnings = place(volume, found)
+    places, warnings = where_organs_lie(volume, found)
     return (*checks, *places), warnings
 
 
@@ -110,13 +109,7 @@ def _share(organ: Organ, what: str, below_hu: int, most: float) -> Check:
         f"{100 * share:.3g} % of {organ.name} is {what} (under {below_hu} HU); at most"
         f" {100 * most:g} % can be: the label lies elsewhere"
     )
-    return Check(
-        name=f"{what}_{organ.name}",
-        ok=share <= most,
-        value=round(share, 6),
-        limit=f"<= {most:g}",
-        message=message,
-    )
+    return bounded(f"{what}_{organ.name}", share, message, most=most)
 
 
 def _air_peak(image_ZYX: NDArray[np.int16]) -> Check | None:
@@ -124,10 +117,9 @@ def _air_peak(image_ZYX: NDArray[np.int16]) -> Check | None:
     hu = air_hu(image_ZYX)
     if hu is None:
         return None
-    limit = f"{AIR_PEAK_HU[0]}..{AIR_PEAK_HU[1]} HU"
+    low, high = AIR_PEAK_HU
     message = f"air lies at {hu:.0f} HU, not at -1000: a wrong rescale intercept"
-    ok = AIR_PEAK_HU[0] <= hu <= AIR_PEAK_HU[1]
-    return Check(name="hu_air", ok=ok, value=hu, limit=limit, message=message)
+    return bounded("hu_air", hu, message, least=low, most=high, unit=" HU")
 
 
 def _repeated(image_ZYX: NDArray[np.int16]) -> Check:
@@ -150,7 +142,9 @@ ABOVE_MM, ABOVE_CUT_MM = 10.0, 40.0  # a liver cut by the scan's end has its mid
 BEHIND_MM, BEHIND_CUT_MM = 10.0, 30.0  # kidneys lie along the spine, 19 to 88 mm behind the liver
 
 
-def place(volume: Volume, organs: Sequence[Organ]) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+def where_organs_lie(
+    volume: Volume, organs: Sequence[Organ]
+) -> tuple[tuple[Check, ...], tuple[str, ...]]:
     """Return the checks of where organs lie, and warnings (a kidney in an odd place)."""
     found = dict[str, Organ]()
     for organ in organs:
@@ -182,16 +176,10 @@ def _above(volume: Volume, found: Mapping[str, Organ]) -> Iterator[Check]:
     allowed_mm = ABOVE_CUT_MM if liver.cut_z else ABOVE_MM
     for kidney in (found[name] for name in KIDNEYS if name in found):
         above_mm = (liver.middle[0] - kidney.middle[0]) * z_mm
-        message = (
-            f"the liver's middle lies {-above_mm:.0f} mm below that of {kidney.name}; flipped?"
-        )
-        yield Check(
-            name=f"above_{kidney.name}",
-            ok=above_mm >= -allowed_mm,
-            value=round(above_mm, 3),
-            limit=f">= {-allowed_mm:g} mm",
-            message=message,
-        )
+        where = f"{-above_mm:.0f} mm below that of {kidney.name}"
+        message = f"the liver's middle lies {where}; flipped?"
+        name = f"above_{kidney.name}"
+        yield bounded(name, above_mm, message, least=-allowed_mm, unit=" mm", digits=3)
 
 
 def _behind(volume: Volume, found: Mapping[str, Organ]) -> Iterator[Check]:

@@ -63,6 +63,26 @@ class Check:
         return values if not self.ok else {k: values[k] for k in ("name", "ok", "value", "limit")}
 
 
+def bounded(
+    name: str,
+    value: float,
+    message: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    unit: str = "",
+    digits: int = 6,
+) -> Check:
+    """Return whether a figure lies within [least, most], in words of its unit (" HU"); what is
+    kept of it are so many digits behind the point."""
+    if least is not None and most is not None:
+        limit = f"{least:g}..{most:g}{unit}"
+    else:
+        limit = f"<= {most:g}{unit}" if least is None else f">= {least:g}{unit}"
+    ok = (least is None or value >= least) and (most is None or value <= most)
+    return Check(name=name, ok=ok, value=round(value, digits), limit=limit, message=message)
+
+
 def check_volume(
     volume: Volume, organs: tuple[str, ...], windows: Windows | None = None
 ) -> tuple[Check, ...]:
@@ -118,12 +138,9 @@ def check_thickness(shape: tuple[int, ...]) -> Check:
 
     Surface distances would then be those of the slices' outlines with the face between them.
     """
-    least = min(shape)
     shown = "x".join(str(size) for size in shape)
     message = f"it has {shown} voxels (z, y, x): a volume has at least {LEAST_SLICES} each way"
-    limit = f">= {LEAST_SLICES}"
-    ok = least >= LEAST_SLICES
-    return Check(name="slices", ok=ok, value=least, limit=limit, message=message)
+    return bounded("slices", min(shape), message, least=LEAST_SLICES)
 
 
 def check_affines(displacement_voxels: float) -> Check:
@@ -134,8 +151,7 @@ def check_affines(displacement_voxels: float) -> Check:
     """
     figure = round(displacement_voxels, 6)
     message = f"image and label lie {figure:.4g} voxels apart at the worst corner"
-    ok = displacement_voxels <= 0.5
-    return Check(name="affine", ok=ok, value=figure, limit="<= 0.5 voxel", message=message)
+    return bounded("affine", displacement_voxels, message, most=0.5, unit=" voxel")
 
 
 def check_spacing(spacing_mm: tuple[float, float, float]) -> Check:
@@ -195,14 +211,17 @@ def check_hu(
 
 
 def _share(
-    name: str, mask: NDArray[np.bool_], where: str, *, least: float = 0.0, most: float = 1.0
+    name: str,
+    mask: NDArray[np.bool_],
+    where: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
 ) -> Check:
     share = float(np.count_nonzero(mask)) / max(mask.size, 1)
-    limit = f">= {least:g}" if least else f"<= {most:g}"
-    percent = f"{limit[:2]} {100 * (least or most):g} %"
+    percent = f"<= {100 * (most or 0):g} %" if least is None else f">= {100 * least:g} %"
     message = f"{100 * share:.3g} % of the voxels lie {where}; in a CT it is {percent}"
-    ok = least <= share <= most
-    return Check(name=name, ok=ok, value=round(share, 6), limit=limit, message=message)
+    return bounded(name, share, message, least=least, most=most)
 
 
 def _organ_medians(
@@ -223,9 +242,7 @@ def _organ_medians(
                 doubt = _fat_doubt(volume.image, under[organ], medians)
                 low, note = (low, f"; as a fatty liver {doubt}") if doubt else (FATTY_LIVER_HU, "")
         message = f"{organ} has a median of {median:.0f} HU; it should be {low}..{high}{note}"
-        ok = low <= median <= high
-        limit = f"{low}..{high} HU"
-        yield Check(name=f"hu_{organ}", ok=ok, value=median, limit=limit, message=message)
+        yield bounded(f"hu_{organ}", median, message, least=low, most=high, unit=" HU")
 
 
 def _fat_doubt(

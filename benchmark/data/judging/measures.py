@@ -35,7 +35,7 @@ class Organ:
         return meant(self.name)
 
 
-def measure(
+def organs_in(
     volume: Volume, organs: tuple[str, ...], windows: Windows | None = None
 ) -> Iterator[Organ]:
     """Yield what is measured of each organ that has a voxel, in the order of `organs`."""

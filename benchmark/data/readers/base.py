@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.badfile import BadFile, guarded, refused
-from benchmark.data.geometry import Affine, corner_displacement_voxels
-from benchmark.data.judging.checks import Check, check_affines, check_shapes
+from benchmark.data.badfile import BadFile, guarded, refused_for
+from benchmark.data.judging.checks import Check, bounded, check_affines, check_shapes
 from benchmark.data.readers.files import stamp
-from benchmark.data.source import Reading
-from benchmark.data.volume import Volume
+from benchmark.data.source import RawCase
+from benchmark.data.volume import Affine, Volume, corner_displacement_voxels, to_canonical
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
 MAX_OVERLAP = 0.01  # of an organ's voxels that another organ claims too
+Read = tuple[Volume | None, Sequence[Check]]  # none where a check failed
 TARGETS = ("liver", "left_kidney", "right_kidney")  # the paper's organs
 
 
@@ -57,37 +57,37 @@ class Reader(ABC):
         return ()
 
     @abstractmethod
-    def read(self, case: str) -> Reading:
-        """Return a case; raises BadFile where it cannot be made at all.
+    def read(self, case: str) -> Read:
+        """Return a case's volume and the reader's own checks; raises BadFile where there is none.
 
-        What it notes in a new `self._said` is kept even then.
+        What it notes in `self._said` are the case's warnings, even then.
         """
 
     @abstractmethod
     def digest(self, case: str) -> str:
         """Return the hash of a case's source without making a volume of it."""
 
-    def reading(self, case: str) -> Reading:
+    def read_case(self, case: str) -> RawCase:
         """Return a case, good or bad."""
         self._said = []
         try:
             with guarded("one of its files"):
-                found = self.read(case)
+                volume, checks = self.read(case)
         except (BadFile, BadInput) as error:
-            said = tuple(dict.fromkeys(self._said))
-            return Reading(case=case, volume=None, checks=(refused(error),), warnings=said)
-        if found.volume is not None:
-            self._known[case] = found.volume.source_sha256
-        return found
+            volume, checks = None, (refused_for(error),)
+            self._said = [*dict.fromkeys(self._said)]
+        if volume is not None:
+            self._known[case] = volume.source_sha256
+        return RawCase(case=case, volume=volume, checks=tuple(checks), warnings=tuple(self._said))
 
-    def readings(self) -> Iterator[Reading]:
+    def raw_cases(self) -> Iterator[RawCase]:
         """Yield every case in the order of names, good or bad."""
         for case in self.cases:
-            yield self.reading(case)
+            yield self.read_case(case)
 
     def volumes(self) -> Iterator[Volume]:
         """Yield all cases; raises BadInput at the first bad one."""
-        for found in self.readings():
+        for found in self.raw_cases():
             if found.volume is None or not all(check.ok for check in found.checks):
                 why = "; ".join(check.message for check in found.checks if not check.ok)
                 raise BadInput(f"case {found.case}: {why}")
@@ -116,6 +116,16 @@ class Reader(ABC):
     def stamp(self) -> str:
         """The hash of sizes and times of the files and of the options: equal means untouched."""
         return content_hash([stamp(self.roots), type(self).__name__, self.options])
+
+
+def volume_of(
+    case: str, image_ijk: NDArray[Any], label_ijk: NDArray[Any], affine: Affine, **more: Any
+) -> Volume:
+    """Return the canonical volume of an image in HU and a label map on one grid, as they lie on
+    disk; `more` are the other fields of `Volume`."""
+    image, geometry = to_canonical(image_ijk, affine)
+    label = to_canonical(label_ijk, affine)[0]
+    return Volume(case=case, image=image, label=label, geometry=geometry, **more)
 
 
 def place_checks(
@@ -151,9 +161,7 @@ def merged(
         label[masks[organ]] = organs.index(organ) + 1
     share = claimed / max(min((n for n in sizes.values() if n), default=1), 1)
     message = f"{100 * share:.3g} % of an organ's voxels are claimed by another organ"
-    ok = share <= MAX_OVERLAP
-    limit = f"<= {MAX_OVERLAP:g}"
-    return label, Check(name="overlap", ok=ok, value=round(share, 6), limit=limit, message=message)
+    return label, bounded("overlap", share, message, most=MAX_OVERLAP)
 
 
 def integers(label: NDArray[Any], scaling: str = "") -> NDArray[Any]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from io import StringIO
 
 import numpy as np
 
 from benchmark.data.badfile import BadFile
-from benchmark.data.judging.checks import Check
-from benchmark.data.readers.files import Entry
+from benchmark.data.judging.checks import Check, bounded
+from benchmark.data.readers.files import FoundFile
 from benchmark.data.volume import Box, Volume, slices_of
 from benchmark.errors import BadInput
 
@@ -26,29 +25,27 @@ AXES = (("inf", "sup"), ("ant", "post"), ("left", "right"))  # z, y, x
 INSIDE = 0.95
 
 
-@dataclass(frozen=True)
-class Crops:
-    """The extents of each case, (z, y, x) pairs in the order of the file."""
-
-    extents: Mapping[str, tuple[tuple[int, int], ...]]
-
-    def box(self, case: str, shape: Sequence[int]) -> Box:
-        """Return a case's box within an array of this shape; raises BadFile where there is none."""
-        if case not in self.extents:
-            raise BadFile("crop_row", "missing", "one row", "cropping.csv has no row for it")
-        z, y, x = (
-            (max(min(pair), 0), min(max(pair), size))
-            for pair, size in zip(self.extents[case], shape, strict=True)
-        )
-        if any(first >= behind for first, behind in (z, y, x)):
-            shown = " ".join(f"{a}..{b}" for a, b in self.extents[case])
-            size = " x ".join(str(n) for n in shape)
-            message = f"its crop box {shown} lies outside of the volume of {size} (z, y, x)"
-            raise BadFile("crop_range", shown, size, message)
-        return z, y, x
+Crops = Mapping[str, tuple[tuple[int, int], ...]]
+"""The extents of each case, (z, y, x) pairs in the order of the file."""
 
 
-def read_crops(entry: Entry) -> Crops:
+def crop_box(crops: Crops, case: str, shape: Sequence[int]) -> Box:
+    """Return a case's box within an array of this shape; raises BadFile where there is none."""
+    if case not in crops:
+        raise BadFile("crop_row", "missing", "one row", "cropping.csv has no row for it")
+    z, y, x = (
+        (max(min(pair), 0), min(max(pair), size))
+        for pair, size in zip(crops[case], shape, strict=True)
+    )
+    if any(first >= behind for first, behind in (z, y, x)):
+        shown = " ".join(f"{a}..{b}" for a, b in crops[case])
+        size = " x ".join(str(n) for n in shape)
+        message = f"its crop box {shown} lies outside of the volume of {size} (z, y, x)"
+        raise BadFile("crop_range", shown, size, message)
+    return z, y, x
+
+
+def read_crops(entry: FoundFile) -> Crops:
     """Return the boxes of a `cropping.csv`; raises BadInput naming the line that is wrong."""
     rows = csv.DictReader(StringIO(entry.read().decode("utf-8-sig", errors="replace")))
     names = [(name or "").strip().lower() for name in rows.fieldnames or []]
@@ -58,7 +55,7 @@ def read_crops(entry: Entry) -> Crops:
         publisher, original = _column(names, "publisher"), _column(names, "original_id")
     except LookupError as error:
         raise BadInput(f"{entry.shown} has no column {error.args[0]}...: get it anew") from None
-    extents = {}
+    extents: dict[str, tuple[tuple[int, int], ...]] = {}
     for number, row in enumerate(rows, start=2):
         try:
             source = PUBLISHERS[row[publisher].strip().lower()]
@@ -66,7 +63,7 @@ def read_crops(entry: Entry) -> Crops:
             extents[case] = tuple((int(row[a]), int(row[b])) for a, b in columns)
         except (KeyError, ValueError, AttributeError, TypeError):
             raise BadInput(f"{entry.shown}, line {number}: no publisher, id and extents") from None
-    return Crops(extents)
+    return extents
 
 
 def _column(names: Sequence[str], start: str) -> str:
@@ -83,10 +80,4 @@ def box_check(volume: Volume) -> Iterator[Check]:
     total = int(np.count_nonzero(volume.label))
     share = int(np.count_nonzero(volume.label[slices_of(volume.box)])) / max(total, 1)
     message = f"only {100 * share:.3g} % of the labelled voxels lie in the crop box"
-    yield Check(
-        name="crop_box",
-        ok=share >= INSIDE,
-        value=round(share, 6),
-        limit=f">= {INSIDE:g}",
-        message=message,
-    )
+    yield bounded("crop_box", share, message, least=INSIDE)

@@ -17,11 +17,9 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
-from numpy.typing import NDArray
-
 from benchmark.data.badfile import BadFile
-from benchmark.data.readers.files import Entry
-from benchmark.data.readers.pixels import DEFLATED, read_pixels
+from benchmark.data.readers.files import FoundFile
+from benchmark.data.readers.pixels import DEFLATED, Pixels, read_pixels
 
 META = b"\x02\x00\x00\x00"  # the length of the group that names the transfer syntax
 MAX_SLICE_BYTES = 256 * 1024**2
@@ -46,15 +44,12 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slice:
-    """One slice (rows, columns): HU as int16, or a mask's stored values; None for no place."""
+class Slice(Pixels):
+    """One slice, its `values` (rows, columns); None for no place."""
 
     name: str
     series: str  # a hash: two slices of one series have one
-    values: NDArray[Any]
     place: Place | None
-    rescale: tuple[float, float]
-    mended: bool = False  # see `Pixels`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +73,7 @@ class _Found:
     error: BadFile | None = None
 
 
-def read_slices(entries: Iterable[Entry], *, rescale: bool = True) -> Slices:
+def read_slices(entries: Iterable[FoundFile], *, rescale: bool = True) -> Slices:
     """Return the slices of files in the order given; what is none is left out, and said.
 
     `rescale=False` leaves stored values as they are, for masks whose header was copied from an
@@ -126,7 +121,7 @@ def _like(name: str) -> str:
     return re.sub(r"\d+", "#", name.rsplit("/", 1)[-1])
 
 
-def _found(entry: Entry, content: bytes, rescale: bool) -> _Found:
+def _found(entry: FoundFile, content: bytes, rescale: bool) -> _Found:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = _header(entry, content)
@@ -144,7 +139,7 @@ def _found(entry: Entry, content: bytes, rescale: bool) -> _Found:
             raise BadFile("dicom", kind, "readable", message) from None
 
 
-def _image(entry: Entry, header: Any, rescale: bool) -> _Found:
+def _image(entry: FoundFile, header: Any, rescale: bool) -> _Found:
     if "PixelData" not in header:
         return _Found(name=entry.shown, kind="nothing", error=_cut(entry, header))
     if rescale and "LOCALIZER" in (header.get("ImageType") or ()):
@@ -156,19 +151,13 @@ def _image(entry: Entry, header: Any, rescale: bool) -> _Found:
         return _Found(name=entry.shown, kind="picture", series=series, error=error)
     _check_size(entry, int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8)
     pixels = read_pixels(entry, header, rescale=rescale)
-    found = Slice(
-        name=entry.shown,
-        series=sha256((series if rescale else "").encode()).hexdigest(),
-        values=pixels.values,
-        place=_place(header),
-        rescale=pixels.rescale,
-        mended=pixels.mended,
-    )
+    hashed = sha256((series if rescale else "").encode()).hexdigest()
+    found = Slice(**vars(pixels), name=entry.shown, series=hashed, place=_place(header))
     is_ct = str(header.get("SOPClassUID", "")) == CT
     return _Found(name=entry.shown, series=series, is_ct=is_ct, slice=found)
 
 
-def _cut(entry: Entry, header: Any) -> BadFile | None:
+def _cut(entry: FoundFile, header: Any) -> BadFile | None:
     """What is wrong with a slice that ends before its pixels; None for a report."""
     kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
     if "Rows" not in header and kind not in (None, CT):
@@ -187,7 +176,7 @@ def _pydicom() -> Any:
     return pydicom
 
 
-def _header(entry: Entry, content: bytes) -> Any:
+def _header(entry: FoundFile, content: bytes) -> Any:
     """What pydicom makes of a file, None for one that is no DICOM. Raises BadFile for damage.
 
     A slice may lack the preamble with the mark; then it must have all that makes an image.
@@ -207,12 +196,12 @@ def _header(entry: Entry, content: bytes) -> Any:
     return None
 
 
-def _check_size(entry: Entry, size: int) -> None:
+def _check_size(entry: FoundFile, size: int) -> None:
     if size > MAX_SLICE_BYTES:
         raise BadFile("size", size, "<= 256 MiB", f"{entry.shown} is no single slice")
 
 
-def _check_deflated(entry: Entry, content: bytes) -> None:
+def _check_deflated(entry: FoundFile, content: bytes) -> None:
     """Count what a deflated slice unpacks to, which the library would do without a bound."""
     length = 12 + int.from_bytes(content[8:12], "little") if content[:4] == META else 1024
     if DEFLATED.encode() not in content[:length]:
@@ -230,7 +219,7 @@ def _check_deflated(entry: Entry, content: bytes) -> None:
         raise BadFile("dicom", "error", "DICOM", f"{entry.shown} is no DICOM file") from None
 
 
-def _damaged(entry: Entry, content: bytes) -> bool:
+def _damaged(entry: FoundFile, content: bytes) -> bool:
     """Whether a file that is no DICOM was one: it is called so, or holds nothing."""
     return entry.name.lower().endswith((".dcm", ".ima")) or not content.strip(b"\0")
 

@@ -41,7 +41,7 @@ IGNORED = {"__macosx", "thumbs.db", "desktop.ini", "dicomdir"}
 
 
 @dataclass(frozen=True)
-class Entry:
+class FoundFile:
     """A file on disk, or a member of the archive at `path` (`inner`: through which archives).
 
     `parts` is its path from the given folder on, that folder's name first; an archive counts as
@@ -78,7 +78,7 @@ class Entry:
         return sha256(self.read()).hexdigest()
 
 
-def find_files(root: Path) -> list[Entry]:
+def find_files(root: Path) -> list[FoundFile]:
     """Return all files below `root` (a folder or an archive) in natural order of their paths.
 
     Hidden files and what systems leave behind are left out; so is an archive beside the folder
@@ -89,10 +89,10 @@ def find_files(root: Path) -> list[Entry]:
         raise BadInput(f"there is no {root}: give the folder or archive that holds the data")
     start = root.resolve()
     name, size = (start.name,), start.stat().st_size
-    return in_order(_file(start, name, size) if start.is_file() else _folder(start, name))
+    return natural_order(_file(start, name, size) if start.is_file() else _folder(start, name))
 
 
-def in_order(entries: Iterable[Entry]) -> list[Entry]:
+def natural_order(entries: Iterable[FoundFile]) -> list[FoundFile]:
     """Return files in the natural order of their paths: image_2 comes before image_10."""
     return sorted(entries, key=lambda entry: [_natural(part) for part in entry.parts])
 
@@ -144,25 +144,25 @@ def _walk(folder: Path) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
                 yield (*above, name), status
 
 
-def _folder(folder: Path, above: tuple[str, ...]) -> Iterator[Entry]:
+def _folder(folder: Path, above: tuple[str, ...]) -> Iterator[FoundFile]:
     seen = list(_walk(folder))
     folders = {parts[:depth] for parts, _ in seen for depth in range(1, len(parts))}
     for parts, status in seen:
-        if _suffix(parts[-1]) and (*parts[:-1], stem(parts[-1])) in folders:
+        if _suffix(parts[-1]) and (*parts[:-1], without_suffix(parts[-1])) in folders:
             continue  # it was unpacked beside itself: every file would come twice
         yield from _file(folder.joinpath(*parts), (*above, *parts), status.st_size)
 
 
-def _file(path: Path, parts: tuple[str, ...], size: int) -> Iterator[Entry]:
+def _file(path: Path, parts: tuple[str, ...], size: int) -> Iterator[FoundFile]:
     if path.name.lower().endswith(FOREIGN):
         raise BadInput(f"{path.name}: archives of this kind cannot be read; unpack it")
     if _suffix(path.name):
-        yield from _archive(path, (), (*parts[:-1], stem(parts[-1])))
+        yield from _archive(path, (), (*parts[:-1], without_suffix(parts[-1])))
     else:
-        yield Entry(path, (), parts, size)
+        yield FoundFile(path, (), parts, size)
 
 
-def _archive(path: Path, inner: tuple[str, ...], above: tuple[str, ...]) -> Iterator[Entry]:
+def _archive(path: Path, inner: tuple[str, ...], above: tuple[str, ...]) -> Iterator[FoundFile]:
     """All members of an archive, those of archives inside it included."""
     if len(inner) > MAX_DEPTH:
         raise BadInput(f"{path.name}: archives lie more than {MAX_DEPTH} deep in each other")
@@ -171,9 +171,11 @@ def _archive(path: Path, inner: tuple[str, ...], above: tuple[str, ...]) -> Iter
     for member in found:
         parts = PurePosixPath(member.name).parts
         if not _suffix(member.name):
-            yield Entry(path, (*inner, member.name), (*above, *parts), member.size)
-        elif stem(member.name) not in folders:
-            yield from _archive(path, (*inner, member.name), (*above, *parts[:-1], stem(parts[-1])))
+            yield FoundFile(path, (*inner, member.name), (*above, *parts), member.size)
+        elif without_suffix(member.name) not in folders:
+            yield from _archive(
+                path, (*inner, member.name), (*above, *parts[:-1], without_suffix(parts[-1]))
+            )
 
 
 def _suffix(name: str) -> str:
@@ -185,25 +187,27 @@ def _wanted(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchivedFile:
     """A file in an archive: its name with forward slashes, and its size when unpacked."""
 
     name: str
     size: int
 
 
-def stem(name: str) -> str:
+def without_suffix(name: str) -> str:
     """Return an archive's name without its suffix."""
     return name[: -len(suffix)] if (suffix := _suffix(name)) else name
 
 
-def members(path: Path, inner: tuple[str, ...]) -> list[Member]:
+def members(path: Path, inner: tuple[str, ...]) -> list[ArchivedFile]:
     """Return the files in an archive, in its order; raises BadInput when it is refused."""
     shown = inner[-1] if inner else path.name
     try:
         if shown.lower().endswith(".zip"):
             return _zip_members(_open_zip(path, inner), shown)
-        return [Member(name, len(content)) for name, content in _open_tar(path, inner).items()]
+        return [
+            ArchivedFile(name, len(content)) for name, content in _open_tar(path, inner).items()
+        ]
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         kind = "zip" if shown.lower().endswith(".zip") else "tar archive"
@@ -223,18 +227,12 @@ def read_member(path: Path, inner: tuple[str, ...]) -> bytes:
         raise BadInput(f"{shown}: its member {name} is damaged ({type(error).__name__})") from None
 
 
-def close_all() -> None:
-    """Forget all open archives."""
-    _open_zip.cache_clear()
-    _open_tar.cache_clear()
-
-
 @lru_cache(maxsize=4)
 def _open_zip(path: Path, inner: tuple[str, ...]) -> zipfile.ZipFile:
     return zipfile.ZipFile(BytesIO(read_member(path, inner)) if inner else path)
 
 
-def _zip_members(archive: zipfile.ZipFile, shown: str) -> list[Member]:
+def _zip_members(archive: zipfile.ZipFile, shown: str) -> list[ArchivedFile]:
     infos = [info for info in archive.infolist() if not info.is_dir()]
     for info in infos:
         if info.flag_bits & 1:
@@ -247,7 +245,7 @@ def _zip_members(archive: zipfile.ZipFile, shown: str) -> list[Member]:
     total, packed = sum(i.file_size for i in infos), sum(i.compress_size for i in infos)
     if total > TOTAL_RATIO_FROM and total > MAX_TOTAL_RATIO * packed:
         raise BadInput(f"{shown} would grow {total / max(packed, 1):.0f}-fold: it is no data set")
-    return _checked([Member(info.filename, info.file_size) for info in infos], shown)
+    return _checked([ArchivedFile(info.filename, info.file_size) for info in infos], shown)
 
 
 @lru_cache(maxsize=2)
@@ -268,13 +266,13 @@ def _open_tar(path: Path, inner: tuple[str, ...]) -> dict[str, bytes]:
                 raise BadInput(f"{shown} unpacks to too much: it is no archive of labels")
             if info.name in contents:
                 raise BadInput(f"{shown} holds two files of one name")
-            _checked([Member(info.name, info.size)], shown)
+            _checked([ArchivedFile(info.name, info.size)], shown)
             file = archive.extractfile(info)
             contents[info.name] = file.read() if file else b""
     return contents
 
 
-def _checked(found: list[Member], shown: str) -> list[Member]:
+def _checked(found: list[ArchivedFile], shown: str) -> list[ArchivedFile]:
     """Return the members; raises BadInput for names and sizes that no data set needs."""
     if len(found) > MAX_MEMBERS or sum(member.size for member in found) > MAX_TOTAL:
         raise BadInput(f"{shown} holds too many or too large files: it is no data set")
@@ -287,7 +285,7 @@ def _checked(found: list[Member], shown: str) -> list[Member]:
     return found
 
 
-_RULES: tuple[tuple[Callable[[Member], bool], str], ...] = (
+_RULES: tuple[tuple[Callable[[ArchivedFile], bool], str], ...] = (
     (lambda m: bool(PureWindowsPath(m.name).anchor), "has an absolute path"),  # a POSIX one too
     (lambda m: ".." in PurePosixPath(m.name).parts, "leads out of its folder"),
     (lambda m: "\\" in m.name or not m.name.isprintable(), "has an odd name"),

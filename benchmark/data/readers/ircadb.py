@@ -18,14 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, demand
-from benchmark.data.geometry import to_canonical
 from benchmark.data.judging.checks import Check
 from benchmark.data.judging.measures import midline
-from benchmark.data.readers.base import TARGETS, Reader, merged, place_checks
+from benchmark.data.readers.base import TARGETS, Read, Reader, merged, place_checks, volume_of
 from benchmark.data.readers.dicom import Slices, mended, read_slices
-from benchmark.data.readers.files import Entry, find_files
+from benchmark.data.readers.files import FoundFile, find_files
 from benchmark.data.readers.series import Series, assemble, have_places
-from benchmark.data.source import Reading
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
@@ -33,7 +31,7 @@ from benchmark.plan.keys import content_hash
 PATIENT = re.compile(r"3d[-_ ]?ircad[-_ ]?b?[-_ ]?0?1[._-](\d{1,2})")
 IMAGES, MASKS = "patientdicom", "masksdicom"
 PART_OF_LIVER = re.compile(r"liver(tumou?r|cyst|kyst).*|metastasectomie")
-Patient = dict[str, list[Entry]]  # structure, or IMAGES -> its files in natural order
+Structures = dict[str, list[FoundFile]]  # structure, or IMAGES -> its files in natural order
 
 
 class Ircadb(Reader):
@@ -50,7 +48,7 @@ class Ircadb(Reader):
         self._wanted, self._split = tuple(organs), split_kidneys
 
     @cached_property
-    def _patients(self) -> dict[str, Patient]:
+    def _patients(self) -> dict[str, Structures]:
         return _patients(find_files(self.roots[0]), self.roots[0])
 
     @cached_property
@@ -95,7 +93,7 @@ class Ircadb(Reader):
     def _used(self, case: str) -> list[str]:
         return sorted({name for parts in self._structures(case).values() for name in parts})
 
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> Read:
         """Return a patient; raises BadFile where files are missing, broken or do not fit."""
         patient, structures = self._patients[case], self._structures(case)
         if not patient.get(IMAGES):
@@ -117,9 +115,8 @@ class Ircadb(Reader):
         }
         sha256 = self._hash([hashes[0], *sorted(hashes[1:])])
         volume, overlap = self._volume(case, series, masks, sha256, mended(images.slices))
-        return Reading(
-            case=case, volume=volume, checks=(*checks, overlap), warnings=tuple(dict.fromkeys(said))
-        )
+        self._said = [*dict.fromkeys(said)]
+        return volume, (*checks, overlap)
 
     def _volume(
         self,
@@ -129,19 +126,17 @@ class Ircadb(Reader):
         sha256: str,
         by: str,
     ) -> tuple[Volume, Check]:
-        image, geometry = to_canonical(series.values_kji.T, series.affine)
         names = (*self.organs, *(["kidneys"] if self._split else []))
         label_kji, overlap = merged(masks, names)
-        label = to_canonical(label_kji.T, series.affine)[0]
         annotated = {*masks}
         if self._split and "kidneys" in masks:
             annotated |= {"left_kidney", "right_kidney"}
-        volume = Volume(
-            case=case,
-            image=image,
-            label=label,
+        volume = volume_of(
+            case,
+            series.values_kji.T,
+            label_kji.T,
+            series.affine,
             annotated=tuple(organ for organ in self.organs if organ in annotated),
-            geometry=geometry,
             source_sha256=sha256,
             read_by=by,
         )
@@ -200,9 +195,9 @@ def _foreground(name: str, slices: Sequence[NDArray[Any]], said: list[str]) -> N
     return mask
 
 
-def _patients(entries: Sequence[Entry], root: Path) -> dict[str, Patient]:
+def _patients(entries: Sequence[FoundFile], root: Path) -> dict[str, Structures]:
     """Return the patients by case; raises BadInput when there is none, or one lies twice."""
-    patients: dict[str, Patient] = {}
+    patients: dict[str, Structures] = {}
     homes: dict[str, tuple[str, ...]] = {}
     for entry in entries:
         folders = entry.parts[:-1]

@@ -20,16 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, demand
-from benchmark.data.geometry import canonical_affine, to_canonical
 from benchmark.data.judging.checks import Check, check_values
-from benchmark.data.readers.base import TARGETS, Reader, integers, place_checks
-from benchmark.data.readers.crop import Crops, box_check, read_crops
+from benchmark.data.readers.base import TARGETS, Read, Reader, integers, place_checks
+from benchmark.data.readers.crop import Crops, box_check, crop_box, read_crops
 from benchmark.data.readers.dicom import mended, read_slices
-from benchmark.data.readers.files import Entry, find_files
+from benchmark.data.readers.files import FoundFile, find_files
 from benchmark.data.readers.nifti import Nifti, nifti_of
 from benchmark.data.readers.series import assemble, series_of
-from benchmark.data.source import Reading
-from benchmark.data.volume import Geometry, Label, Volume
+from benchmark.data.volume import Geometry, Label, Volume, canonical_affine, to_canonical
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
@@ -75,12 +73,12 @@ class MultiOrgan(Reader):
         return self._organs
 
     @cached_property
-    def _found(self) -> tuple[dict[str, Entry], Crops | None]:
+    def _found(self) -> tuple[dict[str, FoundFile], Crops | None]:
         return _labels(find_files(self.roots[0]), tuple(self._image_roots), self.roots[0])
 
     @cached_property
-    def _images(self) -> dict[str, list[Entry]]:
-        images: dict[str, list[Entry]] = {}
+    def _images(self) -> dict[str, list[FoundFile]]:
+        images: dict[str, list[FoundFile]] = {}
         for source, root in self._image_roots.items():
             found = _image_files(source, find_files(root))
             if not found:
@@ -119,12 +117,12 @@ class MultiOrgan(Reader):
         ids = [[organ, IDS[organ]] for organ in self.organs]
         return content_hash(["multi-organ", list(images), label, ids])
 
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> Read:
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
         if not self._images.get(case):
             raise BadFile("pair", "missing", "image and label", "it has a label and no image")
         entry = self._found[0][case]
-        said = self._said = list[str]()
+        said = self._said
         content = nifti_of(entry.name, entry.read())
         label, label_geometry = to_canonical(
             integers(content.array, content.scaling), content.affine
@@ -141,11 +139,10 @@ class MultiOrgan(Reader):
             geometry=geometry,
             source=case.split("_")[0],
             source_sha256=self._hash(hashes, content.sha256),
-            box=self._found[1].box(case, image.shape) if self._found[1] else None,
+            box=None if (crops := self._found[1]) is None else crop_box(crops, case, image.shape),
             read_by=by,
         )
-        checks = (*checks, *box_check(volume))
-        return Reading(case=case, volume=volume, checks=checks, warnings=tuple(said))
+        return volume, (*checks, *box_check(volume))
 
     def _annotated(self, case: str, label: NDArray[Any]) -> tuple[str, ...]:
         """The released organs; the others where this label has them, and then only in BTCV."""
@@ -177,7 +174,7 @@ def _own_ids(label: NDArray[Any], organs: Sequence[str], annotated: Sequence[str
 
 
 def _image(
-    entries: Sequence[Entry], grid: tuple[tuple[int, ...], NDArray[np.float64]], said: list[str]
+    entries: Sequence[FoundFile], grid: tuple[tuple[int, ...], NDArray[np.float64]], said: list[str]
 ) -> tuple[NDArray[np.int16], Geometry, list[str], tuple[Check, ...], str]:
     """Return the image on the label's grid, its geometry, hashes, checks, and `read_by`.
 
@@ -226,7 +223,7 @@ def _no_series(
 
 
 def _nifti_image(
-    entries: Sequence[Entry], grid: tuple[tuple[int, ...], NDArray[np.float64]], said: list[str]
+    entries: Sequence[FoundFile], grid: tuple[tuple[int, ...], NDArray[np.float64]], said: list[str]
 ) -> tuple[NDArray[np.int16], Geometry, list[str], tuple[Check, ...], str]:
     if len(entries) > 1:
         message = f"{len(entries)} files of this number: {', '.join(e.shown for e in entries[:3])}"
@@ -242,10 +239,10 @@ def _nifti_image(
 
 
 def _labels(
-    entries: Sequence[Entry], sources: tuple[str, ...], root: Path
-) -> tuple[dict[str, Entry], Crops | None]:
+    entries: Sequence[FoundFile], sources: tuple[str, ...], root: Path
+) -> tuple[dict[str, FoundFile], Crops | None]:
     """Return the labels of the wanted sources by case, and the crop boxes."""
-    labels: dict[str, Entry] = {}
+    labels: dict[str, FoundFile] = {}
     crops = None
     for entry in entries:
         if entry.name.lower() == "cropping.csv":
@@ -264,7 +261,7 @@ def _labels(
     return labels, crops
 
 
-def _source(entry: Entry, sources: tuple[str, ...]) -> str:
+def _source(entry: FoundFile, sources: tuple[str, ...]) -> str:
     above = "/".join(entry.parts[:-1]).lower()
     named = [source for source in SOURCES if source in above.split("/")[-1]]
     named = named or [source for source in SOURCES if source in above]
@@ -277,8 +274,8 @@ def _source(entry: Entry, sources: tuple[str, ...]) -> str:
     )
 
 
-def _image_files(source: str, entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    images: dict[str, list[Entry]] = {}
+def _image_files(source: str, entries: Sequence[FoundFile]) -> dict[str, list[FoundFile]]:
+    images: dict[str, list[FoundFile]] = {}
     for entry in entries:
         if source == "btcv":
             match = BTCV_IMAGE.fullmatch(entry.name)

@@ -5,20 +5,20 @@ and a reader whose cases have neutral names, since those of files may be those o
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from benchmark.data.judging.checks import CASE
-from benchmark.data.readers.base import Reader
+from benchmark.data.readers.base import Read, Reader
 from benchmark.data.readers.files import find_files
-from benchmark.data.source import Reading
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
+from benchmark.plan.wording import named
 
-SHOWN = 5
 ENDINGS = (".nii.gz", ".nii")
 T = TypeVar("T")
 
@@ -65,8 +65,31 @@ def called(names: Mapping[str, str], found: Mapping[str, T]) -> dict[str, T]:
 def renamed(names: Mapping[str, str]) -> list[str]:
     """Return the line that says which cases are called otherwise than their files; or nothing."""
     changed = [f"{text!r} is called {name}" for text, name in names.items() if text != name]
-    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-    return [f"case {', '.join(changed[:SHOWN])}{more}"] if changed else []
+    return [f"case {named(changed)}"] if changed else []
+
+
+class ByName(Reader, Generic[T]):
+    """A reader of cases that are called after their files, or folders."""
+
+    @property
+    @abstractmethod
+    def named(self) -> Mapping[str, T]:
+        """What makes each case, by what its files are called."""
+
+    @cached_property
+    def by_case(self) -> Mapping[str, T]:
+        """The same by the case's name."""
+        return called(safe_names(self.named), self.named)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Which cases are called otherwise than their files."""
+        return tuple(renamed(safe_names(self.named)))
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The names of the files, or folders, as a case may be called."""
+        return tuple(sorted(self.by_case))
 
 
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
@@ -177,19 +200,15 @@ class Renamed(Reader):
         """Learn a case's hash from whoever read it in another process."""
         self._reader.note(self.table[case], sha256)
 
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> Read:
         """Return a case, good or bad, under its new name; no text names a file."""
-        found = self._reader.reading(self.table[case])
+        found = self._reader.read_case(self.table[case])
         hidden = [
             replace(check, message=self._hidden(check.message), value=self._value(check.value))
             for check in found.checks
         ]
-        return Reading(
-            case=case,
-            volume=None if found.volume is None else replace(found.volume, case=case),
-            checks=tuple(hidden),
-            warnings=tuple(self._hidden(line) for line in found.warnings),
-        )
+        self._said = [self._hidden(line) for line in found.warnings]
+        return found.volume and replace(found.volume, case=case), hidden
 
     def _value(self, value: float | str) -> float | str:
         return self._hidden(value) if isinstance(value, str) else value

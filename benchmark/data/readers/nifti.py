@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import MAX_BYTES, BadFile, guarded, read_regular
-from benchmark.data.geometry import (
+from benchmark.data.volume import (
     MAX_SHEAR,
     SILENT_SHEAR,
     Affine,

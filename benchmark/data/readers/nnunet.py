@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, digest_of, read_regular
-from benchmark.data.geometry import to_canonical
 from benchmark.data.judging.checks import Check, check_finite, check_values
-from benchmark.data.readers.base import Reader, integers, place_checks
+from benchmark.data.readers.base import Read, Reader, integers, place_checks, volume_of
 from benchmark.data.readers.names import (
     called,
     image_files,
@@ -30,8 +29,6 @@ from benchmark.data.readers.names import (
     safe_names,
 )
 from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
-from benchmark.data.source import Reading
-from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
@@ -59,7 +56,7 @@ class NnUNetRaw(Reader):
     """A source (see `benchmark.data.library`) over a folder in nnU-Net's raw layout.
 
     The constructor reads the descriptions and lists the files; it raises BadInput for what is
-    wrong with the folder as a whole. What is wrong with a case is in its `Reading`.
+    wrong with the folder as a whole. What is wrong with a case is in its `RawCase`.
     """
 
     organs: tuple[str, ...] = ()
@@ -96,7 +93,7 @@ class NnUNetRaw(Reader):
         cases = [(c, self.known_digest(c), self._annotated.get(c)) for c in self.cases]
         return content_hash([list(self.organs), cases])
 
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> Read:
         """Returns the case; raises BadFile when one of its files is missing or unreadable."""
         for kind, files in (("imagesTr", self._images), ("labelsTr", self._labels)):
             if case not in files:
@@ -111,24 +108,11 @@ class NnUNetRaw(Reader):
         checks = _pair_checks(image, label, warnings)
         annotated = self._annotated.get(case, self.organs)
         if not all(check.ok for check in checks):
-            return Reading(case=case, volume=None, checks=checks, warnings=tuple(warnings))
+            return None, checks
         label_ijk = self._own_ids(integers(label.array, label.scaling), annotated, warnings)
-        volume = self._volume(case, annotated, image, label_ijk)
-        return Reading(case=case, volume=volume, checks=checks, warnings=tuple(warnings))
-
-    def _volume(
-        self, case: str, annotated: tuple[str, ...], image: Nifti, label_ijk: NDArray[np.uint8]
-    ) -> Volume:
-        image_ZYX, geometry = to_canonical(np.rint(image.array).astype(np.int16), image.affine)
-        label_ZYX, sha256 = to_canonical(label_ijk, image.affine)[0], self.digest(case)
-        return Volume(
-            case=case,
-            image=image_ZYX,
-            label=label_ZYX,
-            annotated=annotated,
-            geometry=geometry,
-            source_sha256=sha256,
-        )
+        hu, sha256 = np.rint(image.array).astype(np.int16), self.digest(case)
+        about = {"annotated": annotated, "source_sha256": sha256}
+        return volume_of(case, hu, label_ijk, image.affine, **about), checks
 
     def _own_ids(
         self, label: NDArray[Any], annotated: tuple[str, ...], warnings: list[str]

@@ -12,18 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, digest_of
-from benchmark.data.geometry import to_canonical
 from benchmark.data.judging.checks import Check, check_values
-from benchmark.data.readers.base import Reader, integers, place_checks
-from benchmark.data.readers.names import ENDINGS, plain_name, renamed, safe_names, stem
+from benchmark.data.readers.base import Read, integers, place_checks, volume_of
+from benchmark.data.readers.names import ENDINGS, ByName, plain_name, stem
 from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
-from benchmark.data.source import Reading
-from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
+Pair = tuple[list[Path], list[Path]]  # images and labels: of a good case, one each
 
-class Pairs(Reader):
+
+class Pairs(ByName[Pair]):
     """A source over an image and a label map, or over a folder of images and one of label maps.
 
     `ids` says which number in the label is which organ, or which numbers are; all others are
@@ -39,8 +38,8 @@ class Pairs(Reader):
         super().__init__(image, label, options=dict(self._ids))
 
     @cached_property
-    def _named(self) -> dict[str, tuple[list[Path], list[Path]]]:
-        """Images and labels by what their files are called."""
+    def named(self) -> Mapping[str, Pair]:
+        """Images and labels by their file names without ending."""
         image, label = self.roots
         for path in self.roots:
             if not path.exists():
@@ -61,25 +60,10 @@ class Pairs(Reader):
         both = sorted({*images, *labels})
         return {name: (images.get(name, []), labels.get(name, [])) for name in both}
 
-    @cached_property
-    def _pairs(self) -> dict[str, tuple[list[Path], list[Path]]]:
-        names = safe_names(self._named)
-        return {names[text]: files for text, files in self._named.items()}
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Which cases are called otherwise than their files."""
-        return tuple(renamed(safe_names(self._named)))
-
     @property
     def organs(self) -> tuple[str, ...]:
         """The organs of the map, in its order."""
         return tuple(self._ids)
-
-    @property
-    def cases(self) -> tuple[str, ...]:
-        """The images' file names without ending."""
-        return tuple(sorted(self._pairs))
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -88,27 +72,29 @@ class Pairs(Reader):
 
     def digest(self, case: str) -> str:
         """Return the hash of both files and the ids."""
-        image, label = _one_each(self._pairs[case])
+        image, label = _one_each(self.by_case[case])
         return self._hash(digest_of(image), digest_of(label))
 
     def _hash(self, image: str, label: str) -> str:
         return content_hash(["pair", image, label, list(self._ids.items())])
 
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> Read:
         """Return a pair; raises BadFile for a file that cannot be used."""
-        image, label = (read_nifti(path) for path in _one_each(self._pairs[case]))
+        image, label = (read_nifti(path) for path in _one_each(self.by_case[case]))
         label = laid_like(label, image)
         said = self._said = [*image.warnings, *label.warnings]
         checks = [*place_checks(image.grid, label.grid, said), *check_values(image.array)]
-        volume = None
-        if all(check.ok for check in checks):
-            volume, more = self._volume(case, image, label, said)
-            checks += more
-        return Reading(case=case, volume=volume, checks=tuple(checks), warnings=tuple(said))
+        if not all(check.ok for check in checks):
+            return None, checks
+        own, more = self._own_ids(label, said)
+        hu, sha256 = np.rint(image.array).astype(np.int16), self._hash(image.sha256, label.sha256)
+        about = {"annotated": self.organs, "source_sha256": sha256}
+        return volume_of(case, hu, own, image.affine, **about), (*checks, *more)
 
-    def _volume(
-        self, case: str, image: Nifti, label: Nifti, said: list[str]
-    ) -> tuple[Volume, tuple[Check, ...]]:
+    def _own_ids(
+        self, label: Nifti, said: list[str]
+    ) -> tuple[NDArray[np.uint8], tuple[Check, ...]]:
+        """The label with 1..K for the organs, and what is wrong with the other numbers."""
         numbers = integers(label.array, label.scaling)
         own = np.zeros(numbers.shape, np.uint8)
         for position, (organ, ours) in enumerate(self._numbers.items(), start=1):
@@ -123,16 +109,7 @@ class Pairs(Reader):
             raise BadFile("labels", there, str(list(self._ids.values())), message)
         lines, checks = unmapped(numbers, own, self.organs)
         said += lines
-        array, geometry = to_canonical(np.rint(image.array).astype(np.int16), image.affine)
-        volume = Volume(
-            case=case,
-            image=array,
-            label=to_canonical(own, image.affine)[0],
-            annotated=self.organs,
-            geometry=geometry,
-            source_sha256=self._hash(image.sha256, label.sha256),
-        )
-        return volume, checks
+        return own, checks
 
 
 def parse_map(text: str) -> dict[str, int | Sequence[int]]:
@@ -169,7 +146,7 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _one_each(files: tuple[list[Path], list[Path]]) -> tuple[Path, Path]:
+def _one_each(files: Pair) -> tuple[Path, Path]:
     """Return the image and the label; raises BadFile where there are none, or several."""
     for kind, paths in zip(("image", "label"), files, strict=True):
         if len(paths) > 1:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
-from benchmark.data.readers.files import Entry
+from benchmark.data.readers.files import FoundFile
 
 AIR_HU, MAX_HU = -1024, 3071  # what a scanner can store in 12 bits
 LITTLE_ENDIAN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
@@ -35,7 +35,7 @@ class Pixels:
     mended: bool = False
 
 
-def read_pixels(entry: Entry, header: Any, *, rescale: bool) -> Pixels:
+def read_pixels(entry: FoundFile, header: Any, *, rescale: bool) -> Pixels:
     """Return the pixels of a slice; raises BadFile naming the file and how it is compressed."""
     syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
     try:
@@ -68,7 +68,9 @@ def _name(syntax: str) -> str:
     return name if name != syntax else "an unknown transfer syntax"
 
 
-def _stored(entry: Entry, header: Any, syntax: str, slope: float, intercept: float) -> NDArray[Any]:
+def _stored(
+    entry: FoundFile, header: Any, syntax: str, slope: float, intercept: float
+) -> NDArray[Any]:
     """The pixels as they are stored. Plain ones are seen as an array at once: `pixel_array` looks
     at every header element again, which takes longer than reading the file."""
     if syntax and syntax not in NATIVE and not entry.inner:
@@ -82,7 +84,9 @@ def _stored(entry: Entry, header: Any, syntax: str, slope: float, intercept: flo
     return np.frombuffer(header.PixelData, kind, count).reshape(header.Rows, header.Columns)
 
 
-def _by_simpleitk(entry: Entry, header: Any, slope: float, intercept: float) -> NDArray[np.int64]:
+def _by_simpleitk(
+    entry: FoundFile, header: Any, slope: float, intercept: float
+) -> NDArray[np.int64]:
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # it would quote headers
@@ -103,7 +107,7 @@ def _range(header: Any) -> tuple[int, int]:
 
 
 def _hu(
-    entry: Entry,
+    entry: FoundFile,
     stored: NDArray[Any],
     slope: float,
     intercept: float,
@@ -120,7 +124,7 @@ def _hu(
 
 
 def _rescaled(
-    entry: Entry, stored: NDArray[Any], slope: float, intercept: float
+    entry: FoundFile, stored: NDArray[Any], slope: float, intercept: float
 ) -> NDArray[np.int16]:
     if slope != 1 or intercept != int(intercept):
         values = np.rint(stored.astype(np.float64) * slope + intercept)
@@ -132,14 +136,14 @@ def _rescaled(
     return stored.astype(np.int16) + shift
 
 
-def _check_range(entry: Entry, low: float, high: float) -> None:
+def _check_range(entry: FoundFile, low: float, high: float) -> None:
     if not (low >= -32768 and high <= 32767):
         message = f"{entry.shown} holds {low:.6g} to {high:.6g} after rescaling: no HU"
         raise BadFile("int16", low if -low > high else high, "-32768..32767", message)
 
 
 def _outside(
-    entry: Entry, header: Any, syntax: str, stored: NDArray[Any], slope: float, intercept: float
+    entry: FoundFile, header: Any, syntax: str, stored: NDArray[Any], slope: float, intercept: float
 ) -> tuple[NDArray[np.bool_] | None, bool]:
     """What the scanner marks as outside its field of view, and whether that was seen always.
 
@@ -165,7 +169,9 @@ def _outside(
     return outside, not np.array_equal(outside, before)
 
 
-def _first_seen(entry: Entry, syntax: str, stored: NDArray[Any], padding: int) -> NDArray[np.bool_]:
+def _first_seen(
+    entry: FoundFile, syntax: str, stored: NDArray[Any], padding: int
+) -> NDArray[np.bool_]:
     """What the first reader took for padding; it compared a big-endian slice byte by byte."""
     by_simpleitk = syntax not in {*LITTLE_ENDIAN, BIG_ENDIAN} and not entry.inner
     if by_simpleitk or stored.dtype.itemsize != 2:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
-from benchmark.data.geometry import MAX_SHEAR, SILENT_SHEAR, Affine, shear
 from benchmark.data.readers.dicom import Place, Slice
+from benchmark.data.volume import MAX_SHEAR, SILENT_SHEAR, Affine, shear
 
 STEP_SHARE, STEP_MM = 0.01, 0.06  # positions are written with one decimal, too
 SAME_MM = 1e-3

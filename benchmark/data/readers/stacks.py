@@ -7,7 +7,7 @@ can tell a wrong order: the checks of anatomy do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
-from benchmark.data.geometry import to_canonical
-from benchmark.data.readers.base import TARGETS, Reader
+from benchmark.data.readers.base import TARGETS, Read, volume_of
 from benchmark.data.readers.dicom import MAX_SLICE_BYTES, mended, read_slices
-from benchmark.data.readers.files import Entry, find_files, in_order
-from benchmark.data.readers.names import renamed, safe_names
+from benchmark.data.readers.files import FoundFile, find_files, natural_order
+from benchmark.data.readers.names import ByName
 from benchmark.data.readers.series import assemble
-from benchmark.data.source import Reading
-from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
 PNG = b"\x89PNG\r\n\x1a\n"
-Stack = tuple[list[Entry], list[Entry], str]  # slices, masks, what is wrong with the folders
+Stack = tuple[
+    list[FoundFile], list[FoundFile], str
+]  # slices, masks, what is wrong with the folders
 
 
 def is_stack(folder: Path) -> bool:
@@ -36,7 +35,7 @@ def is_stack(folder: Path) -> bool:
     return next(folder.rglob("*.png"), None) is not None
 
 
-class Stacks(Reader):
+class Stacks(ByName[Stack]):
     """A source over one case, or over a folder of cases. `organ` is what the masks show."""
 
     def __init__(self, folder: Path, organ: str) -> None:
@@ -44,29 +43,14 @@ class Stacks(Reader):
         self._organ = organ
 
     @cached_property
-    def _homes(self) -> dict[str, Stack]:
+    def named(self) -> Mapping[str, Stack]:
         """The cases by what their folders are called."""
         return _stacks(find_files(self.roots[0]), self.roots[0])
-
-    @cached_property
-    def _stacks(self) -> dict[str, Stack]:
-        names = safe_names(self._homes)
-        return {names[text]: stack for text, stack in self._homes.items()}
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Which cases are called otherwise than their folders."""
-        return tuple(renamed(safe_names(self._homes)))
 
     @property
     def organs(self) -> tuple[str, ...]:
         """The one organ."""
         return (self._organ,)
-
-    @property
-    def cases(self) -> tuple[str, ...]:
-        """The folders' names."""
-        return tuple(sorted(self._stacks))
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -76,15 +60,15 @@ class Stacks(Reader):
 
     def digest(self, case: str) -> str:
         """Return the hash of slices and masks, in the order of their names."""
-        slices, masks, _ = self._stacks[case]
+        slices, masks, _ = self.by_case[case]
         return self._hash([e.sha256() for e in slices], [e.sha256() for e in masks])
 
     def _hash(self, slices: Sequence[str], masks: Sequence[str]) -> str:
         return content_hash(["stack", list(slices), list(masks), self._organ])
 
-    def read(self, case: str) -> Reading:
+    def read(self, case: str) -> Read:
         """Return a case; raises BadFile where files are missing, broken or do not fit."""
-        entries, masks, wrong = self._stacks[case]
+        entries, masks, wrong = self.by_case[case]
         if wrong:
             raise BadFile("folders", "other", "one of slices, one of masks", wrong)
         read = read_slices(entries)
@@ -96,20 +80,12 @@ class Stacks(Reader):
             raise BadFile("pairing", len(masks), str(len(read.slices)), message)
         found = [_png(entry, series.shape[1:]) for entry in masks]
         label = np.stack([found[n] for n in series.order]).astype(np.uint8)
-        image, geometry = to_canonical(series.values_kji.T, series.affine)
-        volume = Volume(
-            case=case,
-            image=image,
-            label=to_canonical(label.T, series.affine)[0],
-            annotated=self.organs,
-            geometry=geometry,
-            source_sha256=self._hash(read.sha256, [entry.sha256() for entry in masks]),
-            read_by=mended(read.slices),
-        )
-        return Reading(case=case, volume=volume, warnings=tuple(self._said))
+        sha256 = self._hash(read.sha256, [entry.sha256() for entry in masks])
+        about = {"annotated": self.organs, "source_sha256": sha256, "read_by": mended(read.slices)}
+        return volume_of(case, series.values_kji.T, label.T, series.affine, **about), ()
 
 
-def _png(entry: Entry, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _png(entry: FoundFile, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return where a mask is not 0; raises BadFile for what is no grey picture of two values.
 
     Its header is held against the slices' rows and columns before anything is unpacked.
@@ -139,9 +115,9 @@ def _png(entry: Entry, size: tuple[int, int]) -> NDArray[np.bool_]:
     return mask
 
 
-def _stacks(entries: Sequence[Entry], root: Path) -> dict[str, Stack]:
+def _stacks(entries: Sequence[FoundFile], root: Path) -> dict[str, Stack]:
     """Return the cases by their folders' names; raises BadInput where there is none."""
-    homes: dict[tuple[str, ...], tuple[list[Entry], list[Entry]]] = {}
+    homes: dict[tuple[str, ...], tuple[list[FoundFile], list[FoundFile]]] = {}
     for entry in entries:
         if len(entry.parts) > 2 and not entry.name.lower().endswith((".txt", ".md", ".pdf")):
             kinds = homes.setdefault(entry.parts[:-2], ([], []))
@@ -157,7 +133,7 @@ def _stacks(entries: Sequence[Entry], root: Path) -> dict[str, Stack]:
     }
 
 
-def _stack(home: tuple[str, ...], slices: list[Entry], masks: list[Entry]) -> Stack | None:
+def _stack(home: tuple[str, ...], slices: list[FoundFile], masks: list[FoundFile]) -> Stack | None:
     """Return a case, or what is wrong with it; None for a folder of neither slices nor masks."""
     held = _folders(slices)
     if not masks or len(held) > 1 or held & _folders(masks):  # no DICOM may lie there by the way
@@ -170,14 +146,14 @@ def _stack(home: tuple[str, ...], slices: list[Entry], masks: list[Entry]) -> St
         shown = ", ".join(sorted(_folders(slices) | _folders(masks)))
         wanted = "must hold one folder of DICOM slices and one of PNG masks"
         wrong = f"{'/'.join(home)} {wanted}, it has {shown}"
-    return in_order(slices), in_order(masks), wrong
+    return natural_order(slices), natural_order(masks), wrong
 
 
-def _folders(entries: Sequence[Entry]) -> set[str]:
+def _folders(entries: Sequence[FoundFile]) -> set[str]:
     return {entry.parts[-2] for entry in entries}
 
 
-def _is_dicom(entry: Entry) -> bool:
+def _is_dicom(entry: FoundFile) -> bool:
     try:
         return entry.size <= MAX_SLICE_BYTES and entry.read()[128:132] == b"DICM"
     except BadInput:
