@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmark.cli.experiment import DEFAULTS, LIMIT, values_alone
-from benchmark.cli.out import put
+from benchmark.cli.out import put, warn
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -57,7 +56,17 @@ def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
     about = f"the workspace (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})"
     option(parser, "--root", "DIR", about, type=Path, default=default_root())
     if json:
-        flag(parser, "--json", "print JSON and nothing else")
+        add_json(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    flag(parser, "--json", "print JSON and nothing else")
+
+
+def add_suite(parser: argparse.ArgumentParser) -> None:
+    """Add `--suite` of a command that reads one suite."""
+    option(parser, "--suite", "NAME", "default: main, else the suite that was written to last")
 
 
 def default_root() -> Path:
@@ -212,7 +221,7 @@ def say_refused(registry: Registry, names: Iterable[str]) -> None:
     """Print why another row of these names was left out."""
     for name in names:
         if name in registry.refused:
-            print(f"bench: warning: {registry.refused[name]}", file=sys.stderr)
+            warn(registry.refused[name])
 
 
 def folds_of(args: argparse.Namespace) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ from benchmark.cli.options import (
     part_of,
     setting_of,
 )
-from benchmark.cli.out import put
+from benchmark.cli.out import put, put_json, say
+from benchmark.cli.session import open_session
 from benchmark.plan.wording import counted, duration
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the plan; trains nothing. Raises `BadInput`."""
     from benchmark.analysis.ceilings import set_ceilings
-    from benchmark.cli.session import open_session, say
     from benchmark.running.cells import plan_cells
     from benchmark.running.cost import planned
 
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     ceilings = set_ceilings(dataset, setting.ground, say)
     if args.json:
         shown = {"nodes": _shown(nodes), "probes": _shown(probes)}
-        put(json.dumps({**shown, "ceilings": _ceilings_json(ceilings)}, indent=1))
+        put_json({**shown, "ceilings": _ceilings_json(ceilings)})
     else:
         put(f"{setting.label} on {dataset.name}, preset {setting.preset}")
         _print(nodes, probes)

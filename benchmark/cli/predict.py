@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common, add_hardware, add_values, numbers, option, setting_of
-from benchmark.cli.out import put
+from benchmark.cli.out import put, put_json, say, warn
+from benchmark.cli.session import check_workspace
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -57,12 +56,12 @@ def run(args: argparse.Namespace) -> int:
     old = outdated_line(bench, trained.entries, load_registry().rows)
     for line in (*scan.warnings, seen_in_training(trained, scan, bench), old):
         if line:
-            print(f"bench: warning: {line}", file=sys.stderr)
+            warn(line)
     label = predict(trained, scan, bench, args.batch)
     value = _value(trained, scan, label, out, picture)
     _write(label, scan, value, out, picture)
     if args.json:
-        put(json.dumps(value, indent=1))
+        put_json(value)
     else:
         _show(value)
     return 0
@@ -124,13 +123,11 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
 
 
 def _bench(args: argparse.Namespace) -> Bench:
-    from benchmark.cli.session import say
     from benchmark.running.bench import open_bench
     from benchmark.running.events import Warnings
     from benchmark.training.precision import hardware
 
-    if not (args.root / "format").exists():
-        raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
+    check_workspace(args.root)
     chosen = hardware(args.device, args.precision)
     return open_bench(args.root, chosen, Warnings(say), reading=True)
 

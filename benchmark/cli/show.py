@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,7 @@ from benchmark.analysis.shown import text_of
 from benchmark.analysis.suites import Missing, Standing, fill_command
 from benchmark.analysis.tables import HEADLINE, MEAN, Line, number_text, table
 from benchmark.cli.options import default_root
-from benchmark.cli.out import print_rows, put
-from benchmark.cli.session import say
+from benchmark.cli.out import note, print_rows, put, put_json, say
 from benchmark.running.code import old_line
 from benchmark.scoring.surface import described
 from benchmark.settings.resolve import without
@@ -128,7 +126,7 @@ def _warn_of_mixtures(bench: Bench, entries: list[Entry]) -> None:
     records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
     lines = (*mixtures(records, bench.codes), *value_mixtures(entries), old_line(bench.tally.old))
     for line in filter(None, lines):
-        print(f"warning: {line}", file=sys.stderr)
+        note(f"warning: {line}")
 
 
 def _results(
@@ -148,9 +146,9 @@ def _results(
 
 def _put_json(found: dict[str, Any], ceilings: Ceilings, told: Iterable[str]) -> None:
     """Print JSON, and on standard error what a person must know of it."""
-    put(json.dumps(found, indent=1))
+    put_json(found)
     for text in (*ceilings.why_not, *told):
-        print(text, file=sys.stderr)
+        note(text)
 
 
 def _shows(bench: Bench, entries: list[Entry]) -> dict[str, str]:

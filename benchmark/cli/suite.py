@@ -18,6 +18,7 @@ from benchmark.cli.options import (
     options_of,
     say_refused,
 )
+from benchmark.cli.out import say
 from benchmark.errors import BadInput
 from benchmark.plan.wording import duration
 
@@ -94,7 +95,6 @@ def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
 
 
 def _open(args: argparse.Namespace, listener: Listener) -> tuple[Bench, list[DataSet]]:
-    from benchmark.cli.session import say
     from benchmark.data.library import open_dataset
 
     names = list(dict.fromkeys(name.strip() for name in args.datasets.split(",")))
