@@ -27,9 +27,9 @@ from benchmark.running.tasks import Work
 from benchmark.settings.resolve import GROUND, leaves
 from sweeps import studies
 from sweeps.figures import write_figures
+from sweeps.mlflow_runs import follow
 from sweeps.objective import Evaluation, Evaluations, Job, WorkerFailed, death, suite
 from sweeps.planning import Plan, SweepOptions, plan_studies
-from sweeps.reports import follow
 from sweeps.samplers import make_sampler
 from sweeps.spaces import at_the_edge
 from sweeps.storage import open_storage

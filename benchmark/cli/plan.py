@@ -21,7 +21,7 @@ from benchmark.plan.wording import counted, duration
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
-    from benchmark.running.cost import Planned
+    from benchmark.running.cost import PlannedTraining
 
 LONG = 3600.0  # seconds from which it is worth to ask what a GPU takes
 HELP = "the trainings of a row: keys, what is stored, what it will cost"
@@ -87,7 +87,7 @@ def _flag_lines(flags: Sequence[str]) -> list[str]:
     return [*told, *filter(None, [how_to_read(flag.partition(":")[0] for flag in flags)])]
 
 
-def _gpu_lines(bench: Bench, nodes: list[Planned]) -> list[str]:
+def _gpu_lines(bench: Bench, nodes: list[PlannedTraining]) -> list[str]:
     """What a long plan on a CPU would take on a GPU, as far as the store knows."""
     from benchmark.running.cost import gpu_seconds, total_seconds
 
@@ -102,11 +102,11 @@ def _gpu_lines(bench: Bench, nodes: list[Planned]) -> list[str]:
     ]
 
 
-def _shown(nodes: list[Planned]) -> list[dict[str, object]]:
+def _shown(nodes: list[PlannedTraining]) -> list[dict[str, object]]:
     return [{name: getattr(node, name) for name in JSON_FIELDS} for node in nodes]
 
 
-def _print(nodes: list[Planned], probes: list[Planned]) -> None:
+def _print(nodes: list[PlannedTraining], probes: list[PlannedTraining]) -> None:
     from benchmark.running.cost import total_seconds
 
     put("fold seed  key                   steps  stored  training, after")

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         warn(older)
     say(chosen.line)
     if not args.out and (uri := mlflow_there(args)):
-        from benchmark.running.reports import attach_report
+        from benchmark.running.mlflow_runs import attach_report
 
         attach_report(workspace, suite, uri, say)
     if args.json:

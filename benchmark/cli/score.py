@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     found = rescore(entries, workspace, load_registry(), done=_say)
     again = [one.entry for one in found if one.state == SCORED]
     if again and (uri := mlflow_there(args)):  # `bench sync` would tell it the same
-        from benchmark.running.reports import mirror_again
+        from benchmark.running.mlflow_runs import mirror_again
 
         mirror_again(workspace, again, uri, warn)
     if args.json:

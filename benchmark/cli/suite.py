@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.view import SuiteView, shown
     from benchmark.running.conduct import Conductor
     from benchmark.running.following import follow
-    from benchmark.running.renewal import look_over
+    from benchmark.running.renewal import renew
     from benchmark.running.suites import suite_cells
 
     settings, overrides = _settings(args)
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         with follow(args.mlflow, bench, args.name, view.warn):
             with bench.stop.listening():
                 entries = Conductor(work=work, executor=executor, bench=bench).run()
-            look_over(cells, bench)
+            renew(cells, bench, everything=True)
     show_suite(bench, standing(bench, args.name), as_json=args.json)
     return 0 if all(entry.state == "done" for entry in entries) else 1
 

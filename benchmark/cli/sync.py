@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send every row and cell that is missing there. Raises `BadInput` where nobody answers."""
     from benchmark.running.following import Disk
-    from benchmark.running.reports import row_reports, suite_reports
+    from benchmark.running.mlflow_runs import row_reports, suite_reports
     from benchmark.tracking.database import default_uri
     from benchmark.tracking.sync import sync
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import operator
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -167,22 +167,25 @@ def _train(
             title=node.title, key=node_key, number=number, total=total, steps=steps, resumed=resumed
         )
     )
+    resumptions = [*before.get("resumed", []), *([state.step] if state else [])]
+
+    def so_far() -> dict[str, Any]:
+        spent = before.get("seconds", 0.0) + time.monotonic() - began
+        return {
+            "hardware": hardware.record(),
+            "seconds": round(spent, 3),
+            "resumed": resumptions,
+        }
+
     parents = [key(parent, context) for parent in node.parents()]
-    about = {
-        "code": bench.codes.note(code),
-        "parents": parents,
-        "hardware": hardware.record(),
-    }
-    control = _control(node, node_key, bench, state, before, about)
+    made = {"code": bench.codes.note(code), "parents": parents}
+    control = _control(node, node_key, bench, state, lambda: {**made, **so_far()})
     bench.objects.begin_epochs(node_key, node.title, state.epochs if state else ())
     with bench.stop.training() as control.stop:
         history = fit(node, nets, draw, seed=context.seed, hardware=hardware, control=control)
     record = _record(node, node_key, data, context, bench, history, nets)
-    record["hardware"] = hardware.record()
-    record["seconds"] = round(before.get("seconds", 0.0) + time.monotonic() - began, 3)
-    record["resumed"] = [*before.get("resumed", []), *([state.step] if state else [])]
     states = {name: module.state_dict() for name, module in nets.items()}
-    bench.objects.commit(node_key, states, record)
+    bench.objects.commit(node_key, states, {**record, **so_far()})
 
 
 def _parent_state(weights: Weights, context: Context, bench: Bench) -> dict[str, Tensor]:
@@ -220,20 +223,12 @@ def _control(
     node_key: str,
     bench: Bench,
     state: State | None,
-    before: Mapping[str, Any],
-    whose: Mapping[str, Any],
+    about: Callable[[], dict[str, Any]],
 ) -> Control:
-    began = time.monotonic()
-    resumed = [*before.get("resumed", []), *([state.step] if state else [])]
+    """What the trainer tells while it runs; `about` is what is said of a checkpoint of now."""
 
     def save(at: State) -> None:
-        spent = before.get("seconds", 0.0) + time.monotonic() - began
-        about = {
-            **whose,
-            "seconds": round(spent, 3),
-            "resumed": resumed,
-        }
-        bench.objects.save_checkpoint(node_key, at, about)
+        bench.objects.save_checkpoint(node_key, at, about())
 
     def watch(step: int, steps: int, terms: Mapping[str, float]) -> None:
         bench.listener.hear(Progress(step=step, steps=steps, terms=dict(terms)))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.analysis.suites import with_rows
-from benchmark.running.reports import (
+from benchmark.running.mlflow_runs import (
     cell_report,
     row_reports,
     stage_points,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -89,16 +89,17 @@ def _measured(
 ) -> list[ResultRow]:
     nets = load_networks(probe.node, node_key, cell.data, bench)
     noted = bench.codes.note(probe_code(probe))
-    return [
-        row
-        for case, found in _values(
-            probe, nets, _patients(nets, cell.data, bench.hardware), features
-        )
-        for row in rows_of(
-            [_score(metric, value) for metric, value in found.items()],
-            key=node_key, seed=cell.seed, fold=cell.data.fold.index, case=case, code=noted,
-        )
-    ]  # fmt: skip
+    about: dict[str, Any] = {
+        "key": node_key,
+        "seed": cell.seed,
+        "fold": cell.data.fold.index,
+        "code": noted,
+    }
+    rows: list[ResultRow] = []
+    for case, found in _values(probe, nets, _patients(nets, cell.data, bench.hardware), features):
+        scores = [_score(metric, value) for metric, value in found.items()]
+        rows += rows_of(scores, case=case, **about)
+    return rows
 
 
 def _values(

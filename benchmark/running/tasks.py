@@ -17,26 +17,11 @@ from dataclasses import dataclass, field, replace
 from benchmark.plan.keys import Context, key
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
-from benchmark.running.cells import Cell, InnerCache
+from benchmark.running.cells import Cell, CellName
 from benchmark.running.probing import is_probed
-from benchmark.settings.resolve import Setting
 from benchmark.store.ledger import SCRATCH, Entry
 
 SCORING_SECONDS = 5.0  # the guess for predicting and scoring a cell
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellName:
-    """All that another process needs to make a cell of its own; it can be sent through a pipe.
-    `guarded`: its data set lacks the outer test cases, and what is read is noted."""
-
-    setting: Setting
-    dataset: str
-    fold: int
-    seed: int
-    stage: str
-    part: str = "test"
-    guarded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +213,7 @@ def _tasks(
             name=entry.name,
             title="scoring",
             scores=True,
-            cell=_name(cell),
+            cell=cell.name,
             entry=entry.name,
             needs=frozenset(),
             group=group,
@@ -270,15 +255,3 @@ def _probed(cell: Cell) -> list[Train]:
 def _probes_only(open_cells: Iterable[tuple[Cell, Entry]]) -> set[str]:
     own = {node_key for _, entry in open_cells for node_key in entry.nodes}
     return {k for cell, _ in open_cells for k, _, _ in trainings_of(cell)} - own
-
-
-def _name(cell: Cell) -> CellName:
-    return CellName(
-        setting=cell.setting,
-        dataset=cell.data.dataset.name,
-        fold=cell.data.fold.index,
-        seed=cell.seed,
-        stage=cell.stage,
-        part=cell.part,
-        guarded=isinstance(cell.data.cache, InnerCache),
-    )

@@ -16,7 +16,7 @@ from benchmark.running.bench import open_bench
 from benchmark.running.cells import plan_cells
 from benchmark.running.conduct import run_cells
 from benchmark.running.following import follow
-from benchmark.running.reports import attach_report
+from benchmark.running.mlflow_runs import attach_report
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
 from benchmark.tracking.database import default_uri

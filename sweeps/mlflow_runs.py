@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 
 from benchmark.analysis.suites import with_rows
 from benchmark.running.following import mirror_uri
-from benchmark.running.reports import cell_report
+from benchmark.running.mlflow_runs import cell_report
 from benchmark.store.workspace import open_workspace
 from benchmark.tracking.follower import Changes, Follower, following
 from benchmark.tracking.report import Point, TrialReport
