@@ -160,22 +160,12 @@ def _train(
     nets, draw, hardware = prepared(node, data, context.seed, loaded, begun)
     _warn_of_other_hardware(node_key, before, hardware, bench)
     steps = node.schedule.steps(draw.steps_in_one_pass)
-    number, total = place_in_plan
-    resumed = state.step if state else None
-    bench.listener.hear(
-        Training(
-            title=node.title, key=node_key, number=number, total=total, steps=steps, resumed=resumed
-        )
-    )
-    resumptions = [*before.get("resumed", []), *([state.step] if state else [])]
+    bench.listener.hear(_training(node, node_key, state, steps, place_in_plan))
+    resumed = [*before.get("resumed", []), *([state.step] if state else [])]
 
     def so_far() -> dict[str, Any]:
-        spent = before.get("seconds", 0.0) + time.monotonic() - began
-        return {
-            "hardware": hardware.record(),
-            "seconds": round(spent, 3),
-            "resumed": resumptions,
-        }
+        seconds = round(before.get("seconds", 0.0) + time.monotonic() - began, 3)
+        return {"hardware": hardware.record(), "seconds": seconds, "resumed": resumed}
 
     parents = [key(parent, context) for parent in node.parents()]
     made = {"code": bench.codes.note(code), "parents": parents}
@@ -186,6 +176,16 @@ def _train(
     record = _record(node, node_key, data, context, bench, history, nets)
     states = {name: module.state_dict() for name, module in nets.items()}
     bench.objects.commit(node_key, states, {**record, **so_far()})
+
+
+def _training(
+    node: Train, node_key: str, state: State | None, steps: int, place_in_plan: tuple[int, int]
+) -> Training:
+    number, total = place_in_plan
+    resumed = state.step if state else None
+    return Training(
+        title=node.title, key=node_key, number=number, total=total, steps=steps, resumed=resumed
+    )
 
 
 def _parent_state(weights: Weights, context: Context, bench: Bench) -> dict[str, Tensor]:

@@ -89,16 +89,11 @@ def _measured(
 ) -> list[ResultRow]:
     nets = load_networks(probe.node, node_key, cell.data, bench)
     noted = bench.codes.note(probe_code(probe))
-    about: dict[str, Any] = {
-        "key": node_key,
-        "seed": cell.seed,
-        "fold": cell.data.fold.index,
-        "code": noted,
-    }
+    about: dict[str, Any] = {"key": node_key, "seed": cell.seed, "code": noted}
     rows: list[ResultRow] = []
     for case, found in _values(probe, nets, _patients(nets, cell.data, bench.hardware), features):
         scores = [_score(metric, value) for metric, value in found.items()]
-        rows += rows_of(scores, case=case, **about)
+        rows += rows_of(scores, fold=cell.data.fold.index, case=case, **about)
     return rows
 
 
