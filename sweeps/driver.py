@@ -29,7 +29,7 @@ from sweeps import studies
 from sweeps.figures import write_figures
 from sweeps.mlflow_runs import follow
 from sweeps.objective import Evaluation, Evaluations, Job, WorkerFailed, death, suite
-from sweeps.planning import Plan, SweepOptions, plan_studies
+from sweeps.planning import StudyPlan, SweepOptions, plan_studies
 from sweeps.samplers import make_sampler
 from sweeps.spaces import at_the_edge
 from sweeps.storage import open_storage
@@ -39,7 +39,6 @@ POLL_SECONDS = 1.0
 END_SECONDS = 10.0  # for a worker to save its training when the sweep is stopped
 
 Say = Callable[[str], None]
-Told = Callable[[Study, int], None]
 
 
 def run_sweep(options: SweepOptions) -> list[Summary] | None:
@@ -85,7 +84,7 @@ class Notices:
 
 
 @contextmanager
-def _workers(options: SweepOptions, plan: Plan) -> Iterator[Executor]:
+def _workers(options: SweepOptions, plan: StudyPlan) -> Iterator[Executor]:
     """Yield the workers; they end with the block, whatever ends it: a training saves itself first,
     if it takes no longer than seconds."""
     size = plan.to({}).ground.size
@@ -106,11 +105,10 @@ class Drive:
     """One study with all that driving it takes."""
 
     study: Study
-    plan: Plan
+    plan: StudyPlan
     heartbeat_seconds: int
     evaluations: Evaluations
     say: Say
-    told: Told = lambda study, number: None
     _next_beat: float = 0.0
 
     def run(self) -> None:
@@ -161,7 +159,7 @@ class Drive:
         told = studies.finish(self.study, trial, evaluation.record())
         del ours[name]
         if told:
-            self.told(self.study, trial.number)
+            self.say(_progress(summarise(self.study), self.plan, trial.number))
         else:
             self.say(f"{name} was taken up by another driver: its value counts there")
 
@@ -178,14 +176,11 @@ class Drive:
 
 def _drive(
     options: SweepOptions,
-    plan: Plan,
+    plan: StudyPlan,
     study: Study,
     bench: Bench,
     executor: Executor,
 ) -> None:
-    def tell(study: Study, number: int) -> None:
-        options.say(_progress(summarise(study), plan, number))
-
     evaluations = Evaluations(
         work=Work(), executor=executor, bench=bench, workers=options.workers, say=options.say
     )
@@ -195,7 +190,6 @@ def _drive(
         evaluations=evaluations,
         say=options.say,
         heartbeat_seconds=options.heartbeat_seconds,
-        told=tell,
     )
     drive.run()
     same = _note_best(plan, study)
@@ -208,7 +202,7 @@ def _drive(
     write_figures(study, summarise(study), options.root / "reports" / "sweeps")
 
 
-def _note_best(plan: Plan, study: Study) -> bool:
+def _note_best(plan: StudyPlan, study: Study) -> bool:
     """Note what only the space and the row know about the best setting; return whether it is the
     default."""
     best = summarise(study).best
@@ -222,7 +216,7 @@ def _note_best(plan: Plan, study: Study) -> bool:
     return same
 
 
-def _progress(summary: Summary, plan: Plan, number: int) -> str:
+def _progress(summary: Summary, plan: StudyPlan, number: int) -> str:
     last = next(point for point in summary.points if point.number == number)
     values = ", ".join(f"{name}={value}" for name, value in last.overrides.items())
     folds = ", ".join(f"{value:.1f}" for value in last.folds.values())

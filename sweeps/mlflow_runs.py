@@ -45,10 +45,8 @@ def follow(
 ) -> AbstractContextManager[Follower | None]:
     """Return what fills MLflow while a block works at studies; `cells`: below every trial too."""
     source = Studies(studies=tuple(studied), root=root, cells=cells)
-    return following(
-        mirror_uri(asked, root), source, patience=CLOSE_SECONDS,
-        artifacts=root / "mlartifacts", warn=warn, lost=LOST,
-    )  # fmt: skip
+    uri, where = mirror_uri(asked, root), root / "mlartifacts"
+    return following(uri, source, artifacts=where, warn=warn, patience=CLOSE_SECONDS, lost=LOST)
 
 
 @dataclass(frozen=True, kw_only=True)

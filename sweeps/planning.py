@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import FixedTrial
 
 from benchmark.data.library import DataSet, open_dataset
@@ -63,7 +63,7 @@ class SweepOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StudyPlan:
     """One study to drive: its name, what it is for, and how a setting of its row is resolved."""
 
     name: str
@@ -76,7 +76,7 @@ class Plan:
     to: Resolve
 
 
-def plan_studies(options: SweepOptions) -> list[Plan]:
+def plan_studies(options: SweepOptions) -> list[StudyPlan]:
     """Return a plan for each row, and with `--per-fold` for each row and fold.
 
     All get the same number of trials. Raises `BadInput` for whatever is wrong, and writes nothing
@@ -90,7 +90,9 @@ def plan_studies(options: SweepOptions) -> list[Plan]:
     for row, to in resolves.items():
         _refuse_fixed(sweep, settings[row], distributions)
         check_space(sweep, distributions, to)
-    dataset = _dataset(options)
+    hardware(options.training.device, options.training.precision)
+    open_workspace(options.root)
+    dataset = open_dataset(options.root, options.dataset, say=options.say)
     for to in resolves.values():
         check_space(sweep, distributions, _buildable(to, dataset))
     plans = []
@@ -102,7 +104,7 @@ def plan_studies(options: SweepOptions) -> list[Plan]:
             organs = organs_of(folds)
             about = _about(options, sweep, setting, dataset, distributions, tuning, indices, organs)
             plans.append(
-                Plan(
+                StudyPlan(
                     name=study_name(options, sweep.name, row, tuning),
                     about=about,
                     sweep=sweep,
@@ -177,12 +179,6 @@ def _refuse_fixed(
         raise BadInput(f"{', '.join(sorted(both))} is set, and it is what the sweep varies")
 
 
-def _dataset(options: SweepOptions) -> DataSet:
-    hardware(options.training.device, options.training.precision)
-    open_workspace(options.root)
-    return open_dataset(options.root, options.dataset, say=options.say)
-
-
 def _tunings(options: SweepOptions) -> list[tuple[str, tuple[int, ...]]]:
     if options.per_fold:
         return [(f"fold {fold}", (fold,)) for fold in options.folds]
@@ -213,7 +209,7 @@ def _about(
         organs=organs.used,
         sampler=options.sampler,
         sampler_seed=options.sampler_seed,
-        space=About.space_of(distributions),
+        space={name: distribution_to_json(d) for name, d in sorted(distributions.items())},
         others="" if options.training.reuse else _others(setting),
     )
 
