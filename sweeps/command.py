@@ -90,7 +90,7 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     option(parser, "--heartbeat-seconds", "N", about, type=at_most(86_400), default=20)
     flag(parser, "--mlflow-cells", "folds and seeds below every trial in MLflow")
     add_common(parser)
-    parser.set_defaults(action=_run, fresh=False)
+    parser.set_defaults(action=_run)
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -238,15 +238,8 @@ def part_of(args: argparse.Namespace) -> str:
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """Return how a command's trainings are run, by its options."""
+    """Return how a command's trainings are run, by those of its options that say so."""
     from benchmark.running.bench import Options
 
-    return Options(
-        root=args.root,
-        device=args.device,
-        precision=args.precision,
-        threads=args.threads,
-        checkpoint_seconds=args.checkpoint_seconds,
-        fresh=args.fresh,
-        reuse=args.reuse,
-    )
+    names = {f.name for f in fields(Options)}
+    return Options(**{name: value for name, value in vars(args).items() if name in names})

@@ -32,7 +32,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_setting(parser)
     add_hardware(parser)
-    parser.set_defaults(fresh=False, reuse=False, checkpoint_seconds=30.0)
     add_common(parser)
 
 

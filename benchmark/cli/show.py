@@ -93,8 +93,7 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
         put(text)
     tally = bench.tally
     put(
-        f"trainings: {len(set(tally.trained))} done now, "
-        f"{len(set(tally.reused) - set(tally.trained))} reused from the store; "
+        f"trainings: {len(set(tally.trained))} done now, {tally.untouched} reused from the store; "
         f"{len(set(tally.fitted))} more for probes alone"
     )
     for text in told:
@@ -138,7 +137,7 @@ def _results(
         "table": [asdict(line) for line in lines],
         "incomplete": [asdict(cell) for cell in missing],
         "trained": len(set(tally.trained)),
-        "reused": len(set(tally.reused) - set(tally.trained)),
+        "reused": tally.untouched,
         "resumed": [asdict(item) for item in tally.resumed],
         "ceilings": ceilings.as_json(),
     }
@@ -195,10 +194,11 @@ def _words(lines: list[Line]) -> list[str]:
 
 def _print_notes(bench: Bench, entries: list[Entry], told: list[str]) -> None:
     tally = bench.tally
-    reused = len(set(tally.reused) - set(tally.trained))
     fitted = len(set(tally.fitted))
     probes = f"; {fitted} more for probes alone" if fitted else ""
-    put(f"trainings: {len(tally.trained)} done now, {reused} reused from the store{probes}")
+    put(
+        f"trainings: {len(tally.trained)} done now, {tally.untouched} reused from the store{probes}"
+    )
     for item in tally.resumed:
         put(f"training {item.key} was resumed from step {item.step}")
     first = entries[0]

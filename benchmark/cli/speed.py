@@ -11,7 +11,7 @@ from benchmark.cli.options import add_json, flag
 from benchmark.cli.out import put, put_json, say
 
 if TYPE_CHECKING:
-    from benchmark.running.speed import Line
+    from benchmark.running.speed import SpeedLine
 
 HELP = "how fast this processor trains: the real loop beside a bare step"
 PRESETS = ("quick", "lite")
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)  # time of the process would count threads that wait
     rounds = QUICK_ROUNDS if args.quick_look else ROUNDS
     steps = QUICK_STEPS if args.quick_look else STEPS
-    lines: list[Line] = []
+    lines: list[SpeedLine] = []
     for preset in PRESETS:
         say(f"measuring {preset}")
         lines += processor_lines(preset, rounds=rounds, steps=steps[preset])
@@ -51,13 +51,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def table(lines: list[Line]) -> str:
+def table(lines: list[SpeedLine]) -> str:
     """Return the lines as a Markdown table."""
     rows = [HEAD, ("---",) * len(HEAD), *map(_cells, lines)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def _cells(line: Line) -> tuple[str, ...]:
+def _cells(line: SpeedLine) -> tuple[str, ...]:
     times = f"{statistics.median(line.times):.2f} ({min(line.times):.2f}-{max(line.times):.2f})"
     form = (line.preset, line.precision, line.layout + (" (taken)" if line.taken else ""))
     return (*form, f"{line.bare_ms:.1f}", f"{line.loop_ms:.1f}", times, f"{line.of_fastest:.2f}")

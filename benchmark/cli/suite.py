@@ -47,7 +47,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_folds(parser, "default: 0,1,2 for a preset that may give a verdict, else 0")
     add_sets(parser, "ground.NAME, or a hyper-parameter for every row that has it")
     add_training(parser, WORKERS)
-    parser.set_defaults(fresh=False)
     add_common(parser)
 
 

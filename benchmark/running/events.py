@@ -50,7 +50,7 @@ class TaskBegun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingBegun:
     """A training starts, or is taken up again at step `resumed`. It is the `number`-th of `total`
     of what it was given for."""
 
@@ -121,7 +121,7 @@ class Ticked:
     """Time passes."""
 
 
-OfTask = Training | Progress | EpochEnded | Warned | Ended | Lost
+OfTask = TrainingBegun | Progress | EpochEnded | Warned | Ended | Lost
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from benchmark.plan.keys import Context, canonical, key, spec, values_in
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_resume, may_use
-from benchmark.running.events import EpochEnded, Progress, Resumed, Training
+from benchmark.running.events import EpochEnded, Progress, Resumed, TrainingBegun
 from benchmark.store.objects import as_recorded
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, on_meta, place, start
@@ -180,10 +180,10 @@ def _train(
 
 def _training(
     node: Train, node_key: str, state: State | None, steps: int, place_in_plan: tuple[int, int]
-) -> Training:
+) -> TrainingBegun:
     number, total = place_in_plan
     resumed = state.step if state else None
-    return Training(
+    return TrainingBegun(
         title=node.title, key=node_key, number=number, total=total, steps=steps, resumed=resumed
     )
 
