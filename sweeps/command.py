@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import (
     MOST_PORT,
-    OFF,
     add_common,
     add_folds,
     add_preset,
@@ -118,7 +117,6 @@ def _run(args: argparse.Namespace) -> int:
 
 def sweep_options(args: argparse.Namespace) -> SweepOptions:
     """Return what the options of `bench sweep run` ask for."""
-    from benchmark.tracking.database import default_uri
     from sweeps.planning import SweepOptions
 
     def setting(row: str) -> Setting:
@@ -130,7 +128,6 @@ def sweep_options(args: argparse.Namespace) -> SweepOptions:
         "folds": tuple(folds_of(args)),
         "seeds": tuple(args.seeds),
         "storage": _storage(args),
-        "mlflow": None if args.mlflow == OFF else args.mlflow or default_uri(args.root),
     }
     return SweepOptions(**{**same, **own}, setting=setting, training=options_of(args), say=say)
 

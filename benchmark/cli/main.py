@@ -10,7 +10,7 @@ import errno
 import importlib
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +20,7 @@ from benchmark.cli.out import others_print, results_only, say
 from benchmark.errors import BadInput, failure, memory_short, one_line, shortened
 from benchmark.files.atomic import disk_full
 from benchmark.files.source import OURS as DISTRIBUTION
+from benchmark.running.stop import interruptible
 
 RESULTS = ("run", "suite", "compare", "report", "plan", "status", "score", "explain")
 OURS = (*RESULTS, "methods", "data", "predict", "store", "sync", "ui", "doctor", "speed")
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = sys.argv[1:] if argv is None else argv
     try:
-        with results_only(), _interruptible():
+        with results_only(), interruptible():
             return _run(given)
     except BadInput as error:
         say(str(error))
@@ -61,12 +62,6 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
         return 1
-
-
-def _interruptible() -> AbstractContextManager[None]:
-    from benchmark.running.stop import interruptible
-
-    return interruptible()
 
 
 def _run(argv: list[str]) -> int:

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark.cli.options import add_json, flag, option
 from benchmark.cli.out import put, put_json, say
@@ -166,17 +166,11 @@ def _detail(name: str, row: Row) -> str:
     lines += [f"{number}. {stage_line(node)}" for number, node in enumerate(nodes, start=1)]
     lines += ["", "| | field | default | meaning |", "|---|---|---|---|"]
     for item in fields(row.method):  # type: ignore[arg-type]
-        mark, about = item.metadata.get("mark", ""), _cell(item.metadata.get("about", ""))
-        lines.append(f"| {mark} | `{item.name}` | `{value_text(_of(row, item.name))}` | {about} |")
+        mark = item.metadata.get("mark", "")
+        about = item.metadata.get("about", "").replace("|", "\\|")
+        value = value_text(getattr(row.method, item.name))
+        lines.append(f"| {mark} | `{item.name}` | `{value}` | {about} |")
     extra = [f"scored too: {', '.join(f'{name}@{stage}' for stage in stages_of(row.method))}"]
     extra.append(f"probes: {', '.join(probe.name for probe in probes_of(row.method))}")
     lines += ["", *[f"{line}." for line in extra if not line.endswith(": ")], ""]
     return "\n".join(lines)
-
-
-def _of(row: Row, name: str) -> Any:
-    return getattr(row.method, name)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -71,7 +71,7 @@ def _entries(
     from benchmark.running.conduct import Conductor
     from benchmark.running.crew import crew, executor_for
     from benchmark.running.renewal import renew
-    from benchmark.running.tasks import work_of
+    from benchmark.running.tasks import Graph, Work
     from benchmark.store.ledger import SCRATCH
     from benchmark.store.workspace import is_read_only
 
@@ -84,15 +84,8 @@ def _entries(
         executor.start()  # the workers load meanwhile
         if not bench.fresh:
             renew(cells, bench)
-        work = work_of(
-            cells,
-            bench,
-            SCRATCH,
-            left.seconds,
-            every_cell=True,
-            breadth_first=workers > 1,
-            in_turn=workers == 1,
-        )
+        work = Work(graph=Graph(in_turn=workers == 1))
+        work.add(cells, bench, SCRATCH, left.seconds)
         view.expect(work, workers)
         return Conductor(work=work, executor=executor, bench=bench, as_run=True).run()
     except BaseException:

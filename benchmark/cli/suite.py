@@ -126,13 +126,15 @@ def _plan(
     """Write the suite's plan down, before its first result; then see what is to be done."""
     from benchmark.running.renewal import renew
     from benchmark.running.suites import count_results, suite_plan
-    from benchmark.running.tasks import work_of
+    from benchmark.running.tasks import Graph, Work
 
     plan = suite_plan(settings, cells, args.preset, overrides)
     bench.plans.record(args.name, plan, lambda whole: count_results(bench, cells, whole, args.name))
     executor.start()  # the workers load while the costs are counted
     renew(cells, bench)
-    return work_of(cells, bench, args.name, _seconds(cells, bench))
+    work = Work(graph=Graph())
+    work.add(cells, bench, args.name, _seconds(cells, bench), as_suite=True)
+    return work
 
 
 def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:

@@ -149,10 +149,6 @@ def operations(node: Train, cell: Cell) -> float:
         stride = stride_of(nets)
         shape = (data.ground.batch, height + -height % stride, width + -width % stride)
         batch = _meta_batch(node, shape, len(data.dataset.organs), cell)
-    return _count(node, nets, batch)
-
-
-def _count(node: Train, nets: Mapping[str, nn.Module], batch: Batch) -> float:
     with FlopCounterMode(display=False) as counter:
         terms = node.objective(nets, batch)
         total = torch.stack(list(terms.values())).sum()

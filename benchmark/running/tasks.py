@@ -3,7 +3,7 @@
 A task is handed out when all that it needs is done, so no worker waits for another one's
 training. In a suite folds and seeds go one after the other, and within one the longest way to the
 end goes first (list scheduling by critical path), so workers run idle at the very end at most. In
-a run by several workers all folds start at once (`breadth_first`): one row has too few trainings a
+a run by several workers all folds start at once: one row has too few trainings a
 fold to share. Where one process trains, and for trials, cell goes after cell (`in_turn`).
 """
 
@@ -147,12 +147,14 @@ class Work:
         suite: str,
         seconds: Mapping[str, float] | None = None,
         *,
-        every_cell: bool = True,
-        grouped: bool = False,
+        as_suite: bool = False,
     ) -> None:
-        """Take cells on, while others are run, too; see `work_of`. `grouped`: folds and seeds go
-        one after the other."""
-        stored = {} if every_cell else {e.name: e for e in bench.ledger.entries(suite)}
+        """Take cells on, while others are run, too; `seconds` is what trainings will take, by key.
+
+        `as_suite`: cells that are done are not looked at again, and folds and seeds go one after
+        the other.
+        """
+        stored = {e.name: e for e in bench.ledger.entries(suite)} if as_suite else {}
         open_cells = []
         for cell in cells:
             entry = cell.entry(suite)
@@ -166,26 +168,7 @@ class Work:
         if not self.graph.in_turn:
             open_cells.sort(key=lambda both: (both[1].seed, both[1].fold))
         self.probes_only |= _probes_only(open_cells)
-        self.graph.add(_tasks(open_cells, bench, seconds or {}, grouped))
-
-
-def work_of(
-    cells: Iterable[Cell],
-    bench: Bench,
-    suite: str,
-    seconds: Mapping[str, float],
-    *,
-    every_cell: bool = False,
-    breadth_first: bool = False,
-    in_turn: bool = False,
-) -> Work:
-    """Return what is to be done for the cells; `seconds` is what trainings will take, by key.
-
-    `every_cell`: the done ones are looked at again too. The order is that of the module's text.
-    """
-    work, grouped = Work(graph=Graph(in_turn=in_turn)), not (breadth_first or in_turn)
-    work.add(cells, bench, suite, seconds, every_cell=every_cell, grouped=grouped)
-    return work
+        self.graph.add(_tasks(open_cells, bench, seconds or {}, as_suite))
 
 
 def _is_done(stored: Entry, entry: Entry, bench: Bench) -> bool:

@@ -28,7 +28,7 @@ from benchmark.running import crew as machine
 from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.crew import Left, left_of, run_workers, why_not_sent
-from benchmark.running.tasks import work_of
+from benchmark.running.tasks import Graph, Work
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, Ledger
@@ -234,7 +234,8 @@ def test_all_folds_start_at_once(tmp_path: Path) -> None:
     seconds = left_of(cells, there).seconds
 
     def waves(breadth_first: bool) -> list[list[tuple[str, int]]]:
-        graph = work_of(cells, there, "default", seconds, breadth_first=breadth_first).graph
+        graph = Graph()
+        Work(graph=graph).add(cells, there, "default", seconds, as_suite=not breadth_first)
         found = []
         while graph.left:
             taken = [task for _ in range(2) if (task := graph.take())]

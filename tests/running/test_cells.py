@@ -20,7 +20,7 @@ from benchmark.plan.nodes import Net, Row, Schedule, Train, Weights
 from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import plan_cells
 from benchmark.running.code import old_line
-from benchmark.running.events import EpochEnded, Event, Listener, Said, Warned
+from benchmark.running.events import EpochEnded, Event, Listener, Said, TrainingBegun, Warned
 from benchmark.running.stop import Stop
 from benchmark.settings.registry import Registry, load_registry
 from benchmark.settings.resolve import resolve
