@@ -104,11 +104,10 @@ def _workers(options: SweepOptions, plan: StudyPlan) -> Iterator[Executor]:
 class Drive:
     """One study with all that driving it takes."""
 
+    options: SweepOptions
     study: Study
     plan: StudyPlan
-    heartbeat_seconds: int
     evaluations: Evaluations
-    say: Say
     _next_beat: float = 0.0
 
     def run(self) -> None:
@@ -120,7 +119,9 @@ class Drive:
         ours: dict[str, Trial] = {}
         try:
             while self._open_trials(ours):
-                for found in self.evaluations.finished(min(POLL_SECONDS, self.heartbeat_seconds)):
+                for found in self.evaluations.finished(
+                    min(POLL_SECONDS, self.options.heartbeat_seconds)
+                ):
                     self._finish(ours, *found)
         finally:
             for trial in ours.values():
@@ -140,10 +141,10 @@ class Drive:
     def _open_trials(self, ours: dict[str, Trial]) -> bool:
         """Take on as many trials as workers are free; return whether anything is left to do."""
         if time.monotonic() >= self._next_beat:
-            self._next_beat = time.monotonic() + self.heartbeat_seconds / 2
+            self._next_beat = time.monotonic() + self.options.heartbeat_seconds / 2
             for trial in ours.values():
                 studies.beat(self.study, trial)
-            studies.reclaim(self.study, self.heartbeat_seconds)
+            studies.reclaim(self.study, self.options.heartbeat_seconds)
         driver, trials = f"{platform.node()} {os.getpid()}", self.plan.trials
         while self.evaluations.vacant > 0:
             new = studies.next_trial(self.study, self.plan.sweep, trials, driver)
@@ -159,9 +160,9 @@ class Drive:
         told = studies.finish(self.study, trial, evaluation.record())
         del ours[name]
         if told:
-            self.say(_progress(summarise(self.study), self.plan, trial.number))
+            self.options.say(_progress(summarise(self.study), self.plan, trial.number))
         else:
-            self.say(f"{name} was taken up by another driver: its value counts there")
+            self.options.say(f"{name} was taken up by another driver: its value counts there")
 
     def _job(self, overrides: Mapping[str, Any], seeds: tuple[int, ...] | None = None) -> Job:
         about = self.plan.about
@@ -175,22 +176,12 @@ class Drive:
 
 
 def _drive(
-    options: SweepOptions,
-    plan: StudyPlan,
-    study: Study,
-    bench: Bench,
-    executor: Executor,
+    options: SweepOptions, plan: StudyPlan, study: Study, bench: Bench, executor: Executor
 ) -> None:
     evaluations = Evaluations(
         work=Work(), executor=executor, bench=bench, workers=options.workers, say=options.say
     )
-    drive = Drive(
-        study=study,
-        plan=plan,
-        evaluations=evaluations,
-        say=options.say,
-        heartbeat_seconds=options.heartbeat_seconds,
-    )
+    drive = Drive(options=options, study=study, plan=plan, evaluations=evaluations)
     drive.run()
     same = _note_best(plan, study)
     if fresh := fresh_seeds(plan.about.seeds, options.repeats):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution
 from optuna.trial import FixedTrial
 
 from benchmark.data.library import DataSet, open_dataset
@@ -199,7 +199,7 @@ def _about(
         organs=organs.used,
         sampler=options.sampler,
         sampler_seed=options.sampler_seed,
-        space={name: distribution_to_json(d) for name, d in sorted(distributions.items())},
+        space=About.space_of(distributions),
         others="" if options.training.reuse else _others(setting),
     )
 

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -61,6 +62,11 @@ class About:
     space: Mapping[str, str]
     preset_hash: str = ""
     others: str = ""
+
+    @staticmethod
+    def space_of(distributions: Mapping[str, BaseDistribution]) -> dict[str, str]:
+        """Return parameters and ranges as texts."""
+        return {name: distribution_to_json(d) for name, d in sorted(distributions.items())}
 
 
 def about(study: Study) -> About:

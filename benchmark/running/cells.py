@@ -29,7 +29,6 @@ from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow, rows_of
 
 INNER = "inner"
-PARTS = ("test", INNER)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,9 @@ def operations(node: Train, cell: Cell) -> float:
 
 
 def _meta_batch(node: Train, shape: tuple[int, int, int], organs: int, cell: Cell) -> Batch:
+    """A batch as far as shapes go, with what views and sources add."""
     samples = shape[0]
+    masks = torch.empty(samples, 2 * organs, *shape[1:])
     return Batch(
         image_B1HW=torch.empty(samples, 1, *shape[1:]),
         label_BHW=torch.empty(shape, dtype=torch.long),
@@ -167,18 +169,12 @@ def _meta_batch(node: Train, shape: tuple[int, int, int], organs: int, cell: Cel
         case_B=torch.empty(samples, dtype=torch.long),
         position_B=torch.empty(samples),
         reading=cell.data.ground.loss,
-        entries=_meta_entries(node, samples, organs, shape[1:]),
+        entries={
+            **dict.fromkeys(("masks", CORRUPTED, *node.sources), masks),
+            LEFT: torch.ones(samples, organs, dtype=torch.bool),
+            EARLY: torch.ones(samples, dtype=torch.bool),
+        },
     )
-
-
-def _meta_entries(
-    node: Train, samples: int, organs: int, size: tuple[int, ...]
-) -> dict[str, torch.Tensor]:
-    """What views and sources add, as far as shapes go."""
-    masks = torch.empty(samples, 2 * organs, *size)
-    known = torch.ones(samples, organs, dtype=torch.bool)
-    entries = dict.fromkeys(("masks", CORRUPTED, *node.sources), masks)
-    return {**entries, LEFT: known, EARLY: torch.ones(samples, dtype=torch.bool)}
 
 
 def measured_speed(device: torch.device) -> float:
