@@ -80,28 +80,24 @@ class _Planner:
         context = Context(fold=cell.data.fingerprint, seed=cell.seed)
         for node in in_order(final):
             node_key = key(node, context)
-            if node_key not in self._keys:
-                self._keys.add(node_key)
-                yield self._planned(cell, node, node_key, context, final=node is final)
-
-    def _planned(
-        self, cell: Cell, node: Train, node_key: str, context: Context, *, final: bool
-    ) -> PlannedTraining:
-        steps = node.schedule.steps(_steps_in_one_pass(cell, self._counted))
-        cached = self._stored.counts(cell, node, node_key)
-        seconds = None if cached else steps * self._paces.seconds_per_step(node, cell)
-        return PlannedTraining(
-            key=node_key,
-            title=node.title,
-            parents=tuple(key(parent, context) for parent in node.parents()),
-            steps=steps,
-            cached=cached,
-            final=final,
-            fold=cell.data.fold.index,
-            seed=cell.seed,
-            seconds=None if seconds is None else round(seconds, 1),
-            shape=_shape_of(node, cell.data.ground),
-        )
+            if node_key in self._keys:
+                continue
+            self._keys.add(node_key)
+            steps = node.schedule.steps(_steps_in_one_pass(cell, self._counted))
+            cached = self._stored.counts(cell, node, node_key)
+            left = None if cached else steps * self._paces.seconds_per_step(node, cell)
+            yield PlannedTraining(
+                key=node_key,
+                title=node.title,
+                parents=tuple(key(parent, context) for parent in node.parents()),
+                steps=steps,
+                cached=cached,
+                final=node is final,
+                fold=cell.data.fold.index,
+                seed=cell.seed,
+                seconds=None if left is None else round(left, 1),
+                shape=_shape_of(node, cell.data.ground),
+            )
 
 
 class _Paces:
