@@ -62,7 +62,6 @@ from benchmark.running.cost import planned
 from benchmark.settings.registry import load_registry
 from benchmark.running.suites import rows_named, settings_of, suite_cells
 from benchmark.running.tasks import Graph, Work
-from benchmark.training.precision import hardware
 root, registry = Path(sys.argv[1]), load_registry()
 dataset, bench = open_dataset(root, "phantom"), Options(root=root, device="cpu").open()
 settings = settings_of(registry, rows_named(registry, "all"), "quick", {})
