@@ -12,7 +12,6 @@ from benchmark.errors import BadInput, Stopped
 from benchmark.running.bench import Bench
 from benchmark.running.events import (
     CellEnded,
-    CellStarted,
     Ended,
     Event,
     Lost,
@@ -136,9 +135,7 @@ class Conductor:
         """Submit a task; its cell is noted as started first, so that `bench status` shows it."""
         if task.entry not in self._started:
             self._started.add(task.entry)
-            entry = self.work.entries[task.entry]
-            self.bench.ledger.write(entry)
-            self._tell(CellStarted(entry=entry))
+            self.bench.ledger.write(self.work.entries[task.entry])
         self.attempts[task.name] += 1
         worker = self.executor.submit(replace(task, spent=self._spent.get(task.entry, 0.0)))
         self._tell(TaskBegun(worker=worker, task=task))

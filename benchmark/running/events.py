@@ -28,13 +28,6 @@ class Resumed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellStarted:
-    """The first task for a cell is handed out."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True, kw_only=True)
 class CellEnded:
     """A cell is done, or failed."""
 
@@ -75,7 +68,6 @@ class Progress:
 class EpochEnded:
     """An epoch of a training ended."""
 
-    title: str
     epoch: Epoch
 
 
@@ -133,7 +125,7 @@ class Said:
     event: OfTask
 
 
-Event = CellStarted | CellEnded | TaskBegun | Said | OfTask | Ticked
+Event = CellEnded | TaskBegun | Said | OfTask | Ticked
 Hear = Callable[[Event], None]
 
 

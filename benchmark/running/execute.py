@@ -235,7 +235,7 @@ def _control(
 
     def report(epoch: Epoch) -> None:
         bench.objects.add_epoch(node_key, node.title, epoch)
-        bench.listener.hear(EpochEnded(title=node.title, epoch=epoch))
+        bench.listener.hear(EpochEnded(epoch=epoch))
 
     return Control(
         state=state,
