@@ -63,6 +63,11 @@ class Cell:
         return self.setting.stages[self.stage] if self.stage else self.setting.plan
 
     @property
+    def context(self) -> Context:
+        """What, beside a training's own values, makes its key."""
+        return Context(fold=self.data.fingerprint, seed=self.seed)
+
+    @property
     def name(self) -> CellName:
         """What `Cells` makes the cell of."""
         return CellName(
@@ -78,8 +83,7 @@ class Cell:
     def entry(self, suite: str) -> Entry:
         """Return the cell's line in the ledger, as started."""
         final, at = self.final, f"@{self.stage}" if self.stage else ""
-        context = Context(fold=self.data.fingerprint, seed=self.seed)
-        keys = tuple(key(node, context) for node in in_order(final.node))
+        keys = tuple(key(node, self.context) for node in in_order(final.node))
         return Entry(
             suite=suite,
             dataset=self.data.dataset.name,

@@ -77,7 +77,7 @@ class _Planner:
 
     def of(self, cell: Cell, final: Train) -> Iterator[PlannedTraining]:
         """Yield the trainings behind `final` that were not yielded before."""
-        context = Context(fold=cell.data.fingerprint, seed=cell.seed)
+        context = cell.context
         for node in in_order(final):
             node_key = key(node, context)
             if node_key in self._keys:

@@ -16,7 +16,7 @@ from benchmark.files.code import Code
 from benchmark.files.source import code_of
 from benchmark.parts.batch import Patient
 from benchmark.parts.networks import stride_of
-from benchmark.plan.keys import Context, canonical, digest, key, values_in
+from benchmark.plan.keys import canonical, digest, key, values_in
 from benchmark.plan.nodes import Probe
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_use_rows
@@ -47,7 +47,7 @@ def with_probes(cell: Cell, entry: Entry, bench: Bench) -> Entry:
     flags = list(entry.flags)
     features = Features()
     for probe in cell.setting.probes:
-        node_key = key(probe.node, Context(fold=cell.data.fingerprint, seed=cell.seed))
+        node_key = key(probe.node, cell.context)
         evaluation = evaluation_of(probe, cell)
         done.append((probe.name, node_key, evaluation))
         _execute(probe, cell, entry, bench)

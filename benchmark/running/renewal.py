@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
-from benchmark.plan.keys import Context, key
+from benchmark.plan.keys import key
 from benchmark.plan.nodes import (
     Method,
     Probe,
@@ -112,9 +112,8 @@ def renew(cells: Iterable[Cell], bench: Bench, *, everything: bool = False) -> N
 
 
 def _trainings(cell: Cell, codes: Codes, bench: Bench, seen: set[str]) -> None:
-    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
     for node, code in codes.trainings:
-        node_key = key(node, context)
+        node_key = key(node, cell.context)
         if node_key not in seen:
             seen.add(node_key)
             with bench.objects.lock(node_key):
@@ -123,13 +122,12 @@ def _trainings(cell: Cell, codes: Codes, bench: Bench, seen: set[str]) -> None:
 
 
 def _evaluations(cell: Cell, codes: Codes) -> Iterator[tuple[tuple[str, str], Code]]:
-    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
     for what, code in codes.rows:
         if isinstance(what, Weights):
             name = cell.data.evaluation(what.net)
         else:
             name = evaluation_of(what, cell)
-        yield (key(what.node, context), name), code
+        yield (key(what.node, cell.context), name), code
 
 
 def outdated_line(workspace: Workspace, entries: Iterable[Entry], rows: Mapping[str, Row]) -> str:

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from benchmark.plan.keys import Context, key
+from benchmark.plan.keys import key
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, CellName
@@ -224,7 +224,7 @@ def _tasks(
 
 def trainings_of(cell: Cell) -> Iterator[tuple[str, Train, frozenset[str]]]:
     """Yield the trainings of a cell and of its probes, parents first: key, training, parents."""
-    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
+    context = cell.context
     for final in (cell.final.node, *_probed(cell)):
         for node in in_order(final):
             yield key(node, context), node, frozenset(key(p, context) for p in node.parents())
