@@ -26,13 +26,12 @@ from benchmark.data.volume import Volume
 from benchmark.files.atomic import commit_file, write_json
 from benchmark.phantom.recipe import Phantom
 from benchmark.plan.folds import FOLDS
-from benchmark.running.bench import open_bench
+from benchmark.running.bench import Options
 from benchmark.running.events import Warnings
 from benchmark.running.predicting import predict, trained_row
 from benchmark.scoring.overlap import dice_percent
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
-from benchmark.training.precision import hardware
 
 FOUND = Path(__file__).with_name("fold-luck.json")
 ROWS, SEEDS = ("unet", "unet-200", "fsm"), range(6)
@@ -49,7 +48,7 @@ def patients(count: int) -> Iterator[Volume]:
 def measure(root: Path, scores: Path, volumes: list[Volume]) -> None:
     """Write the mean DSC of every patient, over organs, for each network that has no file yet."""
     registry = load_registry()
-    bench = open_bench(root, hardware("cpu", "fp32"), Warnings(print), reading=True)
+    bench = Options(root=root, device="cpu", precision="fp32").open(Warnings(print), reading=True)
     scans = [Scan(name=v.case, image=v.image, geometry=v.geometry, header=None) for v in volumes]
     for row, fold, seed in itertools.product(ROWS, range(FOLDS), SEEDS):
         path = scores / f"{row}-{fold}-{seed}.json"

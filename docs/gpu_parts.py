@@ -32,7 +32,7 @@ from benchmark.parts.stages import plain
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running import speed
-from benchmark.running.speed import Bare, Loop, Way, Work, alternated, ratio
+from benchmark.running.speed import Bare, Loop, Way, Workload, alternated, ratio
 from benchmark.training import trainer
 from benchmark.training.precision import Hardware, hardware
 from benchmark.training.trainer import Control, State
@@ -62,18 +62,18 @@ class Look:
         """The device at hand, with the precision that bench takes there."""
         return hardware()
 
-    def work(self, batch: int) -> Work:
+    def work(self, batch: int) -> Workload:
         """Return the paper's plain training with this batch."""
         return speed.plain_work(self.paper, Ground(batch=batch), self.pixels)
 
-    def stages(self, arch: UNet, batch: int, pixels: int) -> dict[str, Work]:
+    def stages(self, arch: UNet, batch: int, pixels: int) -> dict[str, Workload]:
         """Return the plain training and those of FSM."""
         method = Fsm(ct=arch, gt=replace(arch, reads="masks"))
         nodes = {"plain": plain(arch, method.schedule)}
         nodes |= {node.title: node for node in in_order(method.plan().node)}
         ground = Ground(batch=batch)
         return {
-            name: Work(node=_slow(node), ground=ground, pixels=pixels)
+            name: Workload(node=_slow(node), ground=ground, pixels=pixels)
             for name, node in nodes.items()
         }
 
@@ -262,7 +262,7 @@ def part_forms(look: Look, notes: Notes) -> None:
             notes.add(name, gain=gains)
 
 
-def _forms(work: Work, given: Hardware) -> dict[str, Way]:
+def _forms(work: Workload, given: Hardware) -> dict[str, Way]:
     as_bench = Bare(work, given)
     other = "nchw" if as_bench.hardware.layout == "channels_last" else "channels_last"
     precision = {True: "fp32", False: "bf16"}[given.bf16]
@@ -408,7 +408,7 @@ def part_resume(look: Look, notes: Notes) -> None:
                     notes.add(name, **_resumed(work, hardware("auto", precision)))
 
 
-def _resumed(work: Work, given: Hardware, steps: int = 8, at: int = 4) -> dict[str, bool]:
+def _resumed(work: Workload, given: Hardware, steps: int = 8, at: int = 4) -> dict[str, bool]:
     states: list[State] = []
 
     def save(state: State) -> None:

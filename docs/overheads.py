@@ -57,19 +57,19 @@ PLAN = """
 import sys, time
 from pathlib import Path
 from benchmark.data.library import open_dataset
-from benchmark.running.bench import open_bench
+from benchmark.running.bench import Options
 from benchmark.running.cost import planned
 from benchmark.settings.registry import load_registry
 from benchmark.running.suites import rows_named, settings_of, suite_cells
-from benchmark.running.tasks import work_of
-from benchmark.training.precision import hardware
+from benchmark.running.tasks import Graph, Work
 root, registry = Path(sys.argv[1]), load_registry()
-dataset, bench = open_dataset(root, "phantom"), open_bench(root, hardware("cpu"))
+dataset, bench = open_dataset(root, "phantom"), Options(root=root, device="cpu").open()
 settings = settings_of(registry, rows_named(registry, "all"), "quick", {})
 began = time.process_time()
 cells = suite_cells(settings, [dataset], list(range(5)), list(range(16)))
 nodes, probes = planned(cells, bench)
-work_of(cells, bench, "main", {node.key: node.seconds or 0.0 for node in (*nodes, *probes)})
+seconds = {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
+Work(graph=Graph()).add(cells, bench, "main", seconds, as_suite=True)
 print((time.process_time() - began) / len(cells))
 """
 SURFACES = """

@@ -29,7 +29,7 @@ from benchmark.data.library import open_dataset
 from benchmark.parts.measures import FIFTH, last_rise
 from benchmark.parts.probes import SATURATED
 from benchmark.plan.keys import Context, key
-from benchmark.running.bench import Bench, open_bench
+from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.events import Warnings
 from benchmark.running.execute import execute, prepared
@@ -38,7 +38,6 @@ from benchmark.settings.overrides import parse
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import Setting, resolve
 from benchmark.training.meter import Epoch
-from benchmark.training.precision import hardware
 from benchmark.training.trainer import Control, fit
 
 FOUND = Path(__file__).with_name("quick-choice.jsonl")
@@ -112,7 +111,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def _cells(setting: Setting, args: argparse.Namespace) -> Iterator[tuple[Cell, Bench]]:
-    bench = open_bench(args.root, hardware("cpu", "fp32"), Warnings(print))
+    bench = Options(root=args.root, device="cpu", precision="fp32").open(Warnings(print))
     dataset = open_dataset(args.root, "phantom", say=print)
     part = "inner" if args.row == "unet" else "test"
     for cell in plan_cells(setting, dataset, folds=args.folds, seeds=args.seeds, part=part):

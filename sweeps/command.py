@@ -6,7 +6,6 @@ The one module of the sweeps that knows the command line.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import (
     MOST_PORT,
-    OFF,
     add_common,
     add_folds,
     add_preset,
@@ -27,7 +25,7 @@ from benchmark.cli.options import (
     options_of,
     setting_of,
 )
-from benchmark.cli.out import put
+from benchmark.cli.out import put, put_json, say
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -91,7 +89,7 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     option(parser, "--heartbeat-seconds", "N", about, type=at_most(86_400), default=20)
     flag(parser, "--mlflow-cells", "folds and seeds below every trial in MLflow")
     add_common(parser)
-    parser.set_defaults(action=_run, fresh=False)
+    parser.set_defaults(action=_run)
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:
@@ -119,8 +117,6 @@ def _run(args: argparse.Namespace) -> int:
 
 def sweep_options(args: argparse.Namespace) -> SweepOptions:
     """Return what the options of `bench sweep run` ask for."""
-    from benchmark.cli.session import say
-    from benchmark.tracking.database import default_uri
     from sweeps.planning import SweepOptions
 
     def setting(row: str) -> Setting:
@@ -132,7 +128,6 @@ def sweep_options(args: argparse.Namespace) -> SweepOptions:
         "folds": tuple(folds_of(args)),
         "seeds": tuple(args.seeds),
         "storage": _storage(args),
-        "mlflow": None if args.mlflow == OFF else args.mlflow or default_uri(args.root),
     }
     return SweepOptions(**{**same, **own}, setting=setting, training=options_of(args), say=say)
 
@@ -145,7 +140,7 @@ def _storage(args: argparse.Namespace) -> str:
 
 def _put(summaries: list[Summary], as_json: bool) -> None:
     if as_json:
-        put(json.dumps({"studies": [_json(summary) for summary in summaries]}, indent=1))
+        put_json({"studies": [_json(summary) for summary in summaries]})
     for summary in () if as_json else summaries:
         for line in _lines(summary):
             put(line)
@@ -192,7 +187,7 @@ def _best(args: argparse.Namespace) -> int:
             raise BadInput(f"the study {summary.study!r} has no value yet: run it first")
     files = [_write_config(args, summary, len(summaries) > 1) for summary in summaries]
     if args.json:
-        put(json.dumps(_best_json(summaries), indent=1))
+        put_json(_best_json(summaries))
         return 0
     for summary, path in zip(summaries, files, strict=True):
         assert summary.best is not None

@@ -27,9 +27,9 @@ from benchmark.running.tasks import Work
 from benchmark.settings.resolve import GROUND, leaves
 from sweeps import studies
 from sweeps.figures import write_figures
+from sweeps.mlflow_runs import follow
 from sweeps.objective import Evaluation, Evaluations, Job, WorkerFailed, death, suite
-from sweeps.planning import Plan, SweepOptions, plan_studies
-from sweeps.reports import follow
+from sweeps.planning import StudyPlan, SweepOptions, plan_studies
 from sweeps.samplers import make_sampler
 from sweeps.spaces import at_the_edge
 from sweeps.storage import open_storage
@@ -39,7 +39,6 @@ POLL_SECONDS = 1.0
 END_SECONDS = 10.0  # for a worker to save its training when the sweep is stopped
 
 Say = Callable[[str], None]
-Told = Callable[[Study, int], None]
 
 
 def run_sweep(options: SweepOptions) -> list[Summary] | None:
@@ -85,7 +84,7 @@ class Notices:
 
 
 @contextmanager
-def _workers(options: SweepOptions, plan: Plan) -> Iterator[Executor]:
+def _workers(options: SweepOptions, plan: StudyPlan) -> Iterator[Executor]:
     """Yield the workers; they end with the block, whatever ends it: a training saves itself first,
     if it takes no longer than seconds."""
     size = plan.to({}).ground.size
@@ -105,12 +104,10 @@ def _workers(options: SweepOptions, plan: Plan) -> Iterator[Executor]:
 class Drive:
     """One study with all that driving it takes."""
 
+    options: SweepOptions
     study: Study
-    plan: Plan
-    heartbeat_seconds: int
+    plan: StudyPlan
     evaluations: Evaluations
-    say: Say
-    told: Told = lambda study, number: None
     _next_beat: float = 0.0
 
     def run(self) -> None:
@@ -122,7 +119,9 @@ class Drive:
         ours: dict[str, Trial] = {}
         try:
             while self._open_trials(ours):
-                for found in self.evaluations.finished(min(POLL_SECONDS, self.heartbeat_seconds)):
+                for found in self.evaluations.finished(
+                    min(POLL_SECONDS, self.options.heartbeat_seconds)
+                ):
                     self._finish(ours, *found)
         finally:
             for trial in ours.values():
@@ -142,10 +141,10 @@ class Drive:
     def _open_trials(self, ours: dict[str, Trial]) -> bool:
         """Take on as many trials as workers are free; return whether anything is left to do."""
         if time.monotonic() >= self._next_beat:
-            self._next_beat = time.monotonic() + self.heartbeat_seconds / 2
+            self._next_beat = time.monotonic() + self.options.heartbeat_seconds / 2
             for trial in ours.values():
                 studies.beat(self.study, trial)
-            studies.reclaim(self.study, self.heartbeat_seconds)
+            studies.reclaim(self.study, self.options.heartbeat_seconds)
         driver, trials = f"{platform.node()} {os.getpid()}", self.plan.trials
         while self.evaluations.vacant > 0:
             new = studies.next_trial(self.study, self.plan.sweep, trials, driver)
@@ -161,9 +160,9 @@ class Drive:
         told = studies.finish(self.study, trial, evaluation.record())
         del ours[name]
         if told:
-            self.told(self.study, trial.number)
+            self.options.say(_progress(summarise(self.study), self.plan, trial.number))
         else:
-            self.say(f"{name} was taken up by another driver: its value counts there")
+            self.options.say(f"{name} was taken up by another driver: its value counts there")
 
     def _job(self, overrides: Mapping[str, Any], seeds: tuple[int, ...] | None = None) -> Job:
         about = self.plan.about
@@ -177,26 +176,12 @@ class Drive:
 
 
 def _drive(
-    options: SweepOptions,
-    plan: Plan,
-    study: Study,
-    bench: Bench,
-    executor: Executor,
+    options: SweepOptions, plan: StudyPlan, study: Study, bench: Bench, executor: Executor
 ) -> None:
-    def tell(study: Study, number: int) -> None:
-        options.say(_progress(summarise(study), plan, number))
-
     evaluations = Evaluations(
         work=Work(), executor=executor, bench=bench, workers=options.workers, say=options.say
     )
-    drive = Drive(
-        study=study,
-        plan=plan,
-        evaluations=evaluations,
-        say=options.say,
-        heartbeat_seconds=options.heartbeat_seconds,
-        told=tell,
-    )
+    drive = Drive(options=options, study=study, plan=plan, evaluations=evaluations)
     drive.run()
     same = _note_best(plan, study)
     if fresh := fresh_seeds(plan.about.seeds, options.repeats):
@@ -208,7 +193,7 @@ def _drive(
     write_figures(study, summarise(study), options.root / "reports" / "sweeps")
 
 
-def _note_best(plan: Plan, study: Study) -> bool:
+def _note_best(plan: StudyPlan, study: Study) -> bool:
     """Note what only the space and the row know about the best setting; return whether it is the
     default."""
     best = summarise(study).best
@@ -222,7 +207,7 @@ def _note_best(plan: Plan, study: Study) -> bool:
     return same
 
 
-def _progress(summary: Summary, plan: Plan, number: int) -> str:
+def _progress(summary: Summary, plan: StudyPlan, number: int) -> str:
     last = next(point for point in summary.points if point.number == number)
     values = ", ".join(f"{name}={value}" for name, value in last.overrides.items())
     folds = ", ".join(f"{value:.1f}" for value in last.folds.values())

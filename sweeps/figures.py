@@ -20,7 +20,8 @@ from optuna.study import Study
 from scipy import stats
 
 from benchmark.files.atomic import commit_file
-from sweeps.summary import LEVEL, Point, Summary
+from sweeps.samplers import at_share
+from sweeps.summary import LEVEL, ScoredTrial, Summary
 
 BLUE, ORANGE, GREY = "#1f5fa8", "#d9730d", "#9a9a9a"
 WIDE = (6.4, 4.2)  # inches
@@ -67,7 +68,7 @@ def response_figure(summary: Summary, name: str, distribution: Any) -> Figure:
     With several parameters the others vary too: dots instead of lines. Diverged trials are crosses
     at the lower edge.
     """
-    figure, axes = _axes()
+    figure, axes = _axes(summary)
     points = _sorted(summary, name)
     x = [float(point.params[name]) for point in points]
     if len(points[0].params) == 1:
@@ -104,7 +105,7 @@ def matrix_figure(
     means = [
         [statistics.fmean(found[r, c]) if found[r, c] else math.nan for c in columns] for r in rows
     ]
-    figure, axes = _axes((4.6, 4.2))
+    figure, axes = _axes(summary, (4.6, 4.2))
     known = [value for line in means for value in line if not math.isnan(value)]
     image = axes.imshow(means, cmap="Blues", vmin=min(known) - 1, vmax=max(known) + 1)
     middle = (min(known) + max(known)) / 2
@@ -118,7 +119,6 @@ def matrix_figure(
     axes.set_xlabel(second)
     axes.set_ylabel(first)
     figure.colorbar(image, ax=axes, label="DSC (%)", shrink=0.8)
-    axes.set_title(summary.study, fontsize=9)
     return figure
 
 
@@ -127,29 +127,29 @@ def importance_figure(study: Study, summary: Summary) -> Figure:
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     names = list(reversed(shares))
-    figure, axes = _axes((6.4, 0.9 + 0.45 * len(names)))
+    figure, axes = _axes(summary, (6.4, 0.9 + 0.45 * len(names)))
     axes.barh(names, [shares[name] for name in names], color=BLUE, height=0.55)
     for place, name in enumerate(names):
         axes.text(shares[name] + 0.01, place, f"{shares[name]:.2f}", va="center", fontsize=8)
     axes.set_xlim(0, 1.1)
     axes.set_xlabel(f"importance (PED-ANOVA over {len(summary.points)} trials)")
-    axes.set_title(summary.study, fontsize=9)
     return figure
 
 
-def _axes(size: tuple[float, float] = WIDE) -> tuple[Figure, Any]:
+def _axes(summary: Summary, size: tuple[float, float] = WIDE) -> tuple[Figure, Any]:
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
+    axes.set_title(summary.study, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _sorted(summary: Summary, name: str) -> list[Point]:
+def _sorted(summary: Summary, name: str) -> list[ScoredTrial]:
     chosen = [p for p in summary.points if name in p.params and not p.diverged]
     return sorted(chosen, key=lambda point: (point.params[name], point.number))
 
 
-def _half_interval(point: Point) -> float:
+def _half_interval(point: ScoredTrial) -> float:
     """Half the 95 % interval of the mean over patients; one seen in several folds counts once."""
     by_case: dict[str, list[float]] = defaultdict(list)
     for cases in point.patients.values():
@@ -184,19 +184,15 @@ def _mark_best_and_default(axes: Any, summary: Summary, name: str, distribution:
 
 def _scale(axes: Any, distribution: Any) -> None:
     """The whole space, so that a reader sees what was not tried; a little more, for the edges."""
-    low, high = float(distribution.low), float(distribution.high)
     if distribution.log:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
-        axes.set_xlim(low / (high / low) ** MARGIN, high * (high / low) ** MARGIN)
-    else:
-        axes.set_xlim(low - MARGIN * (high - low), high + MARGIN * (high - low))
+    axes.set_xlim(at_share(distribution, -MARGIN), at_share(distribution, 1 + MARGIN))
 
 
 def _finish(figure: Figure, axes: Any, summary: Summary) -> None:
     axes.grid(axis="y", color="#e6e6e6", lw=0.6)
     axes.set_axisbelow(True)
-    axes.set_title(summary.study, fontsize=9)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     text = "\n".join(textwrap.wrap(summary.response.sentence, 105))
     figure.suptitle(text, fontsize=7.5, color="#444444")

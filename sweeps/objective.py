@@ -110,19 +110,18 @@ class Evaluation:
         return asdict(self)
 
 
-class _Score:
-    """Adds up cells."""
+@dataclass(kw_only=True)
+class _Open:
+    """A job under way: the cells that are still to come, and the sum of those that came."""
 
-    def __init__(self, organs: tuple[str, ...]) -> None:
-        self.organs = organs
-        self.diverged = ""
-        self._values: dict[int, dict[str, dict[str, list[float]]]] = {}
-        self._nodes: dict[str, list[str]] = {}
-        self._read: dict[str, set[str]] = defaultdict(set)
-
-    def reads(self, fold: int, cases: Iterable[str]) -> None:
-        """Note which cases were asked for."""
-        self._read[str(fold)] |= set(cases)
+    job: Job
+    cells: Iterator[Cell]
+    trained: int = 0
+    diverged: str = ""
+    read: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    began: float = field(default_factory=time.monotonic)
+    _values: dict[int, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    _nodes: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, entry: Entry, rows: Iterable[ResultRow], nodes: list[str]) -> None:
         """Take one cell."""
@@ -131,11 +130,11 @@ class _Score:
             self.diverged = f"fold {entry.fold} seed {entry.seed}: {entry.error}"
         organs = self._values.setdefault(entry.fold, {})
         for row in rows:
-            counts = row.metric == METRIC and row.organ in self.organs
+            counts = row.metric == METRIC and row.organ in self.job.organs
             if counts and not math.isnan(row.value):
                 organs.setdefault(row.organ, {}).setdefault(row.case, []).append(row.value)
 
-    def evaluation(self, trained: int, seconds: float) -> Evaluation:
+    def evaluation(self) -> Evaluation:
         """Return the sum of it all."""
         folds = {str(fold): _mean(organs) for fold, organs in self._values.items() if organs}
         value = WORST if self.diverged or not folds else statistics.fmean(folds.values())
@@ -144,22 +143,11 @@ class _Score:
             folds=folds,
             patients={str(f): _patients(o) for f, o in self._values.items() if o},
             nodes=self._nodes,
-            read={fold: sorted(names) for fold, names in self._read.items()},
-            trained=trained,
-            seconds=round(seconds, 3),
+            read={fold: sorted(names) for fold, names in self.read.items()},
+            trained=self.trained,
+            seconds=round(time.monotonic() - self.began, 3),
             diverged=self.diverged,
         )
-
-
-@dataclass(kw_only=True)
-class _Open:
-    """A job under way: the cells that are still to come, and what is known."""
-
-    job: Job
-    cells: Iterator[Cell]
-    score: _Score
-    trained: int = 0
-    began: float = field(default_factory=time.monotonic)
 
 
 @dataclass(kw_only=True)
@@ -201,7 +189,7 @@ class Evaluations(Conductor):
         while not self._done and (left := until - time.monotonic()) > 0:
             while self._waiting and len(self._open) < self.workers:
                 name, job = self._waiting.popleft()
-                self._open[name] = _Open(job=job, cells=job.cells(), score=_Score(job.organs))
+                self._open[name] = _Open(job=job, cells=job.cells())
                 self._go_on(name)
             self.step(left)
         done, self._done = self._done, []
@@ -212,7 +200,7 @@ class Evaluations(Conductor):
         for number, name in enumerate(self._for.get(task.entry, ())):
             job = self._open[name]
             job.trained += 0 if number else len(ended.trained)
-            job.score.reads(task.cell.fold, ended.read)
+            job.read[str(task.cell.fold)] |= ended.read
         super().ended(task, ended)
 
     def failed(self, task: Task, ended: Ended) -> None:
@@ -242,17 +230,16 @@ class Evaluations(Conductor):
         for name in self._for.pop(entry.name, ()):
             rows = [] if entry.error else results.rows(entry.key, entry.evaluation)
             kept = [key for key in entry.nodes if objects.has(key)]
-            self._open[name].score.add(entry, rows, kept)
+            self._open[name].add(entry, rows, kept)
             self._go_on(name)
 
     def _go_on(self, name: str) -> None:
         """Take on the next cell of a job, or give its value."""
         mine = self._open[name]
-        cell = None if mine.score.diverged else next(mine.cells, None)
+        cell = None if mine.diverged else next(mine.cells, None)
         if cell is None:
             del self._open[name]
-            seconds = time.monotonic() - mine.began
-            self._done.append((name, mine.score.evaluation(mine.trained, seconds)))
+            self._done.append((name, mine.evaluation()))
             return
         renew([cell], self.bench)
         self._for.setdefault(cell.entry(mine.job.suite).name, []).append(name)

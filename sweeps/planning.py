@@ -63,7 +63,7 @@ class SweepOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StudyPlan:
     """One study to drive: its name, what it is for, and how a setting of its row is resolved."""
 
     name: str
@@ -76,7 +76,7 @@ class Plan:
     to: Resolve
 
 
-def plan_studies(options: SweepOptions) -> list[Plan]:
+def plan_studies(options: SweepOptions) -> list[StudyPlan]:
     """Return a plan for each row, and with `--per-fold` for each row and fold.
 
     All get the same number of trials. Raises `BadInput` for whatever is wrong, and writes nothing
@@ -90,19 +90,23 @@ def plan_studies(options: SweepOptions) -> list[Plan]:
     for row, to in resolves.items():
         _refuse_fixed(sweep, settings[row], distributions)
         check_space(sweep, distributions, to)
-    dataset = _dataset(options)
-    for to in resolves.values():
-        check_space(sweep, distributions, _buildable(to, dataset))
+    hardware(options.training.device, options.training.precision)
+    open_workspace(options.root)
+    dataset = open_dataset(options.root, options.dataset, say=options.say)
+    for setting in settings.values():
+        check_space(sweep, distributions, _resolve(options.preset, setting, dataset))
+    each = {f"fold {fold}": (fold,) for fold in options.folds}
+    tunings = each if options.per_fold else {ALL_FOLDS: options.folds}
     plans = []
     for row, setting in settings.items():
         if why := why_not_sent(setting):
             raise BadInput(f"no worker can be sent the row {row}: {why}")
-        for tuning, indices in _tunings(options):
+        for tuning, indices in tunings.items():
             folds = inner_folds(dataset, indices)
             organs = organs_of(folds)
             about = _about(options, sweep, setting, dataset, distributions, tuning, indices, organs)
             plans.append(
-                Plan(
+                StudyPlan(
                     name=study_name(options, sweep.name, row, tuning),
                     about=about,
                     sweep=sweep,
@@ -145,24 +149,18 @@ def _trials(options: SweepOptions, distributions: Mapping[str, BaseDistribution]
     return size
 
 
-def _resolve(preset: str, setting: Setting) -> Resolve:
+def _resolve(preset: str, setting: Setting, dataset: DataSet | None = None) -> Resolve:
+    """What makes a setting of a trial's overrides; with a data set only one whose networks can be
+    built for it."""
     registry = load_registry()
 
     def to(overrides: Mapping[str, Any]) -> Setting:
-        return resolve(registry, setting.row, preset, {**setting.overrides, **overrides})
+        made = resolve(registry, setting.row, preset, {**setting.overrides, **overrides})
+        if dataset:
+            check_networks(made.plan, dataset.organs, made.ground.size)
+        return made
 
     return to
-
-
-def _buildable(to: Resolve, dataset: DataSet) -> Resolve:
-    """The same, and the networks of the setting can be built for this data set."""
-
-    def built(overrides: Mapping[str, Any]) -> Setting:
-        setting = to(overrides)
-        check_networks(setting.plan, dataset.organs, setting.ground.size)
-        return setting
-
-    return built
 
 
 def _refuse_fixed(
@@ -175,18 +173,6 @@ def _refuse_fixed(
     both = sweep.overrides(FixedTrial(first)).keys() & setting.overrides.keys()
     if both:
         raise BadInput(f"{', '.join(sorted(both))} is set, and it is what the sweep varies")
-
-
-def _dataset(options: SweepOptions) -> DataSet:
-    hardware(options.training.device, options.training.precision)
-    open_workspace(options.root)
-    return open_dataset(options.root, options.dataset, say=options.say)
-
-
-def _tunings(options: SweepOptions) -> list[tuple[str, tuple[int, ...]]]:
-    if options.per_fold:
-        return [(f"fold {fold}", (fold,)) for fold in options.folds]
-    return [(ALL_FOLDS, options.folds)]
 
 
 def _about(

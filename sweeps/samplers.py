@@ -85,15 +85,20 @@ def place_of(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
     return sum(t.number < trial.number and t.state != TrialState.FAIL for t in trials)
 
 
+def at_share(distribution: Any, share: float) -> float:
+    """Return the value at a share of a range, on its own scale: 0 its lower end, 1 its upper, and
+    beyond these what lies outside."""
+    low, high = float(distribution.low), float(distribution.high)
+    if distribution.log:
+        return math.exp(math.log(low) + share * math.log(high / low))
+    return low + share * (high - low)
+
+
 def _points(distribution: Any, count: int) -> list[Any]:
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     low, high = float(distribution.low), float(distribution.high)
-    shares = [index / (count - 1) for index in range(count)]
-    if distribution.log:
-        values = [math.exp(math.log(low) + x * math.log(high / low)) for x in shares]
-    else:
-        values = [low + x * (high - low) for x in shares]
+    values = [at_share(distribution, index / (count - 1)) for index in range(count)]
     inside = [min(high, max(low, value)) for value in values]
     if distribution.step is not None:
         step = distribution.step

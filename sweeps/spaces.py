@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import BaseTrial, FixedTrial
 
 from benchmark.errors import BadInput
 from benchmark.settings.resolve import Setting
+from sweeps.samplers import at_share
 
 GROUP = "beyond_loss.sweeps"
 LEVELS = (-1, -2, -3)  # of a network, from the bottom upwards
@@ -68,8 +69,11 @@ class Sweep:
         try:
             return dict(self.space(trial))
         except Exception as error:
-            why = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise BadInput(f"the space {self.name!r} fails with {why}") from error
+            raise BadInput(f"the space {self.name!r} fails with {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def three_digits(value: float) -> float:
@@ -104,8 +108,7 @@ def _from_file(path: Path, function: str) -> Space:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise BadInput(f"{path} fails with {why}") from error
+        raise BadInput(f"{path} fails with {_first_line(error)}") from error
     space = getattr(module, function, None)
     if not callable(space):
         raise BadInput(f"{path} has no function {function!r}: give FILE.py:FUNCTION")
@@ -195,14 +198,10 @@ def _share(value: float, distribution: Any) -> float:
 
 
 def _outside(distribution: Any, edge: str) -> Any:
-    low, high = distribution.low, distribution.high
-    if distribution.log:
-        factor = (high / low) ** BEYOND
-        value = low / factor if edge == "lower" else high * factor
-    else:
-        value = low - BEYOND * (high - low) if edge == "lower" else high + BEYOND * (high - low)
-    whole = type(distribution).__name__ == "IntDistribution"
-    return (low - 1 if edge == "lower" else high + 1) if whole else value
+    is_low = edge == "lower"
+    if isinstance(distribution, IntDistribution):
+        return distribution.low - 1 if is_low else distribution.high + 1
+    return at_share(distribution, -BEYOND if is_low else 1 + BEYOND)
 
 
 def _allowed(sweep: Sweep, params: Mapping[str, Any], name: str, value: Any, to: Resolve) -> bool:

@@ -8,6 +8,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
@@ -60,28 +61,23 @@ def open_storage(url: str, *, heartbeat_seconds: int = 20, create: bool = True) 
         with warnings.catch_warnings():
             # heartbeats and their callback are what we came for, though called experimental
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            retry = RetryHeartbeatStaleTrialCallback()
+            opened = partial(
+                RDBStorage,
+                target,
+                heartbeat_interval=heartbeat_seconds,
+                grace_period=GRACE * heartbeat_seconds,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+            )
             if path is None:
-                return RDBStorage(
-                    target,
-                    {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True},
-                    heartbeat_interval=heartbeat_seconds,
-                    grace_period=GRACE * heartbeat_seconds,
-                    heartbeat_stale_trial_callback=retry,
-                )
+                wait = {"connect_timeout": CONNECT_SECONDS}
+                return opened(engine_kwargs={"connect_args": wait, "pool_pre_ping": True})
             if not create and not path.is_file():
                 raise BadInput(f"no sweep has been run in {path.parent}: there is no {path.name}")
             if not path.parent.is_dir():
                 raise OSError(f"there is no folder {path.parent}")
             with lock(path.with_name(f".{path.name}.lock"), seconds=WAIT_SECONDS):
                 _prepare_sqlite(path)
-                storage = RDBStorage(
-                    target,
-                    {"connect_args": {"timeout": WAIT_SECONDS}},
-                    heartbeat_interval=heartbeat_seconds,
-                    grace_period=GRACE * heartbeat_seconds,
-                    heartbeat_stale_trial_callback=retry,
-                )
+                storage = opened(engine_kwargs={"connect_args": {"timeout": WAIT_SECONDS}})
                 storage.engine.dispose()
                 event.listen(storage.engine, "connect", _write_fast)
                 return storage

@@ -98,8 +98,7 @@ def open_study(storage: RDBStorage, name: str, wanted: About) -> Study:
     if not study.user_attrs and not study.get_trials(deepcopy=False):
         study.set_user_attr(ABOUT, asdict(wanted))  # whoever made it was killed, or is about to
     made, wanted = about(study), _as_known_now(wanted)
-    _check_preset(made, wanted, name)
-    _check_code(made, wanted, name)
+    _check_same_values(made, wanted, name)
     found, mine = asdict(made), asdict(replace(wanted, others=made.others))
     for field, value in mine.items():
         if found[field] != value:
@@ -110,18 +109,15 @@ def open_study(storage: RDBStorage, name: str, wanted: About) -> Study:
     return study
 
 
-def _check_preset(made: About, wanted: About, name: str) -> None:
-    """Raise `BadInput` where the study has other values of the wanted preset."""
+def _check_same_values(made: About, wanted: About, name: str) -> None:
+    """Raise `BadInput` where the study has other values of the wanted preset, or the row's own
+    package changed since: its trials would be mixed."""
     if made.preset_hash != wanted.preset_hash and (
         what := other_values(
             made.preset, wanted.preset, instead="another --study NAME", more=f" --study {name}"
         )
     ):
         raise BadInput(f"the study {name!r} was made with {what}")
-
-
-def _check_code(made: About, wanted: About, name: str) -> None:
-    """Raise `BadInput` where the row's own package changed since: its trials would be mixed."""
     if made.others and wanted.others and made.others != wanted.others:
         raise BadInput(
             f"the study {name!r} was made with other code of the package of {wanted.method}: give "

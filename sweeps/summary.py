@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.study import Study
@@ -29,13 +29,17 @@ DEFAULT = "default values"
 SAME = "best is default"
 LEVEL = 0.05
 ROUNDING = 1e-9  # variances below are those of equal numbers
+UNKNOWN = (
+    "Whether the response exceeds run noise is not known: it takes two settings, and two seeds of "
+    "the best and of the default (--repeats)."
+)
 
 ByFold = Mapping[str, float]
 BySeed = Mapping[int, ByFold]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class ScoredTrial:
     """One trial that has its value: DSC in percent, also by fold and by fold and patient."""
 
     number: int
@@ -80,12 +84,12 @@ class Response:
 
     settings: int
     spread: float | None
-    noise: float | None
-    exceeds: bool | None
-    gain: float | None
-    low: float | None
-    high: float | None
-    sentence: str
+    noise: float | None = None
+    exceeds: bool | None = None
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    sentence: str = UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +98,9 @@ class Summary:
 
     study: str
     about: studies.About
-    points: tuple[Point, ...]
+    points: tuple[ScoredTrial, ...]
     running: int
-    best: Point | None
+    best: ScoredTrial | None
     edges: tuple[str, ...]
     sharing: Sharing
     default: float | None  # what the default setting is worth with the tuning seeds
@@ -134,9 +138,9 @@ def fresh_seeds(seeds: tuple[int, ...], count: int) -> tuple[int, ...]:
     return tuple(range(max(seeds) + 1, max(seeds) + 1 + count))
 
 
-def _point(trial: Any) -> Point:
+def _point(trial: Any) -> ScoredTrial:
     measured = studies.evaluation(trial)
-    return Point(
+    return ScoredTrial(
         number=trial.number,
         params=dict(trial.params),
         overrides=trial.user_attrs[studies.OVERRIDES],
@@ -169,7 +173,7 @@ def _default(study: Study, about: studies.About) -> float | None:
 
 
 def _response(
-    study: Study, about: studies.About, points: tuple[Point, ...], best: Point | None
+    study: Study, about: studies.About, points: tuple[ScoredTrial, ...], best: ScoredTrial | None
 ) -> Response:
     overrides = best.overrides if best else {}
     groups = [
@@ -204,7 +208,7 @@ def judge(
     variance, freedom = run_variance([best] if same else [best, default])
     folds = len(next(iter(best.values()), {}))
     if spread is None or variance is None or not folds:
-        return _unknown(len(values), spread)
+        return Response(settings=len(values), spread=spread)
     noise = math.sqrt(variance / (folds * seeds_per_trial))
     exceeds = _varies(spread**2, noise**2, len(values) - 1, freedom)
     gain = low = high = None
@@ -214,7 +218,7 @@ def judge(
             variance / folds * (1 / len(best) + 1 / len(default))
         )
         low, high = gain - half, gain + half
-    return Response(
+    found = Response(
         settings=len(values),
         spread=spread,
         noise=noise,
@@ -222,8 +226,8 @@ def judge(
         gain=gain,
         low=low,
         high=high,
-        sentence=_sentence(len(values), spread, noise, exceeds, gain, low, high),
     )
+    return replace(found, sentence=_sentence(found))
 
 
 def run_variance(groups: Iterable[BySeed]) -> tuple[float | None, int]:
@@ -249,40 +253,19 @@ def _mean(by_seed: BySeed) -> float:
     return statistics.fmean(statistics.fmean(folds.values()) for folds in by_seed.values())
 
 
-def _sentence(
-    settings: int,
-    spread: float,
-    noise: float,
-    exceeds: bool,
-    gain: float | None,
-    low: float | None,
-    high: float | None,
-) -> str:
+def _sentence(found: Response) -> str:
     varies = (
-        f"{settings} settings differ by {spread:.2f} points of DSC (sd), seeds of one setting "
-        f"by {noise:.2f}"
+        f"{found.settings} settings differ by {found.spread:.2f} points of DSC (sd), seeds of one "
+        f"setting by {found.noise:.2f}"
     )
-    better = low is not None and low > 0
-    if gain is None:
+    better = found.low is not None and found.low > 0
+    if found.gain is None:
         verdict = "the best setting is the default"
     else:
-        interval = f"({gain:+.2f} points on fresh seeds, 95 % interval {low:+.2f} to {high:+.2f})"
+        between = f"95 % interval {found.low:+.2f} to {found.high:+.2f}"
+        interval = f"({found.gain:+.2f} points on fresh seeds, {between})"
         word = "is better than" if better else "is not shown to be better than"
         verdict = f"the best setting {word} the default {interval}"
-    if exceeds or better:
+    if found.exceeds or better:
         return f"The response exceeds run noise: {varies}; {verdict}."
     return f"The response is flat within run noise: {varies}; {verdict}."
-
-
-def _unknown(settings: int, spread: float | None) -> Response:
-    return Response(
-        settings=settings,
-        spread=spread,
-        noise=None,
-        exceeds=None,
-        gain=None,
-        low=None,
-        high=None,
-        sentence="Whether the response exceeds run noise is not known: it takes two settings, and "
-        "two seeds of the best and of the default (--repeats).",
-    )

@@ -13,15 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from run_here import run_cells
 from torch import Tensor
 
 from benchmark.data.library import DataSet, open_dataset
-from benchmark.running.bench import Bench, open_bench
+from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell, plan_cells
-from benchmark.running.conduct import run_cells
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
-from benchmark.training.precision import hardware
 
 pytestmark = pytest.mark.rows
 REGISTRY = load_registry()
@@ -34,7 +33,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSet, Bench]:
     shared = os.environ.get("PYTEST_XDIST_WORKER")
     base = tmp_path_factory.getbasetemp()
     root = base.parent / "rows" if shared else tmp_path_factory.mktemp("rows")
-    bench = open_bench(root, hardware("cpu"))
+    bench = Options(root=root, device="cpu").open()
     return open_dataset(root, "phantom", say=print), bench
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
-from benchmark.cli.options import add_common
-from benchmark.cli.out import put
+from benchmark.cli.options import add_common, add_preset, add_suite, option
+from benchmark.cli.out import put_json, say, warn
+from benchmark.cli.session import stored
 
 if TYPE_CHECKING:
     from benchmark.analysis.comparisons import Named, Paired
@@ -20,27 +20,16 @@ HELP = "two rows or keys, paired: bench compare fsm unet"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("row", metavar="A", help="a row, a label as tables print it, or a key")
-    parser.add_argument("reference", metavar="B", help="what it is compared with")
-    parser.add_argument("--dataset", metavar="NAME", help="default: all that both were run on")
-    parser.add_argument(
-        "--suite", metavar="NAME", help="default: main, else the suite that was written to last"
-    )
-    parser.add_argument("--preset", metavar="quick|lite|paper")
-    parser.add_argument(
-        "--metric",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="dsc or assd_penalised; may be repeated (default: both)",
-    )
-    parser.add_argument(
-        "--as",
-        dest="other",
-        metavar="NAME",
-        help="show ASSD and HD95 of another library too, from the stored label maps: medpy-0.4, "
-        "medpy-0.5, pooled-hd95, monai or metrics-reloaded",
-    )
+    option(parser, "row", "A", "a row, a label as tables print it, or a key")
+    option(parser, "reference", "B", "what it is compared with")
+    option(parser, "--dataset", "NAME", "default: all that both were run on")
+    add_suite(parser)
+    add_preset(parser, None)
+    about = "dsc or assd_penalised; may be repeated (default: both)"
+    option(parser, "--metric", "NAME", about, action="append", default=[])
+    about = "show ASSD and HD95 of another library too, from the stored label maps: medpy-0.4, "
+    about += "medpy-0.5, pooled-hd95, monai or metrics-reloaded"
+    option(parser, "--as", "NAME", about, dest="other")
     add_common(parser)
 
 
@@ -49,7 +38,6 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.analysis.comparisons import named_row, paired
     from benchmark.analysis.flags import value_mixtures
     from benchmark.analysis.suites import chosen_suite, older_line, standing
-    from benchmark.cli.session import say, stored
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.running.renewal import outdated_line
     from benchmark.scoring.surface import elsewhere
@@ -70,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     entries = (*first.entries, *second.entries)
     old = outdated_line(workspace, entries, load_registry().rows)
     for line in filter(None, (*value_mixtures(entries), old, older_line(workspace, entries))):
-        say(f"warning: {line}")
+        warn(line)
     say(chosen.line)
     _show(args, workspace, suite, plan, (first, second), found)
     return 1 if any(pair.missing for pair in found) else 0
@@ -89,7 +77,6 @@ def _show(
     from benchmark.analysis.comparisons import compared
     from benchmark.analysis.differences import in_other
     from benchmark.cli import show_compared as show
-    from benchmark.cli.session import say
     from benchmark.scoring.surface import elsewhere
 
     cells = {pair.dataset: compared(*rows, pair.dataset) for pair in found if pair.organs}
@@ -101,7 +88,7 @@ def _show(
         if other:
             tables = there.items()
             shown["elsewhere"] = [show.elsewhere_json(d, of, other, args.other) for d, of in tables]
-        put(json.dumps(shown, indent=1))
+        put_json(shown)
         for text in ceilings.why_not:
             say(text)
         return

@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.options import add_common
-from benchmark.cli.out import put
+from benchmark.cli.options import add_common, flag, option
+from benchmark.cli.out import note, put
 from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
     from benchmark.data.library import DataSet
     from benchmark.data.readers.base import Reader
 
 Adder = Callable[[argparse.Namespace], int]
+FORCE = "cases (CASE,CASE, or all) to add although a check of plausibility fails: you have looked"
+RENAME = (
+    "call the cases case_000, case_001, ...: file names may be those of patients; which is which "
+    "is printed, and kept nowhere"
+)
+ORGAN = (
+    "an organ to take, once for each (default: liver, left_kidney, right_kidney); what PNG masks "
+    "show"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add a subcommand for each layout."""
     kinds = parser.add_subparsers(required=True, metavar="ircadb|multi-organ|folder|pair")
     ircadb = _kind(kinds, "ircadb", "3D-IRCADb-01 as it is downloaded", _ircadb)
-    ircadb.add_argument("path", type=Path, metavar="PATH", help="folder or zip of the patients")
-    ircadb.add_argument(
-        "--split-kidneys", action="store_true",
-        help="part a mask of both kidneys in the body's middle",
-    )  # fmt: skip
+    option(ircadb, "path", "PATH", "folder or zip of the patients", type=Path)
+    flag(ircadb, "--split-kidneys", "part a mask of both kidneys in the body's middle")
     multi = _kind(kinds, "multi-organ", "the Multi-Organ labels with their images", _multi_organ)
-    multi.add_argument("path", type=Path, metavar="LABELS", help="the folder with label archives")
-    multi.add_argument(
-        "--images", action="append", required=True, metavar="tcia=PATH|btcv=PATH",
-        help="the images of a source; once for each",
-    )  # fmt: skip
+    option(multi, "path", "LABELS", "the folder with label archives", type=Path)
+    about = "the images of a source; once for each"
+    option(multi, "--images", "tcia=PATH|btcv=PATH", about, action="append", required=True)
     folder = _kind(kinds, "folder", "nnU-Net's raw layout, or DICOM slices with PNG masks", _folder)
-    folder.add_argument("path", type=Path, metavar="PATH")
+    option(folder, "path", "PATH", type=Path)
     pair = _kind(kinds, "pair", "a NIfTI image and its label map, or two folders of them", _pair)
-    pair.add_argument("path", type=Path, metavar="IMAGE")
-    pair.add_argument("label", type=Path, metavar="LABEL")
-    pair.add_argument(
-        "--map", required=True, metavar="liver=5,left_kidney=3,...",
-        help="which number in the label is which organ",
-    )  # fmt: skip
+    option(pair, "path", "IMAGE", type=Path)
+    option(pair, "label", "LABEL", type=Path)
+    about = "which number in the label is which organ"
+    option(pair, "--map", "liver=5,left_kidney=3,...", about, required=True)
 
 
 def _kind(
@@ -50,25 +52,13 @@ def _kind(
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = kinds.add_parser(name, help=about, description=about)
     parser.set_defaults(action=add, kind=name)
-    parser.add_argument("--name", help="of the data set")
-    parser.add_argument("--skip-bad", action="store_true", help="leave bad cases out")
-    parser.add_argument(
-        "--force", nargs="+", action="extend", default=[], metavar="CASE",
-        help="cases (CASE,CASE, or all) to add although a check of plausibility fails: you have"
-        " looked",
-    )  # fmt: skip
+    option(parser, "--name", "NAME", "of the data set")
+    flag(parser, "--skip-bad", "leave bad cases out")
+    option(parser, "--force", "CASE", FORCE, nargs="+", action="extend", default=[])
     if name in ("folder", "pair"):
-        parser.add_argument(
-            "--rename", action="store_true",
-            help="call the cases case_000, case_001, ...: file names may be those of patients;"
-            " which is which is printed, and kept nowhere",
-        )  # fmt: skip
+        flag(parser, "--rename", RENAME)
     if name != "pair":
-        parser.add_argument(
-            "--organ", action="append", default=[], metavar="ORGAN",
-            help="an organ to take, once for each (default: liver, left_kidney, right_kidney);"
-            " what PNG masks show",
-        )  # fmt: skip
+        option(parser, "--organ", "ORGAN", ORGAN, action="append", default=[])
     add_common(parser, json=False)
     return parser
 
@@ -133,7 +123,7 @@ def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> i
         force=_forced(args.force, source),
         command=_command(args, name),
         workers=cores(),
-        say=lambda line: print(line, file=sys.stderr),
+        say=note,
     )
     report(added)
     return 0
@@ -178,9 +168,8 @@ def report(added: DataSet) -> None:
     """Print one line about a set, and a warning where it has fewer patients than folds."""
     from benchmark.plan.folds import FOLDS
 
-    organs = ", ".join(added.organs)
     count = len(added.cases)
-    put(f"data set {added.name}: {count} case{'s' * (count != 1)}, {organs}")
+    put(f"data set {added.name}: {counted(count, 'case')}, {', '.join(added.organs)}")
     if count < FOLDS:
-        few = f"warning: {count} patient{'s' * (count != 1)}, fewer than the {FOLDS} folds"
-        print(f"{few}: no row can be run on it; add more cases", file=sys.stderr)
+        few = f"warning: {counted(count, 'patient')}, fewer than the {FOLDS} folds"
+        note(f"{few}: no row can be run on it; add more cases")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -11,13 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmark.cli.options import add_common
-from benchmark.cli.out import put
+from benchmark.cli.out import put, put_json
 
 HELP = "versions, hardware, speed, and what might go wrong here"
-PACKAGES = (
-    "beyond-loss", "torch", "torchvision", "segmentation-models-pytorch", "mlflow", "optuna",
-    "medpy", "numpy", "scipy", "nibabel", "pyarrow", "safetensors",
-)  # fmt: skip
+TRAINING = ("torch", "torchvision", "segmentation-models-pytorch", "mlflow", "optuna")
+NUMBERS = ("medpy", "numpy", "scipy", "nibabel", "pyarrow", "safetensors")
+PACKAGES = ("beyond-loss", *TRAINING, *NUMBERS)
 LEAST_FREE_GIB = 2.0
 
 
@@ -31,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     facts = {**_versions(), **_hardware(), **_workspace(args.root)}
     problems = [*_registry_problems(), *_smp_problem(), *_disk_problem(args.root)]
     if args.json:
-        put(json.dumps({"facts": facts, "problems": problems}, indent=1))
+        put_json({"facts": facts, "problems": problems})
     else:
         for name, value in facts.items():
             put(f"{name:28s} {value}")

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
-from benchmark.cli.out import put
+from benchmark.cli.options import add_json, flag, option
+from benchmark.cli.out import put, put_json
 
 HELP = "what a flag means and what to do: bench explain fsm_saturated"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("names", nargs="*", metavar="FLAG", help="default: a list of all flags")
-    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the page docs/flags.md and nothing else"
-    )
+    option(parser, "names", "FLAG", "default: a list of all flags", nargs="*")
+    add_json(parser)
+    flag(parser, "--markdown", "print the page docs/flags.md and nothing else")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     if args.markdown:
         put(flags_page(chosen or GUIDES), end="")
     elif args.json:
-        put(json.dumps([asdict(guide) for guide in chosen or GUIDES], indent=1))
+        put_json([asdict(guide) for guide in chosen or GUIDES])
     elif chosen:
         put("\n\n".join(map(guide_text, chosen)))
     else:

@@ -10,35 +10,20 @@ import errno
 import importlib
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
 
 from benchmark.cli.options import DEFAULT_ROOT, Parser
-from benchmark.cli.out import others_print, results_only
+from benchmark.cli.out import others_print, results_only, say
 from benchmark.errors import BadInput, failure, memory_short, one_line, shortened
 from benchmark.files.atomic import disk_full
 from benchmark.files.source import OURS as DISTRIBUTION
+from benchmark.running.stop import interruptible
 
-OURS = (
-    "run",
-    "suite",
-    "compare",
-    "report",
-    "plan",
-    "status",
-    "score",
-    "explain",
-    "methods",
-    "data",
-    "predict",
-    "store",
-    "sync",
-    "ui",
-    "doctor",
-    "speed",
-)
+RESULTS = ("run", "suite", "compare", "report", "plan", "status", "score", "explain")
+OURS = (*RESULTS, "methods", "data", "predict", "store", "sync", "ui", "doctor", "speed")
 GROUP = "beyond_loss.commands"
 CAUSED = {  # what a person can cause, and mend
     errno.EACCES,
@@ -64,25 +49,19 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = sys.argv[1:] if argv is None else argv
     try:
-        with results_only(), _interruptible():
+        with results_only(), interruptible():
             return _run(given)
     except BadInput as error:
-        print(f"bench: {error}", file=sys.stderr)
+        say(str(error))
         return 2
     except KeyboardInterrupt as stopped:
         reason = f" ({stopped})" if str(stopped) else ""
         again = "the same command" + (" without --fresh" if "--fresh" in given else "")
-        print(f"bench: interrupted{reason}: {again} goes on from there", file=sys.stderr)
+        say(f"interrupted{reason}: {again} goes on from there")
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
         return 1
-
-
-def _interruptible() -> AbstractContextManager[None]:
-    from benchmark.running.stop import interruptible
-
-    return interruptible()
 
 
 def _run(argv: list[str]) -> int:
@@ -107,7 +86,7 @@ def _run(argv: list[str]) -> int:
         if ended is None:
             raise
         code, line = ended
-        print(f"bench: {shortened(line)}", file=sys.stderr)
+        say(shortened(line))
         return code
 
 
@@ -129,7 +108,7 @@ def _commands() -> dict[str, ModuleType]:
             found.setdefault(entry.name, module)
         except (Exception, SystemExit) as error:
             why = f"it left with {error!r}" if isinstance(error, SystemExit) else error
-            print(f"bench: the command {entry.name!r} is broken: {why}", file=sys.stderr)
+            say(f"the command {entry.name!r} is broken: {why}")
     return found
 
 

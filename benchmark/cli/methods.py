@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmark.cli.out import put
+from benchmark.cli.options import add_json, flag, option
+from benchmark.cli.out import put, put_json, say
 
 if TYPE_CHECKING:
     from benchmark.plan.nodes import Row, Train
@@ -34,11 +34,9 @@ training that several rows share is done once. `NAME@stage2` is a row scored bef
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("action", nargs="?", choices=("list", "show"), default="list")
-    parser.add_argument("name", nargs="?", metavar="NAME")
-    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the page docs/rows.md and nothing else"
-    )
+    option(parser, "name", "NAME", nargs="?")
+    add_json(parser)
+    flag(parser, "--markdown", "print the page docs/rows.md and nothing else")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     registry = load_registry()
     for problem in registry.problems:
-        print(f"bench: left out: {problem}", file=sys.stderr)
+        say(f"left out: {problem}")
     if args.markdown:
         put(rows_page(registry.rows), end="")
     elif args.action == "list":
@@ -69,7 +67,7 @@ def _list(registry: Registry, *, as_json: bool) -> None:
             {"name": name, "group": row.group, "title": row.title, "table1": row.table1}
             for name, row in rows.items()
         ]
-        put(json.dumps(shown, indent=1))
+        put_json(shown)
         return
     for group, members in grouped(rows):
         put(f"{group}:")
@@ -95,7 +93,7 @@ def _show(name: str, row: Row, *, as_json: bool) -> None:
             for n, v, m in values
         ]
         about = {"name": name, "title": row.title, "about": row.about, "source": row.source}
-        put(json.dumps({**about, "graph": graph, "fields": described}, indent=1))
+        put_json({**about, "graph": graph, "fields": described})
         return
     put(f"{name} ({row.title}): {row.about}\nsource: {row.source}\n\ntrainings, in order:")
     for number, line in enumerate(graph, start=1):
@@ -168,17 +166,11 @@ def _detail(name: str, row: Row) -> str:
     lines += [f"{number}. {stage_line(node)}" for number, node in enumerate(nodes, start=1)]
     lines += ["", "| | field | default | meaning |", "|---|---|---|---|"]
     for item in fields(row.method):  # type: ignore[arg-type]
-        mark, about = item.metadata.get("mark", ""), _cell(item.metadata.get("about", ""))
-        lines.append(f"| {mark} | `{item.name}` | `{value_text(_of(row, item.name))}` | {about} |")
+        mark = item.metadata.get("mark", "")
+        about = item.metadata.get("about", "").replace("|", "\\|")
+        value = value_text(getattr(row.method, item.name))
+        lines.append(f"| {mark} | `{item.name}` | `{value}` | {about} |")
     extra = [f"scored too: {', '.join(f'{name}@{stage}' for stage in stages_of(row.method))}"]
     extra.append(f"probes: {', '.join(probe.name for probe in probes_of(row.method))}")
     lines += ["", *[f"{line}." for line in extra if not line.endswith(": ")], ""]
     return "\n".join(lines)
-
-
-def _of(row: Row, name: str) -> Any:
-    return getattr(row.method, name)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmark.cli.experiment import DEFAULTS, LIMIT, values_alone
-from benchmark.cli.out import put
+from benchmark.cli.out import put, warn
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -57,7 +56,17 @@ def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
     about = f"the workspace (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})"
     option(parser, "--root", "DIR", about, type=Path, default=default_root())
     if json:
-        flag(parser, "--json", "print JSON and nothing else")
+        add_json(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    flag(parser, "--json", "print JSON and nothing else")
+
+
+def add_suite(parser: argparse.ArgumentParser) -> None:
+    """Add `--suite` of a command that reads one suite."""
+    option(parser, "--suite", "NAME", "default: main, else the suite that was written to last")
 
 
 def default_root() -> Path:
@@ -212,7 +221,7 @@ def say_refused(registry: Registry, names: Iterable[str]) -> None:
     """Print why another row of these names was left out."""
     for name in names:
         if name in registry.refused:
-            print(f"bench: warning: {registry.refused[name]}", file=sys.stderr)
+            warn(registry.refused[name])
 
 
 def folds_of(args: argparse.Namespace) -> list[int]:
@@ -229,15 +238,8 @@ def part_of(args: argparse.Namespace) -> str:
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """Return how a command's trainings are run, by its options."""
+    """Return how a command's trainings are run, by those of its options that say so."""
     from benchmark.running.bench import Options
 
-    return Options(
-        root=args.root,
-        device=args.device,
-        precision=args.precision,
-        threads=args.threads,
-        checkpoint_seconds=args.checkpoint_seconds,
-        fresh=args.fresh,
-        reuse=args.reuse,
-    )
+    names = {f.name for f in fields(Options)}
+    return Options(**{name: value for name, value in vars(args).items() if name in names})

@@ -3,12 +3,13 @@ are imported or by C libraries, goes to standard error."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 OUT, ERR = 1, 2  # the numbers of the two streams
 
@@ -24,6 +25,26 @@ _result = _Result()
 def put(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
     """Print a line of the result to standard output."""
     print(text, end=end, flush=flush, file=result())
+
+
+def put_json(value: Any, *, indent: int | None = 1) -> None:
+    """Print plain values to standard output as JSON."""
+    put(json.dumps(value, indent=indent))
+
+
+def note(text: str) -> None:
+    """Print a line beside the result, to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Print a notice in the bench's name to standard error."""
+    note(f"bench: {text}")
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error."""
+    say(f"warning: {text}")
 
 
 def result() -> TextIO:

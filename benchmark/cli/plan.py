@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,13 @@ from benchmark.cli.options import (
     part_of,
     setting_of,
 )
-from benchmark.cli.out import put
+from benchmark.cli.out import put, put_json, say
+from benchmark.cli.session import open_session
 from benchmark.plan.wording import counted, duration
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
-    from benchmark.running.cost import Planned
+    from benchmark.running.cost import PlannedTraining
 
 LONG = 3600.0  # seconds from which it is worth to ask what a GPU takes
 HELP = "the trainings of a row: keys, what is stored, what it will cost"
@@ -32,14 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_setting(parser)
     add_hardware(parser)
-    parser.set_defaults(fresh=False, reuse=False, checkpoint_seconds=30.0)
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan; trains nothing. Raises `BadInput`."""
     from benchmark.analysis.ceilings import set_ceilings
-    from benchmark.cli.session import open_session, say
     from benchmark.running.cells import plan_cells
     from benchmark.running.cost import planned
 
@@ -51,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     ceilings = set_ceilings(dataset, setting.ground, say)
     if args.json:
         shown = {"nodes": _shown(nodes), "probes": _shown(probes)}
-        put(json.dumps({**shown, "ceilings": _ceilings_json(ceilings)}, indent=1))
+        put_json({**shown, "ceilings": _ceilings_json(ceilings)})
     else:
         put(f"{setting.label} on {dataset.name}, preset {setting.preset}")
         _print(nodes, probes)
@@ -88,7 +86,7 @@ def _flag_lines(flags: Sequence[str]) -> list[str]:
     return [*told, *filter(None, [how_to_read(flag.partition(":")[0] for flag in flags)])]
 
 
-def _gpu_lines(bench: Bench, nodes: list[Planned]) -> list[str]:
+def _gpu_lines(bench: Bench, nodes: list[PlannedTraining]) -> list[str]:
     """What a long plan on a CPU would take on a GPU, as far as the store knows."""
     from benchmark.running.cost import gpu_seconds, total_seconds
 
@@ -103,11 +101,11 @@ def _gpu_lines(bench: Bench, nodes: list[Planned]) -> list[str]:
     ]
 
 
-def _shown(nodes: list[Planned]) -> list[dict[str, object]]:
+def _shown(nodes: list[PlannedTraining]) -> list[dict[str, object]]:
     return [{name: getattr(node, name) for name in JSON_FIELDS} for node in nodes]
 
 
-def _print(nodes: list[Planned], probes: list[Planned]) -> None:
+def _print(nodes: list[PlannedTraining], probes: list[PlannedTraining]) -> None:
     from benchmark.running.cost import total_seconds
 
     put("fold seed  key                   steps  stored  training, after")

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import add_common, add_hardware, add_values, numbers, option, setting_of
-from benchmark.cli.out import put
+from benchmark.cli.options import (
+    add_common,
+    add_hardware,
+    add_values,
+    numbers,
+    option,
+    options_of,
+    setting_of,
+)
+from benchmark.cli.out import put, put_json, say, warn
+from benchmark.cli.session import check_workspace
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -57,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
     old = outdated_line(bench, trained.entries, load_registry().rows)
     for line in (*scan.warnings, seen_in_training(trained, scan, bench), old):
         if line:
-            print(f"bench: warning: {line}", file=sys.stderr)
+            warn(line)
     label = predict(trained, scan, bench, args.batch)
     value = _value(trained, scan, label, out, picture)
     _write(label, scan, value, out, picture)
     if args.json:
-        put(json.dumps(value, indent=1))
+        put_json(value)
     else:
         _show(value)
     return 0
@@ -104,35 +111,26 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
     """The workspace and what was trained there; nothing is trained or added."""
     import torch
 
+    from benchmark.plan.folds import FOLDS
     from benchmark.running.crew import threads_for
-    from benchmark.running.predicting import all_folds, trained_key, trained_row
+    from benchmark.running.events import Warnings
+    from benchmark.running.predicting import trained_key, trained_row
     from benchmark.settings.registry import load_registry
 
-    bench = _bench(args)
+    check_workspace(args.root)
+    bench = options_of(args).open(Warnings(say), reading=True)
     if args.key is not None:
         if args.fold is not None or args.overrides or args.config:
             raise BadInput("--key names one training: it goes with neither --fold nor values")
         found = trained_key(bench, load_registry(), args.key)
     else:
         args.method, _, stage = args.method.partition("@")
-        folds = args.fold if args.fold is not None else all_folds()
+        folds = args.fold if args.fold is not None else list(range(FOLDS))
         found = trained_row(
             bench, setting_of(args), dataset=args.dataset, folds=folds, seed=args.seed, stage=stage
         )
     torch.set_num_threads(args.threads or threads_for(found.setting.ground.size))
     return bench, found
-
-
-def _bench(args: argparse.Namespace) -> Bench:
-    from benchmark.cli.session import say
-    from benchmark.running.bench import open_bench
-    from benchmark.running.events import Warnings
-    from benchmark.training.precision import hardware
-
-    if not (args.root / "format").exists():
-        raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    chosen = hardware(args.device, args.precision)
-    return open_bench(args.root, chosen, Warnings(say), reading=True)
 
 
 def _value(

@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import OFF, add_common
-from benchmark.cli.out import put
+from benchmark.cli.options import add_common, add_suite, flag, option
+from benchmark.cli.out import note, put, put_json, say, warn
+from benchmark.cli.session import mlflow_there, stored
 
 if TYPE_CHECKING:
     from benchmark.reporting.report import Report
-    from benchmark.store.workspace import Workspace
 
 HELP = "one page with tables, figures and the verdict of a suite"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--suite", metavar="NAME", help="default: main, else the suite that was written to last"
-    )
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="default: reports/SUITE in the workspace"
-    )
-    parser.add_argument(
-        "--skip-hard-cases",
-        action="store_true",
-        help="measure nothing from images; what was measured before is shown",
-    )
-    parser.add_argument(
-        "--mlflow",
-        metavar="URI",
-        help="attach the report to the suite there, or none (default: local, where there is one)",
-    )
+    add_suite(parser)
+    option(parser, "--out", "DIR", "default: reports/SUITE in the workspace", type=Path)
+    about = "measure nothing from images; what was measured before is shown"
+    flag(parser, "--skip-hard-cases", about)
+    about = "attach the report to the suite there, or none (default: local, where there is one)"
+    option(parser, "--mlflow", "URI", about)
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report; returns 0. Raises `BadInput`."""
     from benchmark.analysis.suites import chosen_suite, older_line
-    from benchmark.cli.session import say, stored
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.reporting.chapter import Asked
     from benchmark.reporting.page import check_place, write_report
@@ -75,28 +62,17 @@ def run(args: argparse.Namespace) -> int:
     report = make_report(suite, plan, asked)
     write_report(report, out)
     if older := older_line(workspace, workspace.ledger.entries(suite)):
-        say(f"warning: {older}")
+        warn(older)
     say(chosen.line)
-    _attach(args, workspace, suite)
+    if not args.out and (uri := mlflow_there(args)):
+        from benchmark.running.mlflow_runs import attach_report
+
+        attach_report(workspace, suite, uri, say)
     if args.json:
-        put(json.dumps(_value(report), indent=1))
+        put_json(_value(report))
     else:
         _print(report, out)
     return 0
-
-
-def _attach(args: argparse.Namespace, workspace: Workspace, suite: str) -> None:
-    """Attach what lies in the workspace to the suite's run in MLflow."""
-    from benchmark.tracking.database import default_uri, sqlite_path
-
-    uri = args.mlflow or default_uri(args.root)
-    local = sqlite_path(uri)
-    if args.out or uri == OFF or (not args.mlflow and local and not local.exists()):
-        return
-    from benchmark.cli.session import say
-    from benchmark.running.reports import attach_report
-
-    attach_report(workspace, suite, uri, say)
 
 
 def _value(report: Report) -> dict[str, Any]:
@@ -129,4 +105,4 @@ def _print(report: Report, out: Path) -> None:
         if part.demonstration:
             put(f"{part.title}: {part.demonstration}")
     put(report.overall)
-    print(f"the report is {out / 'index.html'}", file=sys.stderr)
+    note(f"the report is {out / 'index.html'}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from benchmark.cli.experiment import complete
@@ -17,6 +16,8 @@ from benchmark.cli.options import (
     part_of,
     setting_of,
 )
+from benchmark.cli.out import say
+from benchmark.cli.session import open_session
 
 if TYPE_CHECKING:
     from benchmark.cli.view import RunView
@@ -39,7 +40,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a cell failed. Raises `BadInput`."""
-    from benchmark.cli.session import open_session
     from benchmark.cli.view import RunView, shown
     from benchmark.running.cells import plan_cells
     from benchmark.running.following import follow
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     show_run(bench, entries, as_json=args.json)
     for entry in (entry for entry in entries if entry.state != "done"):
         where = f"{entry.label} fold {entry.fold} seed {entry.seed}"
-        print(f"bench: {where} failed: {entry.error}", file=sys.stderr)
+        say(f"{where} failed: {entry.error}")
     return 0 if all(entry.state == "done" for entry in entries) else 1
 
 
@@ -71,7 +71,7 @@ def _entries(
     from benchmark.running.conduct import Conductor
     from benchmark.running.crew import crew, executor_for
     from benchmark.running.renewal import renew
-    from benchmark.running.tasks import work_of
+    from benchmark.running.tasks import Graph, Work
     from benchmark.store.ledger import SCRATCH
     from benchmark.store.workspace import is_read_only
 
@@ -84,15 +84,8 @@ def _entries(
         executor.start()  # the workers load meanwhile
         if not bench.fresh:
             renew(cells, bench)
-        work = work_of(
-            cells,
-            bench,
-            SCRATCH,
-            left.seconds,
-            every_cell=True,
-            breadth_first=workers > 1,
-            in_turn=workers == 1,
-        )
+        work = Work(graph=Graph(in_turn=workers == 1))
+        work.add(cells, bench, SCRATCH, left.seconds)
         view.expect(work, workers)
         return Conductor(work=work, executor=executor, bench=bench, as_run=True).run()
     except BaseException:
@@ -102,7 +95,6 @@ def _entries(
 
 def _workers(args: argparse.Namespace, cells: list[Cell], bench: Bench) -> tuple[Left, int]:
     """What is left to train, and by how many processes."""
-    from benchmark.cli.session import say
     from benchmark.running.crew import left_of, run_workers, why_not_sent
 
     setting, left = cells[0].setting, left_of(cells, bench)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import OFF, add_common
-from benchmark.cli.out import put
+from benchmark.cli.options import add_common, option
+from benchmark.cli.out import put, put_json, say, warn
+from benchmark.cli.session import mlflow_there, stored
 from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
 
@@ -23,32 +22,29 @@ SCORED, CURRENT = "scored again", "already current"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "rows", nargs="*", metavar="ROW", help="a row, or a label as tables print it (default: all)"
-    )
-    parser.add_argument("--suite", metavar="NAME", help="default: all suites")
-    parser.add_argument("--dataset", metavar="NAME", help="default: all")
-    parser.add_argument(
-        "--mlflow", metavar="URI", help="send it there too, or none (default: local, if there)"
-    )
+    option(parser, "rows", "ROW", "a row, or a label as tables print it (default: all)", nargs="*")
+    option(parser, "--suite", "NAME", "default: all suites")
+    option(parser, "--dataset", "NAME", "default: all")
+    option(parser, "--mlflow", "URI", "send it there too, or none (default: local, if there)")
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a result is not of the definitions of now and could
     not be scored. Raises `BadInput`."""
-    from benchmark.cli.session import say, stored
     from benchmark.running.rescoring import rescore
     from benchmark.settings.registry import load_registry
 
     workspace = stored(args, writing=True)
     entries = _chosen(args, workspace)
-    found = rescore(entries, workspace, load_registry(), done=lambda one: _say(one, say))
+    found = rescore(entries, workspace, load_registry(), done=_say)
     again = [one.entry for one in found if one.state == SCORED]
-    if again:
-        _mirror(args, workspace, again)
+    if again and (uri := mlflow_there(args)):  # `bench sync` would tell it the same
+        from benchmark.running.mlflow_runs import mirror_again
+
+        mirror_again(workspace, again, uri, warn)
     if args.json:
-        put(json.dumps(_json(found), indent=1))
+        put_json(_json(found))
     else:
         _print(found)
     return 1 if any(_lacks(one) for one in found) else 0
@@ -72,21 +68,7 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     return [entry for entry in known if not args.rows or names[entry.name] & set(args.rows)]
 
 
-def _mirror(args: argparse.Namespace, workspace: Workspace, entries: list[Entry]) -> None:
-    """Tell MLflow, where there is one: `bench sync` would tell it the same."""
-    from benchmark.cli.session import say
-    from benchmark.tracking.database import default_uri, sqlite_path
-
-    uri = args.mlflow or default_uri(args.root)
-    local: Path | None = sqlite_path(uri)
-    if uri == OFF or (not args.mlflow and local and not local.exists()):
-        return
-    from benchmark.running.reports import mirror_again
-
-    mirror_again(workspace, entries, uri, lambda text: say(f"warning: {text}"))
-
-
-def _say(one: Rescored, say: Any) -> None:
+def _say(one: Rescored) -> None:
     if one.state == SCORED:
         say(f"{_name(one.entry)}: {one.state}")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.options import options_of
+from benchmark.cli.options import OFF, options_of
+from benchmark.cli.out import say, warn
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from benchmark.running.events import Listener
     from benchmark.settings.resolve import Setting
     from benchmark.store.workspace import Workspace
-
-
-def say(text: str) -> None:
-    """Print a notice to standard error."""
-    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def open_session(
@@ -49,6 +45,21 @@ def stored(args: argparse.Namespace, *, writing: bool = False) -> Workspace:
     Raises `BadInput` where there is none."""
     from benchmark.store.workspace import open_workspace
 
-    if not (args.root / "format").exists():
-        raise BadInput(f"no workspace at {args.root}: run something first, or give --root")
-    return open_workspace(args.root, reading=not writing, warn=lambda text: say(f"warning: {text}"))
+    check_workspace(args.root)
+    return open_workspace(args.root, reading=not writing, warn=warn)
+
+
+def check_workspace(root: Path) -> None:
+    """Raise `BadInput` where there is no workspace."""
+    if not (root / "format").exists():
+        raise BadInput(f"no workspace at {root}: run something first, or give --root")
+
+
+def mlflow_there(args: argparse.Namespace) -> str | None:
+    """Return the MLflow that `--mlflow` names, else the workspace's own; None for `none`, and where
+    the workspace has none yet."""
+    from benchmark.tracking.database import default_uri, sqlite_path
+
+    uri: str = args.mlflow or default_uri(args.root)
+    local = sqlite_path(uri)
+    return None if uri == OFF or (not args.mlflow and local and not local.exists()) else uri

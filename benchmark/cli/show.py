@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,7 @@ from benchmark.analysis.shown import text_of
 from benchmark.analysis.suites import Missing, Standing, fill_command
 from benchmark.analysis.tables import HEADLINE, MEAN, ScoreLine, number_text, table
 from benchmark.cli.options import default_root
-from benchmark.cli.out import print_rows, put
-from benchmark.cli.session import say
+from benchmark.cli.out import note, print_rows, put, put_json, say
 from benchmark.running.code import old_line
 from benchmark.scoring.surface import described
 from benchmark.settings.resolve import without
@@ -95,8 +93,7 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
         put(text)
     tally = bench.tally
     put(
-        f"trainings: {len(set(tally.trained))} done now, "
-        f"{len(set(tally.reused) - set(tally.trained))} reused from the store; "
+        f"trainings: {len(set(tally.trained))} done now, {tally.untouched} reused from the store; "
         f"{len(set(tally.fitted))} more for probes alone"
     )
     for text in told:
@@ -128,7 +125,7 @@ def _warn_of_mixtures(bench: Bench, entries: list[Entry]) -> None:
     records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
     lines = (*mixtures(records, bench.codes), *value_mixtures(entries), old_line(bench.tally.old))
     for line in filter(None, lines):
-        print(f"warning: {line}", file=sys.stderr)
+        note(f"warning: {line}")
 
 
 def _results(
@@ -140,7 +137,7 @@ def _results(
         "table": [asdict(line) for line in lines],
         "incomplete": [asdict(cell) for cell in missing],
         "trained": len(set(tally.trained)),
-        "reused": len(set(tally.reused) - set(tally.trained)),
+        "reused": tally.untouched,
         "resumed": [asdict(item) for item in tally.resumed],
         "ceilings": ceilings.as_json(),
     }
@@ -148,9 +145,9 @@ def _results(
 
 def _put_json(found: dict[str, Any], ceilings: Ceilings, told: Iterable[str]) -> None:
     """Print JSON, and on standard error what a person must know of it."""
-    put(json.dumps(found, indent=1))
+    put_json(found)
     for text in (*ceilings.why_not, *told):
-        print(text, file=sys.stderr)
+        note(text)
 
 
 def _shows(bench: Bench, entries: list[Entry]) -> dict[str, str]:
@@ -197,10 +194,11 @@ def _words(lines: list[ScoreLine]) -> list[str]:
 
 def _print_notes(bench: Bench, entries: list[Entry], told: list[str]) -> None:
     tally = bench.tally
-    reused = len(set(tally.reused) - set(tally.trained))
     fitted = len(set(tally.fitted))
     probes = f"; {fitted} more for probes alone" if fitted else ""
-    put(f"trainings: {len(tally.trained)} done now, {reused} reused from the store{probes}")
+    put(
+        f"trainings: {len(tally.trained)} done now, {tally.untouched} reused from the store{probes}"
+    )
     for item in tally.resumed:
         put(f"training {item.key} was resumed from step {item.step}")
     first = entries[0]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common
-from benchmark.cli.out import put
+from benchmark.cli.out import put, put_json, warn
+from benchmark.cli.session import stored
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.analysis.flag_guide import how_to_read
     from benchmark.analysis.flags import flags_of_rows
     from benchmark.analysis.suites import older_line
-    from benchmark.cli.session import say, stored
 
     workspace = stored(args)
     entries = workspace.ledger.entries()
@@ -36,10 +35,9 @@ def run(args: argparse.Namespace) -> int:
     both = list(zip(entries, cells, strict=True))
     suites = _suites(workspace, workspace.plans.suites(), both)
     if older := older_line(workspace, workspace.ledger.compared()):
-        say(f"warning: {older}")
+        warn(older)
     if args.json:
-        told = {"cells": cells, "suites": suites, "damaged": workspace.ledger.damaged()}
-        put(json.dumps(told, indent=1))
+        put_json({"cells": cells, "suites": suites, "damaged": workspace.ledger.damaged()})
         return 0
     for suite in suites:
         _print_suite(suite)
@@ -61,14 +59,12 @@ def _suites(
     workspace: Workspace, names: list[str], both: list[tuple[Entry, dict[str, Any]]]
 ) -> list[dict[str, Any]]:
     """Count what is planned; a suite whose plan is damaged or mixed up is named and left out."""
-    from benchmark.cli.session import say
-
     found = []
     for name in names:
         try:
             found.append(_suite(workspace, name, both))
         except BadInput as error:
-            say(f"warning: suite {name}: {error}")
+            warn(f"suite {name}: {error}")
     return found
 
 

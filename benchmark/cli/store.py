@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from benchmark.cli.options import add_common
-from benchmark.cli.out import put
+from benchmark.cli.options import add_common, flag
+from benchmark.cli.out import put, put_json
+from benchmark.cli.session import stored
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
@@ -27,15 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify.set_defaults(action=_verify)
     add_common(verify)
     gc = commands.add_parser("gc", help="remove what no row of the ledger refers to")
-    gc.add_argument("--dry-run", action="store_true", help="only say what would go")
+    flag(gc, "--dry-run", "only say what would go")
     gc.set_defaults(action=_gc)
     add_common(gc)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; verify returns 1 where something is damaged. Raises `BadInput`."""
-    from benchmark.cli.session import stored
-
     code: int = args.action(args, stored(args))
     return code
 
@@ -44,7 +42,7 @@ def _verify(args: argparse.Namespace, workspace: Workspace) -> int:
     found = list(_faults(workspace))
     bad = [(name, fault) for name, fault in found if fault]
     if args.json:
-        put(json.dumps({"checked": len(found), "damaged": dict(bad)}, indent=1))
+        put_json({"checked": len(found), "damaged": dict(bad)})
     else:
         for name, fault in bad:
             put(f"damaged: {name}: {fault}")
@@ -104,7 +102,7 @@ def _gc(args: argparse.Namespace, workspace: Workspace) -> int:
         objects = _remove(workspace, objects, results)
     if args.json:
         told = {"objects": objects, "results": results, "dry_run": args.dry_run}
-        put(json.dumps({**told, "damaged": damaged}))
+        put_json({**told, "damaged": damaged}, indent=None)
         return 1 if damaged else 0
     if damaged:
         names = ", ".join(damaged)

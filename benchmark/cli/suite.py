@@ -18,6 +18,7 @@ from benchmark.cli.options import (
     options_of,
     say_refused,
 )
+from benchmark.cli.out import say
 from benchmark.errors import BadInput
 from benchmark.plan.wording import duration
 
@@ -46,7 +47,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_folds(parser, "default: 0,1,2 for a preset that may give a verdict, else 0")
     add_sets(parser, "ground.NAME, or a hyper-parameter for every row that has it")
     add_training(parser, WORKERS)
-    parser.set_defaults(fresh=False)
     add_common(parser)
 
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.view import SuiteView, shown
     from benchmark.running.conduct import Conductor
     from benchmark.running.following import follow
-    from benchmark.running.renewal import look_over
+    from benchmark.running.renewal import renew
     from benchmark.running.suites import suite_cells
 
     settings, overrides = _settings(args)
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         with follow(args.mlflow, bench, args.name, view.warn):
             with bench.stop.listening():
                 entries = Conductor(work=work, executor=executor, bench=bench).run()
-            look_over(cells, bench)
+            renew(cells, bench, everything=True)
     show_suite(bench, standing(bench, args.name), as_json=args.json)
     return 0 if all(entry.state == "done" for entry in entries) else 1
 
@@ -94,7 +94,6 @@ def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
 
 
 def _open(args: argparse.Namespace, listener: Listener) -> tuple[Bench, list[DataSet]]:
-    from benchmark.cli.session import say
     from benchmark.data.library import open_dataset
 
     names = list(dict.fromkeys(name.strip() for name in args.datasets.split(",")))
@@ -127,13 +126,15 @@ def _plan(
     """Write the suite's plan down, before its first result; then see what is to be done."""
     from benchmark.running.renewal import renew
     from benchmark.running.suites import count_results, suite_plan
-    from benchmark.running.tasks import work_of
+    from benchmark.running.tasks import Graph, Work
 
     plan = suite_plan(settings, cells, args.preset, overrides)
     bench.plans.record(args.name, plan, lambda whole: count_results(bench, cells, whole, args.name))
     executor.start()  # the workers load while the costs are counted
     renew(cells, bench)
-    return work_of(cells, bench, args.name, _seconds(cells, bench))
+    work = Work(graph=Graph())
+    work.add(cells, bench, args.name, _seconds(cells, bench), as_suite=True)
+    return work
 
 
 def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:

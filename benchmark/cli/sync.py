@@ -6,8 +6,9 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from benchmark.cli.options import add_common, seconds
-from benchmark.cli.out import put
+from benchmark.cli.options import add_common, flag, option, seconds
+from benchmark.cli.out import put, say, warn
+from benchmark.cli.session import stored
 
 if TYPE_CHECKING:
     from benchmark.running.following import Disk
@@ -18,23 +19,18 @@ HELP = "fill MLflow from what is on disk"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--mlflow", metavar="URI", help="tracking URI (default: the local one)")
-    parser.add_argument(
-        "--follow", action="store_true",
-        help="go on with what changes, until Ctrl-C or until nothing trains and changes any more",
-    )  # fmt: skip
-    parser.add_argument(
-        "--idle", type=seconds, default=60.0, metavar="N",
-        help="--follow ends when nothing has changed for N seconds (default 60)",
-    )  # fmt: skip
+    option(parser, "--mlflow", "URI", "tracking URI (default: the local one)")
+    about = "go on with what changes, until Ctrl-C or until nothing trains and changes any more"
+    flag(parser, "--follow", about)
+    about = "--follow ends when nothing has changed for N seconds (default 60)"
+    option(parser, "--idle", "N", about, type=seconds, default=60.0)
     add_common(parser, json=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Send every row and cell that is missing there. Raises `BadInput` where nobody answers."""
-    from benchmark.cli.session import say, stored
     from benchmark.running.following import Disk
-    from benchmark.running.reports import row_reports, suite_reports
+    from benchmark.running.mlflow_runs import row_reports, suite_reports
     from benchmark.tracking.database import default_uri
     from benchmark.tracking.sync import sync
 
@@ -49,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         suites=suite_reports(workspace, entries),
         others=disk.in_work(entries),
         training={entry.key for entry in entries if disk.is_held(entry)},
-        say=lambda text: say(f"warning: {text}"),
+        say=warn,
     )
     _print(synced)
     whole = not synced.refused
@@ -71,11 +67,9 @@ def _print(synced: Synced) -> None:
 
 def _follow(args: argparse.Namespace, uri: str, disk: Disk) -> bool:
     """Keep MLflow up to date until Ctrl-C or until all is at rest; return whether it took all."""
-    from benchmark.cli.session import say
     from benchmark.tracking.follower import Follower
 
     say(f"following {args.root}, until Ctrl-C or until nothing changes for {args.idle:g} s")
-    warn = lambda text: say(f"warning: {text}")  # noqa: E731
     follower = Follower(uri, disk, artifacts=args.root / "mlartifacts", warn=warn)
     try:
         while disk.busy or time.monotonic() - follower.told_at < args.idle:

@@ -20,7 +20,7 @@ from benchmark.running.events import (
     Said,
     TaskBegun,
     Ticked,
-    Training,
+    TrainingBegun,
     Warned,
 )
 
@@ -169,7 +169,7 @@ class RunView(View):
         """Follow the work and show it."""
         super().hear(event)
         match event:
-            case Said(worker=worker, task=task, event=Training() as said):
+            case Said(worker=worker, task=task, event=TrainingBegun() as said):
                 self._training(worker, task, said)
             case Said(worker=worker, event=Progress() as said):
                 self._progress(worker, said)
@@ -178,7 +178,7 @@ class RunView(View):
             case CellEnded(entry=entry) if entry.state == "failed":
                 self.warn(f"{entry.label} fold {entry.fold} seed {entry.seed}: {entry.error}")
 
-    def _training(self, worker: int, task: Task, said: Training) -> None:
+    def _training(self, worker: int, task: Task, said: TrainingBegun) -> None:
         """Show where in its cell a training stands; one of a probe stands in its own chain."""
         entries = list(self.work.entries.values())
         entry, number, total = self.work.entries[task.entry], said.number, said.total
@@ -236,7 +236,7 @@ class SuiteView(View):
         match event:
             case TaskBegun(worker=worker, task=task):
                 self._running[worker] = task
-            case Said(task=task, event=Training(resumed=int(step), key=key)):
+            case Said(task=task, event=TrainingBegun(resumed=int(step), key=key)):
                 self.print(f"{task.where}: resumed from step {step}, key {key}")
             case Said(task=task, event=Progress(step=step, steps=steps)):
                 self._steps[task.name] = f"step {step}/{steps}"

@@ -25,6 +25,11 @@ class Tally:
     resumed: list[Resumed] = field(default_factory=list)
     old: dict[str, Difference] = field(default_factory=dict)
 
+    @property
+    def untouched(self) -> int:
+        """How many trainings were found in the store, and not made by this command."""
+        return len(set(self.reused) - set(self.trained))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Workspace):
@@ -58,42 +63,19 @@ class Options:
     log: Path | None = None
 
     def open(self, listener: Listener | None = None, *, reading: bool = False) -> Bench:
-        """Return the bench and set the threads; raises `BadInput`."""
+        """Return the bench and set the threads; by default nobody listens. `reading`: of a
+        workspace that perhaps cannot be written. Raises `BadInput` where it cannot be used."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        return open_bench(
-            self.root,
-            hardware(self.device, self.precision),
-            listener,
+        listener = listener or Warnings()
+        workspace = open_workspace(
+            self.root, reading=reading, warn=lambda text: listener.hear(Warned(text=text))
+        )
+        return Bench(
+            **vars(workspace),
+            hardware=hardware(self.device, self.precision),
+            listener=listener,
             checkpoint_seconds=self.checkpoint_seconds,
             fresh=self.fresh,
             reuse=self.reuse,
-            reading=reading,
         )
-
-
-def open_bench(
-    root: Path,
-    hardware: Hardware,
-    listener: Listener | None = None,
-    *,
-    checkpoint_seconds: float = 30.0,
-    fresh: bool = False,
-    reuse: bool = False,
-    reading: bool = False,
-) -> Bench:
-    """Open the workspace at `root`, or, `reading`, one that perhaps cannot be written; by default
-    nobody listens. Raises `BadInput` where it cannot be used."""
-    listener = listener or Warnings()
-
-    def warn(text: str) -> None:
-        listener.hear(Warned(text=text))
-
-    return Bench(
-        **vars(open_workspace(root, reading=reading, warn=warn)),
-        hardware=hardware,
-        listener=listener,
-        checkpoint_seconds=checkpoint_seconds,
-        fresh=fresh,
-        reuse=reuse,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,7 +29,20 @@ from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow, rows_of
 
 INNER = "inner"
-PARTS = ("test", INNER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellName:
+    """All that another process needs to make a cell of its own; it can be sent through a pipe.
+    `guarded`: its data set lacks the outer test cases, and what is read is noted."""
+
+    setting: Setting
+    dataset: str
+    fold: int
+    seed: int
+    stage: str
+    part: str = "test"
+    guarded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +62,28 @@ class Cell:
         """The weights that are scored."""
         return self.setting.stages[self.stage] if self.stage else self.setting.plan
 
+    @property
+    def context(self) -> Context:
+        """What, beside a training's own values, makes its key."""
+        return Context(fold=self.data.fingerprint, seed=self.seed)
+
+    @property
+    def name(self) -> CellName:
+        """What `Cells` makes the cell of."""
+        return CellName(
+            setting=self.setting,
+            dataset=self.data.dataset.name,
+            fold=self.data.fold.index,
+            seed=self.seed,
+            stage=self.stage,
+            part=self.part,
+            guarded=isinstance(self.data.cache, InnerCache),
+        )
+
     def entry(self, suite: str) -> Entry:
         """Return the cell's line in the ledger, as started."""
         final, at = self.final, f"@{self.stage}" if self.stage else ""
-        context = Context(fold=self.data.fingerprint, seed=self.seed)
-        keys = tuple(key(node, context) for node in in_order(final.node))
+        keys = tuple(key(node, self.context) for node in in_order(final.node))
         return Entry(
             suite=suite,
             dataset=self.data.dataset.name,
@@ -231,3 +261,35 @@ def _inner_fold(dataset: DataSet, split: Split, index: int) -> InnerFold:
         dataset=replace(dataset, cases=kept),
         split=split.fingerprint,
     )
+
+
+@dataclass(kw_only=True)
+class Cells:
+    """Cells from their names; a data set is opened once, and its cases are put on the training grid
+    once."""
+
+    open: Callable[[str], DataSet]
+    _sets: dict[str, tuple[DataSet, Split]] = field(default_factory=dict)
+    _memory: dict[tuple[str, int | None, str], dict[str, CaseSlices]] = field(default_factory=dict)
+
+    def of(self, name: CellName) -> Cell:
+        """Return the cell; raises `BadInput` for a set or a fold that is not there."""
+        if name.dataset not in self._sets:
+            opened = self.open(name.dataset)
+            self._sets[name.dataset] = opened, folds_of(opened)
+        dataset, split = self._sets[name.dataset]
+        ground = name.setting.ground
+        memory = self._memory.setdefault((name.dataset, ground.size, ground.labels), {})
+        if name.guarded:
+            inner = _inner_fold(dataset, split, name.fold)
+            return inner.cell(name.setting, name.seed, memory, name.stage)
+        fold = fold_at(split.folds, name.fold, name.part)
+        cache = GridCache(dataset=dataset, ground=ground, _made=memory)
+        return Cell(
+            setting=name.setting,
+            data=FoldData(fold=fold, dataset=dataset, ground=ground, cache=cache),
+            seed=name.seed,
+            part=name.part,
+            split=split.fingerprint,
+            stage=name.stage,
+        )

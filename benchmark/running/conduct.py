@@ -10,10 +10,8 @@ from typing import NoReturn
 
 from benchmark.errors import BadInput, Stopped
 from benchmark.running.bench import Bench
-from benchmark.running.cells import Cell
 from benchmark.running.events import (
     CellEnded,
-    CellStarted,
     Ended,
     Event,
     Lost,
@@ -23,10 +21,9 @@ from benchmark.running.events import (
     Warned,
 )
 from benchmark.running.executors import STOPPED, Executor
-from benchmark.running.executors.inline import Inline
 from benchmark.running.stop import HANG_SECONDS, LEAVE_SECONDS
-from benchmark.running.tasks import Task, Work, work_of
-from benchmark.store.ledger import SCRATCH, Entry
+from benchmark.running.tasks import Task, Work
+from benchmark.store.ledger import Entry
 
 ATTEMPTS = 2  # a task whose worker died is tried once more, from its checkpoint
 STOP_SECONDS = 4.0
@@ -138,9 +135,7 @@ class Conductor:
         """Submit a task; its cell is noted as started first, so that `bench status` shows it."""
         if task.entry not in self._started:
             self._started.add(task.entry)
-            entry = self.work.entries[task.entry]
-            self.bench.ledger.write(entry)
-            self._tell(CellStarted(entry=entry))
+            self.bench.ledger.write(self.work.entries[task.entry])
         self.attempts[task.name] += 1
         worker = self.executor.submit(replace(task, spent=self._spent.get(task.entry, 0.0)))
         self._tell(TaskBegun(worker=worker, task=task))
@@ -179,11 +174,3 @@ class Conductor:
             if ended.stopped != STOPPED
         ]
         return "; ".join([f"{done} of {len(self.work.entries)} cells are done", *said])
-
-
-def run_cells(cells: list[Cell], bench: Bench, *, suite: str = SCRATCH) -> list[Entry]:
-    """Run cells in this process, one after the other, as `bench run --workers 1` does, and return
-    their entries. Raises `BadInput`, and `OSError` where the disk is full."""
-    work = work_of(cells, bench, suite, {}, every_cell=True, in_turn=True)
-    executor = Inline.of(cells, bench, suite)
-    return Conductor(work=work, executor=executor, bench=bench, as_run=True).run()

@@ -16,8 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.data.feeding.draw import epoch_length, near_and_far
 from benchmark.data.feeding.slices import training_grid
@@ -29,17 +28,15 @@ from benchmark.plan.keys import NODES, Context, canonical, key, spec
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell
-from benchmark.running.code import is_outdated
-from benchmark.running.execute import training_code
 from benchmark.running.probing import is_probed
-from benchmark.running.renewal import codes_of_cell
+from benchmark.running.renewal import Stored
 from benchmark.training.nets import build, freeze, on_meta
 
 PROBE = (8, 32, 64, 64)  # a convolution of middling size: batch, channels, height, width
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class PlannedTraining:
     """One training of a plan in one fold with one seed. `seconds` is None where it is stored.
     `shape` is what decides its pace on one device."""
 
@@ -55,67 +52,55 @@ class Planned:
     shape: str
 
 
-def planned(cells: list[Cell], bench: Bench) -> tuple[list[Planned], list[Planned]]:
+def planned(cells: list[Cell], bench: Bench) -> tuple[list[PlannedTraining], list[PlannedTraining]]:
     """Return every distinct training of the cells, parents first, and those that only their
     probes need."""
-    known = _Known(bench)
-    rows = [node for cell in cells for node in known.of(cell, cell.final.node)]
+    planner = _Planner(bench)
+    rows = [node for cell in cells for node in planner.of(cell, cell.final.node)]
     tested = [cell for cell in cells if is_probed(cell)]
     probes = [
         node
         for cell in tested
         for probe in cell.setting.probes
-        for node in known.of(cell, probe.node)
+        for node in planner.of(cell, probe.node)
     ]
     return rows, probes
 
 
-class _Known:
+class _Planner:
     """Plans trainings, each key once."""
 
     def __init__(self, bench: Bench) -> None:
-        self._bench, self._paces = bench, Paces(bench)
+        self._stored, self._paces = Stored(bench), _Paces(bench)
         self._counted: dict[str, tuple[int, int]] = {}
         self._keys: set[str] = set()
-        self._has_others: dict[tuple[int, str], bool] = {}
 
-    def of(self, cell: Cell, final: Train) -> Iterator[Planned]:
+    def of(self, cell: Cell, final: Train) -> Iterator[PlannedTraining]:
         """Yield the trainings behind `final` that were not yielded before."""
-        context = Context(fold=cell.data.fingerprint, seed=cell.seed)
+        context = cell.context
         for node in in_order(final):
             node_key = key(node, context)
-            if node_key not in self._keys:
-                self._keys.add(node_key)
-                yield self._planned(cell, node, node_key, context, final=node is final)
-
-    def _planned(
-        self, cell: Cell, node: Train, node_key: str, context: Context, *, final: bool
-    ) -> Planned:
-        steps = node.schedule.steps(_steps_in_one_pass(cell, self._counted))
-        cached = self._bench.objects.has(node_key) and not self._outdated(cell, node, node_key)
-        seconds = None if cached else steps * self._paces.seconds_per_step(node, cell)
-        return Planned(
-            key=node_key,
-            title=node.title,
-            parents=tuple(key(parent, context) for parent in node.parents()),
-            steps=steps,
-            cached=cached,
-            final=final,
-            fold=cell.data.fold.index,
-            seed=cell.seed,
-            seconds=None if seconds is None else round(seconds, 1),
-            shape=_shape_of(node, cell.data.ground),
-        )
-
-    def _outdated(self, cell: Cell, node: Train, node_key: str) -> bool:
-        """Whether other people's code changed since; asked of rows that have any, alone."""
-        row = id(cell.setting), cell.stage
-        if row not in self._has_others:
-            self._has_others[row] = bool(codes_of_cell(cell).whole.others)
-        return self._has_others[row] and is_outdated(node_key, training_code(node), self._bench)
+            if node_key in self._keys:
+                continue
+            self._keys.add(node_key)
+            steps = node.schedule.steps(_steps_in_one_pass(cell, self._counted))
+            cached = self._stored.counts(cell, node, node_key)
+            left = None if cached else steps * self._paces.seconds_per_step(node, cell)
+            yield PlannedTraining(
+                key=node_key,
+                title=node.title,
+                parents=tuple(key(parent, context) for parent in node.parents()),
+                steps=steps,
+                cached=cached,
+                final=node is final,
+                fold=cell.data.fold.index,
+                seed=cell.seed,
+                seconds=None if left is None else round(left, 1),
+                shape=_shape_of(node, cell.data.ground),
+            )
 
 
-class Paces:
+class _Paces:
     """Seconds a step: remembered from the store where possible, else estimated."""
 
     def __init__(self, bench: Bench) -> None:
@@ -160,38 +145,18 @@ def operations(node: Train, cell: Cell) -> float:
         stride = stride_of(nets)
         shape = (data.ground.batch, height + -height % stride, width + -width % stride)
         batch = _meta_batch(node, shape, len(data.dataset.organs), cell)
-    return _count(node, nets, batch)
-
-
-def _count(node: Train, nets: Mapping[str, nn.Module], batch: Batch) -> float:
-    counter = _Counter()
-    with counter:
+    with FlopCounterMode(display=False) as counter:
         terms = node.objective(nets, batch)
         total = torch.stack(list(terms.values())).sum()
         if total.requires_grad:  # a node of frozen networks alone is only put together
             torch.autograd.backward(total)
-    return counter.total
-
-
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what torch's `FlopCounterMode` counts, without taking apart every other operation:
-    that is most of its time."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.total = 0.0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation and add what it costs."""
-        found = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            self.total += count(*args, **(kwargs or {}), out_val=found)
-        return found
+    return float(counter.get_total_flops())
 
 
 def _meta_batch(node: Train, shape: tuple[int, int, int], organs: int, cell: Cell) -> Batch:
+    """A batch as far as shapes go, with what views and sources add."""
     samples = shape[0]
+    masks = torch.empty(samples, 2 * organs, *shape[1:])
     return Batch(
         image_B1HW=torch.empty(samples, 1, *shape[1:]),
         label_BHW=torch.empty(shape, dtype=torch.long),
@@ -200,18 +165,12 @@ def _meta_batch(node: Train, shape: tuple[int, int, int], organs: int, cell: Cel
         case_B=torch.empty(samples, dtype=torch.long),
         position_B=torch.empty(samples),
         loss_form=cell.data.ground.loss,
-        entries=_meta_entries(node, samples, organs, shape[1:]),
+        entries={
+            **dict.fromkeys(("masks", CORRUPTED, *node.sources), masks),
+            LEFT: torch.ones(samples, organs, dtype=torch.bool),
+            EARLY: torch.ones(samples, dtype=torch.bool),
+        },
     )
-
-
-def _meta_entries(
-    node: Train, samples: int, organs: int, size: tuple[int, ...]
-) -> dict[str, torch.Tensor]:
-    """What views and sources add, as far as shapes go."""
-    masks = torch.empty(samples, 2 * organs, *size)
-    known = torch.ones(samples, organs, dtype=torch.bool)
-    entries = dict.fromkeys(("masks", CORRUPTED, *node.sources), masks)
-    return {**entries, LEFT: known, EARLY: torch.ones(samples, dtype=torch.bool)}
 
 
 def measured_speed(device: torch.device) -> float:
@@ -232,7 +191,7 @@ def measured_speed(device: torch.device) -> float:
     return run()
 
 
-def gpu_seconds(nodes: Iterable[Planned], bench: Bench) -> dict[str, float]:
+def gpu_seconds(nodes: Iterable[PlannedTraining], bench: Bench) -> dict[str, float]:
     """Return what all trainings that are not stored would take on a GPU, by its name: of GPUs on
     which a training like each of them was made, as the store has it. Nothing is estimated."""
     paces: dict[str, dict[str, float]] = {}
@@ -271,6 +230,6 @@ def _shape(node_spec: Mapping[str, Any], ground: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def total_seconds(nodes: Iterable[Planned]) -> float:
+def total_seconds(nodes: Iterable[PlannedTraining]) -> float:
     """Return the expected seconds of all trainings that are not stored."""
     return sum(node.seconds or 0.0 for node in nodes)

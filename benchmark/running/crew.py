@@ -16,12 +16,10 @@ from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Schedule
 from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell
-from benchmark.running.code import is_outdated
-from benchmark.running.execute import training_code
 from benchmark.running.executors import Executor
 from benchmark.running.executors.inline import Inline
 from benchmark.running.executors.local import Local
-from benchmark.running.renewal import codes_of_cell
+from benchmark.running.renewal import Stored
 from benchmark.running.tasks import trainings_of
 from benchmark.settings.resolve import Setting
 
@@ -53,15 +51,10 @@ def left_of(cells: Iterable[Cell], bench: Bench) -> Left:
     code made counts where it changed since."""
     seconds: dict[str, float] = {}
     places: set[tuple[int, int]] = set()
-    theirs: dict[str, bool] = {}  # by stage: all folds and seeds share their code
+    stored = Stored(bench)
     for cell in cells:
-        if cell.stage not in theirs:
-            theirs[cell.stage] = bool(codes_of_cell(cell).whole.others)
         for node_key, node, _ in trainings_of(cell):
-            stored = not bench.fresh and bench.objects.has(node_key)
-            if stored and theirs[cell.stage]:
-                stored = not is_outdated(node_key, training_code(node), bench)
-            if not stored:
+            if bench.fresh or not stored.counts(cell, node, node_key):
                 seconds[node_key] = _seconds(node.schedule)
                 places.add((cell.data.fold.index, cell.seed))
     return Left(seconds=seconds, places=len(places))

@@ -28,13 +28,6 @@ class Resumed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellStarted:
-    """The first task for a cell is handed out."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True, kw_only=True)
 class CellEnded:
     """A cell is done, or failed."""
 
@@ -50,7 +43,7 @@ class TaskBegun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingBegun:
     """A training starts, or is taken up again at step `resumed`. It is the `number`-th of `total`
     of what it was given for."""
 
@@ -75,7 +68,6 @@ class Progress:
 class EpochEnded:
     """An epoch of a training ended."""
 
-    title: str
     epoch: Epoch
 
 
@@ -121,7 +113,7 @@ class Ticked:
     """Time passes."""
 
 
-OfTask = Training | Progress | EpochEnded | Warned | Ended | Lost
+OfTask = TrainingBegun | Progress | EpochEnded | Warned | Ended | Lost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +125,7 @@ class Said:
     event: OfTask
 
 
-Event = CellStarted | CellEnded | TaskBegun | Said | OfTask | Ticked
+Event = CellEnded | TaskBegun | Said | OfTask | Ticked
 Hear = Callable[[Event], None]
 
 

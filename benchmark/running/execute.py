@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import operator
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from benchmark.plan.keys import Context, canonical, key, spec, values_in
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_resume, may_use
-from benchmark.running.events import EpochEnded, Progress, Resumed, Training
+from benchmark.running.events import EpochEnded, Progress, Resumed, TrainingBegun
 from benchmark.store.objects import as_recorded
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, on_meta, place, start
@@ -160,29 +160,32 @@ def _train(
     nets, draw, hardware = prepared(node, data, context.seed, loaded, begun)
     _warn_of_other_hardware(node_key, before, hardware, bench)
     steps = node.schedule.steps(draw.steps_in_one_pass)
-    number, total = place_in_plan
-    resumed = state.step if state else None
-    bench.listener.hear(
-        Training(
-            title=node.title, key=node_key, number=number, total=total, steps=steps, resumed=resumed
-        )
-    )
+    bench.listener.hear(_training(node, node_key, state, steps, place_in_plan))
+    resumed = [*before.get("resumed", []), *([state.step] if state else [])]
+
+    def so_far() -> dict[str, Any]:
+        seconds = round(before.get("seconds", 0.0) + time.monotonic() - began, 3)
+        return {"hardware": hardware.record(), "seconds": seconds, "resumed": resumed}
+
     parents = [key(parent, context) for parent in node.parents()]
-    about = {
-        "code": bench.codes.note(code),
-        "parents": parents,
-        "hardware": hardware.record(),
-    }
-    control = _control(node, node_key, bench, state, before, about)
+    made = {"code": bench.codes.note(code), "parents": parents}
+    control = _control(node, node_key, bench, state, lambda: {**made, **so_far()})
     bench.objects.begin_epochs(node_key, node.title, state.epochs if state else ())
     with bench.stop.training() as control.stop:
         history = fit(node, nets, draw, seed=context.seed, hardware=hardware, control=control)
     record = _record(node, node_key, data, context, bench, history, nets)
-    record["hardware"] = hardware.record()
-    record["seconds"] = round(before.get("seconds", 0.0) + time.monotonic() - began, 3)
-    record["resumed"] = [*before.get("resumed", []), *([state.step] if state else [])]
     states = {name: module.state_dict() for name, module in nets.items()}
-    bench.objects.commit(node_key, states, record)
+    bench.objects.commit(node_key, states, {**record, **so_far()})
+
+
+def _training(
+    node: Train, node_key: str, state: State | None, steps: int, place_in_plan: tuple[int, int]
+) -> TrainingBegun:
+    number, total = place_in_plan
+    resumed = state.step if state else None
+    return TrainingBegun(
+        title=node.title, key=node_key, number=number, total=total, steps=steps, resumed=resumed
+    )
 
 
 def _parent_state(weights: Weights, context: Context, bench: Bench) -> dict[str, Tensor]:
@@ -220,27 +223,19 @@ def _control(
     node_key: str,
     bench: Bench,
     state: State | None,
-    before: Mapping[str, Any],
-    whose: Mapping[str, Any],
+    about: Callable[[], dict[str, Any]],
 ) -> Control:
-    began = time.monotonic()
-    resumed = [*before.get("resumed", []), *([state.step] if state else [])]
+    """What the trainer tells while it runs; `about` is what is said of a checkpoint of now."""
 
     def save(at: State) -> None:
-        spent = before.get("seconds", 0.0) + time.monotonic() - began
-        about = {
-            **whose,
-            "seconds": round(spent, 3),
-            "resumed": resumed,
-        }
-        bench.objects.save_checkpoint(node_key, at, about)
+        bench.objects.save_checkpoint(node_key, at, about())
 
     def watch(step: int, steps: int, terms: Mapping[str, float]) -> None:
         bench.listener.hear(Progress(step=step, steps=steps, terms=dict(terms)))
 
     def report(epoch: Epoch) -> None:
         bench.objects.add_epoch(node_key, node.title, epoch)
-        bench.listener.hear(EpochEnded(title=node.title, epoch=epoch))
+        bench.listener.hear(EpochEnded(epoch=epoch))
 
     return Control(
         state=state,

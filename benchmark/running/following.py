@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.analysis.suites import with_rows
-from benchmark.running.reports import (
+from benchmark.running.mlflow_runs import (
     cell_report,
+    row_key,
     row_reports,
     stage_points,
     suite_reports,
@@ -114,7 +115,7 @@ class Disk:
         if entry.state == "failed":
             report = cell_report(self._workspace, entry)
         elif whole := with_rows(self._workspace, [entry]):
-            self._touched.setdefault(entry.suite, set()).add(_row(entry))
+            self._touched.setdefault(entry.suite, set()).add(row_key(entry))
             report = cell_report(self._workspace, whole[0])
         if report and not (yield report, False):
             return False
@@ -140,7 +141,7 @@ class Disk:
         are compared; of what `bench run` tries out, those named. Return whether all arrived."""
         entries = self._workspace.ledger.entries(suite)
         if suite == SCRATCH:
-            entries = [entry for entry in entries if _row(entry) in rows]
+            entries = [entry for entry in entries if row_key(entry) in rows]
         arrived = True
         for row, _ in row_reports(self._workspace, entries):
             arrived &= bool((yield row, False))
@@ -173,10 +174,6 @@ class Disk:
     def _begun(self, entry: Entry) -> bool:
         """Whether a training of the cell has begun: one that is stored is not shown as running."""
         return any(self._workspace.objects.epochs_file(key).exists() for key in entry.nodes)
-
-
-def _row(entry: Entry) -> Row:
-    return (entry.dataset, entry.part, entry.label, entry.preset, entry.split)
 
 
 def _stamp(path: Path) -> Stamp | None:

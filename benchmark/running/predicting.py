@@ -18,7 +18,6 @@ from benchmark.data.scan import Scan
 from benchmark.data.volume import Label
 from benchmark.errors import BadInput
 from benchmark.files.atomic import damage
-from benchmark.plan.folds import FOLDS
 from benchmark.plan.keys import Context, canonical, key
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
@@ -106,11 +105,6 @@ def trained_key(bench: Bench, registry: Registry, asked: str) -> Trained:
     row = entry.row.partition("@")[0]
     setting = resolve(registry, row, entry.preset, dict(entry.overrides))
     return _trained(bench, setting, [(entry, found)])
-
-
-def all_folds() -> tuple[int, ...]:
-    """Return the folds of an ensemble."""
-    return tuple(range(FOLDS))
 
 
 def predict(trained: Trained, scan: Scan, bench: Bench, batch: int | None = None) -> Label:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from benchmark.files.code import Code
 from benchmark.files.source import code_of
 from benchmark.parts.batch import Patient
 from benchmark.parts.networks import stride_of
-from benchmark.plan.keys import Context, canonical, digest, key, values_in
+from benchmark.plan.keys import canonical, digest, key, values_in
 from benchmark.plan.nodes import Probe
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_use_rows
@@ -46,7 +46,7 @@ def with_probes(cell: Cell, entry: Entry, bench: Bench) -> Entry:
     flags = list(entry.flags)
     features = Features()
     for probe in cell.setting.probes:
-        node_key = key(probe.node, Context(fold=cell.data.fingerprint, seed=cell.seed))
+        node_key = key(probe.node, cell.context)
         evaluation = evaluation_of(probe, cell)
         done.append((probe.name, node_key, evaluation))
         _execute(probe, cell, entry, bench)
@@ -88,16 +88,12 @@ def _measured(
 ) -> list[ResultRow]:
     nets = load_networks(probe.node, node_key, cell.data, bench)
     noted = bench.codes.note(probe_code(probe))
-    return [
-        row
-        for case, found in _values(
-            probe, nets, _patients(nets, cell.data, bench.hardware), features
-        )
-        for row in rows_of(
-            [_score(metric, value) for metric, value in found.items()],
-            key=node_key, seed=cell.seed, fold=cell.data.fold.index, case=case, code=noted,
-        )
-    ]  # fmt: skip
+    about: dict[str, Any] = {"key": node_key, "seed": cell.seed, "code": noted}
+    rows: list[ResultRow] = []
+    for case, found in _values(probe, nets, _patients(nets, cell.data, bench.hardware), features):
+        scores = [_score(metric, value) for metric, value in found.items()]
+        rows += rows_of(scores, fold=cell.data.fold.index, case=case, **about)
+    return rows
 
 
 def _values(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
-from benchmark.plan.keys import Context, key
+from benchmark.plan.keys import key
 from benchmark.plan.nodes import (
     Method,
     Probe,
@@ -24,7 +24,7 @@ from benchmark.plan.nodes import (
 from benchmark.plan.wording import named
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, scoring_code
-from benchmark.running.code import may_use, may_use_rows
+from benchmark.running.code import is_outdated, may_use, may_use_rows
 from benchmark.running.execute import training_code
 from benchmark.running.probing import evaluation_of, is_probed, probe_code
 from benchmark.settings.registry import Registry
@@ -58,11 +58,6 @@ def codes_of(final: Weights, probes: Iterable[Probe]) -> Codes:
     )
 
 
-def codes_of_cell(cell: Cell) -> Codes:
-    """Return the code behind a cell's row and stage."""
-    return codes_of(cell.final, cell.setting.probes if is_probed(cell) else ())
-
-
 def code_behind(method: Method) -> Code:
     """Return the code behind everything that a method trains, scores and measures."""
     code = codes_of(method.plan(), probes_of(method)).whole
@@ -71,34 +66,54 @@ def code_behind(method: Method) -> Code:
     return code
 
 
-def renew(cells: Iterable[Cell], bench: Bench) -> None:
+class RowCodes:
+    """The code behind cells: all folds and seeds of a row share it."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], Codes] = {}
+
+    def of(self, cell: Cell) -> Codes:
+        """Return the code behind a cell's row and stage."""
+        row = id(cell.setting), cell.stage
+        if row not in self._known:
+            probes = cell.setting.probes if is_probed(cell) else ()
+            self._known[row] = codes_of(cell.final, probes)
+        return self._known[row]
+
+
+class Stored:
+    """Which trainings of cells are stored and count: where other people's code made one, only
+    while that code is the same. Changes nothing."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench, self._codes = bench, RowCodes()
+
+    def counts(self, cell: Cell, node: Train, node_key: str) -> bool:
+        """Return whether a training of a cell need not be done."""
+        return self._bench.objects.has(node_key) and not (
+            self._codes.of(cell).whole.others
+            and is_outdated(node_key, training_code(node), self._bench)
+        )
+
+
+def renew(cells: Iterable[Cell], bench: Bench, *, everything: bool = False) -> None:
     """Set aside what other people's code made that changed since; for rows of this distribution
-    no file is read."""
-    _look(cells, bench, everything=False)
-
-
-def look_over(cells: Iterable[Cell], bench: Bench) -> None:
-    """The same for all cells: what other code of ours made is noted in the tally too."""
-    _look(cells, bench, everything=True)
-
-
-def _look(cells: Iterable[Cell], bench: Bench, *, everything: bool) -> None:
-    known: dict[tuple[int, str], Codes] = {}
-    seen: set[str] = set()
+    no file is read, unless `everything`: then what other code of ours made is noted in the tally
+    too."""
+    codes, seen = RowCodes(), set[str]()
     for cell in cells:
-        row = id(cell.setting), cell.stage  # all its folds and seeds share its code
-        if row not in known:
-            known[row] = codes_of_cell(cell)
-        if everything or known[row].whole.others:
-            _trainings(cell, known[row], bench, seen)
-            for place, code in _evaluations(cell, known[row]):
-                _rows(*place, code, bench)
+        code = codes.of(cell)
+        if everything or code.whole.others:
+            _trainings(cell, code, bench, seen)
+            for place, of_rows in _evaluations(cell, code):
+                with bench.results.lock(*place):
+                    if bench.results.intact(*place):
+                        may_use_rows(*place, of_rows, bench)
 
 
 def _trainings(cell: Cell, codes: Codes, bench: Bench, seen: set[str]) -> None:
-    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
     for node, code in codes.trainings:
-        node_key = key(node, context)
+        node_key = key(node, cell.context)
         if node_key not in seen:
             seen.add(node_key)
             with bench.objects.lock(node_key):
@@ -107,26 +122,19 @@ def _trainings(cell: Cell, codes: Codes, bench: Bench, seen: set[str]) -> None:
 
 
 def _evaluations(cell: Cell, codes: Codes) -> Iterator[tuple[tuple[str, str], Code]]:
-    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
     for what, code in codes.rows:
         if isinstance(what, Weights):
             name = cell.data.evaluation(what.net)
         else:
             name = evaluation_of(what, cell)
-        yield (key(what.node, context), name), code
-
-
-def _rows(node_key: str, evaluation: str, code: Code, bench: Bench) -> None:
-    with bench.results.lock(node_key, evaluation):
-        if bench.results.intact(node_key, evaluation):
-            may_use_rows(node_key, evaluation, code, bench)
+        yield (key(what.node, cell.context), name), code
 
 
 def outdated_line(workspace: Workspace, entries: Iterable[Entry], rows: Mapping[str, Row]) -> str:
     """Return the line on the trainings and rows of these cells that other code made, "" where all
     are of the code of now. A row that is not known here any more is not asked about."""
     known = [entry for entry in entries if entry.row.partition("@")[0] in rows]
-    now = code_now(known, rows)
+    now = _code_now(known, rows)
     changed: dict[str, tuple[str, ...]] = {}
     for what, fingerprint in _made_by(workspace, known).items():
         if names := workspace.codes.outdated(fingerprint, now):
@@ -140,7 +148,7 @@ def outdated_line(workspace: Workspace, entries: Iterable[Entry], rows: Mapping[
     )
 
 
-def code_now(entries: Iterable[Entry], rows: Mapping[str, Row]) -> Code:
+def _code_now(entries: Iterable[Entry], rows: Mapping[str, Row]) -> Code:
     """Return the code of now behind all rows of these cells."""
     registry, code = Registry(rows=dict(rows)), Code()
     seen = set()

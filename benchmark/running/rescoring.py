@@ -8,17 +8,17 @@ new one. What lies under the old one stays. Killed anywhere, the same call goes 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
-from benchmark.data.library import DataSet, stored_dataset
+from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput, failure
 from benchmark.plan.wording import named
-from benchmark.running.cells import Cell, fold_at, scoring_code
+from benchmark.running.cells import Cell, CellName, Cells, scoring_code
 from benchmark.running.measure import case_scores
 from benchmark.scoring.cases import OF_THE_CUT_ARRAY
 from benchmark.settings.registry import Registry
@@ -47,57 +47,40 @@ def rescore(
     done: Callable[[Rescored], None] = lambda one: None,
 ) -> list[Rescored]:
     """Score again the cells that are not of the definitions of now; `done` is told of each cell."""
-    known = _Known(workspace=workspace, registry=registry)
-    found = []
+    cells, found = Cells(open=partial(stored_dataset, workspace.root)), []
     for entry in entries:
-        one = _rescored(entry, known, workspace)
+        one = _rescored(entry, lambda entry: _cell_now(entry, registry, cells), workspace)
         done(one)
         found.append(one)
     return found
 
 
-@dataclass(kw_only=True)
-class _Known:
-    """The cells behind entries; a data set is opened once."""
-
-    workspace: Workspace
-    registry: Registry
-    _sets: dict[str, tuple[DataSet, Split]] = field(default_factory=dict)
-
-    def cell(self, entry: Entry) -> Cell:
-        """Return the cell of an entry as it would be run now. Raises `BadInput`."""
-        if entry.own_split:
-            raise BadInput("it was tested in folds of its own, which are not stored")
-        row, _, stage = entry.row.partition("@")
-        setting = resolve(self.registry, row, entry.preset, dict(entry.overrides))
-        if stage and stage not in setting.stages:
-            raise BadInput(f"the row {row} has no stage {stage}")
-        if entry.dataset not in self._sets:
-            opened = stored_dataset(self.workspace.root, entry.dataset)
-            self._sets[entry.dataset] = opened, folds_of(opened)
-        dataset, split = self._sets[entry.dataset]
-        data = FoldData(
-            fold=fold_at(split.folds, entry.fold, entry.part),
-            dataset=dataset,
-            ground=setting.ground,
-            cache=GridCache(dataset=dataset, ground=setting.ground),
-        )
-        return Cell(
+def _cell_now(entry: Entry, registry: Registry, cells: Cells) -> Cell:
+    """Return the cell of an entry as it would be run now. Raises `BadInput`."""
+    if entry.own_split:
+        raise BadInput("it was tested in folds of its own, which are not stored")
+    row, _, stage = entry.row.partition("@")
+    setting = resolve(registry, row, entry.preset, dict(entry.overrides))
+    if stage and stage not in setting.stages:
+        raise BadInput(f"the row {row} has no stage {stage}")
+    return cells.of(
+        CellName(
             setting=replace(setting, tuned=entry.tuned),
-            data=data,
+            dataset=entry.dataset,
+            fold=entry.fold,
             seed=entry.seed,
-            part=entry.part,
-            split=split.fingerprint,
             stage=stage,
+            part=entry.part,
         )
+    )
 
 
-def _rescored(entry: Entry, known: _Known, workspace: Workspace) -> Rescored:
+def _rescored(entry: Entry, cell_now: Callable[[Entry], Cell], workspace: Workspace) -> Rescored:
     if entry.state == "failed":
         return Rescored(entry=entry, state="no label maps", why=f"it failed: {entry.error}")
     where = f"{entry.label} fold {entry.fold} seed {entry.seed}"
     try:
-        cell = known.cell(entry)
+        cell = cell_now(entry)
         now = cell.entry(entry.suite)
     except (Exception, SystemExit) as error:  # a method of somebody's own may raise anything
         return Rescored(entry=entry, state="not scored", why=failure(error, where, workspace.root))

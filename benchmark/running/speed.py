@@ -40,7 +40,7 @@ Way = Callable[[int], float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class Workload:
     """What is timed: a training, what all rows share, and the side of a slice in pixels."""
 
     node: Train
@@ -48,7 +48,7 @@ class Work:
     pixels: int
 
 
-def work_of(preset_name: str) -> Work:
+def work_of(preset_name: str) -> Workload:
     """Return the training of the plain U-Net of a preset, on its grid or on 512 pixels; raises
     `BadInput` for a preset that is not known."""
     preset = preset_named(preset_name)
@@ -57,9 +57,9 @@ def work_of(preset_name: str) -> Work:
     return plain_work(arch, ground, ground.size or 512)
 
 
-def plain_work(arch: UNet, ground: Ground, pixels: int) -> Work:
+def plain_work(arch: UNet, ground: Ground, pixels: int) -> Workload:
     """Return the training of one network on the segmentation loss alone."""
-    return Work(node=plain(arch, Schedule(lr=RATE)), ground=ground, pixels=pixels)
+    return Workload(node=plain(arch, Schedule(lr=RATE)), ground=ground, pixels=pixels)
 
 
 def clock_of(hardware: Hardware) -> Clock:
@@ -100,7 +100,7 @@ def made_cases(pixels: int) -> list[CaseSlices]:
     return cases
 
 
-def networks(work: Work, hardware: Hardware) -> tuple[dict[str, nn.Module], Hardware]:
+def networks(work: Workload, hardware: Hardware) -> tuple[dict[str, nn.Module], Hardware]:
     """Return the training's networks on the device and the hardware with their layout. Those that
     it starts from are not trained: no time depends on their values."""
     done: dict[Train, dict[str, nn.Module]] = {}
@@ -112,7 +112,7 @@ def networks(work: Work, hardware: Hardware) -> tuple[dict[str, nn.Module], Hard
     return done[work.node], place(done[work.node], hardware)
 
 
-def draw_of(work: Work, nets: Mapping[str, nn.Module], hardware: Hardware) -> SliceDraw:
+def draw_of(work: Workload, nets: Mapping[str, nn.Module], hardware: Hardware) -> SliceDraw:
     """Return the draw of the training from the made patients."""
     return SliceDraw(
         made_cases(work.pixels),
@@ -143,7 +143,7 @@ class Timed:
 class Loop:
     """The real training: `fit` with draw, augmentation, views, loss and meter."""
 
-    def __init__(self, work: Work, hardware: Hardware) -> None:
+    def __init__(self, work: Workload, hardware: Hardware) -> None:
         self.work = work
         self.nets, self.hardware = networks(work, hardware)
         self.draw = draw_of(work, self.nets, self.hardware)
@@ -166,7 +166,7 @@ class Bare:
     """The least that trains the plain network: forward, cross-entropy, backward and Adam, over and
     over on one batch that lies on the device. `forward` is the network, or what stands for it."""
 
-    def __init__(self, work: Work, hardware: Hardware, *, capturable: bool = False) -> None:
+    def __init__(self, work: Workload, hardware: Hardware, *, capturable: bool = False) -> None:
         nets, self.hardware = networks(work, hardware)
         batch = draw_of(work, nets, self.hardware)(0)
         self.image_B1HW, self.label_BHW = batch.image_B1HW, batch.label_BHW
@@ -199,7 +199,7 @@ class Bare:
         return (self._clock() - began) / steps
 
 
-def operations(work: Work) -> tuple[float, float]:
+def operations(work: Workload) -> tuple[float, float]:
     """Return the floating-point operations of one batch through the plain network, forward, and
     forward and backward, counted on shapes alone."""
     side, batch = work.pixels, work.ground.batch
@@ -224,7 +224,7 @@ def alternated(ways: Mapping[str, Way], steps: int, rounds: int) -> dict[str, li
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class SpeedLine:
     """One form of one preset's training on a processor, one value a round for `times`.
 
     `times` is the loop as a multiple of the bare step, `of_fastest` the fastest form's bare step as
@@ -241,7 +241,7 @@ class Line:
     of_fastest: float
 
 
-def processor_lines(preset_name: str, *, rounds: int, steps: int) -> list[Line]:
+def processor_lines(preset_name: str, *, rounds: int, steps: int) -> list[SpeedLine]:
     """Return every precision and layout of a preset's training, timed in turn in this process."""
     work = work_of(preset_name)
     forms = list(itertools.product(("fp32", "bf16"), FORMATS))
@@ -255,7 +255,7 @@ def processor_lines(preset_name: str, *, rounds: int, steps: int) -> list[Line]:
     bare = {form: times[f"bare {form[0]} {form[1]}"] for form in forms}
     fastest = min(bare.values(), key=statistics.median)
     return [
-        Line(
+        SpeedLine(
             preset=preset_name,
             precision=precision,
             layout=layout,

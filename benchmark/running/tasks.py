@@ -3,7 +3,7 @@
 A task is handed out when all that it needs is done, so no worker waits for another one's
 training. In a suite folds and seeds go one after the other, and within one the longest way to the
 end goes first (list scheduling by critical path), so workers run idle at the very end at most. In
-a run by several workers all folds start at once (`breadth_first`): one row has too few trainings a
+a run by several workers all folds start at once: one row has too few trainings a
 fold to share. Where one process trains, and for trials, cell goes after cell (`in_turn`).
 """
 
@@ -14,29 +14,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from benchmark.plan.keys import Context, key
+from benchmark.plan.keys import key
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench
-from benchmark.running.cells import Cell, InnerCache
+from benchmark.running.cells import Cell, CellName
 from benchmark.running.probing import is_probed
-from benchmark.settings.resolve import Setting
 from benchmark.store.ledger import SCRATCH, Entry
 
 SCORING_SECONDS = 5.0  # the guess for predicting and scoring a cell
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellName:
-    """All that another process needs to make a cell of its own; it can be sent through a pipe.
-    `guarded`: its data set lacks the outer test cases, and what is read is noted."""
-
-    setting: Setting
-    dataset: str
-    fold: int
-    seed: int
-    stage: str
-    part: str = "test"
-    guarded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,12 +147,14 @@ class Work:
         suite: str,
         seconds: Mapping[str, float] | None = None,
         *,
-        every_cell: bool = True,
-        grouped: bool = False,
+        as_suite: bool = False,
     ) -> None:
-        """Take cells on, while others are run, too; see `work_of`. `grouped`: folds and seeds go
-        one after the other."""
-        stored = {} if every_cell else {e.name: e for e in bench.ledger.entries(suite)}
+        """Take cells on, while others are run, too; `seconds` is what trainings will take, by key.
+
+        `as_suite`: cells that are done are not looked at again, and folds and seeds go one after
+        the other.
+        """
+        stored = {e.name: e for e in bench.ledger.entries(suite)} if as_suite else {}
         open_cells = []
         for cell in cells:
             entry = cell.entry(suite)
@@ -181,26 +168,7 @@ class Work:
         if not self.graph.in_turn:
             open_cells.sort(key=lambda both: (both[1].seed, both[1].fold))
         self.probes_only |= _probes_only(open_cells)
-        self.graph.add(_tasks(open_cells, bench, seconds or {}, grouped))
-
-
-def work_of(
-    cells: Iterable[Cell],
-    bench: Bench,
-    suite: str,
-    seconds: Mapping[str, float],
-    *,
-    every_cell: bool = False,
-    breadth_first: bool = False,
-    in_turn: bool = False,
-) -> Work:
-    """Return what is to be done for the cells; `seconds` is what trainings will take, by key.
-
-    `every_cell`: the done ones are looked at again too. The order is that of the module's text.
-    """
-    work, grouped = Work(graph=Graph(in_turn=in_turn)), not (breadth_first or in_turn)
-    work.add(cells, bench, suite, seconds, every_cell=every_cell, grouped=grouped)
-    return work
+        self.graph.add(_tasks(open_cells, bench, seconds or {}, as_suite))
 
 
 def _is_done(stored: Entry, entry: Entry, bench: Bench) -> bool:
@@ -228,7 +196,7 @@ def _tasks(
             name=entry.name,
             title="scoring",
             scores=True,
-            cell=_name(cell),
+            cell=cell.name,
             entry=entry.name,
             needs=frozenset(),
             group=group,
@@ -256,7 +224,7 @@ def _tasks(
 
 def trainings_of(cell: Cell) -> Iterator[tuple[str, Train, frozenset[str]]]:
     """Yield the trainings of a cell and of its probes, parents first: key, training, parents."""
-    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
+    context = cell.context
     for final in (cell.final.node, *_probed(cell)):
         for node in in_order(final):
             yield key(node, context), node, frozenset(key(p, context) for p in node.parents())
@@ -270,15 +238,3 @@ def _probed(cell: Cell) -> list[Train]:
 def _probes_only(open_cells: Iterable[tuple[Cell, Entry]]) -> set[str]:
     own = {node_key for _, entry in open_cells for node_key in entry.nodes}
     return {k for cell, _ in open_cells for k, _, _ in trainings_of(cell)} - own
-
-
-def _name(cell: Cell) -> CellName:
-    return CellName(
-        setting=cell.setting,
-        dataset=cell.data.dataset.name,
-        fold=cell.data.fold.index,
-        seed=cell.seed,
-        stage=cell.stage,
-        part=cell.part,
-        guarded=isinstance(cell.data.cache, InnerCache),
-    )

@@ -19,11 +19,10 @@ from benchmark.plan.folds import Fold
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import draw_seed
 from benchmark.plan.nodes import Method, Train, in_order, probes_of
-from benchmark.running.bench import open_bench
+from benchmark.running.bench import Options
 from benchmark.running.cells import InnerCache
 from benchmark.running.execute import execute
 from benchmark.testing.tiny import MemoryTrainer
-from benchmark.training.precision import hardware
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +122,7 @@ def cases_seen_by(method: Method, dataset: DataSet, root: Path) -> tuple[set[str
     fold, ground = folds_of(dataset).folds[0], Ground(batch=4)
     cache = WatchedCache(dataset=dataset, ground=ground)
     data = FoldData(fold=fold, dataset=dataset, ground=ground, cache=cache)
-    bench = open_bench(root, hardware("cpu", "fp32"))
+    bench = Options(root=root, device="cpu", precision="fp32").open()
     for node in (method.plan().node, *(probe.node for probe in probes_of(method))):
         execute(node, data, 0, bench)
     return cache.read, fold

@@ -13,11 +13,10 @@ from bench_process import SMALL, bench, run_argv, setting_argv, tiny_workspace, 
 from changed_preset import NEW, OLD
 from suite_process import suite_argv
 
-from benchmark.running.bench import open_bench
+from benchmark.running.bench import Options
 from benchmark.running.suites import count_results
 from benchmark.store.ledger import Ledger
 from benchmark.store.plans import Plans
-from benchmark.training.precision import hardware
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,7 @@ def test_a_suite_goes_on_with_its_own_values(root: Path) -> None:
 
 def test_a_plan_counts_no_result_of_other_values(root: Path) -> None:
     """What `bench run` filled may be planned afterwards: its one cell has the values of before."""
-    opened = open_bench(root, hardware("cpu"))
+    opened = Options(root=root, device="cpu").open()
     plan = Plans(root / "ledger").latest("main")
     assert plan and plan.preset == "quick-1"
     new = replace(plan, preset="quick", preset_hash=NEW.hash)

@@ -21,14 +21,13 @@ from benchmark.data.volume import from_canonical, to_canonical
 from benchmark.phantom.layout import Header, dicom_files, save
 from benchmark.phantom.layout import on_disk as on_disk_of
 from benchmark.plan.ground import Ground
-from benchmark.running.bench import Bench, open_bench
+from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import plan_cells
 from benchmark.running.execute import load_networks
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.testing import ORGANS, tiny_volume
-from benchmark.training.precision import hardware
 
 VALUES = {
     "ground.size": 16,  # not the native grid: HU and probabilities are resampled
@@ -55,7 +54,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(root: Path) -> Bench:
-    return open_bench(root, hardware("cpu"))
+    return Options(root=root, device="cpu").open()
 
 
 def entry(opened: Bench, fold: int, row: str = "unet") -> Entry:

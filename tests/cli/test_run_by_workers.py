@@ -25,14 +25,13 @@ from suite_process import rows
 
 from benchmark.data.library import open_dataset
 from benchmark.running import crew as machine
-from benchmark.running.bench import Bench, Options, open_bench
+from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.crew import Left, left_of, run_workers, why_not_sent
-from benchmark.running.tasks import work_of
+from benchmark.running.tasks import Graph, Work
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, Ledger
-from benchmark.training.precision import hardware
 
 FULL = """
 from dataclasses import dataclass
@@ -226,7 +225,7 @@ def test_a_row_that_no_other_process_can_make_is_run_here(
 
 def planned(root: Path, row: str, **values: Any) -> tuple[list[Cell], Bench]:
     setting = resolve(load_registry(), row, overrides=values)
-    bench_there = open_bench(root, hardware("cpu", "fp32"))
+    bench_there = Options(root=root, device="cpu", precision="fp32").open()
     return plan_cells(setting, open_dataset(root, "tiny"), folds=range(5), seeds=[0]), bench_there
 
 
@@ -235,7 +234,8 @@ def test_all_folds_start_at_once(tmp_path: Path) -> None:
     seconds = left_of(cells, there).seconds
 
     def waves(breadth_first: bool) -> list[list[tuple[str, int]]]:
-        graph = work_of(cells, there, "default", seconds, breadth_first=breadth_first).graph
+        graph = Graph()
+        Work(graph=graph).add(cells, there, "default", seconds, as_suite=not breadth_first)
         found = []
         while graph.left:
             taken = [task for _ in range(2) if (task := graph.take())]

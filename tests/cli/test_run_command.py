@@ -22,7 +22,7 @@ from benchmark.data.library import open_dataset
 from benchmark.plan.folds import fold_fingerprint, split
 from benchmark.plan.ground import Ground
 from benchmark.plan.presets import PRESETS, scale_ground
-from benchmark.running.reports import row_reports
+from benchmark.running.mlflow_runs import row_reports
 from benchmark.store.ledger import Entry, Ledger
 
 LINE = {"dataset", "row", "preset", "organ", "metric", "unit", "mean", "sd", "n", "n_missed"}

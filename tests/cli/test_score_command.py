@@ -13,7 +13,7 @@ from bench_process import Ran, bench, run_argv, tree
 from benchmark.analysis.suites import standing
 from benchmark.data.library import add, open_dataset
 from benchmark.data.volume import Volume
-from benchmark.running.bench import open_bench
+from benchmark.running.bench import Options
 from benchmark.running.cells import plan_cells
 from benchmark.running.rescoring import Rescored, rescore
 from benchmark.running.suites import count_results, suite_plan
@@ -23,7 +23,6 @@ from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import ResultRow, Results
 from benchmark.testing import TinySource, tiny_volume
-from benchmark.training.precision import hardware
 
 BOX = ((0, 5), (3, 23), (1, 19))
 
@@ -111,7 +110,7 @@ def test_label_maps_are_scored_again_without_a_network(scored: Path, older: Path
 
 def test_a_killed_command_goes_on(scored: Path, older: Path) -> None:
     """Killed after a cell, and between the rows of the next and the ledger."""
-    bench_now = open_bench(older, hardware("cpu"))
+    bench_now = Options(root=older, device="cpu").open()
     first, second = bench_now.ledger.entries()
 
     def dies(one: Rescored) -> None:
@@ -139,7 +138,7 @@ def test_a_run_that_was_killed_before_it_scored(scored: Path, older: Path) -> No
 
 def test_two_definitions_never_share_a_table(older: Path) -> None:
     first = entries_of(older)[0]
-    bench_now = open_bench(older, hardware("cpu"))
+    bench_now = Options(root=older, device="cpu").open()
     rescore([first], bench_now, load_registry())
     suite = standing(bench_now, "default")
     assert [entry.fold for entry in suite.done] == [first.fold]
@@ -156,7 +155,7 @@ def test_two_definitions_never_share_a_table(older: Path) -> None:
 
 def test_older_results_were_seen_before_a_plan(older: Path) -> None:
     """A plan made after them is made after results."""
-    bench_now, entry = open_bench(older, hardware("cpu")), entries_of(older)[0]
+    bench_now, entry = Options(root=older, device="cpu").open(), entries_of(older)[0]
     setting = resolve(load_registry(), "unet", "quick", dict(entry.overrides))
     cells = plan_cells(setting, open_dataset(older, "tiny"), folds=[0, 1], seeds=[0])
     plan = suite_plan([setting], cells, "quick", {})

@@ -17,14 +17,13 @@ from benchmark.data.volume import Volume
 from benchmark.files import atomic
 from benchmark.plan.keys import Context, key, spec
 from benchmark.plan.nodes import Train, in_order, probes_of
-from benchmark.running.bench import Bench, open_bench
+from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.scoring.cases import score_case
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
-from benchmark.training.precision import hardware
 
 ERRORS = {"unet": 0.10, "fsm": 0.05, "unet-200": 0.09, "fsm-constant": 0.06, "no-noise": 0.12}
 SMALL = {"ground.size": None, "ct.width": 4, "ct.levels": 3, "schedule.steps_per_epoch": 3}
@@ -32,7 +31,7 @@ SMALL = {"ground.size": None, "ct.width": 4, "ct.levels": 3, "schedule.steps_per
 
 def workspace(root: Path, patients: int = 15) -> Bench:
     """Return the bench of a new workspace with the tiny set."""
-    bench = open_bench(root, hardware("cpu", "fp32"))
+    bench = Options(root=root, device="cpu", precision="fp32").open()
     tiny_workspace(root, patients=patients)
     return bench
 

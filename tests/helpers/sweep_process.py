@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,8 @@ from bench_process import SMALL, SMALL_GT, tiny_workspace
 
 from benchmark.data.library import open_dataset
 from benchmark.running.bench import Options
-from benchmark.running.cells import inner_folds
+from benchmark.running.cells import Cells, inner_folds
 from benchmark.running.executors.inline import Inline
-from benchmark.running.executors.worker import Cells
 from benchmark.running.tasks import Work
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
@@ -62,7 +62,8 @@ class Evaluator:
         self._dataset = open_dataset(root, "tiny")
         options = Options(root=root, device="cpu", precision="fp32", threads=1)
         bench = options.open()
-        inline = Inline(bench=bench, find=Cells(root=root).of)
+        cells = Cells(open=partial(open_dataset, root))
+        inline = Inline(bench=bench, find=lambda task: cells.of(task.cell))
         self._evaluations = Evaluations(
             work=Work(), executor=inline, bench=bench, workers=workers, say=print
         )

@@ -10,9 +10,8 @@ import pytest
 from many_cells import write_cells
 from reported_suite import report
 
-from benchmark.running.bench import open_bench
+from benchmark.running.bench import Options
 from benchmark.store.results import Results
-from benchmark.training.precision import hardware
 
 SECONDS = 20.0  # of this process, for a thousand cells; one pass over a row in Python takes longer
 
@@ -27,7 +26,7 @@ def test_a_thousand_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert ran.code == 0, ran.err
     found = {(x["dataset"], x["row"], x["organ"], x["metric"]): x for x in ran.json["table"]}
     assert len({key[:2] for key in found}) == 40 and not ran.json["incomplete"]
-    bench = open_bench(tmp_path / "workspace", hardware("cpu"))
+    bench = Options(root=tmp_path / "workspace", device="cpu").open()
     assert len(bench.ledger.entries()) == 1000
     assert found["ircadb", "unet", "liver", "dsc"]["n"] == 20
 

@@ -17,10 +17,9 @@ from benchmark.analysis.controls import TRUTH
 from benchmark.analysis.groups import groups_of
 from benchmark.analysis.rows import group_scores
 from benchmark.analysis.tables import lines_of, table
-from benchmark.running.bench import open_bench
+from benchmark.running.bench import Options
 from benchmark.settings.registry import load_registry
 from benchmark.store.results import Results
-from benchmark.training.precision import hardware
 
 CASES = re.compile(r"\bp\d\d\b")  # the names of the tiny set's cases
 FIGURES = ("forest", "forest-controls", "patients", "ranks", "qualitative", "hard-cases", "gt-gap",
@@ -74,7 +73,7 @@ def test_the_same_ledger_gives_the_same_bytes(reported: Reported, tmp_path: Path
 
 
 def test_columns_give_what_the_table_of_run_gives(reported: Reported) -> None:
-    opened = open_bench(reported.root, hardware("cpu"))
+    opened = Options(root=reported.root, device="cpu").open()
     entries = opened.ledger.entries()
     (group,) = groups_of(entries, load_registry().rows)
     expected, missing = table(entries, lambda e: opened.results.rows(e.key, e.evaluation))
@@ -172,7 +171,7 @@ def test_cost_is_the_plans_and_the_records(reported: Reported) -> None:
 def test_a_missing_cell_makes_a_row_incomplete(reported: Reported, tmp_path: Path) -> None:
     root = tmp_path / "workspace"
     shutil.copytree(reported.root, root)
-    entries = open_bench(root, hardware("cpu")).ledger.entries()
+    entries = Options(root=root, device="cpu").open().ledger.entries()
     gone = next(e for e in entries if (e.row, e.fold, e.seed) == ("fsm-constant", 2, 1))
     (root / "ledger" / gone.suite / f"{gone.name}.json").unlink()
     ran = report(root, tmp_path / "report", "--json")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_here import run_cells
 
 from benchmark.data.feeding.folds import Split, folds_of
 from benchmark.data.library import DataSet
@@ -16,15 +17,13 @@ from benchmark.errors import BadInput, Stopped
 from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Segmentation
 from benchmark.plan.nodes import Net, Row, Schedule, Train, Weights
-from benchmark.running.bench import Bench, open_bench
+from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import plan_cells
 from benchmark.running.code import old_line
-from benchmark.running.conduct import run_cells
-from benchmark.running.events import EpochEnded, Event, Listener, Said, Training, Warned
+from benchmark.running.events import EpochEnded, Event, Listener, Said, TrainingBegun, Warned
 from benchmark.running.stop import Stop
 from benchmark.settings.registry import Registry, load_registry
 from benchmark.settings.resolve import resolve
-from benchmark.training.precision import hardware
 
 
 class Noted:
@@ -39,7 +38,7 @@ class Noted:
 
 
 def opened(root: Path, listener: Listener | None = None, **more: Any) -> Bench:
-    return open_bench(root, hardware("cpu"), listener, **more)
+    return Options(root=root, device="cpu", **more).open(listener)
 
 
 def cells(dataset: DataSet, overrides: dict[str, Any], row: str = "unet", **more: Any) -> Any:
@@ -129,7 +128,7 @@ def test_rows_never_outlive_their_networks(
 
     class Dies:
         def hear(self, event: Event) -> None:
-            if isinstance(event, Said) and isinstance(event.event, Training):
+            if isinstance(event, Said) and isinstance(event.event, TrainingBegun):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

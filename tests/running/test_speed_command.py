@@ -14,8 +14,8 @@ from benchmark.plan.ground import Ground
 from benchmark.running.speed import (
     WARM,
     Bare,
-    Line,
     Loop,
+    SpeedLine,
     Timed,
     alternated,
     operations,
@@ -95,5 +95,5 @@ def test_the_command_prints_one_form_a_line(
     assert [line["layout"] for line in lines if line["taken"]] == ["nchw"]
     assert max(line["of_fastest"] for line in lines) == 1.0
     assert all(line["bare_ms"] > 0 and line["loop_ms"] > 0 for line in lines)
-    shown = command.table([Line(**line) for line in lines]).splitlines()
+    shown = command.table([SpeedLine(**line) for line in lines]).splitlines()
     assert len(shown) == 2 + 4 and sum("(taken)" in line for line in shown) == 1

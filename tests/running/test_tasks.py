@@ -13,8 +13,9 @@ from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.suite import SuitePlan
 from benchmark.running.bench import Options as Settings
+from benchmark.running.cells import CellName
 from benchmark.running.crew import dealt as settings_for
-from benchmark.running.tasks import CellName, Graph, Task
+from benchmark.running.tasks import Graph, Task
 from benchmark.scoring.claims import OTHER_ARCHITECTURE
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve, rows_named, settings_of, without

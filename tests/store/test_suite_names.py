@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.analysis.suites import chosen_suite
 from benchmark.errors import BadInput
-from benchmark.running.reports import cell_report
+from benchmark.running.mlflow_runs import cell_report
 from benchmark.running.suites import check_suite_name
 from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace, open_workspace

@@ -39,6 +39,7 @@ def settings(ran: Ran) -> dict[str, float]:
 
 def test_trials_share_trainings(root: Path, swept: Ran) -> None:
     assert swept.code == 0, swept.err
+    assert not (root / "mlflow.db").exists()  # --mlflow none
     (study,) = swept.json["studies"]
     assert len(settings(swept)) == TRIALS and study["running"] == 0
     assert len(objects(root)) == FOLDS + 2 * TRIALS * FOLDS == 14

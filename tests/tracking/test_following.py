@@ -14,12 +14,11 @@ import pytest
 from bench_process import bench, finish, run_argv, spawn_warm, tiny_workspace
 from conftest import Mirror, dump_experiment, make_cell, make_row
 
-from benchmark.running.bench import Bench, open_bench
+from benchmark.running.bench import Bench, Options
 from benchmark.running.following import Disk
 from benchmark.tracking.database import default_uri
 from benchmark.tracking.report import AnyReport, CellReport, RowReport
 from benchmark.training.meter import Epoch
-from benchmark.training.precision import hardware
 
 NOTHING = "sent now: 0 runs, 0 points, 0 files; removed 0, ended 0"
 
@@ -115,7 +114,7 @@ def stored(tmp_path: Path) -> Bench:
     """A row of two cells in the suite `default`."""
     root = tiny_workspace(tmp_path / "stored")
     assert bench(*run_argv(root, "unet", "--folds", "0,1", "--workers", "1")).code == 0
-    return open_bench(root, hardware("cpu"))
+    return Options(root=root, device="cpu").open()
 
 
 def told(disk: Disk, last: bool = False, arrived: bool = True) -> list[tuple[AnyReport, bool]]:

@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 from bench_process import SMALL, SMALL_GT, bench, run_argv, tiny_workspace
 from conftest import Dump, dump_experiment
+from run_here import run_cells
 
 from benchmark.data.library import open_dataset
-from benchmark.running.bench import open_bench
+from benchmark.running.bench import Options
 from benchmark.running.cells import plan_cells
-from benchmark.running.conduct import run_cells
 from benchmark.running.following import follow
-from benchmark.running.reports import attach_report
+from benchmark.running.mlflow_runs import attach_report
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
 from benchmark.tracking.database import default_uri
-from benchmark.training.precision import hardware
 
 ROWS = {"unet": SMALL, "fsm": {**SMALL, **SMALL_GT}}
 FOLDS = (0,)
@@ -31,7 +30,7 @@ def train_live(root: Path, suite: str, warnings: list[str]) -> None:
     (root / "reports" / suite / "figures").mkdir(parents=True)
     (root / "reports" / suite / "index.html").write_text("<h1>report</h1>")
     (root / "reports" / suite / "figures" / "forest.png").write_bytes(b"picture")
-    opened = open_bench(root, hardware("cpu", "fp32"))
+    opened = Options(root=root, device="cpu", precision="fp32").open()
     with follow(default_uri(root), opened, suite, warnings.append) as follower:
         for row, values in ROWS.items():
             setting = resolve(load_registry(), row, "quick", values)
@@ -120,7 +119,7 @@ def test_sync_after_live_finds_nothing_to_do(trained: Path, live: Any) -> None:
 
 
 def test_a_new_report_is_attached_where_it_belongs(trained: Path, live: Any) -> None:
-    opened = open_bench(trained, hardware("cpu", "fp32"))
+    opened = Options(root=trained, device="cpu", precision="fp32").open()
     (trained / "reports" / "night" / "table.csv").write_text("row,dsc\n")
     said: list[str] = []
     assert attach_report(opened, "night", default_uri(trained), said.append)

@@ -11,8 +11,7 @@ import pytest
 from bench_process import bench, finish, run_argv, spawn_warm, tiny_workspace
 from conftest import Server, dump_experiment
 
-from benchmark.running.bench import open_bench
-from benchmark.training.precision import hardware
+from benchmark.running.bench import Options
 
 
 @pytest.mark.slow
@@ -28,7 +27,7 @@ def test_a_run_outlives_its_server_and_sync_fills_the_gap(server: Server, tmp_pa
     ran = finish(running, 120)
     assert ran.code == 0, ran.err
     assert ran.err.count("bench sync") == 1
-    store = open_bench(root, hardware("cpu"))
+    store = Options(root=root, device="cpu").open()
     entries = store.ledger.entries()
     assert [entry.fold for entry in entries] == [0, 1, 2, 3, 4]
     assert all(store.results.intact(entry.key, entry.evaluation) for entry in entries)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 from benchmark.errors import BadInput, Diverged, Stopped, failure
 from benchmark.files.atomic import disk_full
-from benchmark.plan.keys import Context, key
+from benchmark.plan.keys import key
 from benchmark.plan.nodes import Train, in_order
 from benchmark.running.bench import Bench, Tally
 from benchmark.running.cells import Cell, InnerCache, score
 from benchmark.running.events import Cause, Ended, Event, Hear, Said
 from benchmark.running.execute import execute
 from benchmark.running.executors import STOPPED
-from benchmark.running.tasks import Task
+from benchmark.running.tasks import Task, trainings_of
 
 
 @dataclass(kw_only=True)
@@ -139,19 +139,15 @@ def _cause(reason: BaseException) -> Cause:
 def _train(task: Task, cell: Cell, bench: Bench) -> None:
     node = _training(task.name, cell)
     if task.fresh:  # the parents are of this command already
-        context = Context(fold=cell.data.fingerprint, seed=cell.seed)
-        bench.tally.reused += [key(n, context) for n in in_order(node) if n is not node]
+        bench.tally.reused += [key(n, cell.context) for n in in_order(node) if n is not node]
     execute(node, cell.data, cell.seed, bench)
 
 
 def _training(node_key: str, cell: Cell) -> Train:
     """The training of a key among those of a cell and of its probes."""
-    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
-    finals = [cell.final.node, *(probe.node for probe in cell.setting.probes)]
-    for final in finals:
-        for node in in_order(final):
-            if key(node, context) == node_key:
-                return node
+    for known, node, _ in trainings_of(cell):
+        if known == node_key:
+            return node
     raise LookupError(
         f"training {node_key} is not part of {cell.setting.label}: the worker runs other code or "
         "reads other data than the process that planned it"

@@ -9,17 +9,16 @@ import signal
 import sys
 import threading
 import traceback
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
-from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
-from benchmark.data.feeding.slices import CaseSlices
-from benchmark.data.library import DataSet, open_dataset
+from benchmark.data.library import open_dataset
 from benchmark.running.bench import Options
-from benchmark.running.cells import Cell, fold_at, inner_folds
+from benchmark.running.cells import Cells
 from benchmark.running.events import Event
 from benchmark.running.executors.inline import run_task
 from benchmark.running.stop import Stop
@@ -52,42 +51,6 @@ class Telling:
             raise KeyboardInterrupt from None
 
 
-@dataclass(kw_only=True)
-class Cells:
-    """Cells from their names; a data set's cases are put on the training grid once a worker."""
-
-    root: Path
-    _folds: dict[str, tuple[DataSet, Split]] = field(default_factory=dict)
-    _memory: dict[tuple[str, int | None, str], dict[str, CaseSlices]] = field(default_factory=dict)
-
-    def of(self, task: Task) -> Cell:
-        """Return the cell that needs a task; raises `BadInput` for a set that is not there."""
-        name = task.cell
-        if name.dataset not in self._folds:
-            dataset = open_dataset(self.root, name.dataset)
-            self._folds[name.dataset] = (dataset, folds_of(dataset))
-        dataset, split = self._folds[name.dataset]
-        ground = name.setting.ground
-        memory = self._memory.setdefault((name.dataset, ground.size, ground.labels), {})
-        if name.guarded:
-            (inner,) = inner_folds(dataset, [name.fold])
-            return inner.cell(name.setting, name.seed, memory, name.stage)
-        data = FoldData(
-            fold=fold_at(split.folds, name.fold, name.part),
-            dataset=dataset,
-            ground=ground,
-            cache=GridCache(dataset=dataset, ground=ground, _made=memory),
-        )
-        return Cell(
-            setting=name.setting,
-            data=data,
-            seed=name.seed,
-            part=name.part,
-            split=split.fingerprint,
-            stage=name.stage,
-        )
-
-
 def work(pipe: Connection, options: Options) -> None:
     """Run tasks until the pipe says None or ends."""
     _print_to(options.log)
@@ -99,9 +62,15 @@ def work(pipe: Connection, options: Options) -> None:
         threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
         try:
             bench = replace(options.open(telling), stop=stop)
-            cells = Cells(root=options.root)
+            cells = Cells(open=partial(open_dataset, options.root))
             while (task := tasks.get()) is not None:
-                ended = run_task(task, cells.of, bench, apart=True, traces=bool(options.log))
+                ended = run_task(
+                    task,
+                    lambda task: cells.of(task.cell),
+                    bench,
+                    apart=True,
+                    traces=bool(options.log),
+                )
                 telling.hear(ended)
                 if ended.stopped:
                     return

@@ -29,7 +29,7 @@ def row_reports(
 ) -> Iterator[tuple[RowReport, Iterable[CellReport]]]:
     """Yield each row with its cells, the cells that have a result only."""
     done = with_rows(workspace, entries)
-    for _, group in groupby(sorted(done, key=_row_key), key=_row_key):
+    for _, group in groupby(sorted(done, key=row_key), key=row_key):
         members = list(group)
         row = row_report(workspace, members)
         yield row, (cell_report(workspace, entry, row) for entry in members)
@@ -57,7 +57,7 @@ def suite_reports(workspace: Workspace, entries: Iterable[Entry]) -> Iterator[Su
             dataset=dataset,
             suite=suite,
             metrics={
-                "suite/rows": float(len({_row_key(entry) for entry in members})),
+                "suite/rows": float(len({row_key(entry) for entry in members})),
                 "suite/cells": float(len(members)),
             },
             folders={"report": folder} if there else {},
@@ -89,11 +89,6 @@ def mirror_again(
         found += [row for row, _ in row_reports(workspace, everything)]
         found += suite_reports(workspace, everything)
     return send(found, uri, artifacts=workspace.root / "mlartifacts", warn=say)
-
-
-def same_row(workspace: Workspace, entries: Iterable[Entry], like: Entry) -> list[Entry]:
-    """Return the entries with a result that belong to the same row as `like`."""
-    return with_rows(workspace, (entry for entry in entries if _row_key(entry) == _row_key(like)))
 
 
 def cell_report(workspace: Workspace, entry: Entry, row: RowReport | None = None) -> CellReport:
@@ -191,7 +186,8 @@ def _suite_key(entry: Entry) -> tuple[str, str]:
     return entry.dataset, _suite(entry)
 
 
-def _row_key(entry: Entry) -> tuple[str, ...]:
+def row_key(entry: Entry) -> tuple[str, ...]:
+    """Return what the cells of one row share."""
     return (entry.suite, entry.dataset, entry.part, entry.label, entry.preset, entry.split)
 
 

@@ -4,20 +4,20 @@ missing."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from benchmark.analysis.suites import with_rows
 from benchmark.running.following import mirror_uri
-from benchmark.running.reports import cell_report
+from benchmark.running.mlflow_runs import cell_report
 from benchmark.store.workspace import open_workspace
 from benchmark.tracking.follower import Changes, Follower, following
 from benchmark.tracking.report import CurvePoint, TrialReport
@@ -45,10 +45,8 @@ def follow(
 ) -> AbstractContextManager[Follower | None]:
     """Return what fills MLflow while a block works at studies; `cells`: below every trial too."""
     source = Studies(studies=tuple(studied), root=root, cells=cells)
-    return following(
-        mirror_uri(asked, root), source, patience=CLOSE_SECONDS,
-        artifacts=root / "mlartifacts", warn=warn, lost=LOST,
-    )  # fmt: skip
+    uri, where = mirror_uri(asked, root), root / "mlartifacts"
+    return following(uri, source, artifacts=where, warn=warn, patience=CLOSE_SECONDS, lost=LOST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,38 +77,31 @@ class Studies:
                 self._taken[study.study_name] = numbers
 
     def _cells(self, study: Study, trial: FrozenTrial, above: TrialReport) -> list[TrialReport]:
-        """The cells of a trial; none that another machine trained."""
+        """The cells of a trial; none that another machine trained. Their metrics are named
+        `inner/...`: no test patient is in them."""
         if not self.cells:
             return []
-        about = studies.about(study)
-        found = cell_metrics(
-            self.root,
-            study.study_name,
-            about.preset,
-            trial.user_attrs[studies.OVERRIDES],
-            about.seeds,
-        )
+        about, overrides = studies.about(study), trial.user_attrs[studies.OVERRIDES]
+        workspace = open_workspace(self.root, reading=True)
+        entries = workspace.ledger.entries(suite(study.study_name))
+        mine = [  # a study may have been deleted and made anew; repeats have other seeds
+            entry
+            for entry in entries
+            if entry.preset == about.preset and entry.seed in about.seeds
+            if overrides.items() <= dict(entry.overrides).items()
+        ]
         cell = replace(above, level="cell", params={}, more={}, above=above)
-        return [replace(cell, title=name, metrics=values) for name, values in found.items()]
-
-
-def cell_metrics(
-    root: Path, study_name: str, preset: str, overrides: Mapping[str, Any], seeds: Collection[int]
-) -> dict[str, dict[str, float]]:
-    """Return the metrics of each cell of a setting by `fold0/seed0`; none for cells that another
-    machine trained. They are named `inner/...`: no test patient is in them."""
-    workspace = open_workspace(root, reading=True)
-    entries = workspace.ledger.entries(suite(study_name))
-    mine = [e for e in entries if e.preset == preset]  # a study may have been deleted and made anew
-    mine = [e for e in mine if overrides.items() <= dict(e.overrides).items()]
-    chosen = [e for e in mine if e.seed in seeds]  # without the repeats
-    return {
-        f"fold{entry.fold}/seed{entry.seed}": {
-            name.replace("test/", "inner/", 1): value
-            for name, value in cell_report(workspace, entry).metrics.items()
-        }
-        for entry in with_rows(workspace, chosen)
-    }
+        return [
+            replace(
+                cell,
+                title=f"fold{entry.fold}/seed{entry.seed}",
+                metrics={
+                    name.replace("test/", "inner/", 1): value
+                    for name, value in cell_report(workspace, entry).metrics.items()
+                },
+            )
+            for entry in with_rows(workspace, mine)
+        ]
 
 
 def _sweep(summary: Summary, trials: list[FrozenTrial], files: tuple[Path, ...]) -> TrialReport:
