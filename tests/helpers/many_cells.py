@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from benchmark.plan.keys import digest
 from benchmark.scoring.cases import METRIC_UNITS
-from benchmark.store.ledger import FoundFile
+from benchmark.store.ledger import Entry
 from benchmark.store.results import SCHEMA
 from benchmark.store.workspace import open_workspace
 
@@ -50,16 +50,16 @@ def write_cells(root: Path, cells: int = 10_000, patients: int = 20) -> int:
     return written
 
 
-def _entry(dataset: str, row: str, fold: int, seed: int) -> FoundFile:
+def _entry(dataset: str, row: str, fold: int, seed: int) -> Entry:
     key = digest([dataset, row, fold, seed])
-    return FoundFile(
+    return Entry(
         dataset=dataset, row=row, label=row, preset="paper", overrides={}, fold=fold, seed=seed,
         part="test", key=key, evaluation="0123456789ab", split=f"split-of-{dataset}", nodes=(key,),
         state="done", params={"schedule.epochs": "100", "ct.width": "64"},
     )  # fmt: skip
 
 
-def _rows(root: Path, entry: FoundFile, number: int, patients: int) -> int:
+def _rows(root: Path, entry: Entry, number: int, patients: int) -> int:
     rng = np.random.default_rng([number, entry.fold, entry.seed])
     places = [
         (f"case_{entry.fold}_{n}", organ, metric, unit)

@@ -22,7 +22,7 @@ from benchmark.running.cells import Cell, plan_cells
 from benchmark.scoring.cases import score_case
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
-from benchmark.store.ledger import FoundFile
+from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
 from benchmark.training.precision import hardware
 
@@ -47,7 +47,7 @@ def plant(
     suite: str = "default",
     gap: float = 12.0,
     values: Mapping[str, object] = SMALL,
-) -> list[FoundFile]:
+) -> list[Entry]:
     """Write a suite: each row with the share of an organ's border that it gets wrong."""
     atomic_fsync, atomic._fsync = atomic._fsync, lambda path: None  # nobody pulls the plug here
     try:
@@ -65,7 +65,7 @@ def _planted(
     suite: str,
     gap: float,
     values: Mapping[str, object],
-) -> list[FoundFile]:
+) -> list[Entry]:
     dataset, registry = open_dataset(bench.root, "tiny"), load_registry()
     volumes = {case.name: dataset.load(case.name) for case in dataset.cases}
     written = []
@@ -111,7 +111,7 @@ def _record(node: Train, name: str, context: Context) -> dict[str, object]:
 
 
 def _score(
-    cell: Cell, entry: FoundFile, bench: Bench, volumes: Mapping[str, Volume], wrong: float
+    cell: Cell, entry: Entry, bench: Bench, volumes: Mapping[str, Volume], wrong: float
 ) -> None:
     if bench.results.has(entry.key, entry.evaluation):
         return
@@ -137,7 +137,7 @@ def spoilt(label: NDArray[np.uint8], share: float, rng: np.random.Generator) -> 
 
 
 def result_row(
-    entry: FoundFile, case: str, organ: str, metric: str, value: float, *,
+    entry: Entry, case: str, organ: str, metric: str, value: float, *,
     state: str = "overlap", unit: str = "percent",
 ) -> ResultRow:  # fmt: skip
     """One row of a cell."""
