@@ -236,8 +236,7 @@ class Method(Protocol):
 
 
 def stages_of(method: Method) -> Mapping[str, Weights]:
-    """Return the earlier stages of a method that are scored too, by name; none where it has
-    none."""
+    """Return a method's earlier stages that are scored too, by name; none where it has none."""
     stages = getattr(method, "stages", None)
     return dict(stages()) if stages else {}
 

@@ -98,7 +98,7 @@ def test_multi_organ(image_flips, label_flips, order, archives, source) -> None:
             small(0) if source == "btcv" else not_looked_for(small(0), ORGANS, ["right_kidney"])
         )
         same(found, wanted)
-        assert found.box == downloads.crop_box(small(0), options.margin)
+        assert found.box == downloads.crop_box(small(0), downloads.MARGIN)
 
 
 @settings(max_examples=8, deadline=None)
