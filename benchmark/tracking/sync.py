@@ -119,6 +119,29 @@ class _Whole(Writer):
                     self.ended += 1
 
 
+def _shown(
+    whole: _Whole,
+    rows: Iterable[tuple[RowReport, Iterable[CellReport]]],
+    suites: Iterable[SuiteReport],
+    others: Iterable[tuple[AnyReport, bool]],
+) -> Synced:
+    cells = [whole.row(row, below) for row, below in rows]
+    above = [whole.take(suite) for suite in suites]
+    for report, living in others:
+        whole.take(report, living)
+    return Synced(
+        suites=len(above),
+        rows=len(cells),
+        cells=sum(cells),
+        runs=whole.runs.made,
+        points=whole.runs.points,
+        files=whole.files,
+        removed=whole.removed,
+        ended=whole.ended,
+        refused=tuple(whole.refusals),
+    )
+
+
 def sync(
     uri: str,
     artifacts: Path,
@@ -142,22 +165,7 @@ def sync(
     """
 
     def work(store: Store) -> Synced:
-        whole = _Whole(store, training)
-        cells = [whole.row(row, below) for row, below in rows]
-        above = [whole.take(suite) for suite in suites]
-        for report, living in others:
-            whole.take(report, living)
-        return Synced(
-            suites=len(above),
-            rows=len(cells),
-            cells=sum(cells),
-            runs=whole.runs.made,
-            points=whole.runs.points,
-            files=whole.files,
-            removed=whole.removed,
-            ended=whole.ended,
-            refused=tuple(whole.refusals),
-        )
+        return _shown(_Whole(store, training), rows, suites, others)
 
     try:
         return bounded(uri, artifacts, work, seconds=seconds, say=say)
