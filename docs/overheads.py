@@ -60,7 +60,8 @@ from benchmark.data.library import open_dataset
 from benchmark.running.bench import Options
 from benchmark.running.cost import planned
 from benchmark.settings.registry import load_registry
-from benchmark.running.suites import rows_named, settings_of, suite_cells
+from benchmark.settings.resolve import rows_named, settings_of
+from benchmark.running.suites import suite_cells
 from benchmark.running.tasks import Graph, Work
 root, registry = Path(sys.argv[1]), load_registry()
 dataset, bench = open_dataset(root, "phantom"), Options(root=root, device="cpu").open()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,3 +95,31 @@ def test_the_drawing_of_the_floors_is_the_contract() -> None:
     known = {name for layer in wanted for name in layer}
     drawn = [kept for line in names if (kept := [name for name in line if name in known])]
     assert drawn == wanted, f"drawn: {drawn}"
+
+
+def scripts(tree: ast.AST) -> Iterator[ast.AST]:
+    """A module, and the code for other processes that stands in its texts."""
+    yield tree
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and "import" in node.value
+        ):
+            with suppress(SyntaxError, ValueError):  # words
+                yield ast.parse(node.value)
+
+
+def test_whatever_is_imported_within_a_function_or_a_text_is_there() -> None:
+    """What an import at a file's top lacks is seen when tests are collected; what a function of a
+    long test, or a script in a text, lacks is seen by nobody for weeks."""
+    lacking = []
+    for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("docs/*.py"), *MODULES.values()]:
+        for tree in scripts(ast.parse(path.read_bytes())):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(CODE):
+                    module = importlib.import_module(str(node.module))
+                    names = {item.name for item in node.names if not hasattr(module, item.name)}
+                    names = {n for n in names if f"{node.module}.{n}" not in MODULES}
+                    lacking += [f"{path.name}: {node.module}.{name}" for name in names]
+    assert not lacking

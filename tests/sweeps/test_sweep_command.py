@@ -234,9 +234,9 @@ def test_rows_get_equal_trials_and_folds_studies_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sweeps import driver
-    from sweeps.planning import Plan, plan_studies
+    from sweeps.planning import StudyPlan, plan_studies
 
-    found: list[Plan] = []
+    found: list[StudyPlan] = []
 
     def only_plan(options: Any) -> None:
         found.extend(plan_studies(options))
