@@ -211,6 +211,19 @@ def test_second_interrupt_ends_at_once(tmp_path: Path, workers: str) -> None:
     finish(process)
 
 
+def test_checkpoints_of_who_died_as_soon_as_it_was_stored_go(tmp_path: Path) -> None:
+    """Between the commit of an object and the end of its checkpoints a process may be killed."""
+    root = tiny_workspace(tmp_path)
+    assert bench(*run_argv(root, "unet", "--folds", "0")).code == 0
+    (trained,) = (root / "objects").glob("*/record.json")
+    left = root / "objects" / f"{trained.parent.name}.partial" / "000000003"
+    left.mkdir(parents=True)
+    shutil.rmtree(root / "results")  # it had scored nothing yet
+    again = bench(*run_argv(root, "unet", "--folds", "0", "--json"))
+    assert again.code == 0 and again.json["trained"] == 0, again.err
+    assert not list((root / "objects").glob("*.partial"))
+
+
 def test_two_processes_share_the_trainings(tmp_path: Path, undisturbed: tuple[Path, Ran]) -> None:
     root = tiny_workspace(tmp_path)
     processes = [spawn_warm(*argv(root)) for _ in range(2)]

@@ -80,6 +80,7 @@ def execute(final: Train, data: FoldData, seed: int, bench: Bench) -> tuple[str,
     for number, (node, node_key) in enumerate(zip(nodes, keys, strict=True), start=1):
         with bench.objects.lock(node_key):
             if _is_there(node, node_key, bench):
+                bench.objects.drop_checkpoints(node_key)  # of who died as soon as it was stored
                 bench.tally.reused.append(node_key)
                 continue
             _train(node, node_key, data, context, bench, (number, len(nodes)))
