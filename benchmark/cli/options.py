@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from benchmark.settings.resolve import Setting
 
 DEFAULT_ROOT = "workspace"
-OFF = "none"  # of --mlflow
 INNER = "for tuning: train without the inner validation patients and score them"
 MOST_THREADS = 1024
 MOST_ASKED = 256  # workers

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.options import OFF, options_of
+from benchmark.cli.options import options_of
 from benchmark.cli.out import say, warn
 from benchmark.errors import BadInput
 
@@ -58,7 +58,7 @@ def check_workspace(root: Path) -> None:
 def mlflow_there(args: argparse.Namespace) -> str | None:
     """Return the MLflow that `--mlflow` names, else the workspace's own; None for `none`, and where
     the workspace has none yet."""
-    from benchmark.tracking.database import default_uri, sqlite_path
+    from benchmark.tracking.database import OFF, default_uri, sqlite_path
 
     uri: str = args.mlflow or default_uri(args.root)
     local = sqlite_path(uri)

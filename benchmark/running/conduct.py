@@ -93,7 +93,8 @@ class Conductor:
             self.work.graph.done(task)
             if ended.entry:
                 self.settle(ended.entry)
-            elif task.name not in (*ended.trained, *self.work.probes_only):  # somebody else did it
+            elif not (task.name in ended.trained or task.name in self.work.probes_only):
+                # somebody else did it
                 tally.reused.append(task.name)
 
     def lost(self, task: Task, lost: Lost) -> None:

@@ -7,6 +7,7 @@ the first training that it starts, and is reported now and then while its curves
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -23,11 +24,10 @@ from benchmark.running.mlflow_runs import (
 )
 from benchmark.store.ledger import SCRATCH, SWEEPS, Entry
 from benchmark.store.workspace import Workspace, is_read_only
-from benchmark.tracking.database import default_uri
+from benchmark.tracking.database import OFF, default_uri
 from benchmark.tracking.follower import Changes, Follower, following
 from benchmark.tracking.report import AnyReport, CellReport, CurvePoint
 
-OFF = "none"
 EVERY_SECONDS = 5.0  # between two reports of a cell that is running
 GRACE_SECONDS = 30.0  # between two trainings of a cell, and while it is scored, nobody holds a lock
 Row = tuple[str, ...]
@@ -100,7 +100,7 @@ class Disk:
         if any(store.epochs_file(key).exists() and store.is_training(key) for key in entry.nodes):
             self._held[entry.name] = now
         grace = GRACE_SECONDS if self._suite is None else 0.0
-        return now - self._held.get(entry.name, -grace - 1.0) <= grace
+        return now - self._held.get(entry.name, -math.inf) <= grace
 
     def _written(self) -> dict[Path, Stamp]:
         found = self._workspace.ledger.written(self._suite or "*")
@@ -152,14 +152,14 @@ class Disk:
     def _so_far(self, entry: Entry) -> CellReport:
         """Return a cell with the curves of what is stored, and of what is in training; its single
         values come with its end, as `sync` dates them."""
-        store, stored = self._workspace, [record for record, _ in self._stamps(entry)]
+        stored = [record for record, _ in self._stamps(entry)]
         known, base = self._bases.get(entry.name, (None, None))
         if base is None or known != stored:
             base = cell_report(self._workspace, entry)
             self._bases[entry.name] = stored, base
         left = [key for key, record in zip(entry.nodes, stored, strict=True) if record is None]
-        points: list[CurvePoint] = []
-        for epoch in (epoch for key in left for epoch in store.objects.epochs(key)):
+        objects, points = self._workspace.objects, list[CurvePoint]()
+        for epoch in (epoch for key in left for epoch in objects.epochs(key)):
             points += stage_points(epoch["title"], epoch["index"], epoch["terms"], epoch["at_ms"])
         return replace(base, points=(*base.points, *points), metrics={})
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmark.files.atomic import commit_file
 from benchmark.tracking.report import IDENTITY, PARENT, WHOLE, AnyReport
 
+OFF = "none"  # of --mlflow: no MLflow at all
 DATABASE = "mlflow.db"
 HOME = "bench.artifacts"  # experiment tag: the artifact folder when it was last opened
 BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps next to a database
