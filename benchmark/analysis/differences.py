@@ -180,6 +180,5 @@ def _label_map(workspace: Workspace, entry: Entry, case: str) -> NDArray[np.uint
         return workspace.results.labels(entry.key, entry.evaluation, case)
     except (OSError, KeyError) as error:
         raise BadInput(
-            f"{entry.label} fold {entry.fold} seed {entry.seed} has no label map of {case}: "
-            "bench run makes it again"
+            f"{entry.where} has no label map of {case}: bench run makes it again"
         ) from error

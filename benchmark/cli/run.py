@@ -58,8 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     show_run(bench, entries, as_json=args.json)
     for entry in (entry for entry in entries if entry.state != "done"):
-        where = f"{entry.label} fold {entry.fold} seed {entry.seed}"
-        say(f"{where} failed: {entry.error}")
+        say(f"{entry.where} failed: {entry.error}")
     return 0 if all(entry.state == "done" for entry in entries) else 1
 
 

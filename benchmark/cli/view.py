@@ -176,7 +176,7 @@ class RunView(View):
             case Said(worker=worker, event=EpochEnded(epoch=epoch)):
                 self._epoch[worker] = epoch.index + 1
             case CellEnded(entry=entry) if entry.state == "failed":
-                self.warn(f"{entry.label} fold {entry.fold} seed {entry.seed}: {entry.error}")
+                self.warn(f"{entry.where}: {entry.error}")
 
     def _training(self, worker: int, task: Task, said: TrainingBegun) -> None:
         """Show where in its cell a training stands; one of a probe stands in its own chain."""
@@ -184,8 +184,7 @@ class RunView(View):
         entry, number, total = self.work.entries[task.entry], said.number, said.total
         if said.key in entry.nodes:
             number, total = entry.nodes.index(said.key) + 1, len(entry.nodes)
-        where = f"[{entries.index(entry) + 1}/{len(entries)}]"
-        where = f"{where} {entry.label} fold {entry.fold} seed {entry.seed}"
+        where = f"[{entries.index(entry) + 1}/{len(entries)}] {entry.where}"
         self._at[worker], self._epoch[worker] = (where, said.title), 0
         again = "" if said.resumed is None else f"resumed from step {said.resumed}, "
         place = f"({number}/{total})"

@@ -78,12 +78,13 @@ def _cell_now(entry: Entry, registry: Registry, cells: Cells) -> Cell:
 def _rescored(entry: Entry, cell_now: Callable[[Entry], Cell], workspace: Workspace) -> Rescored:
     if entry.state == "failed":
         return Rescored(entry=entry, state="no label maps", why=f"it failed: {entry.error}")
-    where = f"{entry.label} fold {entry.fold} seed {entry.seed}"
     try:
         cell = cell_now(entry)
         now = cell.entry(entry.suite)
     except (Exception, SystemExit) as error:  # a method of somebody's own may raise anything
-        return Rescored(entry=entry, state="not scored", why=failure(error, where, workspace.root))
+        return Rescored(
+            entry=entry, state="not scored", why=failure(error, entry.where, workspace.root)
+        )
     if (now.key, now.split) != (entry.key, entry.split):
         why = f"its data set, values or row are others now: {RUN}"
         return Rescored(entry=entry, state="not scored", why=why)

@@ -73,6 +73,11 @@ class Entry:
         return digest([*named, self.split] if self.own_split else named)
 
     @property
+    def where(self) -> str:
+        """The cell on its data set, for people."""
+        return f"{self.label} fold {self.fold} seed {self.seed}"
+
+    @property
     def definition(self) -> str:
         """The definition of distance by which the cell is scored: "" is the first one."""
         return self.evaluation.partition("-")[2]
