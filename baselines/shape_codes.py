@@ -21,7 +21,7 @@ from baselines.shapes import (
 from benchmark.parts import stages
 from benchmark.parts.batch import Batch, with_planes
 from benchmark.parts.networks import Network, UNet, UNetDecoder, UNetEncoder, he_init, norm_layers
-from benchmark.parts.objectives import segmentation_terms
+from benchmark.parts.objectives import labelled_samples, segmentation_terms
 from benchmark.parts.probes import TermGradients
 from benchmark.parts.views import CorruptShapes
 from benchmark.plan.nodes import (
@@ -147,7 +147,7 @@ class Coded:
     def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """Return the terms of the segmentation loss and "code"."""
         coder = cast(Network, nets["shape"])
-        logits = nets["ct"](batch.image_B1HW)
+        logits, batch = labelled_samples(nets["ct"](batch.image_B1HW), batch)
         given = (foreground(logits, batch), true_foreground(batch))
         of_s, of_y = (coder.encoder(with_planes(x, batch.annotated_BK))[-1] for x in given)
         both = (of_s.float(), of_y.float())

@@ -14,7 +14,13 @@ from benchmark.parts import stages
 from benchmark.parts.batch import Batch, Patient, generator_of, onehot, with_planes
 from benchmark.parts.measures import TermShares
 from benchmark.parts.networks import Network, UNet
-from benchmark.parts.objectives import SEG, fold_unknown, known_pixels, segmentation_terms
+from benchmark.parts.objectives import (
+    SEG,
+    fold_unknown,
+    known_pixels,
+    labelled_samples,
+    segmentation_terms,
+)
 from benchmark.parts.views import CORRUPTED, EARLY, CorruptShapes
 from benchmark.plan.nodes import (
     Arch,
@@ -47,7 +53,7 @@ class Restore:
         if "early" in nets:
             guessed = with_planes(predicted(nets["early"], batch), batch.annotated_BK)
             given = torch.where(batch.entries[EARLY][:, None, None, None], guessed, given)
-        return segmentation_terms(nets[self.net](given), batch)
+        return segmentation_terms(nets[self.net](given), batch.all_labelled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,8 @@ class ShapeLoss:
 
     s are N_CT's foreground probabilities, y the masks. Squares in image space are divided by the
     mean foreground of s and y, those of codes by the mean square of E(y), so that the terms share
-    a scale. `seg` is `l2`, the same square of s - y, or `dice`, the loss of all rows.
+    a scale; all terms are of labelled samples, as y stands in each scale. `seg` is `l2`, the same
+    square of s - y, or `dice`, the loss of all rows.
     """
 
     kind: ClassVar[str] = "shape-loss"
@@ -72,7 +79,7 @@ class ShapeLoss:
     def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """Return the terms "recon", "code" and "seg" (with `dice` the usual ones, weighted)."""
         shape = cast(Network, nets["shape"])
-        logits = nets["ct"](batch.image_B1HW)
+        logits, batch = labelled_samples(nets["ct"](batch.image_B1HW), batch)
         s_BKHW, y_BKHW = foreground(logits, batch), true_foreground(batch)
         e_s = shape.encoder(with_planes(s_BKHW, batch.annotated_BK))
         e_y = shape.encoder(with_planes(y_BKHW, batch.annotated_BK))

@@ -25,7 +25,8 @@ class Batch:
     neither loss nor score counts; `case_B` indexes the fold's training cases; `position_B` is the
     slice's relative height between the ends of the case's organs. `entries` holds what views add.
     `area_BKHW` is each organ's share of a pixel's area, in [0, 1], where the ground asks for it as
-    the target; None: the target is the label.
+    the target; None: the target is the label. `labelled_B` (on the host) says of which samples the
+    loss of a network that reads the image sees the label; None: of all.
     """
 
     image_B1HW: Tensor
@@ -37,6 +38,12 @@ class Batch:
     loss_form: LossForm
     entries: Mapping[str, Tensor] = field(default_factory=dict)
     area_BKHW: Tensor | None = None
+    labelled_B: Tensor | None = None
+
+    @property
+    def all_labelled(self) -> Batch:
+        """The batch as a network that reads masks learns from it: with the labels of all."""
+        return replace(self, labelled_B=None)
 
     def with_entry(self, name: str, value: Tensor) -> Batch:
         """Return the batch with one more entry."""
@@ -48,6 +55,22 @@ class Batch:
         if "masks" in self.entries:
             return self.entries["masks"]
         return mask_input(self.label_BHW, self.annotated_BK)
+
+    def samples(self, chosen_B: Tensor) -> Batch:
+        """Return the chosen samples (a mask on the host) as a batch, all of them labelled."""
+        rows = chosen_B.nonzero()[:, 0].to(self.label_BHW.device)
+        return replace(
+            self,
+            image_B1HW=self.image_B1HW[rows],
+            label_BHW=self.label_BHW[rows],
+            annotated_BK=self.annotated_BK[rows],
+            valid_BHW=self.valid_BHW[rows],
+            case_B=self.case_B[rows],
+            position_B=self.position_B[rows],
+            entries={name: value[rows] for name, value in self.entries.items()},
+            area_BKHW=None if self.area_BKHW is None else self.area_BKHW[rows],
+            labelled_B=None,
+        )
 
     def read(self, reads: str) -> Tensor:
         """Return the input of a role: "image", "masks", or an entry of another name."""

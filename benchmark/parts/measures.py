@@ -60,7 +60,7 @@ class Replaced:
 
     def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """Return the terms of the segmentation loss."""
-        return segmentation_terms(self.logits(nets, batch), batch)
+        return segmentation_terms(self.logits(nets, batch), batch.all_labelled)
 
     def logits(self, nets: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """Return N_CT's class logits with the replaced features."""

@@ -47,7 +47,8 @@ class Segmentation:
 
     def __call__(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """Return the term "dsc", and "ce" where the form asks for it."""
-        return segmentation_terms(nets[self.net](batch.read(self.reads)), batch)
+        seen = batch if self.reads == "image" else batch.all_labelled
+        return segmentation_terms(nets[self.net](batch.read(self.reads)), seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,8 @@ class Joint:
         f_maps, g_maps = student.encoder(batch.image_B1HW), teacher.encoder(batch.masks_B2KHW)
         seen = [g_BCHW.detach() for g_BCHW in g_maps] if self.detach else g_maps
         m = self.matched.xi * self.matched.distance(nets, f_maps, seen)
-        gt_terms = segmentation_terms(teacher.decoder(g_maps), as_the_teacher_sees(batch))
+        taught = as_the_teacher_sees(batch).all_labelled
+        gt_terms = segmentation_terms(teacher.decoder(g_maps), taught)
         terms = segmentation_terms(student.decoder(f_maps), batch)
         return {**terms, **{f"{name}_gt": term for name, term in gt_terms.items()}, "m": m}
 
@@ -126,7 +128,12 @@ def guided_terms(
 
 
 def segmentation_terms(logits_BCHW: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """Return the terms of the loss that all rows share, in fp32, in the batch's form."""
+    """Return the terms of the loss that all rows share, in fp32, in the batch's form.
+
+    Samples without a label (`Batch.labelled_B`) count in none of them; a network that reads masks
+    is given `batch.all_labelled`.
+    """
+    logits_BCHW, batch = labelled_samples(logits_BCHW, batch)
     form = batch.loss_form
     probs_BCHW = fold_unknown(torch.softmax(logits_BCHW.float(), dim=1), batch.annotated_BK)
     terms = {DSC: soft_dice(probs_BCHW, batch)}
@@ -135,6 +142,15 @@ def segmentation_terms(logits_BCHW: Tensor, batch: Batch) -> dict[str, Tensor]:
         likely_BHW = _log_likelihood(probs_BCHW, batch)
         terms[CE] = -form.ce * (likely_BHW * valid).sum() / valid.sum().clamp_min(1)
     return terms
+
+
+def labelled_samples(maps_BCHW: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
+    """Return the maps and the batch of the samples whose labels N_CT's loss sees, which may be
+    none of them (B = 0)."""
+    labelled_B = batch.labelled_B
+    if labelled_B is None:
+        return maps_BCHW, batch
+    return maps_BCHW[labelled_B.to(maps_BCHW.device)], batch.samples(labelled_B)
 
 
 def soft_dice(probs_BCHW: Tensor, batch: Batch) -> Tensor:

@@ -63,7 +63,9 @@ class Ground:
     epoch is every slice within the organs' z-range widened by `margin`, plus `others` as many
     from outside it. `labels` is the target on the training grid: `majority` gives each pixel the
     class with the largest area in it, `area` the share of each organ's area. Whatever reads masks
-    (a teacher, a shape model) reads the majority in any case.
+    (a teacher, a shape model) reads the majority in any case. `labelled` is the share of the
+    training slices whose labels the loss of N_CT sees; N_GT, FSM and all sources see every mask
+    (docs/decisions/0026).
     """
 
     kind: ClassVar[str] = "ground"
@@ -76,6 +78,12 @@ class Ground:
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: LossForm = field(default_factory=LossForm)
     labels: str = later(MAJORITY)
+    labelled: float = later(1.0)
+
+    @property
+    def partly_labelled(self) -> bool:
+        """Whether the loss of N_CT sees the labels of a part of the slices alone."""
+        return self.labelled < 1
 
     @property
     def asks_areas(self) -> bool:
@@ -91,6 +99,8 @@ class Ground:
         check_range("ground.batch", self.batch, low=1, high=4096)
         check_range("ground.margin", self.margin, low=0, high=10)
         check_range("ground.others", self.others, low=0, high=1)
+        if self.labelled != 1:
+            check_range("ground.labelled (under 1)", self.labelled, low=1e-4, high=0.5)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,11 @@ trains, and nothing here knows folds, paths, devices or optimisers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
-from benchmark.errors import BadInput
+from benchmark.plan.fields import check_choice, check_range, field_from, later
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -20,28 +19,14 @@ if TYPE_CHECKING:
     from benchmark.parts.batch import Batch, Patient
 
 
-def later(default: Any) -> Any:
-    """Return a dataclass field that was added after results existed.
+__all__ = [  # what a file of methods needs, from one place
+    "Arch", "BatchSource", "Build", "Measure", "Method", "Net", "Objective", "Probe", "Row",
+    "Schedule", "SeenLabels", "Train", "View", "Weights", "check_choice", "check_range",
+    "field_from", "flags_of", "in_order", "later", "probes_of", "stages_of",
+]  # fmt: skip
 
-    It is left out of the key while it has its default, so that adding it voids no result. A
-    callable default is a factory.
-    """
-    return _field(default, {"later": True})
-
-
-def field_from(default: Any, mark: str, about: str) -> Any:
-    """Return a dataclass field with what `bench methods show` prints of it.
-
-    `mark` is S (stated in the paper), R (found in the cited source), C (our choice where the paper
-    is silent) or D (our deviation). A callable default is a factory.
-    """
-    return _field(default, {"mark": mark, "about": about})
-
-
-def _field(default: Any, metadata: Mapping[str, Any]) -> Any:
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+DECAYS = ("none", "poly")
+POLY = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +108,9 @@ class Schedule:
     """How long and how fast one training goes.
 
     `steps_per_epoch` None is one pass over the fold's training slices. Trainings with the same
-    `stream` and seed see the same batches and the same random initial weights.
+    `stream` and seed see the same batches and the same random initial weights. `decay` says what
+    becomes of the rate: `none`, it stays (the paper); `poly`, it falls to 0 as (1 - step / steps)
+    to the power 0.9 (nnU-Net: Isensee et al., Nature Methods 2021).
     """
 
     kind: ClassVar[str] = "schedule"
@@ -131,8 +118,10 @@ class Schedule:
     lr: float = 3e-4
     steps_per_epoch: int | None = None
     stream: str = "ct"
+    decay: str = later("none")
 
     def __post_init__(self) -> None:
+        check_choice("schedule.decay", self.decay, DECAYS)
         check_range("schedule.epochs", self.epochs, low=0)
         check_range("schedule.lr", self.lr, low=0, high=1)
         if self.steps_per_epoch is not None:
@@ -145,6 +134,10 @@ class Schedule:
         """
         steps = self.epochs * (self.steps_per_epoch or steps_in_one_pass)
         return max(1, round(steps)) if steps else 0
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the rate of a step, from 0, of a training of so many."""
+        return self.lr if self.decay == "none" else self.lr * (1 - step / steps) ** POLY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +153,22 @@ class Net:
     trainable: tuple[str, ...] = ("",)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeenLabels:
+    """Which labels N_CT's loss sees where the ground leaves a share s (`Ground.labelled`).
+
+    `dose` d adds labels: a share s + d * (1 - s), with those of s among them. `other` takes as many
+    labels of other slices. Where all are seen it changes nothing.
+    """
+
+    kind: ClassVar[str] = "seen-labels"
+    dose: float = 0.0
+    other: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("dose", self.dose, low=0, high=1)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Train:
     """One training: a node of the plan. `node["ct"]` are the weights it leaves behind.
@@ -173,12 +182,18 @@ class Train:
     schedule: Schedule
     views: tuple[View, ...] = ()
     sources: Mapping[str, BatchSource] = later(dict)
+    labels: SeenLabels = later(SeenLabels)
     title: str = field(default="", metadata={"label": True})
 
     def __getitem__(self, net: str) -> Weights:
         if net not in self.nets:
             raise KeyError(f"no network {net!r} in this training; it has {sorted(self.nets)}")
         return Weights(node=self, net=net)
+
+    @property
+    def reads_image(self) -> bool:
+        """Whether any of its networks reads the CT: its loss then sees what is labelled."""
+        return any(getattr(net.arch, "reads", "image") == "image" for net in self.nets.values())
 
     def parents(self) -> tuple[Train, ...]:
         """Return the trainings that must be done before, each once, in order of use."""
@@ -282,19 +297,3 @@ def in_order(final: Train) -> Iterator[Train]:
         yield node
 
     yield from visit(final)
-
-
-def check_range(
-    name: str, value: float, *, low: float = float("-inf"), high: float = float("inf")
-) -> None:
-    """Raise `BadInput` where `value` is not a finite number within [low, high]."""
-    if not math.isfinite(value):
-        raise BadInput(f"{name} = {value} is not a finite number")
-    if not low <= value <= high:
-        raise BadInput(f"{name} = {value} is out of range: it must lie in [{low:g}, {high:g}]")
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise `BadInput` where `value` is not one of `choices`."""
-    if value not in choices:
-        raise BadInput(f"{name} = {value!r} is not known: choose one of {', '.join(choices)}")

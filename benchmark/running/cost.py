@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.data.feeding.draw import epoch_length, near_and_far
+from benchmark.data.feeding.order import epoch_length, near_and_far
 from benchmark.data.feeding.slices import training_grid
 from benchmark.parts.batch import Batch
 from benchmark.parts.networks import stride_of

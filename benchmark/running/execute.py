@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.draw import SliceDraw, ground_for
 from benchmark.data.feeding.folds import FoldData
 from benchmark.errors import BadInput, Stopped, one_line
 from benchmark.files.code import Code
@@ -51,12 +51,13 @@ def prepared(
     chosen = place(nets, hardware)
     draw = SliceDraw(
         data.training(),
-        data.ground,
+        ground_for(node, data.ground),
         seed=seed,
         stream=node.schedule.stream,
         stride=stride_of(nets),
         device=hardware.device,
         sources=node.sources,
+        labels=node.labels,
     )
     return nets, draw, chosen
 

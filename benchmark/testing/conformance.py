@@ -26,7 +26,7 @@ from benchmark.testing.tiny import MemoryTrainer, TinySource
 from benchmark.training.precision import hardware
 
 CONTEXT = Context(fold="0123456789abcdef0123", seed=0)
-GROUPS = ("paper", "beyond", "controls")
+GROUPS = ("paper", "beyond", "controls", "spikes")
 STEPS = 2
 TINY = Preset(about="", epochs=STEPS / 100, lr=1e-3, steps_per_epoch=1, width=4, norm="instance")
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.draw import SliceDraw, ground_for
 from benchmark.data.feeding.slices import on_training_grid
 from benchmark.data.volume import Geometry, Image, Label, Volume
 from benchmark.parts.networks import stride_of
@@ -101,12 +101,13 @@ class MemoryTrainer:
         """Return the draw of the node's batches: of the tiny set, on the hardware's device."""
         return SliceDraw(
             self.cases,
-            self.ground,
+            ground_for(node, self.ground),
             seed=seed,
             stream=node.schedule.stream,
             stride=stride_of(nets),
             device=self.hardware.device,
             sources=node.sources,
+            labels=node.labels,
         )
 
     def ready(

@@ -98,7 +98,7 @@ def fit(
         with bottom_of(nets) if _looks(meter, step, steps) else nullcontext() as caught:
             terms, loss = _forward(node, nets, draw, seed=seed, step=step, hardware=hardware)
         meter.pulls = pulls_at(terms, caught) if caught else {}
-        _backward(loss, optimiser)
+        _backward(loss, optimiser, node.schedule.rate(step, steps))
         meter.add(step, {name: term.detach() for name, term in terms.items()})
         now = time.monotonic()
         last = step + 1 == steps
@@ -145,8 +145,9 @@ def _forward(
     return terms, torch.stack([term.float() for term in terms.values()]).sum()
 
 
-def _backward(loss: Tensor, optimiser: torch.optim.Adam) -> None:
+def _backward(loss: Tensor, optimiser: torch.optim.Adam, rate: float) -> None:
     """Take the optimiser's step."""
+    optimiser.param_groups[0]["lr"] = rate
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimiser.step()

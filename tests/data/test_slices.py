@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.data.feeding.draw import SliceDraw, epoch_length, near_and_far
+from benchmark.data.feeding.draw import SliceDraw
 from benchmark.data.feeding.folds import FoldData, GridCache, folds_of
+from benchmark.data.feeding.order import epoch_length, near_and_far
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid, scaled
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Geometry, Volume

@@ -222,7 +222,8 @@ PART_CHANGES: list[tuple[Any, dict[str, Any]]] = [
     (UNet(), {"reads": "masks", "width": 8, "levels": 4, "norm": "group", "dropout": 0.1,
               "skips": False}),
     (Smp(), {"reads": "masks", "decoder": "fpn", "encoder": "resnet34"}),
-    (Schedule(), {"epochs": 1.0, "lr": 1e-3, "steps_per_epoch": 3, "stream": "x"}),
+    (Schedule(), {"epochs": 1.0, "lr": 1e-3, "steps_per_epoch": 3, "stream": "x",
+                 "decay": "poly"}),
     (Matched(), {"xi": 1.0, "norm": "raw", "gradient": "no_input", "taps": ((0, 0),),
                  "reads": "image"}),
     (Segmentation(), {"net": "gt", "reads": "masks"}),
@@ -232,7 +233,8 @@ PART_CHANGES: list[tuple[Any, dict[str, Any]]] = [
     (LossForm(), {"organs_only": True, "per_sample": True, "squared": True, "ce": 1.0,
                      "smoothing": 1e-3}),
     (Ground(), {"size": 64, "hu_low": -100.0, "hu_high": 200.0, "batch": 4, "margin": 0.2,
-                "others": 0.2, "labels": "area", "augmentation": Augmentation(scale=0.0),
+                "others": 0.2, "labels": "area", "labelled": 0.2,
+                "augmentation": Augmentation(scale=0.0),
                 "loss": LossForm(ce=0.5)}),
 ]  # fmt: skip
 

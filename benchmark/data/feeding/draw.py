@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.data.feeding.fills import Fill, fill
-from benchmark.data.feeding.slices import WHOLE, CaseSlices, network_input, organ_range
-from benchmark.data.volume import Label
+from benchmark.data.feeding.order import Slices, Stream, seen_labels, streams
+from benchmark.data.feeding.slices import WHOLE, CaseSlices, network_input
 from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Augmentation, Ground
 from benchmark.plan.keys import draw_seed
-from benchmark.plan.nodes import BatchSource
+from benchmark.plan.nodes import BatchSource, SeenLabels, Train
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that slices may take
 
@@ -32,7 +32,8 @@ class SliceDraw:
 
     Slices lie on the device where they fit, else in pinned host memory. An epoch is every slice
     in the organs' z-range widened by the margin plus a share of the others, once. Slices with
-    the same organs are spread evenly over an epoch, so that most batches hold every organ.
+    the same organs are spread evenly over an epoch, so that most batches hold every organ. Where a
+    part is labelled (`ground.labelled`), half of every batch is labelled slices.
     """
 
     def __init__(
@@ -45,31 +46,33 @@ class SliceDraw:
         stride: int,
         device: torch.device,
         sources: Mapping[str, BatchSource] | None = None,
+        labels: SeenLabels | None = None,
     ) -> None:
         # by content, not by name: two sets that differ in names only are one training
         ordered = sorted(cases, key=lambda case: case.sha256)
         self.case_names = tuple(case.name for case in ordered)
         self._ground, self._device = ground, device
         self._random = (seed, stream)
-        self._index = _Index(ordered, ground)
+        self._slices = Slices(ordered, ground)
+        self._rank_N, self._seen = seen_labels(self._slices, ground, labels or SeenLabels())
+        self._streams = streams(self._slices, self._rank_N, ground)
         self._annotated_CK = torch.stack([case.annotated_K for case in ordered]).to(device)
         hu, label, valid = stacked(ordered, stride)
         self._area = area_fill(ordered, stride) if ground.asks_areas else None
         self._fills = {name: fill(what, ordered, label) for name, what in (sources or {}).items()}
         self._hu_NHW, self._label_NHW, self._valid_NHW = _placed((hu, label, valid), device)
-        self.steps_in_one_pass = self._index.per_epoch / ground.batch
+        self.steps_in_one_pass = self._slices.everything.per_epoch / ground.batch
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step, augmented, on the device."""
-        size = self._ground.batch
-        chosen = [self._nth(position) for position in range(step * size, (step + 1) * size)]
+        chosen = self._chosen(step)
         picked = torch.tensor(chosen, device=self._hu_NHW.device)
         hu, label, valid = (
             part[picked].to(self._device, non_blocking=True)
             for part in (self._hu_NHW, self._label_NHW, self._valid_NHW)
         )
         rows = torch.tensor(chosen)
-        case_B = self._index.case_N[rows].to(self._device)
+        case_B = self._slices.case_N[rows].to(self._device)
         how, seed = self._ground.augmentation, draw_seed(*self._random, step)
         hu_BHW, label_BHW, valid_BHW = augment(hu.float(), label, valid, how, seed)
         known_BK = self._annotated_CK[case_B]
@@ -83,10 +86,11 @@ class SliceDraw:
             annotated_BK=known_BK,
             valid_BHW=valid_BHW,
             case_B=case_B,
-            position_B=self._index.position_N[rows].to(self._device),
+            position_B=self._slices.position_N[rows].to(self._device),
             loss_form=self._ground.loss,
             entries=entries,
             area_BKHW=self._areas_of(rows, seed),
+            labelled_B=self._rank_N[rows] < self._seen if self._ground.partly_labelled else None,
         )
 
     def _areas_of(self, rows: Tensor, seed: int) -> Tensor | None:
@@ -96,77 +100,24 @@ class SliceDraw:
         shares_BKHW = self._area(rows, self._device)
         return moved_alike(shares_BKHW, self._ground.augmentation, seed, self._area.mode)
 
-    def _nth(self, position: int) -> int:
-        """The slice at a place of the endless sequence of epochs."""
-        epoch, place = divmod(position, self._index.per_epoch)
-        return self._index.order(epoch, draw_seed(*self._random, "epoch", epoch))[place]
+    def _chosen(self, step: int) -> list[int]:
+        """The slices of a step: of each stream, those that come next."""
+        found = []
+        for name, (stream, count) in self._streams.items():
+            first = step * count
+            found += [self._nth(stream, name, place) for place in range(first, first + count)]
+        return found
+
+    def _nth(self, stream: Stream, name: str, position: int) -> int:
+        """The slice at a place of a stream's endless sequence of epochs."""
+        epoch, place = divmod(position, stream.per_epoch)
+        return stream.order(epoch, draw_seed(*self._random, f"epoch{name}", epoch))[place]
 
 
-class _Index:
-    """Which slices an epoch takes, and in which order."""
-
-    def __init__(self, cases: list[CaseSlices], ground: Ground) -> None:
-        inside: list[int] = []
-        outside: list[int] = []
-        strata: list[tuple[int, ...]] = []
-        case_N: list[int] = []
-        position_N: list[float] = []
-        for number, case in enumerate(cases):
-            near_Z = near_organs(len(case.label_ZHW), case.range_Z, ground)
-            for z in range(len(case.label_ZHW)):
-                (inside if near_Z[z] else outside).append(len(case_N))
-                strata.append(tuple(np.unique(case.label_ZHW[z].numpy()).tolist()))
-                case_N.append(number)
-                position_N.append(case.height(z))
-        self.case_N, self.position_N = torch.tensor(case_N), torch.tensor(position_N)
-        self._inside, self._outside, self._strata = inside, outside, strata
-        self._others = _others(len(inside), len(outside), ground)
-        self.per_epoch = len(inside) + self._others
-        self._cache: tuple[int, list[int]] = (-1, [])
-
-    def order(self, epoch: int, seed: int) -> list[int]:
-        """Return the slices of one epoch in order: a random member of each stratum in turn."""
-        if self._cache[0] != epoch:
-            self._cache = (epoch, self._drawn(np.random.default_rng(seed)))
-        return self._cache[1]
-
-    def _drawn(self, rng: np.random.Generator) -> list[int]:
-        others = rng.permutation(np.array(self._outside, dtype=int))[: self._others].tolist()
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for member in [*self._inside, *others]:
-            groups.setdefault(self._strata[member], []).append(member)
-        placed: list[tuple[float, int]] = []
-        for _, members in sorted(groups.items()):
-            shuffled = rng.permutation(members).tolist()
-            offset = rng.random()
-            placed += [((i + offset) / len(shuffled), m) for i, m in enumerate(shuffled)]
-        return [member for _, member in sorted(placed)]
-
-
-def near_and_far(label_ZYX: Label, ground: Ground) -> tuple[int, int]:
-    """Return how many slices of a case an epoch takes all of, and how many are the others."""
-    near = int(near_organs(len(label_ZYX), organ_range(label_ZYX), ground).sum())
-    return near, len(label_ZYX) - near
-
-
-def epoch_length(counts: Iterable[tuple[int, int]], ground: Ground) -> int:
-    """Return how many slices make one epoch of cases with these counts."""
-    known = list(counts)
-    near = sum(count for count, _ in known)
-    return near + _others(near, sum(count for _, count in known), ground)
-
-
-def near_organs(slices: int, range_Z: tuple[int, int], ground: Ground) -> NDArray[np.bool_]:
-    """Return which slices lie within the organs' z-range widened by the margin (Z)."""
-    low, high = range_Z
-    reach = ground.margin * (high - low + 1)
-    z = np.arange(slices)
-    near: NDArray[np.bool_] = (z >= low - reach) & (z <= high + reach)
-    return near
-
-
-def _others(inside: int, outside: int, ground: Ground) -> int:
-    return min(outside, round(ground.others * inside))
+def ground_for(node: Train, ground: Ground) -> Ground:
+    """Return the ground that a training's draw follows: what reads masks alone sees all of them,
+    and its batches do not depend on the share of labels."""
+    return ground if node.reads_image else replace(ground, labelled=1.0)
 
 
 def frame(cases: list[CaseSlices], stride: int) -> tuple[int, int]:

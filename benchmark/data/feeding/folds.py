@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.feeding.draw import near_organs, stacked
+from benchmark.data.feeding.draw import stacked
 from benchmark.data.feeding.fills import beside, partners
+from benchmark.data.feeding.order import near_organs
 from benchmark.data.feeding.slices import CaseSlices, network_input, on_training_grid, training_grid
 from benchmark.data.library import DataSet
 from benchmark.files.arrays import load_array

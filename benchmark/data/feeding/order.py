@@ -1,0 +1,144 @@
+"""In what order slices come: an epoch, its strata, and streams with and without labels.
+
+All of it is a function of the cases, the ground and a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.data.feeding.slices import CaseSlices, organ_range
+from benchmark.data.volume import Label
+from benchmark.errors import BadInput
+from benchmark.plan.ground import Ground
+from benchmark.plan.keys import content_hash, draw_seed
+from benchmark.plan.nodes import SeenLabels
+
+
+class Slices:
+    """All slices of the training cases, in order: whose they are, at what relative height, with
+    what organs, and their ranks."""
+
+    def __init__(self, cases: list[CaseSlices], ground: Ground) -> None:
+        near: list[bool] = []
+        strata: list[tuple[int, ...]] = []
+        case_N: list[int] = []
+        position_N: list[float] = []
+        for number, case in enumerate(cases):
+            near += near_organs(len(case.label_ZHW), case.range_Z, ground).tolist()
+            for z in range(len(case.label_ZHW)):
+                strata.append(tuple(np.unique(case.label_ZHW[z].numpy()).tolist()))
+                case_N.append(number)
+                position_N.append(case.height(z))
+        self.case_N, self.position_N = torch.tensor(case_N), torch.tensor(position_N)
+        self.rank_N = ranks([(case.sha256, len(case.label_ZHW)) for case in cases])
+        self._near, self._strata, self._ground = near, strata, ground
+        self.everything = self.of(torch.ones(len(case_N), dtype=torch.bool))
+
+    def of(self, chosen_N: Tensor) -> Stream:
+        """Return the stream of the chosen slices."""
+        chosen = chosen_N.nonzero()[:, 0].tolist()
+        return Stream(
+            [n for n in chosen if self._near[n]],
+            [n for n in chosen if not self._near[n]],
+            self._strata,
+            self._ground,
+        )
+
+
+def seen_labels(slices: Slices, ground: Ground, labels: SeenLabels) -> tuple[Tensor, float]:
+    """Return the ranks (N) by which labels are given out, and the share that is seen."""
+    rank_N = (slices.rank_N + 0.5) % 1 if labels.other else slices.rank_N
+    return rank_N, ground.labelled + labels.dose * (1 - ground.labelled)
+
+
+def streams(slices: Slices, rank_N: Tensor, ground: Ground) -> dict[str, tuple[Stream, int]]:
+    """Return the streams that a batch is made of, and how many slices it takes of each. Raises
+    `BadInput` where a batch or the training cases are too small for the share of labels."""
+    if not ground.partly_labelled:
+        return {"": (slices.everything, ground.batch)}
+    half = ground.batch // 2
+    found = {
+        " labelled": (slices.of(rank_N < ground.labelled), ground.batch - half),
+        " others": (slices.of(rank_N >= ground.labelled), half),
+    }
+    if not half or not all(stream.per_epoch for stream, _ in found.values()):
+        raise BadInput(
+            f"ground.labelled = {ground.labelled:g}: a batch of {ground.batch} from "
+            f"{len(rank_N)} training slices cannot hold slices with and without a label; give "
+            "a larger share, or ground.batch of 2 or more"
+        )
+    return found
+
+
+class Stream:
+    """Some of the slices, epoch after epoch: those near the organs, and a share of the others."""
+
+    def __init__(
+        self, inside: list[int], outside: list[int], strata: list[tuple[int, ...]], ground: Ground
+    ) -> None:
+        self._inside, self._outside, self._strata = inside, outside, strata
+        self._others = _others(len(inside), len(outside), ground)
+        self.per_epoch = len(inside) + self._others
+        self._cache: tuple[int, list[int]] = (-1, [])
+
+    def order(self, epoch: int, seed: int) -> list[int]:
+        """Return the slices of one epoch in order: a random member of each stratum in turn."""
+        if self._cache[0] != epoch:
+            self._cache = (epoch, self._drawn(np.random.default_rng(seed)))
+        return self._cache[1]
+
+    def _drawn(self, rng: np.random.Generator) -> list[int]:
+        others = rng.permutation(np.array(self._outside, dtype=int))[: self._others].tolist()
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for member in [*self._inside, *others]:
+            groups.setdefault(self._strata[member], []).append(member)
+        placed: list[tuple[float, int]] = []
+        for _, members in sorted(groups.items()):
+            shuffled = rng.permutation(members).tolist()
+            offset = rng.random()
+            placed += [((i + offset) / len(shuffled), m) for i, m in enumerate(shuffled)]
+        return [member for _, member in sorted(placed)]
+
+
+def ranks(slices: list[tuple[str, int]]) -> Tensor:
+    """Return each slice's place in [0, 1) among all, in the order of a hash of all cases' contents,
+    its own case's and its number: a share s are the slices of rank < s, so shares are nested, and
+    the same in every seed. `slices` are the fold's training cases by hash, and how many each has.
+    """
+    fold = content_hash(slices)  # else which slices are labelled would be one luck of all folds
+    hashes = [draw_seed(fold, sha256, z) for sha256, count in slices for z in range(count)]
+    place_N = np.empty(len(hashes))
+    place_N[np.argsort(hashes, kind="stable")] = np.arange(len(hashes))
+    return torch.from_numpy(place_N / len(hashes))
+
+
+def near_and_far(label_ZYX: Label, ground: Ground) -> tuple[int, int]:
+    """Return how many slices of a case an epoch takes all of, and how many are the others."""
+    near = int(near_organs(len(label_ZYX), organ_range(label_ZYX), ground).sum())
+    return near, len(label_ZYX) - near
+
+
+def epoch_length(counts: Iterable[tuple[int, int]], ground: Ground) -> int:
+    """Return how many slices make one epoch of cases with these counts."""
+    known = list(counts)
+    near = sum(count for count, _ in known)
+    return near + _others(near, sum(count for _, count in known), ground)
+
+
+def near_organs(slices: int, range_Z: tuple[int, int], ground: Ground) -> NDArray[np.bool_]:
+    """Return which slices lie within the organs' z-range widened by the margin (Z)."""
+    low, high = range_Z
+    reach = ground.margin * (high - low + 1)
+    z = np.arange(slices)
+    near: NDArray[np.bool_] = (z >= low - reach) & (z <= high + reach)
+    return near
+
+
+def _others(inside: int, outside: int, ground: Ground) -> int:
+    return min(outside, round(ground.others * inside))
