@@ -98,7 +98,7 @@ def add_values(parser: argparse.ArgumentParser, *, experiment: bool = False) -> 
 
 def add_preset(parser: argparse.ArgumentParser, default: Any = DEFAULTS["preset"]) -> None:
     """Add `--preset`."""
-    option(parser, "--preset", "quick|lite|paper", default=default)
+    option(parser, "--preset", "quick|lite|study|paper", default=default)
 
 
 def add_sets(parser: argparse.ArgumentParser, what: str) -> None:

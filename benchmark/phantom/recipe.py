@@ -165,6 +165,10 @@ def _share(name: str, value: object) -> None:
 
 INFORMATIVE = Phantom()
 SHAPELESS = Phantom(shape_informative=False)
+# the study's sets (docs/study): the first 15 patients of the first are those of `phantom`
+STUDY = Phantom(patients=60)
+STUDY_1, STUDY_2 = Phantom(patients=60, seed=1), Phantom(patients=60, seed=2)
+STUDY_SHAPELESS = Phantom(patients=60, shape_informative=False)
 
 
 KIDNEYS = ("left_kidney", "right_kidney")

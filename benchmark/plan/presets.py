@@ -1,10 +1,10 @@
 """Presets: one function of a method's values, so that every row is scaled alike.
 
-A preset may change only width, norm, epochs, rate, and of the ground size, batch, the target on the
-grid and the loss's share of cross-entropy and squares. The resolved values are hashed, the preset's
-name is not. `quick` also fixes the length of an epoch, so that its cost does not grow with the data
-set (docs/decisions/0004); why both demonstrations add cross-entropy stands in docs/decisions/0006,
-how `quick` was chosen in docs/decisions/0022.
+A preset may change only width, norm, epochs, rate and its decay, and of the ground size, batch, the
+target on the grid and the loss's share of cross-entropy and squares. The resolved values are
+hashed, the preset's name is not. `quick` also fixes the length of an epoch, so that its cost does
+not grow with the data set (docs/decisions/0004); why the demonstrations add cross-entropy stands in
+docs/decisions/0006, how `quick` and `study` were chosen in 0022 and 0027.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Preset:
     ce: float | None = None
     squared: bool | None = None
     labels: str | None = None
+    decay: str | None = None
     verdict: bool = False
 
     @cached_property
@@ -74,6 +75,21 @@ PRESETS = {
         norm="instance",
         size=128,
         ce=0.1,
+    ),
+    "study": Preset(
+        about="the phantom's own grid; a verdict about the phantom where a plan names it",
+        epochs=0.3,
+        lr=4e-3,
+        steps_per_epoch=20,
+        width=8,
+        norm="instance",
+        size=128,
+        batch=4,
+        ce=0.1,
+        squared=True,
+        labels="area",
+        decay="poly",
+        verdict=True,
     ),
     "paper": Preset(about="the paper's network, epochs and rate; needs a GPU", verdict=True),
     "quick-1": Preset(
@@ -173,4 +189,5 @@ def _walk(preset: Preset, value: Any) -> Any:
         changes["epochs"] = value.epochs * preset.epochs
         changes["lr"] = preset.lr or value.lr
         changes["steps_per_epoch"] = preset.steps_per_epoch or value.steps_per_epoch
+        changes["decay"] = preset.decay or value.decay
     return replace(value, **changes)

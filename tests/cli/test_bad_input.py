@@ -80,7 +80,7 @@ def test_setting(root: Path, setting: str) -> None:
 
 
 OPTIONS: dict[str, tuple[list[str], list[str]]] = {
-    "preset": (["--preset", "huge"], ["huge", "quick, lite, paper"]),
+    "preset": (["--preset", "huge"], ["huge", "quick, lite, study, paper"]),
     "data set": (["--dataset", "tinny"], ["tinny", "known: phantom", "tiny"]),
     "fold": (["--folds", "7"], ["7", "0 to 4"]),
     "folds": (["--folds", "x"], ["--folds", "x"]),

@@ -238,7 +238,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "threads": (["--threads", "0"], ["--threads", "from 1 to"]),
     "fold": (["--folds", "7"], ["7", "0 to 4"]),
     "seeds": (["--seeds", "x"], ["--seeds"]),
-    "preset": (["--preset", "huge"], ["huge", "quick, lite, paper"]),
+    "preset": (["--preset", "huge"], ["huge", "quick, lite, study, paper"]),
     "another preset": (["--preset", "lite"], ["main is planned with --preset quick"]),
     "field": (["--set", "gt.wide=3"], ["gt.wide"]),
     "field of no row": (["--set", "wide=3"], ["wide", "none of the rows"]),

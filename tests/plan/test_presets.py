@@ -44,7 +44,7 @@ def test_a_preset_changes_width_norm_epochs_and_rate_alone() -> None:
 def test_paper_changes_nothing() -> None:
     assert scale_method(PRESETS["paper"], Fsm()) == Fsm()
     assert scale_ground(PRESETS["paper"], Ground()) == Ground()
-    assert [name for name, preset in PRESETS.items() if preset.verdict] == ["paper"]
+    assert [name for name, preset in PRESETS.items() if preset.verdict] == ["study", "paper"]
 
 
 def test_the_paper_is_the_default_of_every_field() -> None:
@@ -62,7 +62,7 @@ def test_the_paper_is_the_default_of_every_field() -> None:
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: preset_named("nope"), "quick, lite, paper"),
+        (lambda: preset_named("nope"), "quick, lite, study, paper"),
         (lambda: Fsm(xi=-1), "xi"),
         (lambda: Fsm(noise=1.5), "noise"),
         (lambda: Fsm(drop=-0.1), "drop"),
@@ -97,10 +97,18 @@ def test_steps_of_a_schedule() -> None:
     assert Schedule(epochs=0.001).steps(1.0) == 1  # never an untrained network by rounding
 
 
+def test_a_rate_stays_or_falls_to_nothing() -> None:
+    assert [Schedule(lr=0.1).rate(step, 4) for step in range(4)] == [0.1] * 4
+    falling = [Schedule(lr=0.1, decay="poly").rate(step, 4) for step in range(5)]
+    assert falling[0] == 0.1 and falling[4] == 0 and falling[2] == pytest.approx(0.1 * 0.5**0.9)
+    with pytest.raises(BadInput, match=r"schedule\.decay"):
+        Schedule(decay="cosine")
+
+
 def test_a_hash_covers_what_changes_numbers() -> None:
     others: dict[str, Any] = {
         "epochs": 0.5, "lr": 1e-4, "steps_per_epoch": 7, "width": 3, "norm": "batch", "size": 32,
-        "batch": 2, "ce": 0.5, "squared": True, "labels": "area",
+        "batch": 2, "ce": 0.5, "squared": True, "labels": "area", "decay": "poly",
     }  # fmt: skip
     assert set(others) == {f.name for f in fields(Preset)} - {"about", "verdict"}
     changed = {replace(OLD, **{name: value}).hash for name, value in others.items()}

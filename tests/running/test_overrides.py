@@ -59,7 +59,7 @@ def test_preset_then_override() -> None:
     assert setting(schedule__lr=0.1).params()["schedule.lr"] == "0.1"
     paper = setting("paper").params()
     assert (paper["schedule.epochs"], paper["ct.width"], paper["ct.norm"]) == ("100", "64", "none")
-    with pytest.raises(BadInput, match="quick, lite, paper"):
+    with pytest.raises(BadInput, match="quick, lite, study, paper"):
         setting("big")
 
 
