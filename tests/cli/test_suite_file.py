@@ -12,6 +12,8 @@ from suite_process import VALUES
 from benchmark.cli.suite_file import SuiteOrder, read_suites
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, fingerprint
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import rows_named, settings_of
 from benchmark.store.plans import Plans
 
 SMALL = {name: value for name, value in VALUES.items() if not name.startswith("gt.")}
@@ -88,3 +90,15 @@ def test_options_that_stand_in_the_file_are_refused(tmp_path: Path) -> None:
         assert ran.code == 2 and ran.err.count("\n") == 1, ran.err
         assert more[0] in ran.err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_studys_file_plans_every_suite_for_its_own_preset() -> None:
+    orders = read_suites(Path(__file__).parents[2] / "docs" / "study" / "study.toml")
+    assert [order.name for order in orders][:3] == ["spikes", "null", "spikes-others"]
+    registry = load_registry()
+    for order in orders:
+        plan = order.analysis
+        rows = [row.partition("[")[0] for row in rows_named(registry, order.rows)]
+        assert plan.presets == (order.preset,) == ("study",)
+        assert {plan.subject, plan.baseline, *plan.controls, *plan.competitors} <= {*rows, "unet"}
+        settings_of(registry, rows_named(registry, order.rows), order.preset, order.set)

@@ -110,7 +110,7 @@ def test_a_hash_covers_what_changes_numbers() -> None:
         "epochs": 0.5, "lr": 1e-4, "steps_per_epoch": 7, "width": 3, "norm": "batch", "size": 32,
         "batch": 2, "ce": 0.5, "squared": True, "labels": "area", "decay": "poly",
     }  # fmt: skip
-    assert set(others) == {f.name for f in fields(Preset)} - {"about", "verdict"}
+    assert set(others) == {f.name for f in fields(Preset)} - {"about", "verdict", "scope"}
     changed = {replace(OLD, **{name: value}).hash for name, value in others.items()}
     assert len({OLD.hash, *changed}) == 1 + len(others)
     assert replace(OLD, about="x", verdict=True).hash == OLD.hash
