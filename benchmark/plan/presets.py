@@ -90,7 +90,7 @@ PRESETS = {
         ce=0.1,
         squared=True,
         labels="area",
-        decay="poly",
+        decay="cosine",
         verdict=True,
         scope="its verdicts are about the phantom, and say nothing of patients",
     ),
