@@ -143,7 +143,9 @@ def _record(bench: Bench, order: SuiteOrder, settings: list[Setting], cells: lis
     """Write the suite's plan down, before its first result."""
     from benchmark.running.suites import count_results, suite_plan
 
-    plan = suite_plan(settings, cells, order.preset, order.set, order.analysis)
+    before = None if order.analysis else bench.plans.latest(order.name)
+    analysis = before.analysis if before else order.analysis
+    plan = suite_plan(settings, cells, order.preset, order.set, analysis)
     bench.plans.record(
         order.name, plan, lambda whole: count_results(bench, cells, whole, order.name)
     )
@@ -185,9 +187,11 @@ def _folds(order: SuiteOrder) -> list[int]:
 
 def _seeds(order: SuiteOrder) -> list[int]:
     """Three seeds are the fewest that give a p; a demonstration has no verdict to give."""
+    from benchmark.plan.analysis import AnalysisPlan
     from benchmark.plan.presets import preset_named
 
-    chosen = list(order.analysis.seeds) if preset_named(order.preset).verdict else [0]
+    usual = order.analysis or AnalysisPlan()
+    chosen = list(usual.seeds) if preset_named(order.preset).verdict else [0]
     return chosen if order.seeds is None else list(order.seeds)
 
 

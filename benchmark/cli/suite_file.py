@@ -30,8 +30,8 @@ IN_FILE = {
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteOrder:
-    """One suite as it was asked for. `seeds` and `folds` None: the usual ones. `analysis` are the
-    values in which its plan differs from the usual one."""
+    """One suite as it was asked for. `seeds` and `folds` None: the usual ones. `analysis` None: as
+    it was planned before, else the usual one."""
 
     name: str = ""
     about: str = ""
@@ -41,7 +41,7 @@ class SuiteOrder:
     folds: tuple[int, ...] | None = None
     seeds: tuple[int, ...] | None = None
     set: Mapping[str, Any] = field(default_factory=dict)
-    analysis: AnalysisPlan = field(default_factory=AnalysisPlan)
+    analysis: AnalysisPlan | None = None
 
     def __post_init__(self) -> None:
         for name in ("folds", "seeds"):
