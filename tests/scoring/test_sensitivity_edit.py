@@ -1,4 +1,4 @@
-"""Wrong border voxels are put right: nested, nothing else touched, counted as it would be scored."""
+"""Wrong border voxels are put right: nested, nothing else touched, counted as scored."""
 
 import numpy as np
 import pytest
