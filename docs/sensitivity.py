@@ -90,7 +90,7 @@ def draw(asked: argparse.Namespace) -> None:
         made = json.loads(str(stored["made_of"]))
         arrays = {n: stored[n].astype(np.float64) for n in stored.files if n != "made_of"}
     luck = {row: arrays[f"luck {row}"] for row in made["luck_rows"]}
-    size = Size(studies=asked.studies, resamples=asked.resamples)
+    size = Size.of(asked.studies, asked.resamples)
     found = figures(arrays["unseen"], arrays["own"], luck, size)
     with commit_file(asked.to / f"{NAME}.json") as temporary:
         write_json(temporary, found | {"made_of": made, "source": source()})

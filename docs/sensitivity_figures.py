@@ -34,6 +34,17 @@ class Size:
     studies_each: int = 400
     planned: int = 300
 
+    @classmethod
+    def of(cls, studies: int, resamples: int) -> Size:
+        """Return a smaller size, in which nothing is larger than the number of studies."""
+        return cls(
+            studies=studies,
+            checked=min(cls.checked, studies // 100),
+            resamples=resamples,
+            studies_each=min(cls.studies_each, studies),
+            planned=min(cls.planned, studies),
+        )
+
 
 def figures(
     unseen_FSnD: Floats, own_FSnD: Floats, luck_FSn: Mapping[str, Floats], size: Size
@@ -44,7 +55,7 @@ def figures(
     the data set's own; `luck_FSn` those of several rows, unedited, of which the luck of folds is
     measured: an empty mapping leaves it out."""
     luck = luck_of(luck_FSn)
-    sds = [0.0] if luck is None else [0.0, luck["sd"]]
+    sds = [0.0] if luck is None else sorted({0.0, luck["sd"]})
     curves = [
         curve(unseen_FSnD, patients=n, fold_sd=sd, size=size)
         for n, sd in itertools.product(PATIENTS, sds)

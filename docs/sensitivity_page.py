@@ -44,7 +44,8 @@ scored on {unseen} phantom patients that nobody trained on: mean DSC {mean:.1f}.
 right: wrong is a voxel whose label is not the truth's, and at a border one that has a face
 neighbour with another label, in the truth or in the prediction. Which of them is a hash of the
 patient, the organ and the voxel's place, the same in all networks; a higher dose holds a lower one.
-So the true gain of a dose is known, {exact}, and the luck of trainings is real.
+So the true gain of a dose is known, {exact}, and the luck of trainings is real. DSC
+is the plan's endpoint here: the mean over the three organs.
 
 A study: patients are drawn (with replacement, as from all patients) and dealt to five folds; of
 each fold the six networks are split into two triples; the edited triple stands against the
@@ -226,6 +227,11 @@ def _luck(found: Figures) -> str:
     return (
         "Both triples share their folds' luck, two rows do not. That of differences of rows was "
         f"measured on {luck['patients']} unseen\npatients ({luck['networks']} networks a row"
-        f"{values}): sd {pairs} points. The largest, {luck['sd']:.2f}, is added to the edited "
-        "triple as one normal draw a\nfold, and the curves are shown with and without it."
+        f"{values}): sd {pairs} points. "
+        + (
+            f"The largest, {luck['sd']:.2f}, is added to the edited triple as one normal draw a\n"
+            "fold, and the curves are shown with and without it."
+            if luck["sd"]
+            else "None\nwas seen, and none is added."
+        )
     )
