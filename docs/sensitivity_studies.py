@@ -40,6 +40,7 @@ PLAN = AnalysisPlan(
     metrics=(DSC,),
     datasets=("phantom-60",),
     presets=("study",),
+    asks_gap=False,  # an edited row has no teacher
     draws_bootstrap=2,  # what they are for is not read here
 )
 
@@ -152,7 +153,7 @@ def judged(edited_nS: Floats, plain_nS: Floats, fold_n: Integers) -> tuple[Compa
     edited, plain = (_row(name, v, fold_n) for name, v in ((EDITED, edited_nS), (PLAIN, plain_nS)))
     found = compare(edited, plain, metric=PLAN.metrics[0], plan=PLAN)
     assert isinstance(found, Comparison)
-    verdict = judge({PLAIN: found}, _gap(plain), dataset="phantom-60", preset="study", plan=PLAN)
+    verdict = judge({PLAIN: found}, None, dataset="phantom-60", preset="study", plan=PLAN)
     return found, verdict.outcome
 
 
@@ -162,12 +163,6 @@ def _row(name: str, value_nS: Floats, fold_n: Integers) -> RowValues:
     return RowValues(
         row=name, cases=cases, seeds=tuple(range(seeds)), fold_n=fold_n, value_nS=value_nS
     )
-
-
-def _gap(like: RowValues) -> RowValues:
-    """A GT gap that passes: an edited row has no teacher, and its plan does not ask."""
-    spread = np.random.default_rng(0).normal(0.0, 0.1, like.value_nS.shape)
-    return replace(like, row="GT gap", value_nS=50.0 + spread)
 
 
 def read(edited_bnS: Floats, plain_bnS: Floats, fold_n: Integers, *, checked: int = 0) -> Told:
