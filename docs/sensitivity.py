@@ -75,7 +75,7 @@ def score(asked: argparse.Namespace) -> None:
     arrays |= {f"luck {row}": gathered(study, each)[0][..., 0] for row, each in luck.items()}
     made = {"row": asked.row, "dataset": asked.dataset, "preset": asked.preset, "set": asked.set,
             "seeds": len(seeds), "luck_rows": rows, "luck_seeds": luck_seeds if rows else [],
-            "rows_set": asked.rows_set}  # fmt: skip
+            "rows_set": asked.rows_set, "unseen": asked.unseen}  # fmt: skip
     small: dict[str, Any] = {name: each.astype(np.float32) for name, each in arrays.items()}
     with commit_file(asked.to / f"{NAME}.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, made_of=np.array(json.dumps(made)), **small)

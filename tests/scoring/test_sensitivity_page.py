@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 MADE = {"row": "unet", "dataset": "phantom-60", "preset": "study", "set": [], "seeds": 6,
         "luck_rows": ["unet", "unet-200"], "luck_seeds": [0, 1, 2],
-        "rows_set": ["ground.labelled=0.01"]}  # fmt: skip
+        "rows_set": ["ground.labelled=0.01"], "unseen": 60}  # fmt: skip
 figures_exist = pytest.mark.skipif(
     not (DOCS / "sensitivity.json").exists(), reason="not measured yet: make sensitivity"
 )
