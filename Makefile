@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test rows long faults fuzz gpu study check
+.PHONY: run test rows long faults fuzz study gpu sensitivity check
 
 run: $(READY)
 	$(BIN)/bench run --method fsm
@@ -41,6 +41,11 @@ study: $(READY)
 GPU_OUT ?= speed-gpu.json
 gpu:
 	$(PYTHON) docs/gpu.py --out $(GPU_OUT)
+
+# how small a true gain the suite finds: studies drawn of the stored scores, minutes on one core; with
+# ARGS="--root ROOT" trained networks are scored first (docs/sensitivity.md has the whole commands)
+sensitivity: $(READY)
+	$(BIN)/python docs/sensitivity.py $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
