@@ -13,7 +13,6 @@ from benchmark.analysis.ceilings import (
     Ceilings,
     alike,
     ceiling_texts,
-    ceiling_words,
     ceilings_of,
     scored_in,
 )
@@ -64,7 +63,7 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
     put(f"this run shows: {shows['text']}")
     put(f"next: {shows['next']}")
     put(described(["assd", "hd95"]))
-    for text in (*ceiling_words(ceilings), *_words(lines)):
+    for text in (*ceilings.words, *_words(lines)):
         put(text)
     if missing:
         cells = ", ".join(f"fold {cell.fold} seed {cell.seed}" for cell in missing)
@@ -89,7 +88,7 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
         _put_json({**_results(bench, lines, suite.missing, ceilings), **about}, ceilings, told)
         return
     _print_suite(lines, suite, ceilings)
-    for text in ceiling_words(ceilings):
+    for text in ceilings.words:
         put(text)
     tally = bench.tally
     put(
@@ -165,8 +164,8 @@ def _no_verdict_of_run(entries: list[Entry]) -> str:
 
 
 def _print_run(lines: list[ScoreLine], ceilings: Ceilings) -> None:
-    """Print one line an organ, with DSC, its ceilings where they are known, ASSD and HD95, each
-    with its n."""
+    """Print one line an organ, with DSC, its reference lines where they are known, ASSD and HD95,
+    each with its n."""
     for row, dataset, preset in dict.fromkeys((x.row, x.dataset, x.preset) for x in lines):
         chosen = [x for x in lines if (x.row, x.dataset, x.preset) == (row, dataset, preset)]
         beside = ceilings.of(row, dataset)
@@ -178,9 +177,9 @@ def _print_run(lines: list[ScoreLine], ceilings: Ceilings) -> None:
             dsc = by_metric["dsc"]
             body.append((organ, *values, str(dsc.n), str(dsc.n_missed)))
         dsc_title, *titles = SHOWN.values()
-        both = NAMES if beside else ()
-        headings = ("organ", dsc_title, *both, *titles, "patients", "missed")
-        print_rows(f"{row} on {dataset}, preset {preset}", headings, body)
+        references = NAMES if beside else ()
+        headings = ("organ", dsc_title, *references, *titles, "patients", "missed")
+        print_rows(f"{row} on {dataset}, preset {preset}", headings, body, width=160)
 
 
 def _words(lines: list[ScoreLine]) -> list[str]:
@@ -250,7 +249,8 @@ def _notes(suite: Standing) -> list[str]:
 
 
 def _print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> None:
-    """Print a table a data set: ceilings, and a line a row; one that lacks a cell has no number."""
+    """Print a table a data set: reference lines, and a line a row; one that lacks a cell has no
+    number."""
     missing = suite.missing
     for dataset in dict.fromkeys([*(x.dataset for x in lines), *(x.dataset for x in missing)]):
         chosen = [line for line in lines if line.dataset == dataset]
@@ -271,7 +271,7 @@ def _print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) ->
 def _ceiling_rows(
     lines: list[ScoreLine], organs: list[str], suite: Standing, ceilings: Ceilings
 ) -> list[tuple[str, list[str]]]:
-    """Target and grid ceiling of a data set's rows by organ; rows of another grid or of other
+    """The reference lines of a data set's rows by organ; rows of another grid or of other
     patients have their own, with their names."""
     found = alike(
         (_name(row, suite), tuple(ceiling_texts(beside.get(organ)) for organ in organs))
@@ -279,7 +279,7 @@ def _ceiling_rows(
         if (beside := ceilings.of(row, dataset))
     )
     return [
-        (name + of, [pair[place] for pair in texts])
+        (name + of, [each[place] for each in texts])
         for of, texts in found
         for place, name in enumerate(NAMES)
     ]

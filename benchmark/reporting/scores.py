@@ -1,12 +1,12 @@
 """Tables of scores: the paper's Table 1 with its own numbers beside ours, organ by organ, and the
-sets of a suite side by side; the ceilings stand above the rows that they bound.
+sets of a suite side by side; the reference lines stand above the rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, alike
+from benchmark.analysis.ceilings import NAMES, CeilingLine, alike, ceiling_texts
 from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, organ_groups
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, digits_of, gain_text, mean_sd_text, number
@@ -20,8 +20,8 @@ ByOrgan = Mapping[str, str]
 def reference_rows(
     rows: Sequence[str], chapter: Chapter, cells: Callable[[ByOrgan], Sequence[str]]
 ) -> list[tuple[str, ...]]:
-    """Return both ceilings of a table's rows as rows of it; rows of another grid or of other
-    patients have their own, with their names. `cells` makes a row of a ceiling by organ."""
+    """Return the reference lines of a table's rows as rows of it; rows of another grid or of other
+    patients have their own, with their names. `cells` makes a row of a line by organ."""
     found = alike(
         (row, _ceiling_texts(beside, chapter))
         for row in rows
@@ -35,20 +35,16 @@ def reference_rows(
 
 
 def ceiling_notes(chapter: Chapter) -> tuple[str, ...]:
-    """Return what the ceilings are, and why rows have none."""
-    what = [f"{WHAT[0].upper()}{WHAT[1:]}."] if chapter.ceilings.lines else []
-    return (*what, *(f"{why[0].upper()}{why[1:]}." for why in chapter.ceilings.why_not))
+    """Return what the reference lines are, and why rows have none."""
+    return tuple(f"{text[0].upper()}{text[1:]}." for text in chapter.ceilings.words)
 
 
 def _ceiling_texts(
     beside: Mapping[str, CeilingLine], chapter: Chapter
-) -> tuple[tuple[str, str, str], ...]:
-    """Name, target and grid ceiling of all that has a line; "-" where a row has no ceiling."""
+) -> tuple[tuple[str, ...], ...]:
+    """Name and reference lines of all that has a line; "-" where a row has none."""
     return tuple(
-        (organ, number(beside[organ].target, 1), number(beside[organ].grid, 1))
-        if organ in beside
-        else (organ, NOTHING, NOTHING)
-        for organ in organ_groups(chapter.scores.organs)
+        (organ, *ceiling_texts(beside.get(organ))) for organ in organ_groups(chapter.scores.organs)
     )
 
 
@@ -130,7 +126,7 @@ def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
 
 
 def _reference(texts: ByOrgan) -> tuple[str, ...]:
-    """A ceiling under the columns of `_scored`, behind its name."""
+    """A reference line under the columns of `_scored`, behind its name."""
     dsc, right, mean3 = (texts.get(x, NOTHING) for x in ("headline", "right_kidney", MEAN3))
     return (NOTHING, dsc, *(NOTHING,) * 4, right, mean3, NOTHING)
 
@@ -231,7 +227,7 @@ def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
 
 
 def _references(chapters: Sequence[Chapter]) -> list[tuple[str, ...]]:
-    """Both ceilings of each set, where all its rows have the same."""
+    """The reference lines of each set, where all its rows have the same."""
     found = []
     for chapter in chapters:
         rows = reference_rows(chapter.group.rows, chapter, lambda x: (x.get(MEAN3, x[MEAN]),))
