@@ -79,7 +79,8 @@ class Ceilings:
     @property
     def why_not(self) -> tuple[str, ...]:
         """Why rows lack lines, each reason once."""
-        return tuple(dict.fromkeys((*self.left_out.values(), *self.blind_left_out.values())))
+        blind = (why for row, why in self.blind_left_out.items() if row not in self.left_out)
+        return tuple(dict.fromkeys((*self.left_out.values(), *blind)))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -113,15 +114,17 @@ def ceilings_of(
     say: Callable[[str], None] = lambda _: None,
     scored: Callable[[Entry], Sequence[Scored]] | None = None,
     measuring: bool = True,
+    known: KnownCeilings | None = None,
 ) -> Ceilings:
     """Return the ceilings of the rows that `entries` are cells of, and the flagged entries.
 
     What is not kept yet is measured, which `say` is told; without `measuring` it is left out.
     `scored` gives the defined DSC of any cell; None reads the stored rows of those that are done.
+    `known` holds what was opened before, in place of `say` and `measuring`.
     """
     read = scored or (lambda x: stored_scores(workspace, x) if x.state == "done" else [])
     cells = [(entry, read(entry)) for entry in entries]
-    known = KnownCeilings(workspace, say, measuring)
+    known = known or KnownCeilings(workspace, say, measuring)
     known.open(cells)
     beside = [known.beside(entry, scores) for entry, scores in cells]
     values: dict[RowKey, dict[tuple[str, str], Ceiling]] = defaultdict(dict)

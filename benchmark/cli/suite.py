@@ -19,6 +19,7 @@ from benchmark.cli.options import (
     say_refused,
 )
 from benchmark.cli.out import say
+from benchmark.cli.session import keep_references
 from benchmark.errors import BadInput
 from benchmark.plan.wording import duration
 
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
             with bench.stop.listening():
                 entries = Conductor(work=work, executor=executor, bench=bench).run()
             renew(cells, bench, everything=True)
+            keep_references(bench, entries, args.mlflow, view)
     show_suite(bench, standing(bench, args.name), as_json=args.json)
     return 0 if all(entry.state == "done" for entry in entries) else 1
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmark.analysis.ceilings import NAMES, CeilingLine, alike, ceiling_texts
+from benchmark.analysis.ceilings import AT_TARGET, NAMES, CeilingLine, alike, ceiling_texts
+from benchmark.analysis.flags import flags_of_rows
+from benchmark.analysis.sight import METRIC, sight
 from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, organ_groups
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, digits_of, gain_text, mean_sd_text, number
@@ -49,6 +51,7 @@ def _ceiling_texts(
 
 
 PAPER = {IRCADB: "3D-IRCADb", MULTI_ORGAN: "Multi-Organ"}
+NOT_CONVERGED = "not_converged"  # the name of a flag (parts/measures.py)
 SYMBOLS = {"percent": "%", "mm": "mm", "ml": "ml"}
 MEANS = (
     "Means over patients of the mean over seeds, then over organs; ± is the sd over patients. "
@@ -71,7 +74,7 @@ def _table1(chapter: Chapter) -> Sheet:
     rows = chapter.group.of_kind("paper")
     body = [(*line, *(NOTHING for _ in sets)) for line in reference_rows(rows, chapter, _reference)]
     body += [(*_scored(row, chapter), *(_printed(row, each) for each in sets)) for row in rows]
-    notes = [_endpoint(chapter), *ceiling_notes(chapter)]
+    notes = [*_notes(rows, chapter)]
     notes.append(
         "The paper's columns are what it prints of its own runs on its own data; they are no "
         "input of any number of ours."
@@ -98,9 +101,33 @@ def _beyond(rows: Sequence[str], chapter: Chapter) -> Sheet:
             *(_scored(row, chapter) for row in rows),
         ),
         about=f"Rows that the paper's table does not have. {MEANS}",
-        notes=(_endpoint(chapter), *ceiling_notes(chapter)),
+        notes=_notes(rows, chapter),
         long=len(rows) > 30,
     )
+
+
+def _notes(rows: Sequence[str], chapter: Chapter) -> tuple[str, ...]:
+    """What stands below a table of rows: its endpoint, the size of difference that it could have
+    shown, which rows had no room or no time, and the reference lines."""
+    told = (_endpoint(chapter), _sight(rows, chapter), _no_room(rows, chapter))
+    return (*filter(None, told), *ceiling_notes(chapter))
+
+
+def _sight(rows: Sequence[str], chapter: Chapter) -> str:
+    names = dict.fromkeys((chapter.plan.baseline, *rows))
+    found = {row: chapter.analysis.values.get((row, METRIC)) for row in names}
+    text = sight({row: one for row, one in found.items() if one}, chapter.plan).text
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _no_room(rows: Sequence[str], chapter: Chapter) -> str:
+    """Which rows have the flags that bind what a table can show; "" where none has."""
+    found: dict[str, dict[str, None]] = {}
+    for flag in flags_of_rows(chapter.ceilings.entries):
+        if flag.name in (AT_TARGET, NOT_CONVERGED) and flag.row in rows:
+            found.setdefault(flag.name, {})[flag.row] = None
+    each = [f"{name}: {', '.join(names)}" for name, names in found.items()]
+    return f"Flagged {'; '.join(each)} (see Flags)." if each else ""
 
 
 def _endpoint(chapter: Chapter) -> str:

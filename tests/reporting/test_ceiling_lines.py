@@ -33,6 +33,7 @@ from benchmark.data.library import add, open_dataset
 from benchmark.data.references import fold_references
 from benchmark.plan.folds import split
 from benchmark.running.bench import Bench
+from benchmark.running.mlflow_runs import row_reports
 from benchmark.store.ledger import Entry
 from benchmark.testing import ORGANS, TinySource
 
@@ -284,6 +285,9 @@ def test_the_report_has_them_as_rows_of_its_tables(done: Path, no_figures: None)
             assert (row["dsc %"], row["assd mm"]) == (of[organ][place], "-")
     page = (out / "index.html").read_text()
     assert page.count("Target ceiling: the DSC of a perfect copy") >= 2
+    assert page.count("Mean shape: the DSC of the training patients") >= 2
+    sentence = "What size of difference this table could have shown is not known: one row."
+    assert sentence in page
     shown = {x["organ"]: x["target"] for x in ran.json["ceilings"]}
     assert list(shown) == [*ORGANS, "mean", "headline"]
     shutil.rmtree(done / "data" / "tiny")
@@ -305,6 +309,29 @@ def test_the_report_flags_a_row_at_its_target(
     assert bench("report", "--root", str(done), "--out", str(done / "report")).code == 0
     flags = (done / "report" / "tables" / "tiny-quick-flags.csv").read_text()
     assert "at_target: liver " in flags and "(in all 2 cells)" in flags
+    page = (done / "report" / "index.html").read_text()
+    assert "Flagged at_target: unet (see Flags)." in page
+
+
+def test_mlflow_is_told_of_what_is_kept(done: Path) -> None:
+    known = opened(done)
+
+    def told() -> dict[str, float]:
+        ((row, _),) = row_reports(known, known.ledger.entries())
+        return {n: v for n, v in row.metrics.items() if n.startswith("reference/")}
+
+    means = {x.organ: x.mean for x in found(done).lines if x.organ != "mean3"}
+    assert told() == {
+        f"reference/{name}/{organ}": value
+        for organ, mean in means.items()
+        for name, value in zip(
+            ("target_ceiling", "grid_ceiling", "mean_shape", "constant_predictor"),
+            mean.values,
+            strict=True,
+        )
+    }
+    shutil.rmtree(done / "data" / "tiny" / "ceilings")
+    assert told() == {}, "the mirror measures nothing"
 
 
 def scores(*values: float) -> list[Scored]:
