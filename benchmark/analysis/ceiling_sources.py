@@ -59,6 +59,7 @@ class KnownCeilings:
         self._sets: dict[str, tuple[DataSet, Split]] = {}
         self._cases: dict[tuple[str, int, str], Mapping[str, Ceiling]] = {}
         self._blind: dict[tuple[Place, str], Mapping[str, Reference]] = {}
+        self._merged: dict[tuple[Place, str, str], Ceiling] = {}
 
     def open(self, cells: Cells) -> None:
         """Open what the cells need, all of a data set and grid at once."""
@@ -84,13 +85,14 @@ class KnownCeilings:
         if not scores or line_of(entry) in self.why:
             return []
         size = self._size(entry)
+        place, blind = (entry.dataset, size, entry.fold), line_of(entry) not in self.why_blind
         pairs = []
         for score in scores:
             one = self._ceiling(entry.dataset, size, score)
             if one is None:
                 self.why[line_of(entry)] = f"no ceilings of {entry.dataset}: {OTHER}"
                 return []
-            pairs.append((score, self._with_blind(one, entry, size, score)))
+            pairs.append((score, self._with_blind(one, place, score) if blind else one))
         return pairs
 
     def _ceiling(self, name: str, size: int | None, score: Scored) -> Ceiling | None:
@@ -101,15 +103,15 @@ class KnownCeilings:
         known = one and score.n_voxels_true in (None, one.n_voxels_true)
         return one if known else None
 
-    def _with_blind(self, one: Ceiling, entry: Entry, size: int | None, score: Scored) -> Ceiling:
-        """The ceiling with its case's references, where those are known."""
-        place = entry.dataset, size, entry.fold
-        known = None
-        if line_of(entry) not in self.why_blind:
+    def _with_blind(self, one: Ceiling, place: Place, score: Scored) -> Ceiling:
+        """The ceiling with its case's references, where those are known; each made once."""
+        where = place, score.case, score.organ
+        if where not in self._merged:
             known = self._blind.get((place, score.case), {}).get(score.organ)
-        if known is None:
-            return one
-        return replace(one, mean_shape=known.mean_shape, constant=known.constant)
+            self._merged[where] = (
+                replace(one, mean_shape=known.mean_shape, constant=known.constant) if known else one
+            )
+        return self._merged[where]
 
     def _size(self, entry: Entry) -> int | None:
         """The grid, from the cell's values; of a cell that holds none, from its training."""
