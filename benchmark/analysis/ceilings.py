@@ -1,6 +1,7 @@
-"""The two ceilings beside a table, over the very patients that it is of, and the flag `at_target`.
+"""The reference lines beside a table, over the very patients that it is of: two ceilings, and what
+two predictions score that never look at the CT; and the flag `at_target`.
 
-A ceiling that cannot be given is left out with one sentence why: never a number of other data.
+A line that cannot be given is left out with one sentence why: never a number of other data.
 """
 
 from __future__ import annotations
@@ -8,18 +9,22 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from benchmark.analysis.ceiling_means import Mean, mean_lines
 from benchmark.analysis.ceiling_sources import (
+    BLIND,
     NATIVE,
     KnownCeilings,
     RowKey,
     Scored,
     measured_ceilings,
+    measured_references,
 )
-from benchmark.analysis.tables import MEAN3, line_of, organ_groups
+from benchmark.analysis.tables import MEAN3, line_of
 from benchmark.data.ceilings import Ceiling
+from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import DataSet
 from benchmark.plan.ground import MAJORITY, Ground
 from benchmark.store.ledger import Entry
@@ -34,37 +39,55 @@ WHAT = (
     "target ceiling: the DSC of a perfect copy of the training target; grid ceiling: that of each "
     "organ's share of every pixel of the training grid"
 )
-NAMES = ("target ceiling", "grid ceiling")
+WHAT_BLIND = (
+    "mean shape: the DSC of the training patients' mean mask at the same height between the ends "
+    "of the patient's own liver, which the truth alone tells; constant predictor: that of one mask "
+    "for all patients, from the scan's first slice to its last; neither looks at the CT"
+)
+CEILINGS = "target and grid ceiling"
+NAMES = ("target ceiling", "grid ceiling", "mean shape", "constant predictor")
 Texts = TypeVar("Texts")
-Mean = tuple[float, float, int]  # target ceiling and grid ceiling in percent, number of patients
 
 
 @dataclass(frozen=True, kw_only=True)
 class CeilingLine:
-    """Both ceilings of an organ beside a row, DSC in percent: means over the row's `n` patients."""
+    """The reference lines of an organ beside a row, over the row's patients."""
 
     dataset: str
     row: str
     preset: str
     organ: str
-    target: float
-    grid: float
-    n: int
+    mean: Mean
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values for a program."""
+        place = {name: getattr(self, name) for name in ("dataset", "row", "preset", "organ")}
+        return place | self.mean._asdict()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ceilings:
     """What stands beside a table. `lines` are those of all rows with ceilings, `entries` the
-    table's cells with the flag `at_target` where it holds, `left_out` why rows have none."""
+    table's cells with the flag `at_target` where it holds, `left_out` why rows have none,
+    `blind_left_out` why rows have none of what never looks at the CT."""
 
     lines: tuple[CeilingLine, ...] = ()
     entries: tuple[Entry, ...] = ()
     left_out: Mapping[RowKey, str] = field(default_factory=dict)
+    blind_left_out: Mapping[RowKey, str] = field(default_factory=dict)
 
     @property
     def why_not(self) -> tuple[str, ...]:
-        """Why rows have no ceilings, each reason once."""
-        return tuple(dict.fromkeys(self.left_out.values()))
+        """Why rows lack lines, each reason once."""
+        blind = (why for row, why in self.blind_left_out.items() if row not in self.left_out)
+        return tuple(dict.fromkeys((*self.left_out.values(), *blind)))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the lines of a table are, and why rows have none."""
+        blind = any(line.mean.constant is not None for line in self.lines)
+        what = (*([WHAT] if self.lines else []), *([WHAT_BLIND] if blind else []))
+        return (*what, *self.why_not)
 
     def on(self, dataset: str) -> Ceilings:
         """Return what is of one data set."""
@@ -72,6 +95,7 @@ class Ceilings:
             lines=tuple(line for line in self.lines if line.dataset == dataset),
             entries=tuple(entry for entry in self.entries if entry.dataset == dataset),
             left_out={row: why for row, why in self.left_out.items() if row[0] == dataset},
+            blind_left_out={x: why for x, why in self.blind_left_out.items() if x[0] == dataset},
         )
 
     def of(self, row: str, dataset: str) -> dict[str, CeilingLine]:
@@ -80,7 +104,7 @@ class Ceilings:
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return the lines as plain values for a program."""
-        return [asdict(line) for line in self.lines if line.organ != MEAN3]
+        return [line.as_json() for line in self.lines if line.organ != MEAN3]
 
 
 def ceilings_of(
@@ -90,15 +114,17 @@ def ceilings_of(
     say: Callable[[str], None] = lambda _: None,
     scored: Callable[[Entry], Sequence[Scored]] | None = None,
     measuring: bool = True,
+    known: KnownCeilings | None = None,
 ) -> Ceilings:
     """Return the ceilings of the rows that `entries` are cells of, and the flagged entries.
 
     What is not kept yet is measured, which `say` is told; without `measuring` it is left out.
     `scored` gives the defined DSC of any cell; None reads the stored rows of those that are done.
+    `known` holds what was opened before, in place of `say` and `measuring`.
     """
     read = scored or (lambda x: stored_scores(workspace, x) if x.state == "done" else [])
     cells = [(entry, read(entry)) for entry in entries]
-    known = KnownCeilings(workspace, say, measuring)
+    known = known or KnownCeilings(workspace, say, measuring)
     known.open(cells)
     beside = [known.beside(entry, scores) for entry, scores in cells]
     values: dict[RowKey, dict[tuple[str, str], Ceiling]] = defaultdict(dict)
@@ -113,12 +139,14 @@ def ceilings_of(
         lines=tuple(line for row, of in values.items() for line in _lines(row, of, labels[row])),
         entries=tuple(flagged),
         left_out=known.why,
+        blind_left_out=known.why_blind,
     )
 
 
 def set_ceilings(dataset: DataSet, ground: Ground, say: Callable[[str], None]) -> dict[str, Mean]:
-    """Return target ceiling, grid ceiling and number of patients by organ over a whole data set,
-    with means as a table takes them. What is not kept yet is measured, which `say` is told.
+    """Return the reference lines by organ over a whole data set, each patient in the fold that
+    tests it, with means as a table takes them. What is not kept yet is measured, which `say` is
+    told.
 
     Raises `BadInput` where a stored case is missing or damaged.
     """
@@ -132,6 +160,12 @@ def set_ceilings(dataset: DataSet, ground: Ground, say: Callable[[str], None]) -
             for organ in dataset.organs
             if organ in found and found[organ].n_voxels_true
         }
+    for fold in folds_of(dataset).folds:
+        blind = measured_references(dataset, fold, fold.test, ground.size, say)
+        for place in [(name, organ) for name, of in blind.items() for organ in of]:
+            one = blind[place[0]][place[1]]
+            if place in held and one.constant == one.constant:
+                held[place] = replace(held[place], mean_shape=one.mean_shape, constant=one.constant)
     means = mean_lines(held, ground.labels)
     return {organ: mean for organ, mean in means.items() if organ != MEAN3}  # the report's alone
 
@@ -165,6 +199,11 @@ def ceiling_flags(pairs: Iterable[tuple[Scored, Ceiling]], labels: str) -> tuple
     )
 
 
+def headed(of: str, texts: Iterable[tuple[str, str]]) -> list[str]:
+    """Return `organ_texts` as lines; `of` says of which rows they are."""
+    return [f"{heading}{of}, DSC in percent: {text}" for heading, text in texts]
+
+
 def alike(found: Iterable[tuple[str, Texts]]) -> list[tuple[str, Texts]]:
     """Return the ceilings of several rows, each once: with "" where all rows have the same, else
     with " of ROW, ROW". `found` are names of rows and their ceilings, as texts."""
@@ -174,40 +213,22 @@ def alike(found: Iterable[tuple[str, Texts]]) -> list[tuple[str, Texts]]:
     return [("" if len(rows) == 1 else f" of {', '.join(x)}", texts) for texts, x in rows.items()]
 
 
-def ceiling_text(target: float, grid: float) -> str:
-    """Return both ceilings as a line shows them."""
-    return f"{target:.1f} and {grid:.1f}"
+def ceiling_texts(line: CeilingLine | None) -> tuple[str, ...]:
+    """Return the lines as a table shows them, in the order of `NAMES`, "-" where there is none."""
+    values = (None,) * len(NAMES) if line is None else line.mean.values
+    return tuple("-" if value is None else f"{value:.1f}" for value in values)
 
 
-def ceiling_texts(line: CeilingLine | None) -> tuple[str, str]:
-    """Return target and grid ceiling as a table shows them, "-" where there is none."""
-    return ("-", "-") if line is None else (f"{line.target:.1f}", f"{line.grid:.1f}")
-
-
-def ceiling_words(ceilings: Ceilings) -> list[str]:
-    """Return what the ceilings of a table are, and why rows have none."""
-    return [*([WHAT] if ceilings.lines else []), *ceilings.why_not]
-
-
-def mean_lines(values: Mapping[tuple[str, str], Ceiling], labels: str) -> dict[str, Mean]:
-    """Return target ceiling, grid ceiling and number of patients by organ, as a table takes means:
-    over patients, then over the organs of `mean`, `headline` and `mean3`. `values` are by case and
-    organ."""
-    by_organ: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    cases: dict[str, set[str]] = defaultdict(set)
-    for (case, organ), one in values.items():
-        by_organ[organ].append((one.target(labels), one.area))
-        cases[organ].add(case)
-    mean = {organ: _mean(pairs) for organ, pairs in by_organ.items()}
-    return {
-        name: (*_mean([mean[x] for x in members]), len(set().union(*(cases[x] for x in members))))
-        for name, members in organ_groups(list(by_organ)).items()
-    }
-
-
-def _mean(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    targets, grids = zip(*pairs, strict=True)
-    return statistics.fmean(targets), statistics.fmean(grids)
+def organ_texts(found: Mapping[str, Mean]) -> tuple[tuple[str, str], ...]:
+    """Return the lines of some organs in words, each with its heading: the ceilings, and what
+    never looks at the CT; without what is not known of them all."""
+    texts = []
+    for heading, first in ((CEILINGS, 0), (BLIND, 2)):
+        pairs = {organ: mean.values[first : first + 2] for organ, mean in found.items()}
+        if pairs and not any(None in pair for pair in pairs.values()):
+            each = [f"{organ} {a:.1f} and {b:.1f}" for organ, (a, b) in pairs.items()]
+            texts.append((heading, ", ".join(each)))
+    return tuple(texts)
 
 
 def _lines(
@@ -215,10 +236,8 @@ def _lines(
 ) -> list[CeilingLine]:
     dataset, label, preset, *_ = row
     return [
-        CeilingLine(
-            dataset=dataset, row=label, preset=preset, organ=organ, target=target, grid=grid, n=n
-        )
-        for organ, (target, grid, n) in mean_lines(values, labels).items()
+        CeilingLine(dataset=dataset, row=label, preset=preset, organ=organ, mean=mean)
+        for organ, mean in mean_lines(values, labels).items()
     ]
 
 

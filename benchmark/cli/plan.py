@@ -20,6 +20,7 @@ from benchmark.cli.session import open_session
 from benchmark.plan.wording import counted, duration
 
 if TYPE_CHECKING:
+    from benchmark.analysis.ceiling_means import Mean
     from benchmark.running.bench import Bench
     from benchmark.running.cost import PlannedTraining
 
@@ -60,22 +61,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _ceilings_json(found: Mapping[str, tuple[float, float, int]]) -> list[dict[str, object]]:
-    return [
-        {"organ": organ, "target": target, "grid": grid, "n": n}
-        for organ, (target, grid, n) in found.items()
-    ]
+def _ceilings_json(found: Mapping[str, Mean]) -> list[dict[str, object]]:
+    return [{"organ": organ, **mean._asdict()} for organ, mean in found.items()]
 
 
-def _ceiling_lines(found: Mapping[str, tuple[float, float, int]], dataset: str) -> list[str]:
-    """What the grid leaves to be scored, over all patients of the set."""
-    from benchmark.analysis.ceilings import WHAT, ceiling_text
+def _ceiling_lines(found: Mapping[str, Mean], dataset: str) -> list[str]:
+    """The reference lines over all patients of the set: what the grid leaves to be scored, and what
+    a prediction scores that never looks at the CT."""
+    from benchmark.analysis.ceilings import WHAT, WHAT_BLIND, headed, organ_texts
 
     if not found:
         return []
-    each = ", ".join(f"{organ} {ceiling_text(t, g)}" for organ, (t, g, _) in found.items())
-    patients = counted(max(n for *_, n in found.values()), "patient")
-    return [f"target and grid ceiling, DSC in percent: {each} ({patients} of {dataset})", WHAT]
+    patients = counted(max(mean.n for mean in found.values()), "patient")
+    lines = headed("", organ_texts(found))
+    what = (WHAT, WHAT_BLIND)[: len(lines)]
+    return [*(f"{line} ({patients} of {dataset})" for line in lines), *what]
 
 
 def _flag_lines(flags: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from benchmark.cli.options import (
     setting_of,
 )
 from benchmark.cli.out import say
-from benchmark.cli.session import open_session
+from benchmark.cli.session import keep_references, open_session
 
 if TYPE_CHECKING:
     from benchmark.cli.view import RunView
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         )
         with follow(args.mlflow, bench, SCRATCH, view.warn), bench.stop.listening():
             entries = _entries(args, cells, bench, view)
+            keep_references(bench, entries, args.mlflow, view)
     from benchmark.cli.show import show_run  # its tables load much that no training waits for
 
     show_run(bench, entries, as_json=args.json)

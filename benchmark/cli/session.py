@@ -12,10 +12,12 @@ from benchmark.cli.out import say, warn
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
+    from benchmark.cli.view import View
     from benchmark.data.library import DataSet
     from benchmark.running.bench import Bench
     from benchmark.running.events import Listener
     from benchmark.settings.resolve import Setting
+    from benchmark.store.ledger import Entry
     from benchmark.store.workspace import Workspace
 
 
@@ -63,3 +65,12 @@ def mlflow_there(args: argparse.Namespace) -> str | None:
     uri: str = args.mlflow or default_uri(args.root)
     local = sqlite_path(uri)
     return None if uri == OFF or (not args.mlflow and local and not local.exists()) else uri
+
+
+def keep_references(bench: Bench, entries: list[Entry], uri: str | None, view: View) -> None:
+    """Measure the reference lines of cells before their rows reach the MLflow at `uri`, which is
+    told of what is kept alone; the table measures them where there is none."""
+    if uri:
+        from benchmark.analysis.ceilings import ceilings_of
+
+        ceilings_of(bench, entries, say=lambda text: view.print(f"bench: {text}"))

@@ -11,9 +11,7 @@ from benchmark.analysis.ceiling_sources import Scored
 from benchmark.analysis.ceilings import (
     NAMES,
     Ceilings,
-    alike,
     ceiling_texts,
-    ceiling_words,
     ceilings_of,
     scored_in,
 )
@@ -23,10 +21,13 @@ from benchmark.analysis.groups import common_overrides, no_verdict
 from benchmark.analysis.seen import seen_of
 from benchmark.analysis.seen_row import next_of
 from benchmark.analysis.shown import text_of
+from benchmark.analysis.sight import Sight, suite_sights
 from benchmark.analysis.suites import Missing, Standing, fill_command
-from benchmark.analysis.tables import HEADLINE, MEAN, ScoreLine, number_text, table
+from benchmark.analysis.tables import HEADLINE, ScoreLine, number_text, table
 from benchmark.cli.options import default_root
 from benchmark.cli.out import note, print_rows, put, put_json, say
+from benchmark.cli.show_rows import print_suite, row_name
+from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.presets import scope_note
 from benchmark.running.code import old_line
 from benchmark.scoring.surface import described
@@ -65,7 +66,7 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
     put(f"this run shows: {shows['text']}")
     put(f"next: {shows['next']}")
     put(described(["assd", "hd95"]))
-    for text in (*ceiling_words(ceilings), *_words(lines)):
+    for text in (*ceilings.words, *_words(lines)):
         put(text)
     if missing:
         cells = ", ".join(f"fold {cell.fold} seed {cell.seed}" for cell in missing)
@@ -78,6 +79,7 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
     lines, _, ceilings = _table(bench, suite.complete())
     shown, plan = list(ceilings.entries), suite.plan
     told = [*_flag_lines(shown, plan.overrides if plan else {}), *_notes(suite)]
+    sights = _sights(bench, suite, shown)
     if as_json:
         about = {  # as for `bench run`, but that a flag has its data set
             "flags": [{"dataset": name, **flag.as_json()} for name, flag in flags_by_set(shown)],
@@ -86,12 +88,15 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
             "preset": plan.preset if plan else "",
             "part": "test",
             "verdict_possible": bool(plan) and not _no_verdict(suite),
+            "could_show": [{"dataset": name, **each.as_json()} for name, each in sights.items()],
         }
         _put_json({**_results(bench, lines, suite.missing, ceilings), **about}, ceilings, told)
         return
-    _print_suite(lines, suite, ceilings)
-    for text in ceiling_words(ceilings):
+    print_suite(lines, suite, ceilings)
+    for text in ceilings.words:
         put(text)
+    for name, each in sights.items():
+        put(f"{name}: {each.text}" if len(sights) > 1 else each.text)
     tally = bench.tally
     put(
         f"trainings: {len(set(tally.trained))} done now, {tally.untouched} reused from the store; "
@@ -99,6 +104,12 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
     )
     for text in told:
         put(text)
+
+
+def _sights(bench: Bench, suite: Standing, shown: list[Entry]) -> dict[str, Sight]:
+    """What size of difference each table could have shown, by data set."""
+    plan = suite.plan.analysis if suite.plan else AnalysisPlan()
+    return suite_sights(bench, shown, plan, lambda label: row_name(label, suite))
 
 
 def _table(bench: Bench, entries: list[Entry]) -> tuple[list[ScoreLine], list[Missing], Ceilings]:
@@ -166,8 +177,8 @@ def _no_verdict_of_run(entries: list[Entry]) -> str:
 
 
 def _print_run(lines: list[ScoreLine], ceilings: Ceilings) -> None:
-    """Print one line an organ, with DSC, its ceilings where they are known, ASSD and HD95, each
-    with its n."""
+    """Print one line an organ, with DSC, its reference lines where they are known, ASSD and HD95,
+    each with its n."""
     for row, dataset, preset in dict.fromkeys((x.row, x.dataset, x.preset) for x in lines):
         chosen = [x for x in lines if (x.row, x.dataset, x.preset) == (row, dataset, preset)]
         beside = ceilings.of(row, dataset)
@@ -179,9 +190,9 @@ def _print_run(lines: list[ScoreLine], ceilings: Ceilings) -> None:
             dsc = by_metric["dsc"]
             body.append((organ, *values, str(dsc.n), str(dsc.n_missed)))
         dsc_title, *titles = SHOWN.values()
-        both = NAMES if beside else ()
-        headings = ("organ", dsc_title, *both, *titles, "patients", "missed")
-        print_rows(f"{row} on {dataset}, preset {preset}", headings, body)
+        references = NAMES if beside else ()
+        headings = ("organ", dsc_title, *references, *titles, "patients", "missed")
+        print_rows(f"{row} on {dataset}, preset {preset}", headings, body, width=160)
 
 
 def _words(lines: list[ScoreLine]) -> list[str]:
@@ -252,51 +263,3 @@ def _notes(suite: Standing) -> list[str]:
         notes.append(f"every row that has the field: {values}")
     scope = scope_note(suite.plan.preset) if suite.plan else ""
     return [*notes, *filter(None, [_no_verdict(suite) or scope])]
-
-
-def _print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> None:
-    """Print a table a data set: ceilings, and a line a row; one that lacks a cell has no number."""
-    missing = suite.missing
-    for dataset in dict.fromkeys([*(x.dataset for x in lines), *(x.dataset for x in missing)]):
-        chosen = [line for line in lines if line.dataset == dataset]
-        organs = list(dict.fromkeys(x.organ for x in chosen if x.metric == "dsc"))
-        body = [
-            (name, *cells, "-", "-", "-")
-            for name, cells in _ceiling_rows(chosen, organs, suite, ceilings)
-        ]
-        for row in dict.fromkeys(line.row for line in chosen):
-            body.append((_name(row, suite), *_cells([x for x in chosen if x.row == row], organs)))
-        for row in dict.fromkeys(x.row for x in missing if x.dataset == dataset):
-            body.append((_name(row, suite), *["-"] * (len(organs) + 2), "INCOMPLETE"))
-        headings = ("row", *organs, "ASSD mm (mean)", "patients", "missed")
-        print_rows(f"{dataset}: DSC %, mean +- sd over patients", headings, body, width=140)
-    put(described(["assd"]))
-
-
-def _ceiling_rows(
-    lines: list[ScoreLine], organs: list[str], suite: Standing, ceilings: Ceilings
-) -> list[tuple[str, list[str]]]:
-    """Target and grid ceiling of a data set's rows by organ; rows of another grid or of other
-    patients have their own, with their names."""
-    found = alike(
-        (_name(row, suite), tuple(ceiling_texts(beside.get(organ)) for organ in organs))
-        for row, dataset in dict.fromkeys((line.row, line.dataset) for line in lines)
-        if (beside := ceilings.of(row, dataset))
-    )
-    return [
-        (name + of, [pair[place] for pair in texts])
-        for of, texts in found
-        for place, name in enumerate(NAMES)
-    ]
-
-
-def _name(label: str, suite: Standing) -> str:
-    """The row in its suite, without the overrides that all its rows share."""
-    return without(label, suite.plan.overrides) if suite.plan else label
-
-
-def _cells(lines: list[ScoreLine], organs: list[str]) -> list[str]:
-    found = {(line.metric, line.organ): line for line in lines}
-    whole, assd = found["dsc", MEAN], number_text(found.get(("assd", MEAN)), "assd")
-    values = [number_text(found.get(("dsc", organ)), "dsc") for organ in organs]
-    return [*values, assd, str(whole.n), str(whole.n_missed)]

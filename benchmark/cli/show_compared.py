@@ -4,18 +4,17 @@ by another library's definition."""
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from benchmark.analysis.ceiling_means import over_organs
 from benchmark.analysis.ceilings import (
     AT_TARGET,
-    WHAT,
-    CeilingLine,
     Ceilings,
     alike,
-    ceiling_text,
+    headed,
+    organ_texts,
 )
 from benchmark.analysis.comparisons import Paired
 from benchmark.analysis.differences import THEIRS
@@ -167,10 +166,10 @@ def _lines(found: Comparison, pair: Paired, plan: AnalysisPlan) -> list[str]:
 
 
 def show_ceilings(pair: Paired, ceilings: Ceilings) -> None:
-    """Print both ceilings of the comparison on one data set over the organs of its endpoint, or
-    why there are none, and which row is at its target."""
+    """Print the reference lines of the comparison on one data set over the organs of its endpoint,
+    or why there are none, and which row is at its target."""
     here = ceilings.on(pair.dataset)
-    for line in (*_ceiling_lines(pair, here), *([WHAT] if here.lines else []), *here.why_not):
+    for line in (*_ceiling_lines(pair, here), *here.words):
         put(line)
     flags = _at_target(here)
     for _, flag in flags:
@@ -186,23 +185,16 @@ def ceilings_json(ceilings: Ceilings) -> dict[str, Any]:
 
 
 def _ceiling_lines(pair: Paired, ceilings: Ceilings) -> list[str]:
-    """One line for rows with the same ceilings, else one a row."""
-    found = alike(
-        (row, _text([beside[organ] for organ in pair.organs if organ in beside]))
-        for row in dict.fromkeys(line.row for line in ceilings.lines)
-        for beside in [ceilings.of(row, pair.dataset)]
-    )
-    return [f"target and grid ceiling{of}, DSC in percent: {text}" for of, text in found]
-
-
-def _text(lines: list[CeilingLine]) -> str:
-    each = [f"{x.organ} {ceiling_text(x.target, x.grid)}" for x in lines]
-    if len(lines) > 1:
-        target, grid = (
-            statistics.fmean(of) for of in zip(*((x.target, x.grid) for x in lines), strict=True)
-        )
-        each.append(f"mean {ceiling_text(target, grid)}")
-    return ", ".join(each)
+    """Two lines for rows with the same references, else two a row."""
+    found = []
+    for row in dict.fromkeys(line.row for line in ceilings.lines):
+        beside = ceilings.of(row, pair.dataset)
+        means = {organ: beside[organ].mean for organ in pair.organs if organ in beside}
+        if len(means) > 1:
+            whole = list(means.values())
+            means["mean"] = over_organs(whole, max(mean.n for mean in whole))
+        found.append((row, organ_texts(means)))
+    return [line for of, texts in alike(found) for line in headed(of, texts)]
 
 
 def _at_target(ceilings: Ceilings) -> list[tuple[str, Flag]]:

@@ -19,6 +19,7 @@ from benchmark.cli.options import (
     say_refused,
 )
 from benchmark.cli.out import say
+from benchmark.cli.session import keep_references
 from benchmark.cli.suite_file import SuiteOrder, orders_of
 from benchmark.errors import BadInput
 from benchmark.plan.wording import duration
@@ -88,6 +89,7 @@ def _run(args: argparse.Namespace, order: SuiteOrder) -> int:
             with bench.stop.listening():
                 entries = Conductor(work=work, executor=executor, bench=bench).run()
             renew(cells, bench, everything=True)
+            keep_references(bench, entries, args.mlflow, view)
     show_suite(bench, standing(bench, order.name), as_json=args.json)
     return 0 if all(entry.state == "done" for entry in entries) else 1
 

@@ -39,11 +39,15 @@ CEILINGS_VERSION = 1
 class Ceiling:
     """The DSC in percent of an organ in a case, through the grid and back, from labels of one class
     a pixel (`majority`) and from shares of pixels (`area`); both are nan where the truth does not
-    hold the organ. `n_voxels_true` counts its voxels there (inside the crop box)."""
+    hold the organ. `n_voxels_true` counts its voxels there (inside the crop box). Beside them may
+    stand what mean shape and constant predictor score (`data/references.py`), None where that is
+    not known."""
 
     majority: float
     area: float
     n_voxels_true: int
+    mean_shape: float | None = None
+    constant: float | None = None
 
     def target(self, labels: str) -> float:
         """Return the target ceiling for a form of the labels, `ground.labels`."""
@@ -83,7 +87,7 @@ def case_ceilings(dataset: DataSet, name: str, size: int | None) -> Mapping[str,
         made = ceilings(dataset.label(name), dataset.organs, size)
         found = {organ: made[organ] for organ in dataset.organs if organ in case.annotated}
         with suppress(OSError):  # a workspace that is full or cannot be written serves as well
-            _write(path, found)
+            write_kept(path, {o: [c.majority, c.area, c.n_voxels_true] for o, c in found.items()})
     return found
 
 
@@ -126,23 +130,30 @@ def _dice(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> float:
     return dice_percent(truth, predicted) if truth.size else math.nan
 
 
-def _write(path: Path, found: Mapping[str, Ceiling]) -> None:
-    values = {
-        organ: [*(None if math.isnan(x) else x for x in (c.majority, c.area)), c.n_voxels_true]
-        for organ, c in found.items()
-    }
+def write_kept(path: Path, values: Mapping[str, Sequence[float]]) -> None:
+    """Keep numbers by organ in a file with a checksum; nan is kept as null. Raises `OSError`."""
+    plain = {organ: [None if math.isnan(x) else x for x in of] for organ, of in values.items()}
     with commit_file(path) as temporary:
-        write_json(temporary, {"ceilings": values, "checksum": content_hash(values)})
+        write_json(temporary, {"ceilings": plain, "checksum": content_hash(plain)})
+
+
+def read_kept(path: Path) -> Mapping[str, Sequence[Any]] | None:
+    """Return what a file keeps by organ; None where it is not there or was damaged."""
+    try:
+        kept = read_json(path)
+        if kept["checksum"] != content_hash(kept["ceilings"]):
+            return None
+        return dict(kept["ceilings"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _read(path: Path) -> dict[str, Ceiling] | None:
     """What a file keeps; None where it is not there or was damaged."""
     try:
-        kept = read_json(path)
-        if kept["checksum"] != content_hash(kept["ceilings"]):
-            return None
-        return {organ: _ceiling(*values) for organ, values in kept["ceilings"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept = read_kept(path)
+        return None if kept is None else {organ: _ceiling(*x) for organ, x in kept.items()}
+    except (ValueError, TypeError):
         return None
 
 

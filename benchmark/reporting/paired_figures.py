@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from benchmark.analysis.ceilings import NAMES
 from benchmark.plan.analysis import Metric
 from benchmark.reporting import look
 from benchmark.reporting.chapter import Chapter
@@ -15,6 +16,10 @@ from benchmark.scoring.paper import DISTANCES, GRADIENTS, NETWORK_NORMS, Interpr
 from benchmark.scoring.statistics.components import interval_text
 
 MOST_IN_FOREST = 45  # rows of a forest
+REFERENCE_CAPTION = (
+    "Red lines: what the reference lines score over the baseline; those outside the panel are "
+    "named above it."
+)
 
 
 def over_baseline(chapter: Chapter) -> look.Picture | None:
@@ -22,7 +27,26 @@ def over_baseline(chapter: Chapter) -> look.Picture | None:
     base = chapter.plan.baseline
     rows = [row for row in chapter.group.rows if row != base]
     pairs = {row: (row, base) for row in rows}
-    return _forest("forest", f"Gain over {base}", pairs, chapter)
+    return _forest("forest", f"Gain over {base}", pairs, chapter, _references(base, chapter))
+
+
+def _references(base: str, chapter: Chapter) -> dict[str, float]:
+    """How many points of DSC each reference line is above the baseline, over the endpoint's organs;
+    without those that are not known."""
+    beside = chapter.ceilings.of(base, chapter.group.dataset)
+    found: dict[str, list[float | None]] = {name: [] for name in NAMES}
+    for organ in chapter.analysis.organs:
+        score = chapter.index.get((base, "dsc", organ))
+        known = organ in beside and score is not None and score.mean is not None
+        values = beside[organ].mean.values if known else (None,) * len(NAMES)
+        for name, value in zip(NAMES, values, strict=True):
+            ours = score.mean if score and score.mean is not None else 0.0
+            found[name].append(None if value is None else value - ours)
+    return {
+        name: float(np.mean([x for x in each if x is not None]))
+        for name, each in found.items()
+        if each and None not in each
+    }
 
 
 def over_controls(chapter: Chapter) -> look.Picture | None:
@@ -35,7 +59,11 @@ def over_controls(chapter: Chapter) -> look.Picture | None:
 
 
 def _forest(
-    name: str, title: str, pairs: Mapping[str, tuple[str, str]], chapter: Chapter
+    name: str,
+    title: str,
+    pairs: Mapping[str, tuple[str, str]],
+    chapter: Chapter,
+    references: Mapping[str, float] | None = None,
 ) -> look.Picture | None:
     metrics = chapter.plan.metrics
     first = metrics[0].name
@@ -49,6 +77,7 @@ def _forest(
         _forest_panel(ax, metric, found)
         if metric.name == first:
             told = [_gain_words(x, c) for x, c in zip(there, found, strict=True) if c]
+            told += draw_references(ax, references or {})
     look.name_rows(axes[0], there)
     figure.suptitle(f"{title}: {chapter.group.dataset}", x=0.01, ha="left", fontsize=10)
     return look.picture(
@@ -58,8 +87,28 @@ def _forest(
         alt=f"Forest plot, {chapter.group.dataset}, {first}: " + "; ".join(told) + ".",
         caption="Point: mean paired gain over patients and seeds. Line: primary 95 % interval (an "
         "open point has none: under 6 patients). Grey band: the margin. Right of 0 is better, for "
-        "distances too.",
+        "distances too." + (f" {REFERENCE_CAPTION}" if references else ""),
     )
+
+
+def draw_references(ax: Axes, references: Mapping[str, float]) -> list[str]:
+    """Draw each reference line that lies within the panel, and name those beyond it at its edge, so
+    that they do not squeeze the intervals; return their words."""
+    low, high = ax.get_xlim()
+    inside = {name: x for name, x in references.items() if low <= x <= high}
+    for (name, x), dashes in zip(inside.items(), (":", "--", "-.", (0, (1, 4))), strict=False):
+        ax.axvline(x, color=look.VERMILION, linewidth=1.2, linestyle=dashes, zorder=1, label=name)
+    beyond = [
+        f"{'←' if x < low else '→'} {name} {x:+z.1f}"
+        for name, x in references.items()
+        if name not in inside
+    ]
+    if beyond:
+        ax.set_title("\n".join(beyond), fontsize=7, color=look.VERMILION, loc="left")
+    if inside:
+        ax.legend(fontsize=7, loc="best")
+    ax.set_xlim(low, high)
+    return [f"{name} {x:+z.2f}" for name, x in references.items()]
 
 
 def _forest_panel(ax: Axes, metric: Metric, found: Sequence[Comparison | None]) -> None:

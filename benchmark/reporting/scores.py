@@ -1,12 +1,14 @@
 """Tables of scores: the paper's Table 1 with its own numbers beside ours, organ by organ, and the
-sets of a suite side by side; the ceilings stand above the rows that they bound.
+sets of a suite side by side; the reference lines stand above the rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmark.analysis.ceilings import NAMES, WHAT, CeilingLine, alike
+from benchmark.analysis.ceilings import AT_TARGET, NAMES, CeilingLine, alike, ceiling_texts
+from benchmark.analysis.flags import flags_of_rows
+from benchmark.analysis.sight import METRIC, sight
 from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, organ_groups
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, digits_of, gain_text, mean_sd_text, number
@@ -20,8 +22,8 @@ ByOrgan = Mapping[str, str]
 def reference_rows(
     rows: Sequence[str], chapter: Chapter, cells: Callable[[ByOrgan], Sequence[str]]
 ) -> list[tuple[str, ...]]:
-    """Return both ceilings of a table's rows as rows of it; rows of another grid or of other
-    patients have their own, with their names. `cells` makes a row of a ceiling by organ."""
+    """Return the reference lines of a table's rows as rows of it; rows of another grid or of other
+    patients have their own, with their names. `cells` makes a row of a line by organ."""
     found = alike(
         (row, _ceiling_texts(beside, chapter))
         for row in rows
@@ -35,24 +37,21 @@ def reference_rows(
 
 
 def ceiling_notes(chapter: Chapter) -> tuple[str, ...]:
-    """Return what the ceilings are, and why rows have none."""
-    what = [f"{WHAT[0].upper()}{WHAT[1:]}."] if chapter.ceilings.lines else []
-    return (*what, *(f"{why[0].upper()}{why[1:]}." for why in chapter.ceilings.why_not))
+    """Return what the reference lines are, and why rows have none."""
+    return tuple(f"{text[0].upper()}{text[1:]}." for text in chapter.ceilings.words)
 
 
 def _ceiling_texts(
     beside: Mapping[str, CeilingLine], chapter: Chapter
-) -> tuple[tuple[str, str, str], ...]:
-    """Name, target and grid ceiling of all that has a line; "-" where a row has no ceiling."""
+) -> tuple[tuple[str, ...], ...]:
+    """Name and reference lines of all that has a line; "-" where a row has none."""
     return tuple(
-        (organ, number(beside[organ].target, 1), number(beside[organ].grid, 1))
-        if organ in beside
-        else (organ, NOTHING, NOTHING)
-        for organ in organ_groups(chapter.scores.organs)
+        (organ, *ceiling_texts(beside.get(organ))) for organ in organ_groups(chapter.scores.organs)
     )
 
 
 PAPER = {IRCADB: "3D-IRCADb", MULTI_ORGAN: "Multi-Organ"}
+NOT_CONVERGED = "not_converged"  # the name of a flag (parts/measures.py)
 SYMBOLS = {"percent": "%", "mm": "mm", "ml": "ml"}
 MEANS = (
     "Means over patients of the mean over seeds, then over organs; ± is the sd over patients. "
@@ -75,7 +74,7 @@ def _table1(chapter: Chapter) -> Sheet:
     rows = chapter.group.of_kind("paper")
     body = [(*line, *(NOTHING for _ in sets)) for line in reference_rows(rows, chapter, _reference)]
     body += [(*_scored(row, chapter), *(_printed(row, each) for each in sets)) for row in rows]
-    notes = [_endpoint(chapter), *ceiling_notes(chapter)]
+    notes = [*_notes(rows, chapter)]
     notes.append(
         "The paper's columns are what it prints of its own runs on its own data; they are no "
         "input of any number of ours."
@@ -102,9 +101,33 @@ def _beyond(rows: Sequence[str], chapter: Chapter) -> Sheet:
             *(_scored(row, chapter) for row in rows),
         ),
         about=f"Rows that the paper's table does not have. {MEANS}",
-        notes=(_endpoint(chapter), *ceiling_notes(chapter)),
+        notes=_notes(rows, chapter),
         long=len(rows) > 30,
     )
+
+
+def _notes(rows: Sequence[str], chapter: Chapter) -> tuple[str, ...]:
+    """What stands below a table of rows: its endpoint, the size of difference that it could have
+    shown, which rows had no room or no time, and the reference lines."""
+    told = (_endpoint(chapter), _sight(rows, chapter), _no_room(rows, chapter))
+    return (*filter(None, told), *ceiling_notes(chapter))
+
+
+def _sight(rows: Sequence[str], chapter: Chapter) -> str:
+    names = dict.fromkeys((chapter.plan.baseline, *rows))
+    found = {row: chapter.analysis.values.get((row, METRIC)) for row in names}
+    text = sight({row: one for row, one in found.items() if one}, chapter.plan).text
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _no_room(rows: Sequence[str], chapter: Chapter) -> str:
+    """Which rows have the flags that bind what a table can show; "" where none has."""
+    found: dict[str, dict[str, None]] = {}
+    for flag in flags_of_rows(chapter.ceilings.entries):
+        if flag.name in (AT_TARGET, NOT_CONVERGED) and flag.row in rows:
+            found.setdefault(flag.name, {})[flag.row] = None
+    each = [f"{name}: {', '.join(names)}" for name, names in found.items()]
+    return f"Flagged {'; '.join(each)} (see Flags)." if each else ""
 
 
 def _endpoint(chapter: Chapter) -> str:
@@ -130,7 +153,7 @@ def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
 
 
 def _reference(texts: ByOrgan) -> tuple[str, ...]:
-    """A ceiling under the columns of `_scored`, behind its name."""
+    """A reference line under the columns of `_scored`, behind its name."""
     dsc, right, mean3 = (texts.get(x, NOTHING) for x in ("headline", "right_kidney", MEAN3))
     return (NOTHING, dsc, *(NOTHING,) * 4, right, mean3, NOTHING)
 
@@ -231,7 +254,7 @@ def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
 
 
 def _references(chapters: Sequence[Chapter]) -> list[tuple[str, ...]]:
-    """Both ceilings of each set, where all its rows have the same."""
+    """The reference lines of each set, where all its rows have the same."""
     found = []
     for chapter in chapters:
         rows = reference_rows(chapter.group.rows, chapter, lambda x: (x.get(MEAN3, x[MEAN]),))

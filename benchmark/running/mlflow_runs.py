@@ -10,10 +10,12 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from benchmark.analysis.ceiling_sources import KnownCeilings
+from benchmark.analysis.ceilings import NAMES, Ceilings, ceilings_of, scored_in
 from benchmark.analysis.differences import BASELINE, minus_plain, plain_row
 from benchmark.analysis.flags import flag_texts, flags_of_rows
 from benchmark.analysis.suites import with_rows
-from benchmark.analysis.tables import MEAN, per_patient, probe_means, table
+from benchmark.analysis.tables import MEAN, MEAN3, per_patient, probe_means, table
 from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow
 from benchmark.store.workspace import Workspace
@@ -29,21 +31,43 @@ def row_reports(
 ) -> Iterator[tuple[RowReport, Iterable[CellReport]]]:
     """Yield each row with its cells, the cells that have a result only."""
     done = with_rows(workspace, entries)
+    known = KnownCeilings(workspace, lambda _: None, measuring=False)
     for _, group in groupby(sorted(done, key=row_key), key=row_key):
         members = list(group)
-        row = row_report(workspace, members)
+        row = row_report(workspace, members, known)
         yield row, (cell_report(workspace, entry, row) for entry in members)
 
 
-def row_report(workspace: Workspace, entries: list[Entry]) -> RowReport:
-    """Return the parent run of one row: its means over all its cells, named `cv/...`."""
-    lines, _ = table(entries, lambda entry: _rows(workspace, entry))
+def row_report(
+    workspace: Workspace, entries: list[Entry], known: KnownCeilings | None = None
+) -> RowReport:
+    """Return the parent run of one row: its means over all its cells, named `cv/...`, and the
+    reference lines beside them, `reference/...`, as far as they are kept. `known` holds what other
+    rows opened."""
+    rows = {entry.name: _rows(workspace, entry) for entry in entries}
+    lines, _ = table(entries, lambda entry: rows[entry.name])
+    beside = ceilings_of(
+        workspace,
+        entries,
+        scored=lambda entry: scored_in(rows[entry.name]),
+        known=known or KnownCeilings(workspace, lambda _: None, measuring=False),
+    )
     metrics = {f"cv/{x.metric}/{x.organ}": x.mean for x in lines if x.mean is not None}
     return replace(
         _bare_row(entries[0]),
-        metrics={**metrics, **_difference(workspace, entries)},
+        metrics={**metrics, **_references(beside), **_difference(workspace, entries)},
         flags=tuple(flag.line() for flag in flags_of_rows(entries)),
     )
+
+
+def _references(beside: Ceilings) -> dict[str, float]:
+    return {
+        f"reference/{_slug(name)}/{line.organ}": value
+        for line in beside.lines
+        if line.organ != MEAN3
+        for name, value in zip(NAMES, line.mean.values, strict=True)
+        if value is not None
+    }
 
 
 def suite_reports(workspace: Workspace, entries: Iterable[Entry]) -> Iterator[SuiteReport]:

@@ -88,7 +88,7 @@ def test_json_is_the_contract(two: tuple[Path, Ran]) -> None:
     assert ran.code == 0, ran.err
     assert set(ran.json) == {
         "table", "incomplete", "trained", "reused", "resumed", "ceilings",
-        "flags", "folds", "seeds", "preset", "part", "verdict_possible",
+        "flags", "folds", "seeds", "preset", "part", "verdict_possible", "could_show",
     }  # fmt: skip
     assert (ran.json["trained"], ran.json["reused"]) == (8, 0)  # of 2 folds; probes are apart
     assert ran.json["incomplete"] == []
@@ -124,9 +124,13 @@ def test_the_ceilings_stand_above_the_rows(done: Path) -> None:
     lines = [[cell.strip() for cell in x.split("│")] for x in ran.out.splitlines() if "│" in x]
     names = [line[1] for line in lines]
     assert ran.code == 0, ran.err
-    assert names[:2] == ["target ceiling", "grid ceiling"] and "unet" in names[2:], ran.out
+    first = ["target ceiling", "grid ceiling", "mean shape", "constant predictor"]
+    assert names[:4] == first and "unet" in names[4:], ran.out
     assert set(lines[0][2:7]) == set(lines[1][2:7]) == {"100.0"}
+    assert all(30 < float(text) < 100 for line in lines[2:4] for text in line[2:7])
     assert ran.out.count("target ceiling: the DSC of") == 1
+    sentence = "what size of difference this table could have shown is not known: 3 patients: "
+    assert ran.out.count(sentence) == 1
     both = "unet,unet[ground.size=16]"
     ran = bench(*suite_argv(done, both, "--name", "grids"))
     assert ran.code == 0, ran.err

@@ -1,4 +1,5 @@
-"""Ceilings beside a table: of its very patients, or left out with a reason; and `at_target`."""
+"""Reference lines beside a table: of its very patients, or left out with a reason; and `at_target`:
+ceilings, and what predictions score that never look at the CT."""
 
 from __future__ import annotations
 
@@ -14,22 +15,25 @@ import numpy as np
 import pytest
 from bench_process import SMALL, Ran, bench, flip, run_argv, setting_argv, tiny_workspace
 
+from benchmark.analysis.ceiling_means import Mean, mean_lines
 from benchmark.analysis.ceiling_sources import Scored
 from benchmark.analysis.ceilings import (
     WHAT,
+    WHAT_BLIND,
     Ceilings,
     ceiling_flags,
     ceilings_of,
-    mean_lines,
     stored_scores,
 )
 from benchmark.cli.session import stored
 from benchmark.data import ceilings as module
 from benchmark.data.ceilings import Ceiling, case_ceilings
-from benchmark.data.feeding.folds import subjects
+from benchmark.data.feeding.folds import folds_of, subjects
 from benchmark.data.library import add, open_dataset
+from benchmark.data.references import fold_references
 from benchmark.plan.folds import split
 from benchmark.running.bench import Bench
+from benchmark.running.mlflow_runs import row_reports
 from benchmark.store.ledger import Entry
 from benchmark.testing import ORGANS, TinySource
 
@@ -77,24 +81,43 @@ def test_they_are_means_over_the_patients_of_the_table(first: tuple[Path, Ran]) 
     table = {x["organ"]: x for x in ran.json["table"] if x["metric"] == "dsc"}
     assert list(shown) == list(table)
     for organ, line in shown.items():
-        assert set(line) == {"dataset", "row", "preset", "organ", "target", "grid", "n"}
+        assert set(line) == {
+            "dataset", "row", "preset", "organ", "target", "grid", "n", "mean_shape", "constant",
+        }  # fmt: skip
         same = ("dataset", "row", "preset", "n")
         assert [line[name] for name in same] == [table[organ][name] for name in same]
         assert 50 < line["target"] < 100
+
+
+def test_what_never_looks_at_the_ct_is_of_each_patients_own_fold(first: tuple[Path, Ran]) -> None:
+    root, ran = first
+    dataset = open_dataset(root, "tiny")
+    tested = [
+        each for fold in folds_of(dataset).folds[:2]
+        for each in fold_references(dataset, fold, fold.test, 16).values()
+    ]  # fmt: skip
+    shown = {line["organ"]: line for line in ran.json["ceilings"]}
+    for organ in ORGANS:
+        values = [(each[organ].mean_shape, each[organ].constant) for each in tested]
+        mean = pytest.approx(np.mean(values, axis=0))
+        assert (shown[organ]["mean_shape"], shown[organ]["constant"]) == mean
+    for name, some in (("mean", ORGANS), ("headline", ORGANS[:2])):
+        means = [shown[organ]["mean_shape"] for organ in some]
+        assert shown[name]["mean_shape"] == pytest.approx(np.mean(means))
 
 
 def test_the_table_of_run_has_them_as_columns(done: Path) -> None:
     ran = bench(*run_argv(done, "unet", "--folds", "0,1", **MAJORITY))
     assert ran.code == 0, ran.err
     heading = next(x for x in ran.out.splitlines() if "target ceiling" in x)
-    assert heading.index("DSC") < heading.index("target c") < heading.index("grid c")
+    order = [heading.index(x) for x in ("DSC", "target c", "grid c", "mean s", "constant p")]
+    assert order == sorted(order)
     lines = {x.organ: x for x in found(done).lines}
     for organ in (*ORGANS, "mean", "headline"):
         (line,) = (x for x in ran.out.splitlines() if f"│ {organ} " in x)
         cells = [cell.strip() for cell in line.split("│")]
-        both = [f"{value:.1f}" for value in (lines[organ].target, lines[organ].grid)]
-        assert cells[3:5] == both
-    assert ran.out.count(WHAT) == 1
+        assert cells[3:7] == [f"{value:.1f}" for value in lines[organ].mean.values]
+    assert ran.out.count(WHAT) == ran.out.count(WHAT_BLIND) == 1
     assert "measuring" not in ran.err, "they were kept by the first run"
 
 
@@ -107,7 +130,10 @@ def test_a_native_grid_has_100_without_the_data(done: Path) -> None:
     shutil.rmtree(done / "data")
     (cell, *_) = entries(done)
     got = ceilings_of(opened(done), [replace(cell, params={"ground.size": "null"})])
-    assert {(x.target, x.grid) for x in got.lines} == {(100.0, 100.0)} and not got.why_not
+    assert {x.mean.values for x in got.lines} == {(100.0, 100.0, None, None)}
+    assert got.why_not == (
+        "no mean shape and constant predictor of tiny: the data set is not in the workspace",
+    )
 
 
 def test_an_old_cell_without_values_goes_by_its_training(done: Path) -> None:
@@ -151,7 +177,9 @@ def test_other_data_of_that_name_gives_no_number(done: Path) -> None:
 def test_of_a_split_of_ones_own_the_voxels_tell_other_data(
     done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert found(done, own_split=True, split="mine").lines
+    own = found(done, own_split=True, split="mine")
+    assert own.lines and {x.mean.constant for x in own.lines} == {None}
+    assert own.why_not[0].endswith("the training patients of this split are not stored")
     real = module.ceilings
 
     def other(*args: Any) -> dict[str, Ceiling]:
@@ -177,7 +205,11 @@ def test_what_is_not_measured_is_left_out_where_nothing_is_to_be_measured(done: 
     got = ceilings_of(known, cells, measuring=False, say=told.append)
     assert not got.lines and got.why_not == ("no ceilings of tiny: they were not measured yet",)
     assert ceilings_of(known, cells, say=told.append).lines
-    assert told == ["measuring the ceilings of 3 cases of tiny on the grid of 16 pixels, once"]
+    assert told == [
+        "measuring the ceilings of 3 cases of tiny on the grid of 16 pixels, once",
+        "measuring mean shape and constant predictor of 2 cases of tiny, fold 0, once",
+        "measuring mean shape and constant predictor of 1 case of tiny, fold 1, once",
+    ]
 
 
 def test_a_plan_shows_them_over_the_whole_set(done: Path) -> None:
@@ -186,6 +218,7 @@ def test_a_plan_shows_them_over_the_whole_set(done: Path) -> None:
     ran = bench(*argv, *setting_argv(done, {**SMALL, **GROUND}))
     assert ran.code == 0, ran.err
     assert "measuring the ceilings of 6 cases of tiny on the grid of 16 pixels, once" in ran.err
+    assert ran.err.count("measuring mean shape and constant predictor of ") == 5
     again = bench(*argv, *setting_argv(done, {**SMALL, **GROUND}), "--json")
     assert "measuring" not in again.err
     dataset = open_dataset(done, "tiny")
@@ -199,6 +232,8 @@ def test_a_plan_shows_them_over_the_whole_set(done: Path) -> None:
     line = next(x for x in ran.out.splitlines() if x.startswith("target and grid ceiling"))
     assert f"liver {shown['liver']['target']:.1f} and {shown['liver']['grid']:.1f}, " in line
     assert line.endswith("(6 patients of tiny)")
+    line = next(x for x in ran.out.splitlines() if x.startswith("mean shape and constant pred"))
+    assert f"liver {shown['liver']['mean_shape']:.1f} and {shown['liver']['constant']:.1f}" in line
 
 
 def test_a_plan_on_the_native_grid_has_100(done: Path) -> None:
@@ -209,10 +244,15 @@ def test_a_plan_on_the_native_grid_has_100(done: Path) -> None:
 
 def test_compare_prints_them_over_the_organs_of_its_endpoint(done: Path) -> None:
     ran = bench("compare", "unet", "unet", "--root", str(done))
-    of = {x.organ: f"{x.target:.1f} and {x.grid:.1f}" for x in found(done).lines}
+    means = {x.organ: x.mean for x in found(done).lines}
+    of = {organ: f"{x.target:.1f} and {x.grid:.1f}" for organ, x in means.items()}
     organs = ("left_kidney", "liver", "right_kidney", "mean")
     line = "target and grid ceiling, DSC in percent: " + ", ".join(f"{o} {of[o]}" for o in organs)
     assert line in ran.out.splitlines() and ran.out.count(WHAT) == 1, ran.out
+    of = {organ: f"{x.mean_shape:.1f} and {x.constant:.1f}" for organ, x in means.items()}
+    line = line.replace("target and grid ceiling", "mean shape and constant predictor")
+    line = line.split(": ")[0] + ": " + ", ".join(f"{o} {of[o]}" for o in organs)
+    assert line in ran.out.splitlines() and ran.out.count(WHAT_BLIND) == 1, ran.out
     shown = bench("compare", "unet", "unet", "--root", str(done), "--json").json
     assert [x["organ"] for x in shown["ceilings"]] == [*ORGANS, "mean", "headline"]
     assert shown["at_target"] == []
@@ -232,8 +272,9 @@ def test_the_report_has_them_as_rows_of_its_tables(done: Path, no_figures: None)
     out = done / "report"
     ran = bench("report", "--root", str(done), "--out", str(out), "--json")
     assert ran.code == 0, ran.err
-    of = {x.organ: (f"{x.target:.1f}", f"{x.grid:.1f}") for x in found(done).lines}
-    for place, name in enumerate(("target ceiling", "grid ceiling")):
+    of = {x.organ: [f"{value:.1f}" for value in x.mean.values] for x in found(done).lines}
+    names = ("target ceiling", "grid ceiling", "mean shape", "constant predictor")
+    for place, name in enumerate(names):
         table1 = csv_rows(out, "table1")[name]
         assert list(csv_rows(out, "table1"))[place] == name
         assert table1["DSC %"] == of["headline"][place]
@@ -244,6 +285,9 @@ def test_the_report_has_them_as_rows_of_its_tables(done: Path, no_figures: None)
             assert (row["dsc %"], row["assd mm"]) == (of[organ][place], "-")
     page = (out / "index.html").read_text()
     assert page.count("Target ceiling: the DSC of a perfect copy") >= 2
+    assert page.count("Mean shape: the DSC of the training patients") >= 2
+    sentence = "What size of difference this table could have shown is not known: one row."
+    assert sentence in page
     shown = {x["organ"]: x["target"] for x in ran.json["ceilings"]}
     assert list(shown) == [*ORGANS, "mean", "headline"]
     shutil.rmtree(done / "data" / "tiny")
@@ -265,6 +309,29 @@ def test_the_report_flags_a_row_at_its_target(
     assert bench("report", "--root", str(done), "--out", str(done / "report")).code == 0
     flags = (done / "report" / "tables" / "tiny-quick-flags.csv").read_text()
     assert "at_target: liver " in flags and "(in all 2 cells)" in flags
+    page = (done / "report" / "index.html").read_text()
+    assert "Flagged at_target: unet (see Flags)." in page
+
+
+def test_mlflow_is_told_of_what_is_kept(done: Path) -> None:
+    known = opened(done)
+
+    def told() -> dict[str, float]:
+        ((row, _),) = row_reports(known, known.ledger.entries())
+        return {n: v for n, v in row.metrics.items() if n.startswith("reference/")}
+
+    means = {x.organ: x.mean for x in found(done).lines if x.organ != "mean3"}
+    assert told() == {
+        f"reference/{name}/{organ}": value
+        for organ, mean in means.items()
+        for name, value in zip(
+            ("target_ceiling", "grid_ceiling", "mean_shape", "constant_predictor"),
+            mean.values,
+            strict=True,
+        )
+    }
+    shutil.rmtree(done / "data" / "tiny" / "ceilings")
+    assert told() == {}, "the mirror measures nothing"
 
 
 def scores(*values: float) -> list[Scored]:
@@ -324,10 +391,14 @@ def test_means_are_those_of_a_table() -> None:
     }
     got = mean_lines(values, "majority")
     assert got == {
-        "liver": (85, 97, 2), "left_kidney": (60, 91, 1), "mean": (72.5, 94, 2),
-        "headline": (72.5, 94, 2),
+        "liver": (85, 97, 2, None, None), "left_kidney": (60, 91, 1, None, None),
+        "mean": (72.5, 94, 2, None, None), "headline": (72.5, 94, 2, None, None),
     }  # fmt: skip
-    assert mean_lines(values, "area")["liver"] == (97, 97, 2)
+    assert mean_lines(values, "area")["liver"] == Mean(target=97, grid=97, n=2)
+    values["p1", "liver"] = replace(values["p1", "liver"], mean_shape=50.0, constant=40.0)
+    values["p0", "liver"] = replace(values["p0", "liver"], mean_shape=70.0, constant=50.0)
+    got = mean_lines(values, "majority")
+    assert got["liver"].values[2:] == (60, 45) and got["mean"].values[2:] == (None, None)
 
 
 def test_scores_are_the_defined_dsc(first: tuple[Path, Ran]) -> None:

@@ -81,7 +81,7 @@ def test_the_live_suite_has_all_sections_and_levels(live: Any) -> None:
     for run in live.values():
         sections = {name.split("/")[0] for name in run["latest"]}
         if run["tags"]["level"] == "row":
-            assert sections == {"cv"}
+            assert sections == {"cv", "reference"}
             assert run["inputs"] and run["tags"]["parent"] == "night"
             differs = {name for name in run["latest"] if "_minus_unet" in name}
             assert bool(differs) == (run["tags"]["method"] != "unet")
