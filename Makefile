@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test rows long faults fuzz gpu check
+.PHONY: run test rows long faults fuzz gpu study check
 
 run: $(READY)
 	$(BIN)/bench run --method fsm
@@ -30,6 +30,12 @@ faults: $(READY)
 # 200,000 inputs to all parsers; make test has 5,000 of them
 fuzz: $(READY)
 	FUZZ_INPUTS=200000 $(BIN)/pytest tests/fuzz
+
+# the study of docs/study: hours of all cores; the same command goes on where it was stopped
+STUDY_ROOT ?= workspace/study
+study: $(READY)
+	$(BIN)/bench suite --config docs/study/study.toml --root $(STUDY_ROOT)
+	$(BIN)/python docs/study.py --root $(STUDY_ROOT)
 
 # speed and checks on a CUDA device, at most eight minutes, with the Python at hand: no set-up
 GPU_OUT ?= speed-gpu.json

@@ -1,15 +1,17 @@
-"""Measure a candidate for the preset `quick`: docs/quick-choice.jsonl, a line a training.
+"""Measure a candidate for a preset: docs/quick-choice.jsonl, docs/study/choice.jsonl, a line a
+training.
 
 python docs/quick_choice.py unet --root ROOT --name NAME --seeds 0,1 --set schedule.lr=0.002 ...
 python docs/quick_choice.py fsm --root ROOT --name NAME --seeds 0,1,2 --set ...
 python docs/quick_choice.py table   # what the file holds, a line a candidate
+python docs/quick_choice.py unet-200 --preset study --dataset phantom-60 --out FILE ...
 
 Values that --set does not name are those of `quick-1`, which was `quick` when this was measured.
 
 `unet`: the plain row is trained on each fold's training patients without the inner ones; the DSC of
 the inner patients at each fifth of its steps is kept. `fsm`: stages 1 and 2 alone, on the outer
 fold's training patients; what is kept are the curve of M and how strongly xi * M pulled at F in the
-middle third. No row but `unet` is scored, and no test patient is looked at.
+middle third. No row but `unet` and `unet-200` is scored, and no test patient is looked at.
 """
 
 from __future__ import annotations
@@ -112,8 +114,8 @@ def measure(args: argparse.Namespace) -> None:
 
 def _cells(setting: Setting, args: argparse.Namespace) -> Iterator[tuple[Cell, Bench]]:
     bench = Options(root=args.root, device="cpu", precision="fp32").open(Warnings(print))
-    dataset = open_dataset(args.root, "phantom", say=print)
-    part = "inner" if args.row == "unet" else "test"
+    dataset = open_dataset(args.root, args.dataset, say=print)
+    part = "inner" if args.row.startswith("unet") else "test"
     for cell in plan_cells(setting, dataset, folds=args.folds, seeds=args.seeds, part=part):
         if not cell.stage:
             yield cell, bench
@@ -130,7 +132,7 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
     """Yield a line a candidate."""
     for row, name in dict.fromkeys((one["row"], one["name"]) for one in found):
         these = [one for one in found if (one["row"], one["name"]) == (row, name)]
-        text = unet_line(these) if row == "unet" else fsm_line(these)
+        text = unet_line(these) if row.startswith("unet") else fsm_line(these)
         yield f"{row} | {name} | {len(these)} | {text}"
 
 
@@ -165,6 +167,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path)
     parser.add_argument("--name", default="")
     parser.add_argument("--preset", default="quick-1", help="whose other values are kept")
+    parser.add_argument("--dataset", default="phantom")
     parser.add_argument(
         "--folds", type=lambda text: [int(x) for x in text.split(",")], default=[*range(5)]
     )

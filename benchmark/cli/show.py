@@ -27,6 +27,7 @@ from benchmark.analysis.suites import Missing, Standing, fill_command
 from benchmark.analysis.tables import HEADLINE, MEAN, ScoreLine, number_text, table
 from benchmark.cli.options import default_root
 from benchmark.cli.out import note, print_rows, put, put_json, say
+from benchmark.plan.presets import scope_note
 from benchmark.running.code import old_line
 from benchmark.scoring.surface import described
 from benchmark.settings.resolve import without
@@ -225,8 +226,11 @@ def _no_verdict(suite: Standing) -> str:
     """Why the suite carries no verdict; "" where it may, and without a plan."""
     if suite.plan is None:
         return ""
-    shared = suite.plan.overrides
-    return no_verdict(suite.plan.preset, {**shared, **common_overrides(suite.done, shared)})
+    shared, preset = suite.plan.overrides, suite.plan.preset
+    if why := no_verdict(preset, {**shared, **common_overrides(suite.done, shared)}):
+        return why
+    named = preset in suite.plan.analysis.presets
+    return "" if named else f"preset {preset}: no verdict, the plan of analysis does not name it"
 
 
 def incomplete_text(suite: Standing, missing: tuple[Missing, ...]) -> str:
@@ -246,7 +250,8 @@ def _notes(suite: Standing) -> list[str]:
     if suite.plan and suite.plan.overrides:
         values = " ".join(f"{name}={json.dumps(v)}" for name, v in suite.plan.overrides.items())
         notes.append(f"every row that has the field: {values}")
-    return [*notes, *filter(None, [_no_verdict(suite)])]
+    scope = scope_note(suite.plan.preset) if suite.plan else ""
+    return [*notes, *filter(None, [_no_verdict(suite) or scope])]
 
 
 def _print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.cli.options import (
     add_common,
@@ -13,12 +14,12 @@ from benchmark.cli.options import (
     add_preset,
     add_sets,
     add_training,
-    folds_of,
     option,
     options_of,
     say_refused,
 )
 from benchmark.cli.out import say
+from benchmark.cli.suite_file import SuiteOrder, orders_of
 from benchmark.errors import BadInput
 from benchmark.plan.wording import duration
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from benchmark.data.library import DataSet
     from benchmark.running.bench import Bench
     from benchmark.running.cells import Cell
-    from benchmark.running.events import Listener
     from benchmark.running.executors.local import Local
     from benchmark.running.tasks import Work
     from benchmark.settings.resolve import Setting
@@ -39,11 +39,13 @@ WORKERS = "processes (default: one a GPU; on a CPU as many as cores allow, at mo
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    option(parser, "--name", "NAME", "the suite (default: main)", default="main")
+    option(parser, "--name", "NAME", "the suite (default: main; with --config: all of the file)")
+    about = "suites in a file, with their plans of analysis; all are planned before any is run"
+    option(parser, "--config", "FILE", about, type=Path)
     about = "see bench methods; also NAME[FIELD=VALUE,...] (default: table1)"
-    option(parser, "--rows", "table1|controls|all|NAME,...", about, default="table1")
-    option(parser, "--datasets", "NAME,...", default="phantom")
-    add_preset(parser)
+    option(parser, "--rows", "table1|controls|all|NAME,...", about)
+    option(parser, "--datasets", "NAME,...", "default: phantom")
+    add_preset(parser, default=None)
     add_folds(parser, "default: 0,1,2 for a preset that may give a verdict, else 0")
     add_sets(parser, "ground.NAME, or a hyper-parameter for every row that has it")
     add_training(parser, WORKERS)
@@ -52,6 +54,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a cell failed. Raises `BadInput`."""
+    orders = orders_of(args)
+    if len(orders) > 1:
+        if args.json:
+            raise BadInput("--json prints one suite: give its --name")
+        _plan_all(args, orders)
+    return max(_run(args, order) for order in orders)
+
+
+def _run(args: argparse.Namespace, order: SuiteOrder) -> int:
+    """Run one suite and print its rows."""
     from benchmark.analysis.suites import standing
     from benchmark.cli.show import show_suite
     from benchmark.cli.view import SuiteView, shown
@@ -60,50 +72,62 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.renewal import renew
     from benchmark.running.suites import suite_cells
 
-    settings, overrides = _settings(args)
+    settings = _settings(order)
     with ExitStack() as stack:
         view = stack.enter_context(shown(SuiteView))
-        bench, datasets = _open(args, view)
-        executor = _executor(args, settings)
+        bench = options_of(args).open(view)
+        executor = _executor(args, order.name, settings)
         stack.callback(executor.close)
-        cells = suite_cells(settings, datasets, folds_of(args), _seeds(args))
-        work = _plan(args, bench, settings, cells, overrides, executor)
+        cells = suite_cells(settings, _datasets(args, order), _folds(order), _seeds(order))
+        _record(bench, order, settings, cells)
+        work = _plan(bench, order.name, cells, executor)
         workers = len(executor.options)
         _say_plan(work, workers, view)
         view.expect(work, workers)
-        with follow(args.mlflow, bench, args.name, view.warn):
+        with follow(args.mlflow, bench, order.name, view.warn):
             with bench.stop.listening():
                 entries = Conductor(work=work, executor=executor, bench=bench).run()
             renew(cells, bench, everything=True)
-    show_suite(bench, standing(bench, args.name), as_json=args.json)
+    show_suite(bench, standing(bench, order.name), as_json=args.json)
     return 0 if all(entry.state == "done" for entry in entries) else 1
 
 
-def _settings(args: argparse.Namespace) -> tuple[list[Setting], dict[str, Any]]:
+def _plan_all(args: argparse.Namespace, orders: list[SuiteOrder]) -> None:
+    """Write down the plans of several suites: none may be made after another's results."""
+    from benchmark.cli.view import SuiteView, shown
+    from benchmark.running.suites import suite_cells
+
+    with shown(SuiteView) as view:
+        bench = options_of(args).open(view)
+        for order in orders:
+            settings = _settings(order)
+            cells = suite_cells(settings, _datasets(args, order), _folds(order), _seeds(order))
+            _record(bench, order, settings, cells)
+
+
+def _settings(order: SuiteOrder) -> list[Setting]:
     """Read rows and values; touches no disk, so that what is wrong leaves nothing behind."""
     from benchmark.running.suites import check_suite_name
-    from benchmark.settings.overrides import parse
     from benchmark.settings.registry import load_registry
     from benchmark.settings.resolve import rows_named, settings_of
 
-    check_suite_name(args.name)
-    registry, overrides = load_registry(), parse(args.overrides)
-    rows = rows_named(registry, args.rows)
+    check_suite_name(order.name)
+    registry = load_registry()
+    rows = rows_named(registry, order.rows)
     say_refused(registry, (row.partition("[")[0] for row in rows))
-    return settings_of(registry, rows, args.preset, overrides), overrides
+    return settings_of(registry, rows, order.preset, order.set)
 
 
-def _open(args: argparse.Namespace, listener: Listener) -> tuple[Bench, list[DataSet]]:
+def _datasets(args: argparse.Namespace, order: SuiteOrder) -> list[DataSet]:
     from benchmark.data.library import open_dataset
 
-    names = list(dict.fromkeys(name.strip() for name in args.datasets.split(",")))
+    names = list(dict.fromkeys(name.strip() for name in order.datasets.split(",")))
     if not all(names):
         raise BadInput("--datasets: no data set; give names with commas (bench data list)")
-    bench = options_of(args).open(listener)
-    return bench, [open_dataset(args.root, name, say=say) for name in names]
+    return [open_dataset(args.root, name, say=say) for name in names]
 
 
-def _executor(args: argparse.Namespace, settings: list[Setting]) -> Local:
+def _executor(args: argparse.Namespace, name: str, settings: list[Setting]) -> Local:
     """The workers that the options ask for: one a GPU, or N on the CPU with their share of the
     cores."""
     from benchmark.running.crew import crew, default_workers, threads_for
@@ -111,29 +135,31 @@ def _executor(args: argparse.Namespace, settings: list[Setting]) -> Local:
 
     size = settings[0].ground.size
     workers = args.workers or default_workers(args.device, threads_for(size))
-    log = args.root / "logs" / f"suite-{args.name}"
+    log = args.root / "logs" / f"suite-{name}"
     return Local(options=crew(replace(options_of(args), log=log), size, workers))
 
 
-def _plan(
-    args: argparse.Namespace,
-    bench: Bench,
-    settings: list[Setting],
-    cells: list[Cell],
-    overrides: dict[str, Any],
-    executor: Local,
-) -> Work:
-    """Write the suite's plan down, before its first result; then see what is to be done."""
-    from benchmark.running.renewal import renew
+def _record(bench: Bench, order: SuiteOrder, settings: list[Setting], cells: list[Cell]) -> None:
+    """Write the suite's plan down, before its first result."""
     from benchmark.running.suites import count_results, suite_plan
+
+    before = None if order.analysis else bench.plans.latest(order.name)
+    analysis = before.analysis if before else order.analysis
+    plan = suite_plan(settings, cells, order.preset, order.set, analysis)
+    bench.plans.record(
+        order.name, plan, lambda whole: count_results(bench, cells, whole, order.name)
+    )
+
+
+def _plan(bench: Bench, name: str, cells: list[Cell], executor: Local) -> Work:
+    """Return what is to be done."""
+    from benchmark.running.renewal import renew
     from benchmark.running.tasks import Graph, Work
 
-    plan = suite_plan(settings, cells, args.preset, overrides)
-    bench.plans.record(args.name, plan, lambda whole: count_results(bench, cells, whole, args.name))
     executor.start()  # the workers load while the costs are counted
     renew(cells, bench)
     work = Work(graph=Graph())
-    work.add(cells, bench, args.name, _seconds(cells, bench), as_suite=True)
+    work.add(cells, bench, name, _seconds(cells, bench), as_suite=True)
     return work
 
 
@@ -153,14 +179,20 @@ def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:
     return {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
 
 
-def _seeds(args: argparse.Namespace) -> list[int]:
+def _folds(order: SuiteOrder) -> list[int]:
+    from benchmark.plan.folds import FOLDS
+
+    return list(range(FOLDS)) if order.folds is None else list(order.folds)
+
+
+def _seeds(order: SuiteOrder) -> list[int]:
     """Three seeds are the fewest that give a p; a demonstration has no verdict to give."""
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.plan.presets import preset_named
 
-    plan = AnalysisPlan()
-    chosen = list(plan.seeds) if preset_named(args.preset).verdict else [0]
-    return chosen if args.seeds is None else list(args.seeds)
+    usual = order.analysis or AnalysisPlan()
+    chosen = list(usual.seeds) if preset_named(order.preset).verdict else [0]
+    return chosen if order.seeds is None else list(order.seeds)
 
 
 def _say_plan(work: Work, workers: int, view: SuiteView) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from benchmark.errors import BadInput
+from benchmark.plan.fields import later
 from benchmark.plan.keys import canonical, digest
 
 POST_HOC = "post hoc"
@@ -77,7 +78,8 @@ class AnalysisPlan:
 
     The endpoint of a patient is the mean over `anchor_organ` and every organ that at least
     `organ_share` of the set's patients have. `gap_minimum` is the GT gap's least estimate, in
-    percent. `presets` are those that may give a verdict; every other one is a demonstration.
+    percent; without `asks_gap` the verdict does not ask for one (a row without a teacher has none).
+    `presets` are those that may give a verdict; every other one is a demonstration.
     `draws_rank` and `draws_bootstrap` are bootstrap samples, `draws_seed` their random seed.
     `version` names the primary analysis, one of `ANALYSES`.
     """
@@ -100,6 +102,7 @@ class AnalysisPlan:
     alpha: float = 0.05
     power: float = 0.8
     gap_minimum: float = 5.0
+    asks_gap: bool = later(True)
     draws_rank: int = 1000
     draws_bootstrap: int = 10_000
     draws_seed: int = 0

@@ -7,6 +7,7 @@ trains, and nothing here knows folds, paths, devices or optimisers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
@@ -27,8 +28,7 @@ __all__ = [  # what a file of methods needs, from one place
     "field_from", "flags_of", "in_order", "later", "probes_of", "stages_of",
 ]  # fmt: skip
 
-DECAYS = ("none", "poly")
-POLY = 0.9
+DECAYS = ("none", "cosine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +111,8 @@ class Schedule:
 
     `steps_per_epoch` None is one pass over the fold's training slices. Trainings with the same
     `stream` and seed see the same batches and the same random initial weights. `decay` says what
-    becomes of the rate: `none`, it stays (the paper); `poly`, it falls to 0 as (1 - step / steps)
-    to the power 0.9 (nnU-Net: Isensee et al., Nature Methods 2021).
+    becomes of the rate: `none`, it stays (the paper); `cosine`, it falls to 0 along half a cosine
+    (Loshchilov & Hutter, ICLR 2017, eq. 5 without restarts).
     """
 
     kind: ClassVar[str] = "schedule"
@@ -139,7 +139,8 @@ class Schedule:
 
     def rate(self, step: int, steps: int) -> float:
         """Return the rate of a step, from 0, of a training of so many."""
-        return self.lr if self.decay == "none" else self.lr * (1 - step / steps) ** POLY
+        falling = (1 + math.cos(math.pi * step / steps)) / 2
+        return self.lr * falling if self.decay == "cosine" else self.lr
 
 
 @dataclass(frozen=True, kw_only=True)

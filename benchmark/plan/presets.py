@@ -19,6 +19,8 @@ from benchmark.plan.ground import Ground
 from benchmark.plan.keys import canonical, digest
 from benchmark.plan.nodes import Arch, Method, Schedule
 
+LABELS = ("about", "verdict", "scope")  # what changes no number, hence no hash
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
@@ -37,6 +39,7 @@ class Preset:
     labels: str | None = None
     decay: str | None = None
     verdict: bool = False
+    scope: str = ""  # what its verdicts are about, where not about the claim itself
 
     @cached_property
     def hash(self) -> str:
@@ -46,8 +49,7 @@ class Preset:
             {
                 item.name: canonical(value)
                 for item in fields(self)
-                if item.name not in ("about", "verdict")
-                and (value := getattr(self, item.name)) != item.default
+                if item.name not in LABELS and (value := getattr(self, item.name)) != item.default
             }
         )
 
@@ -77,7 +79,7 @@ PRESETS = {
         ce=0.1,
     ),
     "study": Preset(
-        about="the phantom's own grid; a verdict about the phantom where a plan names it",
+        about="the phantom's own grid: a verdict about the phantom, where a plan names it",
         epochs=0.3,
         lr=4e-3,
         steps_per_epoch=20,
@@ -88,8 +90,9 @@ PRESETS = {
         ce=0.1,
         squared=True,
         labels="area",
-        decay="poly",
+        decay="cosine",
         verdict=True,
+        scope="its verdicts are about the phantom, and say nothing of patients",
     ),
     "paper": Preset(about="the paper's network, epochs and rate; needs a GPU", verdict=True),
     "quick-1": Preset(
@@ -159,6 +162,12 @@ def demonstration(name: str) -> str:
     if preset and preset.verdict:
         return ""
     return f"preset {name}: {preset.about if preset else 'no preset has its values now'}"
+
+
+def scope_note(name: str) -> str:
+    """Return what a preset's verdicts are about, "" where about the claim itself."""
+    preset = PRESETS.get(name)
+    return f"preset {name}: {preset.scope}" if preset and preset.scope else ""
 
 
 def scale_ground(preset: Preset, ground: Ground) -> Ground:

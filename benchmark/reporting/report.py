@@ -10,6 +10,7 @@ from benchmark.analysis.groups import groups_of, no_verdict, set_text
 from benchmark.analysis.suites import Missing, fill_command
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast
+from benchmark.plan.presets import scope_note
 from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.chapter import Asked, Chapter, chapter_of
 from benchmark.reporting.diagnostics import diagnostics_sheets
@@ -114,7 +115,7 @@ def _part(chapter: Chapter) -> Part:
     return Part(
         chapter=chapter,
         title=group.title,
-        demonstration=no_verdict(group.preset, group.common),
+        demonstration=no_verdict(group.preset, group.common) or scope_note(group.preset),
         incomplete=_incomplete(chapter),
         sheets={sheet.name: sheet for sheet in sheets},
         pictures=pictures_of(chapter),
@@ -218,8 +219,10 @@ def _torn(chapters: Sequence[Chapter]) -> list[str]:
 
 
 def _paper(plan: AnalysisPlan) -> AnalysisPlan:
-    """The plan with both of the paper's sets, whichever of them the suite has."""
-    return replace(plan, datasets=AnalysisPlan().datasets)
+    """The plan with both of the paper's sets, whichever of them the suite has; a plan that asks
+    another preset for a verdict is about its own sets."""
+    usual = AnalysisPlan()
+    return replace(plan, datasets=usual.datasets) if plan.presets == usual.presets else plan
 
 
 def _gains(chapters: Sequence[Chapter], plan: AnalysisPlan) -> Sheet:

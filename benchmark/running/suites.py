@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from benchmark.analysis.suites import on_plan, planned_cell
@@ -45,9 +46,14 @@ def suite_cells(
 
 
 def suite_plan(
-    settings: list[Setting], cells: list[Cell], preset: str, overrides: Mapping[str, Any]
+    settings: list[Setting],
+    cells: list[Cell],
+    preset: str,
+    overrides: Mapping[str, Any],
+    analysis: AnalysisPlan | None = None,
 ) -> SuitePlan:
-    """Return what is to be written down before the cells are run."""
+    """Return what is to be written down before the cells are run; `analysis` says how they are
+    analysed, but for seeds and data sets, which are those of the cells."""
     splits = {cell.data.dataset.name: cell.split for cell in cells}
     seeds = tuple(dict.fromkeys(cell.seed for cell in cells))
     labels = [
@@ -64,7 +70,7 @@ def suite_plan(
         preset=preset,
         preset_hash=settings[0].preset_hash,
         overrides=dict(overrides),
-        analysis=AnalysisPlan(seeds=seeds, datasets=tuple(splits)),
+        analysis=replace(analysis or AnalysisPlan(), seeds=seeds, datasets=tuple(splits)),
     )
 
 

@@ -8,8 +8,8 @@ margin that the plan fixed before the run. Checked in this order:
 3. not supported: for some control the upper limit of d is under delta (equivalent, or worse), also
    without the patient that moves d by more than delta, where there is one;
 4. supported: for every control the lower limit of d is over 0 and d at least delta, no single
-   patient moves d by more than delta, and the GT gap's lower limit is over 0 and the gap at least
-   5 %;
+   patient moves d by more than delta, and, where the plan asks for it, the GT gap's lower limit is
+   over 0 and the gap at least 5 %;
 5. undecided, with the number of patients that would decide.
 """
 
@@ -98,8 +98,9 @@ def judge(
     """Return the verdict of one data set.
 
     `comparisons` holds the subject against each of the plan's controls, by the control's name, in
-    the plan's first metric; a control that is not there, or a `gap` of None, was not run and makes
-    the verdict incomplete. `timing` is what `benchmark.plan.analysis.timing` gave.
+    the plan's first metric; a control that is not there, or a `gap` of None where the plan asks for
+    one, was not run and makes the verdict incomplete. `timing` is what
+    `benchmark.plan.analysis.timing` gave.
     """
     _check_planned(comparisons, plan)
     lacking = _lacking(comparisons, gap, plan)
@@ -111,11 +112,11 @@ def judge(
     needed, sensitivity = None, None
     if preset not in plan.presets:
         outcome, reasons = "demonstration", (f"preset {preset} gives no verdict",)
-    elif lacking or not isinstance(gap, RowValues):
+    elif lacking:
         outcome, reasons = "incomplete", lacking
     else:
         controls = [c for c in present if c.reference in plan.controls]
-        found = gt_gap(gap, level=plan.level, fold_luck=plan.fold_luck)
+        found = _gap_asked(gap, plan)
         outcome, reasons = _by_rule(controls, found, lambda c: c.primary, plan)
         sensitivity = _sensitivity(controls, found, plan)
         if outcome == "undecided":
@@ -175,16 +176,23 @@ def _lacking(
         found = comparisons.get(name)
         if isinstance(found, Incomplete):
             lines.append(found.sentence)
-    if gap is None:
+    if plan.asks_gap and gap is None:
         lines.append("the GT gap was not measured")
-    elif isinstance(gap, Incomplete):
+    elif plan.asks_gap and isinstance(gap, Incomplete):
         lines.append(gap.sentence)
     return tuple(dict.fromkeys(lines))
 
 
+def _gap_asked(gap: RowValues | Incomplete | None, plan: AnalysisPlan) -> GapEstimate | None:
+    """The GT gap, None where the plan asks for none."""
+    if not (plan.asks_gap and isinstance(gap, RowValues)):
+        return None
+    return gt_gap(gap, level=plan.level, fold_luck=plan.fold_luck)
+
+
 def _by_rule(
     controls: list[Comparison],
-    gap: GapEstimate,
+    gap: GapEstimate | None,
     interval_of: Callable[[Comparison], Interval | None],
     plan: AnalysisPlan,
 ) -> tuple[Outcome, tuple[str, ...]]:
@@ -207,10 +215,7 @@ def _by_rule(
         for c, i in pairs
         if i is None or c.one_patient or not (i.low > 0 and i.estimate >= margin)
     ]
-    if gap.primary is None:
-        doubts.append(f"GT gap: {gap.no_interval}")
-    elif not (gap.primary.low > 0 and gap.primary.estimate >= plan.gap_minimum):
-        doubts.append(f"GT gap: {interval_text(gap.primary, '%')}, needed {plan.gap_minimum:g} %")
+    doubts += _gap_doubts(gap, plan) if gap else []
     if doubts:
         return "undecided", tuple(doubts)
     least = min((i for _, i in pairs if i is not None), key=lambda i: i.estimate)
@@ -220,6 +225,14 @@ def _by_rule(
     )
 
 
+def _gap_doubts(gap: GapEstimate, plan: AnalysisPlan) -> list[str]:
+    if gap.primary is None:
+        return [f"GT gap: {gap.no_interval}"]
+    if gap.primary.low > 0 and gap.primary.estimate >= plan.gap_minimum:
+        return []
+    return [f"GT gap: {interval_text(gap.primary, '%')}, needed {plan.gap_minimum:g} %"]
+
+
 def _stands(found: Comparison, margin: float) -> bool:
     """Whether a gain under the margin is so without the one patient that moves it, too."""
     one = found.one_patient
@@ -227,7 +240,7 @@ def _stands(found: Comparison, margin: float) -> bool:
 
 
 def _sensitivity(
-    controls: list[Comparison], gap: GapEstimate, plan: AnalysisPlan
+    controls: list[Comparison], gap: GapEstimate | None, plan: AnalysisPlan
 ) -> Outcome | None:
     if any(c.nadeau_bengio is None for c in controls):
         return None
@@ -235,7 +248,7 @@ def _sensitivity(
 
 
 def _needed(
-    controls: list[Comparison], gap: GapEstimate, plan: AnalysisPlan
+    controls: list[Comparison], gap: GapEstimate | None, plan: AnalysisPlan
 ) -> tuple[Needed | None, tuple[str, ...]]:
     """The least design that decides, if every estimate and spread stays as it is.
 
@@ -247,10 +260,10 @@ def _needed(
         found = [_design(margin - c.mean, c.spread, c, plan) for c in below]
         known = [each for each in found if each is not None]
         return min(known, key=lambda each: (each.seeds, each.patients), default=None), ()
-    if gap.mean < plan.gap_minimum:
+    if gap and gap.mean < plan.gap_minimum:
         return None, ("no number of patients decides while the GT gap stays as it is",)
     found = [_design(c.mean, c.spread, c, plan) for c in controls]
-    found.append(_design(gap.mean, gap.spread, controls[0], plan))
+    found += [_design(gap.mean, gap.spread, controls[0], plan)] if gap else []
     if any(each is None for each in found):
         return None, ()
     return Needed(

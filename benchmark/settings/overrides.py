@@ -79,6 +79,11 @@ def pieces(text: str) -> list[str]:
 
 def read_config(path: Path) -> dict[str, Any]:
     """Return the overrides of a file (JSON or TOML): dotted names or nested tables."""
+    return _flat(read_table(path))
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Return the table that a file holds (JSON or TOML), as it is; raises `BadInput`."""
     try:
         text = path.read_text(encoding="utf-8")
         loaded = _toml(text) if path.suffix == ".toml" else json_of(text)
@@ -88,7 +93,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise BadInput(f"--config {path}: not valid JSON or TOML: {error}") from error
     if not isinstance(loaded, dict):
         raise BadInput(f"--config {path}: write a table of NAME: VALUE")
-    return _flat(loaded)
+    return loaded
 
 
 def _toml(text: str) -> Any:

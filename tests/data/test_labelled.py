@@ -96,12 +96,19 @@ def test_what_reads_masks_alone_sees_the_batches_of_every_share() -> None:
 
 
 def test_ranks_are_places_that_no_seed_moves_and_every_fold_draws_anew() -> None:
-    sizes = [(case.sha256, len(case.label_ZHW)) for case in CASES]
-    all_N, fewer_N = ranks(sizes), ranks(sizes[1:])
+    names = [(case.sha256, z) for case in CASES for z in range(len(case.label_ZHW))]
+    all_N, fewer_N = (ranks(part, [()] * len(part)) for part in (names, names[5:]))
     assert sorted(all_N.tolist()) == pytest.approx([n / SLICES for n in range(SLICES)])
-    left = len(CASES[0].label_ZHW)
-    assert not torch.equal(fewer_N.argsort(), all_N[left:].argsort())
+    assert not torch.equal(fewer_N.argsort(), all_N[5:].argsort())
     assert places(draw_of(0.1))[0] == places(draw_of(0.1, seed=1))[0]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_every_share_has_its_part_of_each_stratum(share: float) -> None:
+    strata = [(n % 4,) for n in range(400)]
+    rank_N = ranks([("case", n) for n in range(400)], strata)
+    seen = [int((rank_N[k::4] < share).sum()) for k in range(4)]
+    assert all(abs(count - 100 * share) <= 1 for count in seen)
 
 
 def test_a_share_that_leaves_nothing_is_refused() -> None:

@@ -224,7 +224,7 @@ PART_CHANGES: list[tuple[Any, dict[str, Any]]] = [
               "skips": False}),
     (Smp(), {"reads": "masks", "decoder": "fpn", "encoder": "resnet34"}),
     (Schedule(), {"epochs": 1.0, "lr": 1e-3, "steps_per_epoch": 3, "stream": "x",
-                 "decay": "poly"}),
+                 "decay": "cosine"}),
     (Matched(), {"xi": 1.0, "norm": "raw", "gradient": "no_input", "taps": ((0, 0),),
                  "reads": "image"}),
     (Segmentation(), {"net": "gt", "reads": "masks"}),

@@ -103,6 +103,17 @@ def test_a_gt_gap_that_is_too_small_is_decided_by_no_number_of_patients():
     assert verdict(4.0, gap(6.0, 25.0)).needed.patients == pytest.approx(98, abs=3)
 
 
+def test_a_plan_that_asks_for_no_gt_gap_is_judged_without_one():
+    plan = replace(PLAN, asks_gap=False)
+    compared = against_controls(4.0)
+    for measured in (None, gap(-3.0, 1.0)):
+        found = judge(compared, measured, dataset="ircadb", preset="paper", plan=plan)
+        assert found.outcome == "supported"
+    found = judge(against_controls(0.6, patients=15, patient_sd=2.5, run_sd=0.1), None,
+                  dataset="ircadb", preset="paper", plan=plan)  # fmt: skip
+    assert found.outcome == "undecided" and found.needed and "GT gap" not in str(found.reasons)
+
+
 @pytest.mark.parametrize("preset", ["quick", "lite", "mine"])
 def test_only_the_papers_preset_gives_a_verdict(preset):
     found = verdict(4.0, preset=preset)

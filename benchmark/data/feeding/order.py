@@ -5,7 +5,7 @@ All of it is a function of the cases, the ground and a seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from benchmark.plan.ground import Ground
 from benchmark.plan.keys import content_hash, draw_seed
 from benchmark.plan.nodes import SeenLabels
 
+Stratum = tuple[int, ...]  # the classes of a slice's label map
+
 
 class Slices:
     """All slices of the training cases, in order: whose they are, at what relative height, with
@@ -26,7 +28,7 @@ class Slices:
 
     def __init__(self, cases: list[CaseSlices], ground: Ground) -> None:
         near: list[bool] = []
-        strata: list[tuple[int, ...]] = []
+        strata: list[Stratum] = []
         case_N: list[int] = []
         position_N: list[float] = []
         for number, case in enumerate(cases):
@@ -36,7 +38,8 @@ class Slices:
                 case_N.append(number)
                 position_N.append(case.height(z))
         self.case_N, self.position_N = torch.tensor(case_N), torch.tensor(position_N)
-        self.rank_N = ranks([(case.sha256, len(case.label_ZHW)) for case in cases])
+        names = [(case.sha256, z) for case in cases for z in range(len(case.label_ZHW))]
+        self.rank_N = ranks(names, strata)
         self._near, self._strata, self._ground = near, strata, ground
         self.everything = self.of(torch.ones(len(case_N), dtype=torch.bool))
 
@@ -80,7 +83,7 @@ class Stream:
     """Some of the slices, epoch after epoch: those near the organs, and a share of the others."""
 
     def __init__(
-        self, inside: list[int], outside: list[int], strata: list[tuple[int, ...]], ground: Ground
+        self, inside: list[int], outside: list[int], strata: list[Stratum], ground: Ground
     ) -> None:
         self._inside, self._outside, self._strata = inside, outside, strata
         self._others = _others(len(inside), len(outside), ground)
@@ -95,7 +98,7 @@ class Stream:
 
     def _drawn(self, rng: np.random.Generator) -> list[int]:
         others = rng.permutation(np.array(self._outside, dtype=int))[: self._others].tolist()
-        groups: dict[tuple[int, ...], list[int]] = {}
+        groups: dict[Stratum, list[int]] = {}
         for member in [*self._inside, *others]:
             groups.setdefault(self._strata[member], []).append(member)
         placed: list[tuple[float, int]] = []
@@ -106,16 +109,27 @@ class Stream:
         return [member for _, member in sorted(placed)]
 
 
-def ranks(slices: list[tuple[str, int]]) -> Tensor:
-    """Return each slice's place in [0, 1) among all, in the order of a hash of all cases' contents,
-    its own case's and its number: a share s are the slices of rank < s, so shares are nested, and
-    the same in every seed. `slices` are the fold's training cases by hash, and how many each has.
+def ranks(slices: Sequence[tuple[str, int]], strata: Sequence[Stratum]) -> Tensor:
+    """Return each slice's place in [0, 1) among all (N): a share s are the slices of rank < s, so
+    shares are nested, and the same in every seed.
+
+    `slices` are the case and number of each, `strata` its organs. By a hash of all of them, the
+    slices of a stratum come in random order and spread evenly over the ranks, so that every share
+    has its part of each organ.
     """
     fold = content_hash(slices)  # else which slices are labelled would be one luck of all folds
-    hashes = [draw_seed(fold, sha256, z) for sha256, count in slices for z in range(count)]
-    place_N = np.empty(len(hashes))
-    place_N[np.argsort(hashes, kind="stable")] = np.arange(len(hashes))
-    return torch.from_numpy(place_N / len(hashes))
+    groups: dict[Stratum, list[tuple[int, int]]] = {}
+    for n, ((case, z), stratum) in enumerate(zip(slices, strata, strict=True)):
+        groups.setdefault(stratum, []).append((draw_seed(fold, case, z), n))
+    placed: list[tuple[float, int]] = []
+    for stratum, members in sorted(groups.items()):
+        offset = draw_seed(fold, *stratum) / 2**63
+        placed += [((i + offset) / len(members), n) for i, (_, n) in enumerate(sorted(members))]
+    rank_N = torch.empty(len(slices), dtype=torch.float64)
+    rank_N[[n for _, n in sorted(placed)]] = torch.arange(len(slices), dtype=torch.float64) / len(
+        slices
+    )
+    return rank_N
 
 
 def near_and_far(label_ZYX: Label, ground: Ground) -> tuple[int, int]:

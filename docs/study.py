@@ -1,0 +1,256 @@
+"""Write docs/study/ from the workspace in which the study ran.
+
+make study                                   # run what is left of docs/study/study.toml: resumes
+python docs/study.py --root ROOT             # then write the pages; what was not run is said
+python docs/study.py --root ROOT --losses    # the first losses of one cell, which CI trains again
+
+docs/study/README.md has what was found, in sentences made by rule from the figures,
+docs/study/SUITE/ a suite's report, tables and rows (Parquet), docs/study/study.json machine, plans
+and keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from benchmark.analysis.groups import groups_of
+from benchmark.analysis.judgement import Analysis, analyse
+from benchmark.analysis.rows import Scores, group_scores
+from benchmark.analysis.suites import Standing, standing
+from benchmark.cli.main import main as bench_main
+from benchmark.cli.suite_file import SuiteOrder, read_suites
+from benchmark.data.library import open_dataset
+from benchmark.files.atomic import write_json
+from benchmark.plan.wording import counted, duration
+from benchmark.running.bench import Bench, Options
+from benchmark.running.cells import Cell, plan_cells
+from benchmark.running.cost import planned
+from benchmark.running.events import Warnings
+from benchmark.running.execute import prepared
+from benchmark.scoring.comparison import Comparison
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve, rows_named, settings_of
+from benchmark.store.plans import post_hoc
+from benchmark.training.meter import Epoch
+from benchmark.training.precision import processor_name
+from benchmark.training.trainer import Control, fit
+
+HERE = Path(__file__).parent / "study"
+KEPT = ("index.html", "report.md", "tables/*.csv", "figures/*.png")
+STEPS = 20  # of the one cell that CI trains again: unet on the phantom, fold 0, seed 0
+VALUES = {"ground.labelled": 0.01}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A suite of the study: how far it is, and its statistics by data set."""
+
+    order: SuiteOrder
+    suite: Standing
+    judged: tuple[tuple[Scores, Analysis], ...]
+    left: str  # what the rest will cost, "" where nothing is left
+
+
+def found_in(order: SuiteOrder, bench: Bench) -> Found:
+    """Return what is stored of a suite."""
+    suite = standing(bench, order.name)
+    plan, timing = suite.plan, post_hoc(bench.plans.versions(order.name))
+    groups = groups_of(bench.ledger.entries(order.name), load_registry().rows, plan)
+    scored = [scores for group in groups if not (scores := group_scores(group, bench)).frame.empty]
+    judged = [(scores, analyse(scores, plan.analysis, timing)) for scores in scored if plan]
+    whole = plan is not None and not suite.missing
+    return Found(
+        order=order,
+        suite=suite,
+        judged=tuple(judged),
+        left="" if whole else _cost(order, bench),
+    )
+
+
+def _cost(order: SuiteOrder, bench: Bench) -> str:
+    """The trainings that a suite lacks, and their time on one core of this machine."""
+    nodes, _ = planned(cells_of(order, bench), bench)
+    left = [node for node in nodes if not node.cached]
+    seconds = sum(node.seconds or 0.0 for node in left)
+    return f"{counted(len(left), 'training')}, {duration(seconds)} of one core"
+
+
+def cells_of(order: SuiteOrder, bench: Bench) -> list[Cell]:
+    """Return the cells of a suite."""
+    registry = load_registry()
+    settings = settings_of(registry, rows_named(registry, order.rows), order.preset, order.set)
+    sets = [open_dataset(bench.root, name) for name in order.datasets.split(",")]
+    return [
+        cell
+        for dataset in sets
+        for setting in settings
+        for cell in plan_cells(setting, dataset, folds=range(5), seeds=order.seeds or (0,))
+    ]
+
+
+def sentences(found: Found) -> Iterator[str]:
+    """Yield what a suite says: on each data set the verdict's own sentences, and what size of gain
+    would have shown."""
+    for _, analysis in found.judged:
+        yield " ".join([*analysis.verdict.sentences, *_would_show(found, analysis)])
+    if found.left:
+        what = "not run" if not found.judged else "not whole"
+        yield f"{what[0].upper()}{what[1:]}: {found.left} are left."
+
+
+def _would_show(found: Found, analysis: Analysis) -> list[str]:
+    """The gain that would have been found, against the control against which least can be seen."""
+    plan = found.suite.plan
+    known = [one for one in _compared(found, analysis) if one.smallest_detectable is not None]
+    if plan is None or not known:
+        return []
+    most = max(known, key=lambda one: one.smallest_detectable or 0.0)
+    return [
+        f"A true gain of {most.smallest_detectable:.1f} points over {most.reference} would have "
+        f"shown in {100 * plan.analysis.power:.0f} of 100 such studies, over every other control "
+        "a smaller one too."
+    ]
+
+
+def _compared(found: Found, analysis: Analysis) -> Iterator[Comparison]:
+    """The subject against each of the plan's controls, where both are whole."""
+    plan = found.suite.plan
+    for control in plan.analysis.controls if plan else ():
+        one = (
+            analysis.comparison(plan.analysis.subject, control, plan.analysis.metrics[0].name)
+            if plan
+            else None
+        )
+        if one:
+            yield one
+
+
+def page(everything: list[Found]) -> str:
+    """Return docs/study/README.md."""
+    lines = [
+        "# The study",
+        "",
+        "Written by `python docs/study.py`; no sentence is written by hand.",
+        "",
+    ]
+    for found in everything:
+        name, there = found.order.name, (HERE / found.order.name / "index.html").exists()
+        lines += [
+            f"## {f'[{name}]({name}/report.md)' if there else name}",
+            "",
+            found.order.about + ".",
+            "",
+        ]
+        lines += [f"- {sentence}" for sentence in sentences(found)]
+        lines += ["", f"`bench suite --config docs/study/study.toml --name {name}`", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def keep_report(found: Found, bench: Bench) -> None:
+    """Copy a suite's page, tables and figures to docs/study/NAME, and its rows."""
+    name, target = found.order.name, HERE / found.order.name
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "report"
+        argv = ["report", "--root", str(bench.root), "--suite", name, "--out", str(out)]
+        with contextlib.redirect_stdout(io.StringIO()):
+            code = bench_main(argv)
+        if code:
+            raise SystemExit(code)
+        shutil.rmtree(target, ignore_errors=True)
+        for pattern in KEPT:
+            for path in sorted(out.glob(pattern)):
+                kept = target / path.relative_to(out)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, kept)
+    rows_of(found).to_parquet(target / "rows.parquet", compression="zstd", index=False)
+
+
+def rows_of(found: Found) -> pd.DataFrame:
+    """Return every row of a suite with its data set and key; patients have numbers."""
+    parts = []
+    for scores, _ in found.judged:
+        cells = scores.group.cells.items()
+        keys = [(row, e.fold, e.seed, e.key) for row, members in cells for e in members]
+        named = pd.DataFrame(keys, columns=["row", "fold", "seed", "key"])
+        frame = scores.frame.astype({"row": str})
+        parts.append(
+            frame.merge(named, on=["row", "fold", "seed"]).assign(dataset=scores.group.dataset)
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def facts(everything: list[Found], bench: Bench) -> dict[str, Any]:
+    """Return the machine, and each suite's plans and keys."""
+    return {
+        "machine": machine(),
+        "suites": {
+            found.order.name: {
+                "plans": [
+                    {"fingerprint": v.fingerprint, "results": v.results, "made_at": v.made_at}
+                    for v in bench.plans.versions(found.order.name)
+                ],
+                "done": len(found.suite.done),
+                "missing": len(found.suite.missing),
+                "keys": sorted({entry.key for entry in found.suite.done}),
+            }
+            for found in everything
+        },
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what decides the last bits of a training on a CPU."""
+    listing = Path("/proc/cpuinfo")
+    words = listing.read_text(encoding="utf-8").split() if listing.exists() else []
+    vectors = sorted({word for word in words if word.startswith(("avx", "amx", "fma"))})
+    return {"processor": processor_name(), "vectors": vectors, "torch": torch.__version__}
+
+
+def first_losses(root: Path) -> list[float]:
+    """Return the sum of the terms of each of the first steps of one cell, trained anew."""
+    setting = resolve(load_registry(), "unet", "study", VALUES)
+    bench = Options(root=root, device="cpu", precision="fp32", threads=1).open(Warnings(print))
+    (cell,) = plan_cells(setting, open_dataset(root, "phantom"), folds=[0], seeds=[0])
+    node = cell.final.node
+    node = replace(node, schedule=replace(node.schedule, epochs=float(STEPS), steps_per_epoch=1))
+    nets, draw, chosen = prepared(node, cell.data, cell.seed, {}, bench.hardware)
+    found: list[float] = []
+
+    def look(epoch: Epoch) -> None:
+        found.append(sum(epoch.terms.values()))
+
+    fit(node, nets, draw, seed=cell.seed, hardware=chosen, control=Control(epoch=look))
+    return found
+
+
+def main() -> None:
+    """Write the pages of every suite that has results, or the first losses."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--losses", action="store_true")
+    args = parser.parse_args()
+    if args.losses:
+        write_json(HERE / "losses.json", {"machine": machine(), "losses": first_losses(args.root)})
+        return
+    bench = Options(root=args.root, device="cpu", precision="fp32").open(Warnings(print))
+    everything = [found_in(order, bench) for order in read_suites(HERE / "study.toml")]
+    for found in everything:
+        if found.judged:
+            keep_report(found, bench)
+    (HERE / "README.md").write_text(page(everything), encoding="utf-8")
+    write_json(HERE / "study.json", facts(everything, bench))
+
+
+if __name__ == "__main__":
+    main()

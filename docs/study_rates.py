@@ -1,0 +1,104 @@
+"""Try rates for every row of the study, as often for each: docs/study/rates.jsonl, a line a trial.
+
+python docs/study_rates.py run --root ROOT [--rows A,B]   # trains what has no line yet
+python docs/study_rates.py table   # inner DSC by row and rate, and the rate taken
+
+Each row is trained as it is in the suite few-labels, on the training patients of fold 0 without the
+inner ones, and scored on these: no test patient is looked at. A rate other than the preset's is
+taken where its mean DSC over the organs is better by more than a point: less is the luck of a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmark.cli.main import main as bench_main
+from benchmark.cli.suite_file import read_suites
+
+HERE = Path(__file__).parent / "study"
+FOUND = HERE / "rates.jsonl"
+USUAL, RATES, POINTS = 0.004, (0.002, 0.004, 0.008), 1.0
+SUITE = "few-labels"
+
+
+def rows() -> list[str]:
+    """Return the rows that are compared."""
+    (order,) = (one for one in read_suites(HERE / "study.toml") if one.name == SUITE)
+    return [row.partition("[")[0] for row in order.rows.split(",")]
+
+
+def trial(row: str, rate: float, root: Path) -> dict[str, Any]:
+    """Train a row with a rate; return its inner DSC, the mean over the organs, in percent."""
+    argv = ["run", "--method", row, "--dataset", "phantom-60", "--preset", "study", "--inner"]
+    argv += ["--folds", "0", "--seeds", "0", "--set", "ground.labelled=0.01", "--workers", "1"]
+    argv += ["--set", f"schedule.lr={rate}", "--root", str(root), "--mlflow", "none", "--json"]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = bench_main(argv)
+    if code:
+        raise SystemExit(f"{row} at {rate}: bench run ended with {code}")
+    table = json.loads(out.getvalue())["table"]
+    found = {x["row"]: x["mean"] for x in table if (x["metric"], x["organ"]) == ("dsc", "mean")}
+    means = {name.partition("@")[2] or "end": mean for name, mean in found.items()}
+    return {"row": row, "rate": rate, "fold": 0, "seed": 0, "dsc": means}
+
+
+def lines() -> list[dict[str, Any]]:
+    """Return the trials so far."""
+    if not FOUND.exists():
+        return []
+    return [json.loads(line) for line in FOUND.read_text(encoding="utf-8").splitlines()]
+
+
+def run(root: Path, chosen: list[str]) -> None:
+    """Append a line for each trial that has none."""
+    for row in chosen:
+        for rate in RATES:
+            if (row, rate) in {(one["row"], one["rate"]) for one in lines()}:
+                continue
+            found = trial(row, rate, root)
+            with FOUND.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
+            print(json.dumps(found), flush=True)
+
+
+def choice(found: dict[float, float]) -> float:
+    """Return the rate of a row, by its DSC with each."""
+    best = max(found, key=lambda rate: found[rate])
+    return best if found[best] > found.get(USUAL, 0.0) + POINTS else USUAL
+
+
+def table() -> str:
+    """Return the trials as a table in Markdown."""
+    known = {(one["row"], one["rate"]): one["dsc"]["end"] for one in lines()}
+    text = ["| row | " + " | ".join(f"{rate:g}" for rate in RATES) + " | taken |"]
+    text.append("|---" * (len(RATES) + 2) + "|")
+    for row in dict.fromkeys(name for name, _ in known):
+        found = {rate: known[row, rate] for rate in RATES if (row, rate) in known}
+        cells = " | ".join(f"{found[rate]:.1f}" if rate in found else "-" for rate in RATES)
+        text.append(f"| `{row}` | {cells} | {choice(found):g} |")
+    values = list(known.values())
+    return "\n".join([*text, "", f"{len(values)} trials, mean {fmean(values):.1f}"])
+
+
+def main() -> None:
+    """Try what was not tried, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--rows", type=lambda text: text.split(","))
+    args = parser.parse_args()
+    if args.what == "table":
+        print(table())
+    else:
+        run(args.root, args.rows or rows())
+
+
+if __name__ == "__main__":
+    main()
