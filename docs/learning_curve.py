@@ -1,11 +1,6 @@
 """Write the table of rows over the number of CTs, docs/learning-curve.md, from finished suites.
 
-for n in 2 4 8; do
-    bench suite --name cts-$n --set ground.train_cases=$n --root ROOT --preset study --seeds 0,1,2 \
-        --rows unet,unet-200,fsm,fsm-atlas,refine-gt-atlas,fsm-atlas-shuffled
-done
-bench suite --name cts-all --root ROOT --preset study --seeds 0,1,2 \
-    --rows unet,unet-200,fsm,refine-gt,fsm-shuffled
+bench suite --config docs/study/curve.toml --root ROOT
 python docs/learning_curve.py --root ROOT --suites cts-2,cts-4,cts-8,cts-all
 
 How many CTs a suite has is read from its cells, not from its name. With every CT a row with an
