@@ -163,6 +163,7 @@ class Acnn:
     relative: bool = field_from(
         True, "D", "distance over the mean square of f(y); false: the source"
     )
+    atlas: bool = field_from(False, "C", "the auto-encoder sees masks of patients without CT too")
     ct: Arch = field_from(UNet, "C", "architecture of N_CT")
     shape: Arch = field_from(MaskCoder, "R", "the auto-encoder; its code has 64 numbers")
     schedule: Schedule = field_from(Schedule, "C", "of each training")
@@ -177,7 +178,7 @@ class Acnn:
         return (Probe(name="gradients", node=student, measure=pull),)
 
     def _student(self) -> Train:
-        coder = shape_model(self.shape, self.schedule, None, None)["shape"]
+        coder = shape_model(self.shape, self.schedule, None, atlas=self.atlas)["shape"]
         return Train(
             title="N_CT with codes",
             nets={"ct": Net(arch=self.ct), "shape": stages.frozen(coder)},
@@ -191,6 +192,7 @@ class PostDae:
     """unet, whose prediction a denoising auto-encoder over masks restores at test time."""
 
     discs: int = field_from(3, "C", "discs added or removed in the auto-encoder's inputs")
+    atlas: bool = field_from(False, "C", "the auto-encoder sees masks of patients without CT too")
     ct: Arch = field_from(UNet, "C", "architecture of N_CT")
     shape: Arch = field_from(shape_network, "R", "the auto-encoder")
     schedule: Schedule = field_from(Schedule, "C", "of each training")
@@ -211,7 +213,7 @@ class PostDae:
 
     def _model(self) -> Train:
         view = CorruptShapes(discs=self.discs)
-        return shape_model(self.shape, self.schedule, view, None)
+        return shape_model(self.shape, self.schedule, view, atlas=self.atlas)
 
 
 METHODS = {

@@ -22,6 +22,7 @@ from benchmark.parts.objectives import (
     segmentation_terms,
 )
 from benchmark.parts.views import CORRUPTED, EARLY, CorruptShapes
+from benchmark.plan.given import ATLAS, CT
 from benchmark.plan.nodes import (
     Arch,
     Net,
@@ -162,16 +163,22 @@ def shape_network() -> UNet:
 
 
 def shape_model(
-    shape: Arch, schedule: Schedule, view: CorruptShapes | None, early: Weights | None
+    shape: Arch,
+    schedule: Schedule,
+    view: CorruptShapes | None,
+    early: Weights | None = None,
+    atlas: bool = False,
 ) -> Train:
-    """Return the training of an auto-encoder over masks: it restores corrupted masks and, with
-    `early`, the early predictions of a segmentation network; without a view, clean masks."""
+    """Return the training of an auto-encoder over masks, with `atlas` also over those of patients
+    without CT: it restores corrupted masks and, with `early`, the early predictions of a
+    segmentation network; without a view, clean masks."""
     return Train(
         title="shape model",
         nets={"shape": Net(arch=shape), **({"early": stages.frozen(early)} if early else {})},
         objective=Restore(),
         schedule=replace(schedule, stream="shape"),
         views=(view,) if view else (),
+        cases=ATLAS if atlas else CT,
     )
 
 

@@ -30,7 +30,7 @@ from torch import nn
 from benchmark.data.library import open_dataset
 from benchmark.parts.measures import FIFTH, last_rise
 from benchmark.parts.probes import SATURATED
-from benchmark.plan.keys import Context, key
+from benchmark.plan.keys import key
 from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.events import Warnings
@@ -81,7 +81,7 @@ def fsm(cell: Cell, bench: Bench) -> dict[str, Any]:
     """Train stages 1 and 2 in a cell; return M at each fifth and the pulls of the middle third."""
     node = cell.setting.stages["stage2"].node
     execute(node, cell.data, cell.seed, bench)
-    node_key = key(node, Context(fold=cell.data.fingerprint, seed=cell.seed))
+    node_key = key(node, cell.context)
     epochs = bench.objects.record(node_key)["epochs"]
     xi = float(cell.setting.params()["xi"])
     m = [epoch["terms"]["m"] / xi for epoch in epochs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmark.errors import BadInput
 from benchmark.parts import stages
 from benchmark.parts.objectives import Joint, Matched
 from benchmark.parts.similarity import Similarity
@@ -23,7 +24,12 @@ class JointTrain(MadeSimilar):
     refine_init: str = field_from("auto", "C", "its decoder: n_gt | own | random | auto")
 
     def similar(self) -> tuple[Train, Weights]:
-        """Return the joint training, and its N_GT."""
+        """Return the joint training, and its N_GT. Raises `BadInput` for an atlas."""
+        if self.atlas:
+            raise BadInput(
+                "atlas = true: N_GT is trained beside N_CT here, on patients with a CT alone; "
+                "choose another row, such as fsm-atlas"
+            )
         matched = Matched(xi=self.xi, norm=self.norm, taps=self.taps)
         fsm = Similarity(taps=self.taps)
         joint = Train(

@@ -229,7 +229,7 @@ MUTATIONS = [
         "running/test_cells.py",
         (
             "test patients are trained on",
-            "return self.cache.cases(self.fold.train)",
+            "return self.cache.cases(self.with_ct)",
             "return self.cache.cases((*self.fold.train, *self.fold.test))",
         ),
         (

@@ -11,6 +11,7 @@ from benchmark.parts.networks import UNet, decoders_fit
 from benchmark.parts.objectives import Matched, Segmentation
 from benchmark.parts.similarity import Similarity
 from benchmark.parts.views import DropOrgans, MaskNoise
+from benchmark.plan.given import ATLAS, CT
 from benchmark.plan.ground import MeanMask, OtherCase
 from benchmark.plan.nodes import (
     Arch,
@@ -36,6 +37,7 @@ class TwoNetworks(ABC):
 
     noise: float = field_from(0.2, "S", "p of the corruption of N_GT's input")
     drop: float = field_from(DROP, "C", "chance that stage 1 hides an annotated organ")
+    atlas: bool = field_from(False, "C", "N_GT sees masks of patients without CT too")
     ct: Arch = field_from(UNet, "S", "architecture of N_CT")
     gt: Arch = field_from(lambda: UNet(reads="masks"), "S", "architecture of N_GT")
     schedule: Schedule = field_from(Schedule, "S", "of each stage")
@@ -53,7 +55,9 @@ class TwoNetworks(ABC):
 
     def stage1(self) -> Train:
         """Return the training of N_GT."""
-        return teacher(self.gt, self.schedule, noise=self.mask_noise(), drop=self.drop)
+        cases = ATLAS if self.atlas else CT
+        noise = self.mask_noise()
+        return teacher(self.gt, self.schedule, noise=noise, drop=self.drop, cases=cases)
 
 
 def plain(ct: Arch, schedule: Schedule) -> Train:
@@ -74,15 +78,22 @@ def again(ct: Arch, start: Weights, schedule: Schedule, stream: str) -> Train:
 
 
 def teacher(
-    gt: Arch, schedule: Schedule, *, noise: MaskNoise | None = None, drop: float = DROP
+    gt: Arch,
+    schedule: Schedule,
+    *,
+    noise: MaskNoise | None = None,
+    drop: float = DROP,
+    cases: str = CT,
 ) -> Train:
-    """Return stage 1: N_GT restores clean masks from noisy ones (paper, section 2.1)."""
+    """Return stage 1: N_GT restores clean masks from noisy ones (paper, section 2.1), those of
+    `cases` (`Train.cases`)."""
     return Train(
         title="N_GT",
         nets={"gt": Net(arch=gt)},
         objective=Segmentation(net="gt", reads="masks"),
         schedule=replace(schedule, stream="gt"),
         views=(DropOrgans(p=drop), noise or MaskNoise()),
+        cases=cases,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from benchmark.errors import BadInput
 from benchmark.plan.ground import Ground
-from benchmark.plan.keys import canonical, digest
+from benchmark.plan.keys import canonical, content_hash, digest, draw_seed
 from benchmark.plan.wording import counted
 
 FOLDS = 5
@@ -80,6 +80,25 @@ def split_fingerprint(subjects: list[Subject], folds: tuple[Fold, ...]) -> str:
     """Return the hash of a split: which case (by its bytes) is tested in which fold."""
     sha256 = {subject.name: subject.sha256 for subject in subjects}
     return digest([sorted(sha256[name] for name in fold.test) for fold in folds])
+
+
+def nested(train: Mapping[str, str], count: int | None) -> tuple[str, ...]:
+    """Return the names of `count` of a fold's training cases, in the order given (None: all).
+
+    They are the first in the order of a hash of all the cases' contents and their own, so that a
+    larger count holds a smaller one's, every seed and row has the same, and folds draw anew.
+    `train` maps names to hashes; names do not count. Raises `BadInput` for more than there are.
+    """
+    if count is None:
+        return tuple(train)
+    if count > len(train):
+        raise BadInput(
+            f"ground.train_cases = {count}: a fold has {counted(len(train), 'training patient')}; "
+            "give as many at most, or leave it out for all of them"
+        )
+    fold = content_hash(sorted(train.values()))
+    ordered = sorted(train, key=lambda name: draw_seed(fold, train[name]))
+    return tuple(name for name in train if name in ordered[:count])
 
 
 def fold_fingerprint(train: Mapping[str, str], organs: tuple[str, ...], ground: Ground) -> str:

@@ -65,7 +65,8 @@ class Ground:
     class with the largest area in it, `area` the share of each organ's area. Whatever reads masks
     (a teacher, a shape model) reads the majority in any case. `labelled` is the share of the
     training slices whose labels the loss of N_CT sees; N_GT, FSM and all sources see every mask
-    (docs/decisions/0026).
+    (docs/decisions/0026). `train_cases` is of how many training patients the CT is there (None:
+    all); the others' masks are an atlas, which only what asks for it reads (docs/decisions/0029).
     """
 
     kind: ClassVar[str] = "ground"
@@ -79,6 +80,7 @@ class Ground:
     loss: LossForm = field(default_factory=LossForm)
     labels: str = later(MAJORITY)
     labelled: float = later(1.0)
+    train_cases: int | None = later(None)
 
     @property
     def partly_labelled(self) -> bool:
@@ -101,6 +103,8 @@ class Ground:
         check_range("ground.others", self.others, low=0, high=1)
         if self.labelled != 1:
             check_range("ground.labelled (under 1)", self.labelled, low=1e-4, high=0.5)
+        if self.train_cases is not None:
+            check_range("ground.train_cases", self.train_cases, low=2)
 
 
 @dataclass(frozen=True, kw_only=True)

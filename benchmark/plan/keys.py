@@ -1,9 +1,9 @@
 """The identity of a training: a hash of its content, never of its names.
 
 A key covers all field values of the node and of what it holds (defaults included), its parents'
-keys, the fold's fingerprint (training cases' source bytes and `Ground`), and the seed. It covers
-no class name, module, row name, preset name, device, precision or path: each dataclass that
-counts carries a `kind` string and, once its meaning changes, a hand-kept `version`.
+keys, the fold's fingerprint (source bytes of the cases that it is given, and `Ground`), and the
+seed. It covers no class name, module, row name, preset name, device, precision or path: each
+dataclass that counts carries a `kind` string and, once its meaning changes, a hand-kept `version`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import lru_cache
 from typing import Any
 
+from benchmark.plan.given import ATLAS
 from benchmark.plan.nodes import Train
 
 REMEMBERED = 16384  # keys: all rows in five folds with 16 seeds have 10,000
@@ -24,10 +25,16 @@ DIGITS = 20  # 80 bits: a clash among a million keys has a chance of 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Where a plan is trained: a fold's fingerprint and a seed."""
+    """Where a plan is trained: a fold's fingerprint and a seed. `atlas` is the fingerprint of the
+    masks of all the fold's training patients, where CTs are left out; "" where none are."""
 
     fold: str
     seed: int
+    atlas: str = ""
+
+    def of(self, node: Train) -> str:
+        """Return the fingerprint of the cases that a training is given."""
+        return self.atlas or self.fold if node.cases == ATLAS else self.fold
 
 
 Parent = Callable[[Train], Any]
@@ -57,7 +64,7 @@ def key(node: Train, context: Context) -> str:
     """Return the key of one training in one fold with one seed. A plan asks for a parent's key
     once for each child and each use, hence the memory; trainings are told apart by identity."""
     train = _with_parents(_content(node), _keyed(context))
-    return digest({"fold": context.fold, "seed": context.seed, "train": train})
+    return digest({"fold": context.of(node), "seed": context.seed, "train": train})
 
 
 def spec(node: Train, context: Context) -> dict[str, Any]:

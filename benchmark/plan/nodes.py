@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
+from benchmark.errors import BadInput
 from benchmark.plan.fields import check_choice, check_range, field_from, later
+from benchmark.plan.given import ATLAS, CASES, CT, SeenLabels
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -154,27 +156,13 @@ class Net:
     trainable: tuple[str, ...] = ("",)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SeenLabels:
-    """Which labels N_CT's loss sees where the ground leaves a share s (`Ground.labelled`).
-
-    `dose` d adds labels: a share s + d * (1 - s), with those of s among them. `other` takes as many
-    labels of other slices. Where all are seen it changes nothing.
-    """
-
-    kind: ClassVar[str] = "seen-labels"
-    dose: float = 0.0
-    other: bool = False
-
-    def __post_init__(self) -> None:
-        check_range("dose", self.dose, low=0, high=1)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Train:
     """One training: a node of the plan. `node["ct"]` are the weights it leaves behind.
 
-    `sources` are what the draw adds to every batch, as the entry of that name.
+    `sources` are what the draw adds to every batch, as the entry of that name. `cases` "atlas"
+    gives it the masks of all the fold's training patients, also of those whose CT is left out
+    (`Ground.train_cases`), and no CT at all: refused where a network reads one.
     """
 
     kind: ClassVar[str] = "train"
@@ -184,7 +172,16 @@ class Train:
     views: tuple[View, ...] = ()
     sources: Mapping[str, BatchSource] = later(dict)
     labels: SeenLabels = later(SeenLabels)
+    cases: str = later(CT)
     title: str = field(default="", metadata={"label": True})
+
+    def __post_init__(self) -> None:
+        check_choice("cases", self.cases, CASES)
+        if self.cases == ATLAS and self.reads_image:
+            raise BadInput(
+                f"training {self.title!r} reads a CT, and an atlas is masks alone: leave out "
+                "cases=atlas"
+            )
 
     def __getitem__(self, net: str) -> Weights:
         if net not in self.nets:

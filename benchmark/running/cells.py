@@ -65,7 +65,7 @@ class Cell:
     @property
     def context(self) -> Context:
         """What, beside a training's own values, makes its key."""
-        return Context(fold=self.data.fingerprint, seed=self.seed)
+        return self.data.context(self.seed)
 
     @property
     def name(self) -> CellName:

@@ -83,7 +83,7 @@ class _Planner:
             if node_key in self._keys:
                 continue
             self._keys.add(node_key)
-            steps = node.schedule.steps(_steps_in_one_pass(cell, self._counted))
+            steps = node.schedule.steps(_steps_in_one_pass(node, cell, self._counted))
             cached = self._stored.counts(cell, node, node_key)
             left = None if cached else steps * self._paces.seconds_per_step(node, cell)
             yield PlannedTraining(
@@ -121,13 +121,15 @@ class _Paces:
         return self._estimated[shape]
 
 
-def _steps_in_one_pass(cell: Cell, counted: dict[str, tuple[int, int]]) -> float:
-    """How many batches one epoch has, from the stored label maps; each is read once."""
+def _steps_in_one_pass(node: Train, cell: Cell, counted: dict[str, tuple[int, int]]) -> float:
+    """How many batches one epoch of a training has, from the stored label maps; each is read
+    once."""
     data = cell.data
-    for name in data.fold.train:
+    names = data.names_of(node)
+    for name in names:
         if name not in counted:
             counted[name] = near_and_far(data.dataset.label(name), data.ground)
-    counts = [counted[name] for name in data.fold.train]
+    counts = [counted[name] for name in names]
     return epoch_length(counts, data.ground) / data.ground.batch
 
 

@@ -19,6 +19,7 @@ from benchmark.errors import BadInput, Stopped, one_line
 from benchmark.files.code import Code
 from benchmark.files.source import code_of
 from benchmark.parts.networks import stride_of
+from benchmark.plan.given import ATLAS
 from benchmark.plan.keys import Context, canonical, key, spec, values_in
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.running.bench import Bench
@@ -50,7 +51,7 @@ def prepared(
     start(node, nets, loaded)
     chosen = place(nets, hardware)
     draw = SliceDraw(
-        data.training(),
+        data.cases_of(node),
         ground_for(node, data.ground),
         seed=seed,
         stream=node.schedule.stream,
@@ -75,7 +76,7 @@ def training_code(node: Train) -> Code:
 def execute(final: Train, data: FoldData, seed: int, bench: Bench) -> tuple[str, ...]:
     """Make sure that `final` and every training behind it is in the store; return their keys in
     order."""
-    context = Context(fold=data.fingerprint, seed=seed)
+    context = data.context(seed)
     nodes = list(in_order(final))
     keys = tuple(key(node, context) for node in nodes)
     for number, (node, node_key) in enumerate(zip(nodes, keys, strict=True), start=1):
@@ -264,8 +265,9 @@ def _record(
         "title": node.title,
         "spec": spec(node, context),
         "parents": [key(parent, context) for parent in node.parents()],
-        "ground": canonical(data.ground),
-        "fold": context.fold,
+        "ground": canonical(data.atlas_ground if node.cases == ATLAS else data.ground),
+        "fold": context.of(node),
+        "atlas": context.atlas,
         "seed": context.seed,
         "organs": list(data.dataset.organs),
         "steps": history.steps,

@@ -11,16 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.feeding.folds import folds_of
+from benchmark.data.feeding.folds import FoldData, GridCache, folds_of
 from benchmark.data.feeding.slices import hu_on_grid, scaled
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.data.scan import Scan
 from benchmark.data.volume import Label
 from benchmark.errors import BadInput
 from benchmark.files.atomic import damage
+from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, canonical, key
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
+from benchmark.running.cells import fold_at
 from benchmark.settings.registry import Registry
 from benchmark.settings.resolve import Setting, resolve
 from benchmark.store.ledger import Entry
@@ -140,8 +142,12 @@ def seen_in_training(trained: Trained, scan: Scan, bench: Bench) -> str:
     dataset = open_dataset(bench.root, name)
     case = _case_of(dataset, scan)
     split = folds_of(dataset)
-    known = [e.fold for e in trained.entries if e.split == split.fingerprint]
-    used = [fold for fold in known if case in split.folds[fold].train]
+    known = [e for e in trained.entries if e.split == split.fingerprint]
+    used = [
+        e.fold
+        for e in known
+        if case in _given(trained, dataset, fold_at(split.folds, e.fold, e.part))
+    ]
     if not used:
         return ""
     shown = ", ".join(map(str, used))
@@ -149,6 +155,15 @@ def seen_in_training(trained: Trained, scan: Scan, bench: Bench) -> str:
         f"{scan.name} is case {case} of {name}, which the networks of fold {shown} were trained "
         "on: this prediction says nothing about new patients"
     )
+
+
+def _given(trained: Trained, dataset: DataSet, fold: Fold) -> set[str]:
+    """The names of the cases whose CT or mask a training of the row was given."""
+    ground = trained.setting.ground
+    cache = GridCache(dataset=dataset, ground=ground)
+    data = FoldData(fold=fold, dataset=dataset, ground=ground, cache=cache)
+    nodes = in_order(trained.setting.plan.node)
+    return {name for node in nodes for name in data.names_of(node)}
 
 
 def _case_of(dataset: DataSet, scan: Scan) -> str:
@@ -179,7 +194,9 @@ def _trained(bench: Bench, setting: Setting, chosen: list[tuple[Entry, str]]) ->
             raise BadInput(f"training {node_key} is damaged ({fault}): bench run trains it again")
         if canonical(setting.ground) != record["ground"]:
             raise _changed(entry)
-        weights.append(_weights(setting, entry, node_key, record["fold"], record["seed"]))
+        atlas = record.get("atlas", "")  # what was stored before there was one has none
+        context = Context(fold=record["fold"], seed=record["seed"], atlas=atlas)
+        weights.append(_weights(setting, entry, node_key, context))
     return Trained(
         setting=setting,
         entries=tuple(entry for entry, _ in chosen),
@@ -189,14 +206,13 @@ def _trained(bench: Bench, setting: Setting, chosen: list[tuple[Entry, str]]) ->
     )
 
 
-def _weights(setting: Setting, entry: Entry, node_key: str, fold: str, seed: int) -> Weights:
+def _weights(setting: Setting, entry: Entry, node_key: str, context: Context) -> Weights:
     """The weights of a training in the plan of its row, found again by the key."""
     stage = entry.row.partition("@")[2]
     stages = setting.stages
     if stage and stage not in stages:
         raise _changed(entry)
     final = stages[stage] if stage else setting.plan
-    context = Context(fold=fold, seed=seed)
     node = next((n for n in in_order(final.node) if key(n, context) == node_key), None)
     if node is None:
         raise _changed(entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from benchmark.data.feeding.folds import patients
 from benchmark.data.library import add
 from benchmark.files.source import readable
 from benchmark.parts.networks import stride_of
+from benchmark.plan.given import ATLAS
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import Context, key, values_in
 from benchmark.plan.nodes import Method, Row, Train, flags_of, in_order, probes_of, stages_of
@@ -26,7 +27,7 @@ from benchmark.testing.tiny import MemoryTrainer, TinySource
 from benchmark.training.precision import hardware
 
 CONTEXT = Context(fold="0123456789abcdef0123", seed=0)
-GROUPS = ("paper", "beyond", "controls", "spikes")
+GROUPS = ("paper", "beyond", "controls", "atlas", "spikes")
 STEPS = 2
 TINY = Preset(about="", epochs=STEPS / 100, lr=1e-3, steps_per_epoch=1, width=4, norm="instance")
 
@@ -143,6 +144,24 @@ class MethodConformance:
                 assert given.own_masks, f"{node.title}: {given.net} is shown what is no mask"
                 assert given.blind_to_ct or given.net != "gt", f"{node.title}: the teacher sees CT"
                 assert not given.unknown_shown, f"{node.title}: an unknown organ is shown as absent"
+
+    def test_a_patient_without_ct_gives_no_ct(self, name: str, method: Method) -> None:
+        """With `ground.train_cases` no weight rests on the CT of another training patient, nor,
+        but for trainings that ask for the atlas, on a mask of one. Those read no CT."""
+        final = method.plan()
+        atlas = [node for node in in_order(final.node) if node.cases == ATLAS]
+        assert not any(node.reads_image for node in atlas), "an atlas has no CT"
+        found = []
+        for changed in (False, True):
+            trainer = MemoryTrainer(Ground(batch=4, train_cases=2), hardware("cpu", "fp32"))
+            kept = {case.name for case in trainer.with_ct}
+            for number, case in enumerate(trainer.cases):
+                if changed and case.name not in kept:
+                    label = case.label_ZHW if atlas else case.label_ZHW.flip(2)
+                    other = replace(case, hu_ZHW=-case.hu_ZHW, label_ZHW=label)
+                    trainer.cases[number] = other
+            found.append(trainer.train(final)[final.node][final.net])
+        assert _equal(*found), "a training reads a patient whose CT nobody has"
 
     def test_probes_measure(self, name: str, method: Method, trainer: MemoryTrainer) -> None:
         """Each gives finite values of a patient by name, and flags that are texts."""

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from benchmark.data.feeding.draw import SliceDraw, ground_for
-from benchmark.data.feeding.slices import on_training_grid
+from benchmark.data.feeding.slices import CaseSlices, on_training_grid
 from benchmark.data.volume import Geometry, Image, Label, Volume
 from benchmark.parts.networks import stride_of
+from benchmark.plan.folds import nested
+from benchmark.plan.given import ATLAS
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.training.nets import build, place, start
@@ -97,10 +99,23 @@ class MemoryTrainer:
         """Return the node's untrained networks by name, on the CPU."""
         return build(node, organs=ORGANS, size=self.ground.size, seed=seed)
 
+    def cases_of(self, node: Train) -> list[CaseSlices]:
+        """Return the cases that a training is given, as `FoldData` does."""
+        if node.cases == ATLAS:
+            return [case.without_ct() for case in self.cases]
+        return self.with_ct
+
+    @property
+    def with_ct(self) -> list[CaseSlices]:
+        """The cases whose CT is there."""
+        content = {case.name: case.sha256 for case in self.cases}
+        chosen = nested(content, self.ground.train_cases)
+        return [case for case in self.cases if case.name in chosen]
+
     def draw(self, node: Train, nets: Mapping[str, nn.Module], seed: int = 0) -> SliceDraw:
         """Return the draw of the node's batches: of the tiny set, on the hardware's device."""
         return SliceDraw(
-            self.cases,
+            self.cases_of(node),
             ground_for(node, self.ground),
             seed=seed,
             stream=node.schedule.stream,

@@ -98,9 +98,16 @@ def test_options_that_stand_in_the_file_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_the_studys_file_plans_every_suite_for_its_own_preset() -> None:
-    orders = read_suites(Path(__file__).parents[2] / "docs" / "study" / "study.toml")
-    assert [order.name for order in orders][:3] == ["spikes", "null", "spikes-others"]
+@pytest.mark.parametrize(
+    "file, first",
+    [
+        ("study.toml", ["spikes", "null", "spikes-others"]),
+        ("curve.toml", ["cts-2", "cts-4", "cts-8"]),
+    ],
+)
+def test_the_studys_files_plan_every_suite_for_its_own_preset(file: str, first: list[str]) -> None:
+    orders = read_suites(Path(__file__).parents[2] / "docs" / "study" / file)
+    assert [order.name for order in orders][:3] == first
     registry = load_registry()
     for order in orders:
         assert order.analysis

@@ -85,7 +85,7 @@ def _planted(
 
 
 def _train(cell: Cell, bench: Bench) -> None:
-    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
+    context = cell.context
     for node in in_order(cell.final.node):
         if not bench.objects.has(name := key(node, context)):
             bench.objects.commit(name, {"ct": {"w": torch.zeros(1)}}, _record(node, name, context))
@@ -160,7 +160,7 @@ def _probe(cell: Cell, bench: Bench, gap: float) -> tuple[tuple[str, str, str], 
     if cell.stage:
         return ()
     found = []
-    context = Context(fold=cell.data.fingerprint, seed=cell.seed)
+    context = cell.context
     entry = cell.entry("x")
     for probe in probes_of(cell.setting.method):
         name, evaluation = key(probe.node, context), f"{probe.name}-0123"

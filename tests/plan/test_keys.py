@@ -195,6 +195,7 @@ FSM_CHANGES: dict[str, Any] = {
     "noise": 0.5,
     "corruption": "block",
     "drop": 0.2,
+    "atlas": True,
     "taps": ((-1, -2),),
     "norm": "rms",
     "gradient": "no_target",
@@ -233,7 +234,7 @@ PART_CHANGES: list[tuple[Any, dict[str, Any]]] = [
     (LossForm(), {"organs_only": True, "per_sample": True, "squared": True, "ce": 1.0,
                      "smoothing": 1e-3}),
     (Ground(), {"size": 64, "hu_low": -100.0, "hu_high": 200.0, "batch": 4, "margin": 0.2,
-                "others": 0.2, "labels": "area", "labelled": 0.2,
+                "others": 0.2, "labels": "area", "labelled": 0.2, "train_cases": 4,
                 "augmentation": Augmentation(scale=0.0),
                 "loss": LossForm(ce=0.5)}),
 ]  # fmt: skip

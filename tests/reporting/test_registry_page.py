@@ -19,7 +19,7 @@ def test_the_page_is_not_stale() -> None:
 
 def test_the_paper_comes_first_in_its_own_order() -> None:
     groups = dict(grouped(ROWS))
-    assert list(groups) == ["paper", "beyond", "controls", "spikes"]
+    assert list(groups) == ["paper", "beyond", "controls", "atlas", "spikes"]
     assert list(groups["paper"]) == [
         "unet", "shape-loss", "param-transfer", "joint-train", "no-refine", "no-noise", "fsm",
     ]  # fmt: skip

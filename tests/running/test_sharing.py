@@ -79,11 +79,23 @@ def test_controls_change_stage_two_alone() -> None:
     """Stage 3 starts from the same trained N_GT as in fsm, and the first training is that N_GT."""
     n_gt = next(iter(steps(ROWS["fsm"].method)))
     controls = [name for name in ROWS if name.startswith("fsm-") and name != "fsm-refine-own"]
+    controls = [name for name in controls if ROWS[name].group == "controls"]
     assert len(controls) == 8
     for name in controls:
-        final = ROWS[name].method.plan().node
-        (decoder,) = [w for w in final.nets["ct"].init if w.part == "decoder"]
-        assert key(decoder.node, CONTEXT) == n_gt, name
+        assert decoder_of(name) == n_gt, name
+
+
+def decoder_of(row: str) -> str:
+    """The key of the training whose decoder stage 3 starts from."""
+    final = ROWS[row].method.plan().node
+    (decoder,) = [w for w in final.nets["ct"].init if w.part == "decoder"]
+    return key(decoder.node, CONTEXT)
+
+
+def test_the_rows_with_an_atlas_share_its_n_gt() -> None:
+    n_gt = next(iter(steps(ROWS["fsm-atlas"].method)))
+    atlas = [name for name, row in ROWS.items() if row.group == "atlas"]
+    assert len(atlas) == 3 and {decoder_of(name) for name in atlas} == {n_gt}
 
 
 def test_refine_rows_start_from_the_plain_row() -> None:

@@ -227,6 +227,15 @@ def test_a_training_that_reads_test_cases_is_caught(
         Suite().test_no_test_case_is_seen("bad", Bad(), tmp_path)
 
 
+def test_a_training_that_reads_a_patient_without_ct_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Suite().test_a_patient_without_ct_gives_no_ct("bad", Bad())
+    monkeypatch.setattr(MemoryTrainer, "cases_of", lambda trainer, node: trainer.cases)
+    with pytest.raises(AssertionError, match="whose CT nobody has"):
+        Suite().test_a_patient_without_ct_gives_no_ct("bad", Bad())
+
+
 def test_shared_stages_are_one_training() -> None:
     """The guard of `makes one training twice`."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,9 +29,18 @@ from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
 from benchmark.files.locks import at_once, brief_lock
 from benchmark.parts.batch import Batch, Patient, mask_input
-from benchmark.plan.folds import Fold, Subject, fold_fingerprint, split, split_fingerprint
+from benchmark.plan.folds import (
+    Fold,
+    Subject,
+    fold_fingerprint,
+    nested,
+    split,
+    split_fingerprint,
+)
+from benchmark.plan.given import ATLAS
 from benchmark.plan.ground import Ground
-from benchmark.plan.keys import digest
+from benchmark.plan.keys import Context, digest
+from benchmark.plan.nodes import Train
 from benchmark.scoring.cases import OF_THE_CUT_ARRAY, scoring_identity
 
 SLICES_VERSION = 1
@@ -145,19 +154,43 @@ class FoldData:
 
     @cached_property  # every key of every cell asks
     def fingerprint(self) -> str:
-        """The hash of what a training can see; part of every key.
+        """The hash of what a training that may read CTs can see; part of every key.
 
         A case's source counts where it has one: masks are exchanged within a source only.
         """
-        seen = self._sha256(self.fold.train)
-        for name in seen:
-            source = self.dataset.case(name).source
-            seen[name] += f" {source}" if source else ""
-        return fold_fingerprint(seen, self.dataset.organs, self.ground)
+        return self._fingerprint(self.with_ct, self.ground)
+
+    @cached_property
+    def with_ct(self) -> tuple[str, ...]:
+        """The training patients whose CT is there, a part where `ground.train_cases` says so."""
+        return nested(self._sha256(self.fold.train), self.ground.train_cases)
+
+    def context(self, seed: int) -> Context:
+        """Return what, beside a training's own values, makes its key."""
+        atlas = ""
+        if self.ground.train_cases is not None:
+            atlas = self._fingerprint(self.fold.train, self.atlas_ground)
+        return Context(fold=self.fingerprint, seed=seed, atlas=atlas)
+
+    @property
+    def atlas_ground(self) -> Ground:
+        """The ground of trainings on the atlas: it does not depend on how many CTs there are, so
+        that one training serves them all."""
+        return replace(self.ground, train_cases=None)
+
+    def names_of(self, node: Train) -> tuple[str, ...]:
+        """Return the names of the cases that a training is given."""
+        return self.fold.train if node.cases == ATLAS else self.with_ct
+
+    def cases_of(self, node: Train) -> list[CaseSlices]:
+        """Return them on the training grid; without their CTs where it is given the atlas."""
+        if node.cases == ATLAS:
+            return [case.without_ct() for case in self.cache.cases(self.names_of(node))]
+        return self.training()
 
     def training(self) -> list[CaseSlices]:
-        """Return the training cases on the training grid."""
-        return self.cache.cases(self.fold.train)
+        """Return the training cases with a CT on the training grid."""
+        return self.cache.cases(self.with_ct)
 
     def evaluation(self, net: str) -> str:
         """Return the identity of scoring network `net` on this fold's test cases."""
@@ -168,6 +201,13 @@ class FoldData:
         """Return the same without the definition of distance, on which a probe does not rest."""
         tested = sorted(self._sha256(self.fold.test).values())
         return digest([net, tested, *scoring_identity(self.dataset.organs)])[:12]
+
+    def _fingerprint(self, names: tuple[str, ...], ground: Ground) -> str:
+        seen = self._sha256(names)
+        for name in seen:
+            source = self.dataset.case(name).source
+            seen[name] += f" {source}" if source else ""
+        return fold_fingerprint(seen, self.dataset.organs, ground)
 
     def _sha256(self, names: tuple[str, ...]) -> dict[str, str]:
         return {name: self.dataset.case(name).sha256 for name in names}

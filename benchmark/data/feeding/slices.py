@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,6 +48,10 @@ class CaseSlices:
         """Return the slice nearest to a relative height."""
         low, high = self.ends_Z
         return min(max(round(low + height * (high - low)), 0), len(self.label_ZHW) - 1)
+
+    def without_ct(self) -> CaseSlices:
+        """Return the case with masks alone: all its HU are 0, whoever reads them."""
+        return replace(self, hu_ZHW=torch.zeros_like(self.hu_ZHW))
 
 
 def on_training_grid(
