@@ -89,8 +89,8 @@ def true_gain(dsc_FSnD: Floats) -> tuple[Floats, Floats]:
 
 
 def luck_of(dsc_FSn: Mapping[str, Floats]) -> Figures | None:
-    """Return what the folds' luck is of each difference of two rows, and the largest sd, in
-    points; None without rows."""
+    """Return what the folds' luck is of each difference of two rows, and the root mean
+    square of these sds, in points; None without rows."""
     names = list(dsc_FSn)
     pairs = {
         f"{a} - {b}": spread(dsc_FSn[a] - dsc_FSn[b]) for b, a in itertools.combinations(names, 2)
@@ -98,8 +98,8 @@ def luck_of(dsc_FSn: Mapping[str, Floats]) -> Figures | None:
     if not pairs:
         return None
     networks, patients = dsc_FSn[names[0]][..., 0].size, dsc_FSn[names[0]].shape[-1]
-    largest = max(each["fold_sd"] for each in pairs.values())
-    return {"pairs": pairs, "sd": largest, "networks": networks, "patients": patients}
+    sd = float(np.sqrt(np.mean([each["fold_sd"] ** 2 for each in pairs.values()])))
+    return {"pairs": pairs, "sd": sd, "networks": networks, "patients": patients}
 
 
 def limit(

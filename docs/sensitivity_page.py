@@ -231,8 +231,8 @@ def _luck(found: Figures) -> str:
         f"measured on {luck['patients']} unseen\npatients ({luck['networks']} networks a row"
         f"{values}): sd {pairs} points. "
         + (
-            f"The largest, {luck['sd']:.2f}, is added to the edited triple as one normal draw a\n"
-            "fold, and the curves are shown with and without it."
+            f"Their root mean square, {luck['sd']:.2f},\nis added to the edited triple as one "
+            "normal draw a fold, and the curves are shown with and without it."
             if luck["sd"]
             else "None\nwas seen, and none is added."
         )

@@ -124,13 +124,14 @@ def test_the_limit_is_where_the_curve_stays_over_the_share():
     assert limit(gains, [0.0, 0.2, 0.4, 0.6], 0.8) == float("inf")
 
 
-def test_the_luck_of_folds_is_the_largest_of_the_differences():
+def test_the_luck_of_folds_is_the_root_mean_square_of_the_differences():
     rng = np.random.default_rng(0)
     rows = {name: planted([0.0], seed=k, pool=50)[..., 0] for k, name in enumerate("abc")}
     rows["c"] = rows["c"] + 5.0 * rng.standard_normal((FOLDS, 1, 1))
     found = luck_of(rows)
     assert set(found["pairs"]) == {"b - a", "c - a", "c - b"}
-    assert found["sd"] == max(each["fold_sd"] for each in found["pairs"].values()) > 1.5
+    sds = [each["fold_sd"] for each in found["pairs"].values()]
+    assert found["sd"] == pytest.approx(sum(sd**2 / 3 for sd in sds) ** 0.5) and max(sds) > 1.5
     assert found["networks"] == 30 and found["patients"] == 50
     assert luck_of({}) is None
 
