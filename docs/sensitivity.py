@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sensitivity_figures import Size, figures
+from sensitivity_figures import Size, figures, luck_of, stored_luck
 from sensitivity_page import page, picture, sentence
 from sensitivity_scores import gathered, measure, networks_of, open_study
 
@@ -41,7 +41,7 @@ from benchmark.scoring.verdict import judge
 from benchmark.settings.overrides import parse
 
 DOCS = Path(__file__).parent
-NAME = "sensitivity"
+NAME, STORED = "sensitivity", "stored"
 
 
 def main(typed: Sequence[str] | None = None) -> int:
@@ -66,7 +66,11 @@ def score(asked: argparse.Namespace) -> None:
     seeds, luck_seeds = range(asked.seeds), _numbers(asked.luck_seeds)
     own = list(networks_of(study, asked.row, seeds, parse(asked.set)))
     rows = [] if asked.luck_rows == "none" else asked.luck_rows.split(",")
-    luck = {row: list(networks_of(study, row, luck_seeds, parse(asked.rows_set))) for row in rows}
+    luck = {
+        row: list(networks_of(study, row, luck_seeds, parse(asked.rows_set)))
+        for row in rows
+        if row != STORED
+    }
     measure(study, [*own, *(network for each in luck.values() for network in each)])
     if asked.only == "scores":
         return
@@ -89,7 +93,10 @@ def draw(asked: argparse.Namespace) -> None:
     with np.load(path, allow_pickle=False) as stored:
         made = json.loads(str(stored["made_of"]))
         arrays = {n: stored[n].astype(np.float64) for n in stored.files if n != "made_of"}
-    luck = {row: arrays[f"luck {row}"] for row in made["luck_rows"]}
+    rows = [row for row in made["luck_rows"] if row != STORED]
+    luck = luck_of({row: arrays[f"luck {row}"] for row in rows})
+    if made["luck_rows"] == [STORED]:
+        luck = stored_luck(DOCS / "fold-luck.json")
     size = Size.of(asked.studies, asked.resamples)
     found = figures(arrays["unseen"], arrays["own"], luck, size)
     with commit_file(asked.to / f"{NAME}.json") as temporary:
@@ -129,7 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", default="study")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--seeds", type=int, default=6, help="of the row: 0 to this less one")
-    parser.add_argument("--luck-rows", default="unet,unet-200,fsm", help="none: without")
+    parser.add_argument(
+        "--luck-rows",
+        default="unet,unet-200,fsm",
+        help="none: without; stored: as docs/fold-luck.json has it",
+    )
     parser.add_argument("--luck-seeds", default="0,1,2")
     parser.add_argument("--rows-set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--unseen", type=int, default=200, help="patients that nobody trained on")

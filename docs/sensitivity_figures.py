@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,15 +48,12 @@ class Size:
         )
 
 
-def figures(
-    unseen_FSnD: Floats, own_FSnD: Floats, luck_FSn: Mapping[str, Floats], size: Size
-) -> Figures:
+def figures(unseen_FSnD: Floats, own_FSnD: Floats, luck: Figures | None, size: Size) -> Figures:
     """Return all that the page shows, as plain values.
 
     `unseen_FSnD` and `own_FSnD` are the DSC of the edited row's networks on unseen patients and on
-    the data set's own; `luck_FSn` those of several rows, unedited, of which the luck of folds is
-    measured: an empty mapping leaves it out."""
-    luck = luck_of(luck_FSn)
+    the data set's own; `luck` is that of folds, as `luck_of` or `stored_luck` give it, None: it is
+    left out."""
     sds = [0.0] if luck is None else sorted({0.0, luck["sd"]})
     curves = [
         curve(unseen_FSnD, patients=n, fold_sd=sd, size=size)
@@ -100,6 +99,15 @@ def luck_of(dsc_FSn: Mapping[str, Floats]) -> Figures | None:
     networks, patients = dsc_FSn[names[0]][..., 0].size, dsc_FSn[names[0]].shape[-1]
     sd = float(np.sqrt(np.mean([each["fold_sd"] ** 2 for each in pairs.values()])))
     return {"pairs": pairs, "sd": sd, "networks": networks, "patients": patients}
+
+
+def stored_luck(path: Path) -> Figures:
+    """Return the folds' luck as docs/fold_luck.py measured it, in the same form."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    pairs = {name: each for name, each in found["spread"].items() if " - " in name}
+    sd = float(np.sqrt(np.mean([each["fold_sd"] ** 2 for each in pairs.values()])))
+    networks = found["networks"] // (len(found["spread"]) - len(pairs))
+    return {"pairs": pairs, "sd": sd, "networks": networks, "patients": found["patients"]}
 
 
 def limit(

@@ -178,7 +178,8 @@ def commands(made: Figures) -> str:
     if made["luck_rows"]:
         rows, seeds = ",".join(made["luck_rows"]), ",".join(map(str, made["luck_seeds"]))
         sets = "".join(f" --set {each}" for each in made["rows_set"])
-        lines.append(f"bench suite --name luck --rows {rows} --seeds {seeds}{sets} {suite}")
+        if rows != "stored":
+            lines.append(f"bench suite --name luck --rows {rows} --seeds {seeds}{sets} {suite}")
         options += f" --luck-rows {rows} --luck-seeds {seeds}"
     else:
         options += " --luck-rows none"
@@ -226,6 +227,8 @@ def _luck(found: Figures) -> str:
         )
     pairs = ", ".join(f"{each['fold_sd']:.2f} (`{name}`)" for name, each in luck["pairs"].items())
     values = "".join(f", `{each}`" for each in made["rows_set"])
+    if made["luck_rows"] == ["stored"]:
+        values += ", preset `quick-1`, docs/fold-luck.json"
     return (
         "Both triples share their folds' luck, two rows do not. That of differences of rows was "
         f"measured on {luck['patients']} unseen\npatients ({luck['networks']} networks a row"

@@ -145,7 +145,7 @@ def test_all_figures_of_a_planted_row():
     for fold in range(FOLDS):
         own[fold, :, fold_n != fold] = np.nan
     rows = {name: planted([0.0], seed=k)[..., 0] for k, name in enumerate("abc")}
-    found = figures(dsc, own, rows, size)
+    found = figures(dsc, own, luck_of(rows), size)
     assert np.allclose(found["gain"], gain_D) and np.allclose(found["own_gain"], gain_D, atol=0.1)
     for curve in found["curves"]:
         assert curve["null"][0] == curve["better"][0] <= 0.05
