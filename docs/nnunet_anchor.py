@@ -45,12 +45,14 @@ SHORT_CODE = '''"""nnU-Net's own trainer with fewer and shorter epochs, as the e
 
 import os
 
+import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 
 class {name}(nnUNetTrainer):
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    # nnU-Net reads these five names from the signature
+    def __init__(self, plans, configuration, fold, dataset_json, device=torch.device("cuda")):
+        super().__init__(plans, configuration, fold, dataset_json, device)
         self.num_epochs = int(os.environ["ANCHOR_EPOCHS"])
         self.num_iterations_per_epoch = int(os.environ["ANCHOR_STEPS"])
         self.num_val_iterations_per_epoch = 1
