@@ -36,7 +36,18 @@ def rows() -> list[str]:
 def trial(row: str, rate: float, root: Path) -> dict[str, Any]:
     """Train a row with a rate; return its inner DSC, the mean over the organs, in percent."""
     argv = ["run", "--method", row, "--dataset", "phantom-60", "--preset", "study", "--inner"]
-    argv += ["--folds", "0", "--seeds", "0", "--set", "ground.labelled=0.01", "--workers", "1"]
+    argv += [
+        "--folds",
+        "0",
+        "--seeds",
+        "0",
+        "--set",
+        "ground.labelled=0.01",
+        "--workers",
+        "1",
+        "--threads",
+        "1",
+    ]
     argv += ["--set", f"schedule.lr={rate}", "--root", str(root), "--mlflow", "none", "--json"]
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
