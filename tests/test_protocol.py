@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import protocol_counts as counts
 import pytest
 from nnunet_anchor import line, scored
 from nnunet_export import export, predicted, thinned
+from simulation import Design, calibrate
 
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.volume import Volume
@@ -103,12 +105,26 @@ def test_the_expected_error_is_that_of_drawn_studies() -> None:
     assert error == pytest.approx(float(claims.spread(20, 5, 2.0).error), rel=0.05)
 
 
+@pytest.mark.parametrize("patients, seeds, sd", [(20, 5, 2.0), (90, 5, 4.0), (20, 3, 1.0)])
+def test_a_gain_that_is_said_to_be_found_is_found(patients: int, seeds: int, sd: float) -> None:
+    """In 80 of 100 simulated studies: by the real interval, which has to estimate its spread. (Its
+    error is larger than the true one on average, since no part of it can be under 0.)"""
+    fold, run, _ = claims.luck()
+    root = 2**0.5  # the simulation's sds are those of one row
+    design = Design(
+        patients=patients, seeds=seeds, patient_sd=sd / root, run_sd=run / root,
+        fold_sd=fold / root, gain=claims.detectable(patients, seeds, sd),
+    )  # fmt: skip
+    assert calibrate(design, draws=1000, seed=1, families=False).found == pytest.approx(80, abs=4)
+
+
 def test_every_outcome_is_spoken() -> None:
     found = [verdict.outcome for _, verdict in claims.outcomes(SEEDS)]
     assert set(found) == {"supported", "not supported", "undecided", "incomplete"}
     assert all(verdict.level == "claim" for _, verdict in claims.outcomes(SEEDS))
 
 
+@cache
 def patients() -> dict[str, Volume]:
     return {v.case: v for v in (thinned(Phantom().volume(n), 4) for n in range(2))}
 
