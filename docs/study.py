@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import nnunet_anchor
 import pandas as pd
 import torch
 
@@ -143,6 +145,7 @@ def page(everything: list[Found]) -> str:
         "",
         "Written by `python docs/study.py`; no sentence is written by hand.",
         "",
+        *anchor(),
     ]
     for found in everything:
         name, there = found.order.name, (HERE / found.order.name / "index.html").exists()
@@ -155,6 +158,14 @@ def page(everything: list[Found]) -> str:
         lines += [f"- {sentence}" for sentence in sentences(found)]
         lines += ["", f"`bench suite --config docs/study/study.toml --name {name}`", ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def anchor() -> list[str]:
+    """Return what stands beside `unet` of nnU-Net on the same folds, where that was measured."""
+    if not nnunet_anchor.OUT.exists():
+        return []
+    said = nnunet_anchor.line(json.loads(nnunet_anchor.OUT.read_text(encoding="utf-8")))
+    return [f"Beside `unet`: {said}", ""] if said else []
 
 
 def keep_report(found: Found, bench: Bench) -> None:

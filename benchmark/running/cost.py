@@ -2,7 +2,7 @@
 
 Seconds of a training come from the pace of stored trainings with the same networks, grid, batch
 and device; without one, from the floating-point operations of a step (counted on shapes alone)
-divided by a speed that is measured on the spot.
+divided by a speed that is measured on the spot, or by one that is given (`AtSpeed`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -52,10 +52,19 @@ class PlannedTraining:
     shape: str
 
 
-def planned(cells: list[Cell], bench: Bench) -> tuple[list[PlannedTraining], list[PlannedTraining]]:
+class Pace(Protocol):
+    """Says how long a step takes."""
+
+    def seconds_per_step(self, node: Train, cell: Cell) -> float:
+        """Return the expected seconds of one optimiser step of a training."""
+
+
+def planned(
+    cells: list[Cell], bench: Bench, pace: Pace | None = None
+) -> tuple[list[PlannedTraining], list[PlannedTraining]]:
     """Return every distinct training of the cells, parents first, and those that only their
-    probes need."""
-    planner = _Planner(bench)
+    probes need. `pace` None: that of this machine."""
+    planner = _Planner(bench, pace or _Paces(bench))
     rows = [node for cell in cells for node in planner.of(cell, cell.final.node)]
     tested = [cell for cell in cells if is_probed(cell)]
     probes = [
@@ -70,8 +79,8 @@ def planned(cells: list[Cell], bench: Bench) -> tuple[list[PlannedTraining], lis
 class _Planner:
     """Plans trainings, each key once."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._stored, self._paces = Stored(bench), _Paces(bench)
+    def __init__(self, bench: Bench, pace: Pace) -> None:
+        self._stored, self._paces = Stored(bench), pace
         self._counted: dict[str, tuple[int, int]] = {}
         self._keys: set[str] = set()
 
@@ -121,6 +130,21 @@ class _Paces:
         return self._estimated[shape]
 
 
+class AtSpeed:
+    """Seconds a step on a device that does so many floating-point operations a second."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._seconds: dict[str, float] = {}
+
+    def seconds_per_step(self, node: Train, cell: Cell) -> float:
+        """Return the operations of one optimiser step, divided by the speed."""
+        shape = _shape_of(node, cell.data.ground)
+        if shape not in self._seconds:
+            self._seconds[shape] = operations(node, cell) / self._speed
+        return self._seconds[shape]
+
+
 def _steps_in_one_pass(node: Train, cell: Cell, counted: dict[str, tuple[int, int]]) -> float:
     """How many batches one epoch of a training has, from the stored label maps; each is read
     once."""
@@ -135,6 +159,35 @@ def _steps_in_one_pass(node: Train, cell: Cell, counted: dict[str, tuple[int, in
 
 def operations(node: Train, cell: Cell) -> float:
     """Return the floating-point operations of one training step, forward and backward."""
+    nets, batch = on_shapes(node, cell)
+    with FlopCounterMode(display=False) as counter:
+        _step(node, nets, batch)
+    return float(counter.get_total_flops())
+
+
+def held_bytes(node: Train, cell: Cell) -> int:
+    """Return the least memory of one training step in fp32, in bytes: the weights, of those that
+    are trained the gradient and Adam's two means, and what the way forward keeps for the way back.
+    What libraries take beside it is in no shape."""
+    nets, batch = on_shapes(node, cell)
+    weights = [weight for net in nets.values() for weight in net.parameters()]
+    known = {weight.untyped_storage()._cdata: weight.untyped_storage() for weight in weights}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in known:
+            kept[storage._cdata] = storage  # held, so that no other storage takes its place
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        _step(node, nets, batch)
+    own = sum(weight.nbytes * (4 if weight.requires_grad else 1) for weight in weights)
+    return own + sum(storage.nbytes() for storage in kept.values())
+
+
+def on_shapes(node: Train, cell: Cell) -> tuple[dict[str, nn.Module], Batch]:
+    """Return the networks of a training and a batch as large as its own, without any values."""
     data = cell.data
     native = max(
         (case.shape_inside[1:] for case in data.dataset.cases), key=lambda hw: hw[0] * hw[1]
@@ -146,13 +199,14 @@ def operations(node: Train, cell: Cell) -> float:
         freeze(node, nets)
         stride = stride_of(nets)
         shape = (data.ground.batch, height + -height % stride, width + -width % stride)
-        batch = _meta_batch(node, shape, len(data.dataset.organs), cell)
-    with FlopCounterMode(display=False) as counter:
-        terms = node.objective(nets, batch)
-        total = torch.stack(list(terms.values())).sum()
-        if total.requires_grad:  # a node of frozen networks alone is only put together
-            torch.autograd.backward(total)
-    return float(counter.get_total_flops())
+        return nets, _meta_batch(node, shape, len(data.dataset.organs), cell)
+
+
+def _step(node: Train, nets: dict[str, nn.Module], batch: Batch) -> None:
+    """One training step as far as shapes go."""
+    total = torch.stack(list(node.objective(nets, batch).values())).sum()
+    if total.requires_grad:  # a node of frozen networks alone is only put together
+        torch.autograd.backward(total)
 
 
 def _meta_batch(node: Train, shape: tuple[int, int, int], organs: int, cell: Cell) -> Batch:
