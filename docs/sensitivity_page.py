@@ -52,7 +52,7 @@ A study: patients are drawn (with replacement, as from all patients) and dealt t
 each fold the six networks are split into two triples; the edited triple stands against the
 other one, unedited. {studies} studies a curve, the same ones at every dose. Their words and
 verdicts are those of `compare` and `judge`, with the suite's margin of {margin:g} point; the first
-{checked} at each dose, and all that one patient moves, were read by these functions themselves.
+{checked} at each dose were read by these functions themselves, and said the same.
 "Supported" is the verdict of the plan whose subject is the edited triple and whose only control is
 the unedited one; the GT gap is not asked.
 

@@ -22,6 +22,7 @@ from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.components import ROUNDING, components, primary
 from benchmark.scoring.statistics.corrections import patients_needed, smallest_detectable
 from benchmark.scoring.statistics.layout import RowValues
+from benchmark.scoring.statistics.paired import movers_of, primary_of, word_of
 from benchmark.scoring.verdict import Outcome, judge
 
 Floats = NDArray[np.float64]
@@ -166,16 +167,23 @@ def _row(name: str, value_nS: Floats, fold_n: Integers) -> RowValues:
 
 
 def read(edited_bnS: Floats, plain_bnS: Floats, fold_n: Integers, *, checked: int = 0) -> Told:
-    """Return what many studies say. Those that one patient moves, and the first `checked`, are
-    read by the suite's own functions; raises `RuntimeError` where a checked one differs."""
-    found = told(edited_bnS - plain_bnS, fold_n)
-    for b in np.flatnonzero(found.moved | (np.arange(len(edited_bnS)) < checked)):
+    """Return what many studies say. Of those that one patient moves the word is the suite's own,
+    and none is "supported" (`judge`). The first `checked` are read by `compare` and `judge` too;
+    raises `RuntimeError` where these say something else."""
+    gain_bnS = edited_bnS - plain_bnS
+    found = told(gain_bnS, fold_n)
+    found.supported[found.moved] = False
+    for b in np.flatnonzero(found.moved & (found.better | found.worse)):
+        whole = primary_of(gain_bnS[b], fold_n, PLAN).interval
+        movers = movers_of(gain_bnS[b].mean(axis=1), PLAN.metrics[0])
+        word = word_of(gain_bnS[b], fold_n, whole, movers, PLAN.metrics[0], PLAN)
+        found.better[b], found.worse[b] = word == "better", word == "worse"
+    for b in range(min(checked, len(edited_bnS))):
         comparison, outcome = judged(edited_bnS[b], plain_bnS[b], fold_n)
         now = (comparison.word == "better", comparison.word == "worse", outcome == "supported")
-        before = (found.better[b], found.worse[b], found.supported[b])
-        if now != before and not found.moved[b]:
+        before = (bool(found.better[b]), bool(found.worse[b]), bool(found.supported[b]))
+        if now != before:
             raise RuntimeError(f"study {b}: {before} of many at once, {now} by the suite")
-        found.better[b], found.worse[b], found.supported[b] = now
     return found
 
 
