@@ -67,10 +67,12 @@ def mlflow_there(args: argparse.Namespace) -> str | None:
     return None if uri == OFF or (not args.mlflow and local and not local.exists()) else uri
 
 
-def keep_references(bench: Bench, entries: list[Entry], uri: str | None, view: View) -> None:
-    """Measure the reference lines of cells before their rows reach the MLflow at `uri`, which is
-    told of what is kept alone; the table measures them where there is none."""
-    if uri:
+def keep_references(bench: Bench, entries: list[Entry], mlflow: str | None, view: View) -> None:
+    """Measure the reference lines of cells before their rows reach the MLflow that `--mlflow` asks
+    for, which is told of what is kept alone; the table measures them where there is none."""
+    from benchmark.running.following import mirror_uri
+
+    if mirror_uri(mlflow, bench.root):
         from benchmark.analysis.ceilings import ceilings_of
 
         ceilings_of(bench, entries, say=lambda text: view.print(f"bench: {text}"))
