@@ -34,13 +34,15 @@ from benchmark.cli.main import main as bench_main
 from benchmark.cli.suite_file import SuiteOrder, read_suites
 from benchmark.data.library import open_dataset
 from benchmark.files.atomic import write_json
+from benchmark.plan.analysis import AnalysisPlan
+from benchmark.plan.folds import FOLDS
 from benchmark.plan.wording import counted, duration
 from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell, plan_cells
 from benchmark.running.cost import planned
 from benchmark.running.events import Warnings
 from benchmark.running.execute import prepared
-from benchmark.scoring.comparison import Comparison
+from benchmark.running.suites import suite_cells
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve, rows_named, settings_of
 from benchmark.store.plans import post_hoc
@@ -93,49 +95,39 @@ def cells_of(order: SuiteOrder, bench: Bench) -> list[Cell]:
     registry = load_registry()
     settings = settings_of(registry, rows_named(registry, order.rows), order.preset, order.set)
     sets = [open_dataset(bench.root, name) for name in order.datasets.split(",")]
-    return [
-        cell
-        for dataset in sets
-        for setting in settings
-        for cell in plan_cells(setting, dataset, folds=range(5), seeds=order.seeds or (0,))
-    ]
+    return suite_cells(settings, sets, list(range(FOLDS)), list(order.seeds or (0,)))
 
 
 def sentences(found: Found) -> Iterator[str]:
     """Yield what a suite says: on each data set the verdict's own sentences, and what size of gain
     would have shown."""
-    for _, analysis in found.judged:
-        yield " ".join([*analysis.verdict.sentences, *_would_show(found, analysis)])
+    for scores, analysis in found.judged:
+        plan = scores.group.plan
+        shown = _would_show(plan.analysis, analysis) if plan else []
+        yield " ".join([*analysis.verdict.sentences, *shown])
     if found.left:
         what = "not run" if not found.judged else "not whole"
         yield f"{what[0].upper()}{what[1:]}: {found.left} are left."
 
 
-def _would_show(found: Found, analysis: Analysis) -> list[str]:
+def _would_show(plan: AnalysisPlan, analysis: Analysis) -> list[str]:
     """The gain that would have been found, against the control against which least can be seen."""
-    plan = found.suite.plan
-    known = [one for one in _compared(found, analysis) if one.smallest_detectable is not None]
-    if plan is None or not known:
+    compared = (
+        analysis.comparison(plan.subject, control, plan.metrics[0].name)
+        for control in plan.controls
+    )
+    sizes = {
+        one.reference: one.smallest_detectable
+        for one in compared
+        if one and one.smallest_detectable is not None
+    }
+    if not sizes:
         return []
-    most = max(known, key=lambda one: one.smallest_detectable or 0.0)
+    most = max(sizes, key=lambda control: sizes[control])
     return [
-        f"A true gain of {most.smallest_detectable:.1f} points over {most.reference} would have "
-        f"shown in {100 * plan.analysis.power:.0f} of 100 such studies, over every other control "
-        "a smaller one too."
+        f"A true gain of {sizes[most]:.1f} points over {most} would have shown in "
+        f"{100 * plan.power:.0f} of 100 such studies, over every other control a smaller one too."
     ]
-
-
-def _compared(found: Found, analysis: Analysis) -> Iterator[Comparison]:
-    """The subject against each of the plan's controls, where both are whole."""
-    plan = found.suite.plan
-    for control in plan.analysis.controls if plan else ():
-        one = (
-            analysis.comparison(plan.analysis.subject, control, plan.analysis.metrics[0].name)
-            if plan
-            else None
-        )
-        if one:
-            yield one
 
 
 def page(everything: list[Found]) -> str:

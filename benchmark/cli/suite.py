@@ -71,7 +71,6 @@ def _run(args: argparse.Namespace, order: SuiteOrder) -> int:
     from benchmark.running.conduct import Conductor
     from benchmark.running.following import follow
     from benchmark.running.renewal import renew
-    from benchmark.running.suites import suite_cells
 
     settings = _settings(order)
     with ExitStack() as stack:
@@ -79,8 +78,7 @@ def _run(args: argparse.Namespace, order: SuiteOrder) -> int:
         bench = options_of(args).open(view)
         executor = _executor(args, order.name, settings)
         stack.callback(executor.close)
-        cells = suite_cells(settings, _datasets(args, order), _folds(order), _seeds(order))
-        _record(bench, order, settings, cells)
+        cells = _recorded(args, bench, order, settings)
         work = _plan(bench, order.name, cells, executor)
         workers = len(executor.options)
         _say_plan(work, workers, view)
@@ -97,14 +95,11 @@ def _run(args: argparse.Namespace, order: SuiteOrder) -> int:
 def _plan_all(args: argparse.Namespace, orders: list[SuiteOrder]) -> None:
     """Write down the plans of several suites: none may be made after another's results."""
     from benchmark.cli.view import SuiteView, shown
-    from benchmark.running.suites import suite_cells
 
     with shown(SuiteView) as view:
         bench = options_of(args).open(view)
         for order in orders:
-            settings = _settings(order)
-            cells = suite_cells(settings, _datasets(args, order), _folds(order), _seeds(order))
-            _record(bench, order, settings, cells)
+            _recorded(args, bench, order, _settings(order))
 
 
 def _settings(order: SuiteOrder) -> list[Setting]:
@@ -141,16 +136,20 @@ def _executor(args: argparse.Namespace, name: str, settings: list[Setting]) -> L
     return Local(options=crew(replace(options_of(args), log=log), size, workers))
 
 
-def _record(bench: Bench, order: SuiteOrder, settings: list[Setting], cells: list[Cell]) -> None:
-    """Write the suite's plan down, before its first result."""
-    from benchmark.running.suites import count_results, suite_plan
+def _recorded(
+    args: argparse.Namespace, bench: Bench, order: SuiteOrder, settings: list[Setting]
+) -> list[Cell]:
+    """Return the suite's cells, with its plan written down before its first result."""
+    from benchmark.running.suites import count_results, suite_cells, suite_plan
 
+    cells = suite_cells(settings, _datasets(args, order), _folds(order), _seeds(order))
     before = None if order.analysis else bench.plans.latest(order.name)
     analysis = before.analysis if before else order.analysis
     plan = suite_plan(settings, cells, order.preset, order.set, analysis)
     bench.plans.record(
         order.name, plan, lambda whole: count_results(bench, cells, whole, order.name)
     )
+    return cells
 
 
 def _plan(bench: Bench, name: str, cells: list[Cell], executor: Local) -> Work:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +19,16 @@ from benchmark.files.values import Unfit, read_as
 from benchmark.plan.analysis import AnalysisPlan
 
 ROWS, DATASETS, MAIN = "table1", "phantom", "main"
-IN_FILE = {
-    "rows": "--rows",
-    "datasets": "--datasets",
-    "preset": "--preset",
-    "folds": "--folds",
-    "seeds": "--seeds",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuiteOrder:
-    """One suite as it was asked for. `seeds` and `folds` None: the usual ones. `analysis` None: as
-    it was planned before, else the usual one."""
+class SharedValues:
+    """What suites of one file may share. `seeds` and `folds` None: the usual ones."""
 
-    name: str = ""
-    about: str = ""
-    rows: str = ROWS
     datasets: str = DATASETS
     preset: str = "quick"
     folds: tuple[int, ...] | None = None
     seeds: tuple[int, ...] | None = None
-    set: Mapping[str, Any] = field(default_factory=dict)
-    analysis: AnalysisPlan | None = None
 
     def __post_init__(self) -> None:
         for name in ("folds", "seeds"):
@@ -50,14 +37,26 @@ class SuiteOrder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuiteFile:
-    """Suites by name, and the values that they share."""
+class SuiteOrder(SharedValues):
+    """One suite as it was asked for. `analysis` None: as it was planned before, else the usual
+    one."""
+
+    name: str = ""
+    about: str = ""
+    rows: str = ROWS
+    set: Mapping[str, Any] = field(default_factory=dict)
+    analysis: AnalysisPlan | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suites:
+    """The suites of a file by name, each as the values that it does not share."""
 
     suites: Mapping[str, Mapping[str, Any]]
-    datasets: str = DATASETS
-    preset: str = "quick"
-    folds: tuple[int, ...] | None = None
-    seeds: tuple[int, ...] | None = None
+
+
+# the options that a file stands for, beside `--set`
+IN_FILE = ("rows", *(item.name for item in fields(SharedValues)))
 
 
 def orders_of(args: argparse.Namespace) -> list[SuiteOrder]:
@@ -69,7 +68,7 @@ def orders_of(args: argparse.Namespace) -> list[SuiteOrder]:
         given = {name: getattr(args, name) for name in IN_FILE if getattr(args, name) is not None}
         given |= {name: tuple(given[name]) for name in ("folds", "seeds") if name in given}
         return [SuiteOrder(name=args.name or MAIN, set=parse(args.overrides), **given)]
-    also = [option for name, option in IN_FILE.items() if getattr(args, name) is not None]
+    also = [f"--{name}" for name in IN_FILE if getattr(args, name) is not None]
     also += ["--set"] if args.overrides else []
     if also:
         raise BadInput(f"{', '.join(also)}: with --config these stand in the file; leave them out")
@@ -81,9 +80,10 @@ def read_suites(path: Path) -> list[SuiteOrder]:
     from benchmark.settings.overrides import read_table
 
     try:
-        found = read_as(SuiteFile, read_table(path))
-        shared = {name: getattr(found, name) for name in IN_FILE if name != "rows"}
-        return [_order(name, {**shared, **own}) for name, own in found.suites.items()]
+        table = read_table(path)
+        own = read_as(Suites, {n: table.pop(n) for n in ("suites",) if n in table}).suites
+        shared = vars(read_as(SharedValues, table))
+        return [_order(name, {**shared, **values}) for name, values in own.items()]
     except Unfit as error:
         raise BadInput(f"--config {path}: {error}") from None
 

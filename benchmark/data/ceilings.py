@@ -9,11 +9,11 @@ A native grid loses nothing: both are 100 there.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from benchmark.plan.keys import content_hash
 from benchmark.scoring.overlap import dice_percent
 from benchmark.training.prediction import most_probable
 
+Kept = TypeVar("Kept")  # what numbers of an organ are kept of
 CEILINGS_VERSION = 1
 """Part of every key: raise it with any change of what `ceilings` returns."""
 
@@ -81,7 +82,7 @@ def case_ceilings(dataset: DataSet, name: str, size: int | None) -> Mapping[str,
     """Return the ceilings of a case by its annotated organs, from disk where they lie, else made
     and kept there. Raises `BadInput` when the stored case is missing or damaged."""
     path = ceilings_file(dataset, name, size)
-    found = _read(path)
+    found = read_kept(path, _ceiling)
     if found is None:
         case = dataset.case(name)
         made = ceilings(dataset.label(name), dataset.organs, size)
@@ -103,7 +104,7 @@ def several_ceilings(
 def are_kept(dataset: DataSet, name: str, size: int | None) -> bool:
     """Return whether the ceilings of a case lie on disk, whole. Raises `BadInput` like
     `case_ceilings`."""
-    return _read(ceilings_file(dataset, name, size)) is not None
+    return read_kept(ceilings_file(dataset, name, size), _ceiling) is not None
 
 
 def ceilings_file(dataset: DataSet, name: str, size: int | None) -> Path:
@@ -137,23 +138,15 @@ def write_kept(path: Path, values: Mapping[str, Sequence[float]]) -> None:
         write_json(temporary, {"ceilings": plain, "checksum": content_hash(plain)})
 
 
-def read_kept(path: Path) -> Mapping[str, Sequence[Any]] | None:
-    """Return what a file keeps by organ; None where it is not there or was damaged."""
+def read_kept(path: Path, made_of: Callable[..., Kept]) -> dict[str, Kept] | None:
+    """Return what a file keeps by organ, each `made_of` its numbers; None where it is not there or
+    was damaged."""
     try:
         kept = read_json(path)
         if kept["checksum"] != content_hash(kept["ceilings"]):
             return None
-        return dict(kept["ceilings"])
+        return {organ: made_of(*values) for organ, values in kept["ceilings"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _read(path: Path) -> dict[str, Ceiling] | None:
-    """What a file keeps; None where it is not there or was damaged."""
-    try:
-        kept = read_kept(path)
-        return None if kept is None else {organ: _ceiling(*x) for organ, x in kept.items()}
-    except (ValueError, TypeError):
         return None
 
 

@@ -101,7 +101,7 @@ def fold_references(
     Raises `BadInput` when a stored case is missing or damaged.
     """
     paths = _files(dataset, fold, names, size)
-    found = {name: _read(path) for name, path in paths.items()}
+    found = {name: read_kept(path, _reference) for name, path in paths.items()}
     lacking = [name for name, kept in found.items() if kept is None]
     for name, made in _measured(dataset, fold, lacking, size).items():
         found[name] = made
@@ -113,7 +113,8 @@ def fold_references(
 def not_kept(dataset: DataSet, fold: Fold, names: Sequence[str], size: int | None) -> int:
     """Return how many cases' references do not lie on disk, whole. Raises `BadInput` like
     `fold_references`."""
-    return sum(_read(path) is None for path in _files(dataset, fold, names, size).values())
+    paths = _files(dataset, fold, names, size)
+    return sum(read_kept(path, _reference) is None for path in paths.values())
 
 
 def mean_maps(
@@ -176,15 +177,6 @@ def _files(dataset: DataSet, fold: Fold, names: Sequence[str], size: int | None)
     }
     folder = dataset.folder / "ceilings"
     return {name: folder / f"{dataset.derived_key(name, made_by)}.json" for name in names}
-
-
-def _read(path: Path) -> dict[str, Reference] | None:
-    """What a file keeps; None where it is not there or was damaged."""
-    try:
-        kept = read_kept(path)
-        return None if kept is None else {organ: _reference(*x) for organ, x in kept.items()}
-    except (ValueError, TypeError):
-        return None
 
 
 def _reference(mean_shape: Any, constant: Any) -> Reference:
