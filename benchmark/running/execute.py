@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.feeding.draw import SliceDraw, ground_for
+from benchmark.data.feeding.draw import SliceDraw, draw_for
 from benchmark.data.feeding.folds import FoldData
 from benchmark.errors import BadInput, Stopped, one_line
 from benchmark.files.code import Code
@@ -50,16 +50,8 @@ def prepared(
     nets = networks(node, data, seed)
     start(node, nets, loaded)
     chosen = place(nets, hardware)
-    draw = SliceDraw(
-        data.cases_of(node),
-        ground_for(node, data.ground),
-        seed=seed,
-        stream=node.schedule.stream,
-        stride=stride_of(nets),
-        device=hardware.device,
-        sources=node.sources,
-        labels=node.labels,
-    )
+    cases, stride = data.cases_of(node), stride_of(nets)
+    draw = draw_for(node, cases, data.ground, seed=seed, stride=stride, device=hardware.device)
     return nets, draw, chosen
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.data.feeding.draw import SliceDraw
+from benchmark.data.feeding.draw import SliceDraw, draw_for
 from benchmark.data.feeding.slices import WHOLE, CaseSlices
 from benchmark.parts.batch import Batch, onehot
 from benchmark.parts.networks import UNet, stride_of
@@ -114,15 +114,8 @@ def networks(work: Workload, hardware: Hardware) -> tuple[dict[str, nn.Module], 
 
 def draw_of(work: Workload, nets: Mapping[str, nn.Module], hardware: Hardware) -> SliceDraw:
     """Return the draw of the training from the made patients."""
-    return SliceDraw(
-        made_cases(work.pixels),
-        work.ground,
-        seed=0,
-        stream=work.node.schedule.stream,
-        stride=stride_of(nets),
-        device=hardware.device,
-        sources=work.node.sources,
-    )
+    cases, stride = made_cases(work.pixels), stride_of(nets)
+    return draw_for(work.node, cases, work.ground, seed=0, stride=stride, device=hardware.device)
 
 
 class Timed:

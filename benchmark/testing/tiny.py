@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmark.data.feeding.draw import SliceDraw, ground_for
+from benchmark.data.feeding.draw import SliceDraw, draw_for
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid
 from benchmark.data.volume import Geometry, Image, Label, Volume
 from benchmark.parts.networks import stride_of
@@ -114,16 +114,8 @@ class MemoryTrainer:
 
     def draw(self, node: Train, nets: Mapping[str, nn.Module], seed: int = 0) -> SliceDraw:
         """Return the draw of the node's batches: of the tiny set, on the hardware's device."""
-        return SliceDraw(
-            self.cases_of(node),
-            ground_for(node, self.ground),
-            seed=seed,
-            stream=node.schedule.stream,
-            stride=stride_of(nets),
-            device=self.hardware.device,
-            sources=node.sources,
-            labels=node.labels,
-        )
+        cases, stride, device = self.cases_of(node), stride_of(nets), self.hardware.device
+        return draw_for(node, cases, self.ground, seed=seed, stride=stride, device=device)
 
     def ready(
         self, node: Train, done: Mapping[Train, Mapping[str, nn.Module]], seed: int = 0

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.data.feeding.fills import Fill, fill
-from benchmark.data.feeding.order import Slices, Stream, seen_labels, streams
+from benchmark.data.feeding.order import Slices, Stream, parts_of
 from benchmark.data.feeding.slices import WHOLE, CaseSlices, network_input
 from benchmark.parts.batch import Batch, with_planes
 from benchmark.plan.ground import Augmentation, Ground
@@ -54,8 +54,7 @@ class SliceDraw:
         self._ground, self._device = ground, device
         self._random = (seed, stream)
         self._slices = Slices(ordered, ground)
-        self._rank_N, self._seen = seen_labels(self._slices, ground, labels or SeenLabels())
-        self._streams = streams(self._slices, self._rank_N, ground)
+        self._parts, self._seen_N = parts_of(self._slices, ground, labels or SeenLabels())
         self._annotated_CK = torch.stack([case.annotated_K for case in ordered]).to(device)
         hu, label, valid = stacked(ordered, stride)
         self._area = area_fill(ordered, stride) if ground.asks_areas else None
@@ -90,7 +89,7 @@ class SliceDraw:
             loss_form=self._ground.loss,
             entries=entries,
             area_BKHW=self._areas_of(rows, seed),
-            labelled_B=self._rank_N[rows] < self._seen if self._ground.partly_labelled else None,
+            labelled_B=None if self._seen_N is None else self._seen_N[rows],
         )
 
     def _areas_of(self, rows: Tensor, seed: int) -> Tensor | None:
@@ -103,7 +102,7 @@ class SliceDraw:
     def _chosen(self, step: int) -> list[int]:
         """The slices of a step: of each stream, those that come next."""
         found = []
-        for name, (stream, count) in self._streams.items():
+        for name, (stream, count) in self._parts.items():
             first = step * count
             found += [self._nth(stream, name, place) for place in range(first, first + count)]
         return found
@@ -114,10 +113,27 @@ class SliceDraw:
         return stream.order(epoch, draw_seed(*self._random, f"epoch{name}", epoch))[place]
 
 
-def ground_for(node: Train, ground: Ground) -> Ground:
-    """Return the ground that a training's draw follows: what reads masks alone sees all of them,
-    and its batches do not depend on the share of labels."""
-    return ground if node.reads_image else replace(ground, labelled=1.0)
+def draw_for(
+    node: Train,
+    cases: Iterable[CaseSlices],
+    ground: Ground,
+    *,
+    seed: int,
+    stride: int,
+    device: torch.device,
+) -> SliceDraw:
+    """Return the draw of a training. What reads masks alone sees all of them, and its batches do
+    not depend on the share of labels."""
+    return SliceDraw(
+        cases,
+        ground if node.reads_image else replace(ground, labelled=1.0),
+        seed=seed,
+        stream=node.schedule.stream,
+        stride=stride,
+        device=device,
+        sources=node.sources,
+        labels=node.labels,
+    )
 
 
 def frame(cases: list[CaseSlices], stride: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ All of it is a function of the cases, the ground and a seed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -38,10 +39,14 @@ class Slices:
                 case_N.append(number)
                 position_N.append(case.height(z))
         self.case_N, self.position_N = torch.tensor(case_N), torch.tensor(position_N)
-        names = [(case.sha256, z) for case in cases for z in range(len(case.label_ZHW))]
-        self.rank_N = ranks(names, strata)
+        self._names = [(case.sha256, z) for case in cases for z in range(len(case.label_ZHW))]
         self._near, self._strata, self._ground = near, strata, ground
         self.everything = self.of(torch.ones(len(case_N), dtype=torch.bool))
+
+    @cached_property  # a hash a slice, which most trainings do not ask for
+    def rank_N(self) -> Tensor:
+        """Each slice's rank, see `ranks`."""
+        return ranks(self._names, self._strata)
 
     def of(self, chosen_N: Tensor) -> Stream:
         """Return the stream of the chosen slices."""
@@ -52,31 +57,6 @@ class Slices:
             self._strata,
             self._ground,
         )
-
-
-def seen_labels(slices: Slices, ground: Ground, labels: SeenLabels) -> tuple[Tensor, float]:
-    """Return the ranks (N) by which labels are given out, and the share that is seen."""
-    rank_N = (slices.rank_N + 0.5) % 1 if labels.other else slices.rank_N
-    return rank_N, ground.labelled + labels.dose * (1 - ground.labelled)
-
-
-def streams(slices: Slices, rank_N: Tensor, ground: Ground) -> dict[str, tuple[Stream, int]]:
-    """Return the streams that a batch is made of, and how many slices it takes of each. Raises
-    `BadInput` where a batch or the training cases are too small for the share of labels."""
-    if not ground.partly_labelled:
-        return {"": (slices.everything, ground.batch)}
-    half = ground.batch // 2
-    found = {
-        " labelled": (slices.of(rank_N < ground.labelled), ground.batch - half),
-        " others": (slices.of(rank_N >= ground.labelled), half),
-    }
-    if not half or not all(stream.per_epoch for stream, _ in found.values()):
-        raise BadInput(
-            f"ground.labelled = {ground.labelled:g}: a batch of {ground.batch} from "
-            f"{len(rank_N)} training slices cannot hold slices with and without a label; give "
-            "a larger share, or ground.batch of 2 or more"
-        )
-    return found
 
 
 class Stream:
@@ -101,12 +81,44 @@ class Stream:
         groups: dict[Stratum, list[int]] = {}
         for member in [*self._inside, *others]:
             groups.setdefault(self._strata[member], []).append(member)
-        placed: list[tuple[float, int]] = []
-        for _, members in sorted(groups.items()):
-            shuffled = rng.permutation(members).tolist()
-            offset = rng.random()
-            placed += [((i + offset) / len(shuffled), m) for i, m in enumerate(shuffled)]
-        return [member for _, member in sorted(placed)]
+        return spread(
+            (rng.permutation(members).tolist(), rng.random())
+            for _, members in sorted(groups.items())
+        )
+
+
+Parts = dict[str, tuple[Stream, int]]
+"""The streams that a batch is made of, and how many slices it takes of each."""
+
+
+def parts_of(slices: Slices, ground: Ground, labels: SeenLabels) -> tuple[Parts, Tensor | None]:
+    """Return what batches are made of, and which slices have a label that is seen (N), None where
+    all have. Raises `BadInput` where a batch or the training cases are too small for the share of
+    labels."""
+    if not ground.partly_labelled:
+        return {"": (slices.everything, ground.batch)}, None
+    rank_N = (slices.rank_N + 0.5) % 1 if labels.other else slices.rank_N
+    half = ground.batch // 2
+    found = {
+        " labelled": (slices.of(rank_N < ground.labelled), ground.batch - half),
+        " others": (slices.of(rank_N >= ground.labelled), half),
+    }
+    if not half or not all(stream.per_epoch for stream, _ in found.values()):
+        raise BadInput(
+            f"ground.labelled = {ground.labelled:g}: a batch of {ground.batch} from "
+            f"{len(rank_N)} training slices cannot hold slices with and without a label; give "
+            "a larger share, or ground.batch of 2 or more"
+        )
+    return found, rank_N < ground.labelled + labels.dose * (1 - ground.labelled)
+
+
+def spread(groups: Iterable[tuple[list[int], float]]) -> list[int]:
+    """Return the members of all groups in one order, those of each as they come and spread evenly
+    over it; a group comes with its offset, 0 to 1."""
+    placed: list[tuple[float, int]] = []
+    for members, offset in groups:
+        placed += [((i + offset) / len(members), m) for i, m in enumerate(members)]
+    return [member for _, member in sorted(placed)]
 
 
 def ranks(slices: Sequence[tuple[str, int]], strata: Sequence[Stratum]) -> Tensor:
@@ -121,15 +133,13 @@ def ranks(slices: Sequence[tuple[str, int]], strata: Sequence[Stratum]) -> Tenso
     groups: dict[Stratum, list[tuple[int, int]]] = {}
     for n, ((case, z), stratum) in enumerate(zip(slices, strata, strict=True)):
         groups.setdefault(stratum, []).append((draw_seed(fold, case, z), n))
-    placed: list[tuple[float, int]] = []
-    for stratum, members in sorted(groups.items()):
-        offset = draw_seed(fold, *stratum) / 2**63
-        placed += [((i + offset) / len(members), n) for i, (_, n) in enumerate(sorted(members))]
-    rank_N = torch.empty(len(slices), dtype=torch.float64)
-    rank_N[[n for _, n in sorted(placed)]] = torch.arange(len(slices), dtype=torch.float64) / len(
-        slices
+    ordered = spread(
+        ([n for _, n in sorted(members)], draw_seed(fold, *stratum) / 2**63)
+        for stratum, members in sorted(groups.items())
     )
-    return rank_N
+    place_N = torch.empty(len(slices), dtype=torch.float64)
+    place_N[ordered] = torch.arange(len(slices), dtype=torch.float64)
+    return place_N / len(slices)
 
 
 def near_and_far(label_ZYX: Label, ground: Ground) -> tuple[int, int]:
