@@ -1,5 +1,5 @@
 """The reference lines beside a table, over the very patients that it is of: two ceilings, and what
-two predictions score that never look at the CT; and the flag `at_target`.
+two predictions score that never look at the CT; and the flags `at_target` and `not_learned`.
 
 A line that cannot be given is left out with one sentence why: never a number of other data.
 """
@@ -33,7 +33,7 @@ from benchmark.store.results import ResultRow
 if TYPE_CHECKING:
     from benchmark.store.workspace import Workspace
 
-AT_TARGET = "at_target"  # the name of the flag
+AT_TARGET, NOT_LEARNED = FLAGS = ("at_target", "not_learned")  # names, stored nowhere
 AT_TARGET_POINTS = 0.5
 WHAT = (
     "target ceiling: the DSC of a perfect copy of the training target; grid ceiling: that of each "
@@ -68,7 +68,7 @@ class CeilingLine:
 @dataclass(frozen=True, kw_only=True)
 class Ceilings:
     """What stands beside a table. `lines` are those of all rows with ceilings, `entries` the
-    table's cells with the flag `at_target` where it holds, `left_out` why rows have none,
+    table's cells with the flags of this module where they hold, `left_out` why rows have none,
     `blind_left_out` why rows have none of what never looks at the CT."""
 
     lines: tuple[CeilingLine, ...] = ()
@@ -185,17 +185,29 @@ def scored_in(rows: Iterable[ResultRow]) -> list[Scored]:
 
 
 def ceiling_flags(pairs: Iterable[tuple[Scored, Ceiling]], labels: str) -> tuple[str, ...]:
-    """Return a flag for each organ in which a cell, by its mean over patients, is less than half a
-    point under the target ceiling, or above it: there rows have no room to differ."""
-    gaps: dict[str, list[float]] = defaultdict(list)
+    """Return the flags of a cell's organs, by their means over the patients: at most half a point
+    under the target ceiling, or above it (there rows have no room to differ); and under the
+    constant predictor, one mask for all patients (a training that failed)."""
+    gaps, above = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
     for score, ceiling in pairs:
         gaps[score.organ].append(ceiling.target(labels) - score.value)
-    means = {organ: statistics.fmean(each) for organ, each in gaps.items()}
-    return tuple(
-        f"at_target: {organ} {abs(gap):.1f} points {'above' if gap < 0 else 'under'} what a "
-        "perfect copy of the training target scores"
-        for organ, gap in means.items()
-        if gap <= AT_TARGET_POINTS
+        if ceiling.constant is not None:
+            above[score.organ].append(score.value - ceiling.constant)
+    target = {organ: statistics.fmean(each) for organ, each in gaps.items()}
+    constant = {organ: statistics.fmean(each) for organ, each in above.items()}
+    return (
+        *(
+            f"{AT_TARGET}: {organ} {abs(gap):.1f} points {'above' if gap < 0 else 'under'} what a "
+            "perfect copy of the training target scores"
+            for organ, gap in target.items()
+            if gap <= AT_TARGET_POINTS
+        ),
+        *(
+            f"{NOT_LEARNED}: {organ} {-gain:.1f} points under what one mask for all patients "
+            "scores, which never looks at the CT"
+            for organ, gain in constant.items()
+            if gain < 0
+        ),
     )
 
 

@@ -208,6 +208,20 @@ GUIDES = (
         "which raises both.",
     ),
     FlagGuide(
+        name="not_learned",
+        title="an organ scores less than one mask for all patients",
+        measured="How many points of DSC an organ scores, mean over the test patients of a cell, "
+        "less than the constant predictor: one mask, made of the training patients' masks, laid "
+        "over every patient alike.",
+        limit="under the constant predictor's DSC.",
+        meaning="The network hardly ever finds this organ, or takes it for another: the training "
+        "failed, or was far too short. One such training among a row's cells moves the row's mean "
+        "by more than methods do.",
+        todo="Look at the outlines in the report. Where all cells have it, train longer; where one "
+        "has it, the preset is not stable: choose values with which no training fails, and train "
+        "all rows with these. Leaving out or repeating one training alone favours its row.",
+    ),
+    FlagGuide(
         name="one_patient",
         title="the gain of a comparison hangs on one patient",
         measured="The mean gain of all patients minus that without one patient, for the patient "

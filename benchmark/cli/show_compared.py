@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.analysis.ceiling_means import over_organs
 from benchmark.analysis.ceilings import (
-    AT_TARGET,
+    FLAGS,
     Ceilings,
     alike,
     headed,
@@ -167,21 +167,22 @@ def _lines(found: Comparison, pair: Paired, plan: AnalysisPlan) -> list[str]:
 
 def show_ceilings(pair: Paired, ceilings: Ceilings) -> None:
     """Print the reference lines of the comparison on one data set over the organs of its endpoint,
-    or why there are none, and which row is at its target."""
+    or why there are none, and which row is at its target or did not learn an organ."""
     here = ceilings.on(pair.dataset)
     for line in (*_ceiling_lines(pair, here), *here.words):
         put(line)
-    flags = _at_target(here)
-    for _, flag in flags:
+    flags = [flag for _, flag in _flags(here)]
+    for flag in flags:
         put(f"flag: {flag.row}: {flag.line()}")
     if flags:
-        put(how_to_read([AT_TARGET]))
+        put(how_to_read(flag.name for flag in flags))
 
 
 def ceilings_json(ceilings: Ceilings) -> dict[str, Any]:
     """Return the same as plain values for a program."""
-    flags = [{"dataset": dataset, **flag.as_json()} for dataset, flag in _at_target(ceilings)]
-    return {"ceilings": ceilings.as_json(), AT_TARGET: flags}
+    flags = [{"dataset": dataset, **flag.as_json()} for dataset, flag in _flags(ceilings)]
+    by_name = {name: [one for one in flags if one["name"] == name] for name in FLAGS}
+    return {"ceilings": ceilings.as_json(), **by_name}
 
 
 def _ceiling_lines(pair: Paired, ceilings: Ceilings) -> list[str]:
@@ -197,8 +198,8 @@ def _ceiling_lines(pair: Paired, ceilings: Ceilings) -> list[str]:
     return [line for of, texts in alike(found) for line in headed(of, texts)]
 
 
-def _at_target(ceilings: Ceilings) -> list[tuple[str, Flag]]:
-    return [found for found in flags_by_set(ceilings.entries) if found[1].name == AT_TARGET]
+def _flags(ceilings: Ceilings) -> list[tuple[str, Flag]]:
+    return [found for found in flags_by_set(ceilings.entries) if found[1].name in FLAGS]
 
 
 def show_elsewhere(dataset: str, lines: Iterable[ScoreLine], definition: Elsewhere) -> None:

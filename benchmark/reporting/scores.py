@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmark.analysis.ceilings import AT_TARGET, NAMES, CeilingLine, alike, ceiling_texts
+from benchmark.analysis.ceilings import FLAGS, NAMES, CeilingLine, alike, ceiling_texts
 from benchmark.analysis.flags import flags_of_rows
 from benchmark.analysis.sight import METRIC, sight
 from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, organ_groups
@@ -108,7 +108,7 @@ def _beyond(rows: Sequence[str], chapter: Chapter) -> Sheet:
 
 def _notes(rows: Sequence[str], chapter: Chapter) -> tuple[str, ...]:
     """What stands below a table of rows: its endpoint, the size of difference that it could have
-    shown, which rows had no room or no time, and the reference lines."""
+    shown, which rows had no room or no time or failed, and the reference lines."""
     told = (_endpoint(chapter), _sight(rows, chapter), _no_room(rows, chapter))
     return (*filter(None, told), *ceiling_notes(chapter))
 
@@ -124,7 +124,7 @@ def _no_room(rows: Sequence[str], chapter: Chapter) -> str:
     """Which rows have the flags that bind what a table can show; "" where none has."""
     found: dict[str, dict[str, None]] = {}
     for flag in flags_of_rows(chapter.ceilings.entries):
-        if flag.name in (AT_TARGET, NOT_CONVERGED) and flag.row in rows:
+        if flag.name in (*FLAGS, NOT_CONVERGED) and flag.row in rows:
             found.setdefault(flag.name, {})[flag.row] = None
     each = [f"{name}: {', '.join(names)}" for name, names in found.items()]
     return f"Flagged {'; '.join(each)} (see Flags)." if each else ""

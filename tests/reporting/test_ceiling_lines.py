@@ -310,7 +310,7 @@ def test_the_report_flags_a_row_at_its_target(
     flags = (done / "report" / "tables" / "tiny-quick-flags.csv").read_text()
     assert "at_target: liver " in flags and "(in all 2 cells)" in flags
     page = (done / "report" / "index.html").read_text()
-    assert "Flagged at_target: unet (see Flags)." in page
+    assert "Flagged at_target: unet; not_learned: unet (see Flags)." in page
 
 
 def test_mlflow_is_told_of_what_is_kept(done: Path) -> None:
@@ -359,6 +359,18 @@ def test_the_flag_is_raised_within_half_a_point(value: float, labels: str, text:
     assert ceiling_flags([], labels) == ()
 
 
+@pytest.mark.parametrize(
+    ("value", "constant", "text"),
+    [(9.9, 10.0, "0.1"), (10.0, 10.0, ""), (5.0, 30.0, "25.0"), (0.0, None, "")],
+)
+def test_an_organ_under_one_mask_for_all_is_not_learned(
+    value: float, constant: float | None, text: str
+) -> None:
+    pairs = [(x, replace(ONE, constant=constant)) for x in scores(value, value)]
+    what = f"not_learned: liver {text} points under what one mask for all patients scores, which"
+    assert [flag[: len(what)] for flag in ceiling_flags(pairs, "area")] == ([what] if text else [])
+
+
 def test_flags_stand_in_run_and_its_json(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that learned nothing is far from the target; a target of 1 % is soon reached."""
     argv = run_argv(done, "unet", "--folds", "0,1", **MAJORITY)
@@ -377,8 +389,10 @@ def test_flags_stand_in_run_and_its_json(done: Path, monkeypatch: pytest.MonkeyP
     assert (liver["name"], liver["of"], len(liver["per_cell"])) == ("at_target", 2, 2)
     told = bench("compare", "unet", "unet", "--root", str(done))
     assert f"flag: {liver['row']}: {liver['text']} (in all 2 cells)" in told.out.splitlines()
-    shown = bench("compare", "unet", "unet", "--root", str(done), "--json").json["at_target"]
-    assert {x["name"] for x in shown} == {"at_target"} and shown[0]["dataset"] == "tiny"
+    shown = bench("compare", "unet", "unet", "--root", str(done), "--json").json
+    assert {x["name"] for x in shown["at_target"]} == {"at_target"}
+    assert {x["name"] for x in shown["not_learned"]} == {"not_learned"}, "two steps teach nothing"
+    assert {x["dataset"] for x in (*shown["at_target"], *shown["not_learned"])} == {"tiny"}
     assert all("at_target" not in f for e in entries(done) for f in e.flags), "nothing is stored"
 
 
