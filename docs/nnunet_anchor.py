@@ -74,7 +74,7 @@ class NnUNet:
             "ANCHOR_STEPS": str(steps),
         }  # fmt: skip
         if device == "cpu":
-            self._env |= {"nnUNet_compile": "f", "nnUNet_n_proc_DA": "0", "OMP_NUM_THREADS": "1"}
+            self._env |= {"nnUNet_compile": "f", "OMP_NUM_THREADS": "1"}
 
     @property
     def bin(self) -> Path:
@@ -118,6 +118,8 @@ class NnUNet:
         return done / "validation"
 
     def _nnunet(self, command: str, *arguments: object) -> None:
+        if self.device == "cpu":  # no process beside the training; its planner takes no 0 (2.8.1)
+            self._env["nnUNet_n_proc_DA"] = "0" if command == "train" else "1"
         self._call(self.bin / f"nnUNetv2_{command}", *map(str, arguments))
 
     def _call(self, *command: str | Path) -> None:

@@ -119,7 +119,10 @@ class KnownCeilings:
         if text is None and self._bench.objects.has(entry.key):
             text = json.dumps(self._bench.objects.record(entry.key)["ground"]["size"])
         if text is None:
-            raise _LeftOut(f"{entry.label}: its training grid is not stored")
+            why = (
+                "another tool predicted it" if entry.outside else "its training grid is not stored"
+            )
+            raise _LeftOut(f"{entry.label}: {why}")
         size: int | None = json.loads(text)
         return size
 

@@ -104,11 +104,14 @@ def standing(workspace: Workspace, name: str) -> Standing:
 def _wanted(
     plan: SuitePlan, entries: Iterable[Entry], name: str
 ) -> list[tuple[Planned, Entry | None]]:
-    """Every planned cell with its entry, one of the planned split before any other."""
+    """Every planned cell with its entry, one of the planned split before any other; and those of
+    rows that another tool predicted, which stand in all folds and seeds or have no line."""
     ours = [entry for entry in entries if entry.preset == plan.preset]
     ours.sort(key=lambda entry: on_plan(entry, plan))
     there = {planned_cell(entry): entry for entry in ours}
-    wanted = [(cell, there.get(cell)) for cell in plan.cells()]
+    outside = dict.fromkeys((e.dataset, e.label) for e in ours if e.outside and on_plan(e, plan))
+    cells = (*plan.cells(), *(cell for row in outside for cell in plan.cells_of(*row)))
+    wanted = [(cell, there.get(cell)) for cell in cells]
     check_one_split((entry for _, entry in wanted if entry), f"suite {name}", plan.splits)
     return wanted
 

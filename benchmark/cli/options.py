@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmark.cli.experiment import DEFAULTS, LIMIT, values_alone
-from benchmark.cli.out import put, warn
+from benchmark.cli.out import put, say, warn
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
+    from benchmark.data.feeding.folds import Split
+    from benchmark.data.library import DataSet
     from benchmark.running.bench import Options
     from benchmark.settings.registry import Registry
     from benchmark.settings.resolve import Setting
@@ -229,6 +231,19 @@ def folds_of(args: argparse.Namespace) -> list[int]:
 
     chosen: list[int] = args.folds if args.folds is not None else list(range(FOLDS))
     return chosen
+
+
+def split_for(path: Path | None, dataset: DataSet) -> Split:
+    """Return the folds in a file that `--split` names, and keep them in the workspace; without one
+    those of the data set. Raises `BadInput`."""
+    from benchmark.data.feeding.folds import folds_of
+    from benchmark.data.feeding.splits import keep_split, read_split
+
+    if path is None:
+        return folds_of(dataset)
+    split = read_split(path, dataset, say)
+    keep_split(dataset, split)
+    return split
 
 
 def part_of(args: argparse.Namespace) -> str:

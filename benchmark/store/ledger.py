@@ -37,7 +37,8 @@ class Entry:
     `preset_hash` are known now. `own_split` says that `split` is somebody's own, not the one that
     the data set has by itself. `nodes` are the keys of all its trainings in order,
     `probes` the (name, key, evaluation) of what was measured afterwards. `tuned` names the tuning
-    that chose the overrides, for each fold its own: the cells are one row all the same.
+    that chose the overrides, for each fold its own: the cells are one row all the same. `outside`
+    says what predicted the masks where bench did not: nothing was trained then.
     """
 
     dataset: str
@@ -62,6 +63,7 @@ class Entry:
     tuned: str = ""
     preset_hash: str = ""
     own_split: bool = False
+    outside: str = ""
 
     @property
     def name(self) -> str:
