@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import add_common, flag, numbers, option, split_for
+from benchmark.cli.options import add_common, add_split, flag, numbers, option, split_for
 from benchmark.cli.out import put, put_json, say, warn
 from benchmark.cli.session import mlflow_there
 from benchmark.errors import BadInput
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HELP = "score what another tool predicted, as a row beside ours: bench import nnunet DIR --row NAME"
 NNUNET = "a folder TRAINER__PLANS__CONFIGURATION of nnUNet_results, with fold_K/validation"
+UNNAMED = "another tool, which nobody named (--source)"
 MAP = "which number is which organ: liver=5,left_kidney=3; all others are background"
 
 
@@ -39,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     plain = kinds.add_parser("predictions", help="a folder with CASE.nii.gz of any tool")
     option(plain, "path", "DIR", "CASE.nii.gz for each test patient of the fold", type=Path)
     option(plain, "--fold", "K", "whose test patients these are", type=int, required=True)
-    option(plain, "--split", "FILE", "the folds, where they are not the data set's own", type=Path)
+    add_split(plain)
     for each, orders in ((nnunet, _nnunet), (plain, _predictions)):
         each.set_defaults(orders=orders)
         option(each, "--row", "NAME", "what the row is called in every table", required=True)
@@ -132,7 +133,7 @@ def _predictions(args: argparse.Namespace, dataset: DataSet) -> tuple[Split, Ord
         row=args.row,
         folders={args.fold: args.path},
         numbers=meant,
-        source=args.source or f"predictions in {args.path.resolve().name}",
+        source=args.source or UNNAMED,
         replaces=args.replace,
     )
     return split, order

@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmark.analysis.suites import chosen_suite
 from benchmark.data.badfile import BadFile
 from benchmark.data.feeding.folds import FoldData, GridCache, Split
+from benchmark.data.feeding.splits import fold_at
 from benchmark.data.library import DataSet
 from benchmark.data.readers.predictions import Numbers, prediction_files, read_prediction
 from benchmark.data.source import in_few_lines
@@ -30,7 +31,6 @@ from benchmark.plan.ground import Ground
 from benchmark.plan.keys import digest
 from benchmark.plan.presets import preset_named
 from benchmark.plan.wording import named
-from benchmark.running.cells import fold_at
 from benchmark.running.measure import case_scores
 from benchmark.settings.registry import NAME, load_registry
 from benchmark.store.ledger import SCRATCH, Entry, shown_suite
@@ -96,8 +96,8 @@ def place_for(
         seeds = plan.seeds
     else:
         presets, splits = {e.preset for e in beside}, {e.split for e in beside}
-        chosen = [e for e in beside if preset in (None, e.preset)]
-        seeds = tuple(sorted({e.seed for e in chosen}))
+        alike = [e for e in beside if e.split == split.fingerprint and preset in (None, e.preset)]
+        seeds = tuple(sorted({e.seed for e in alike}))
     shown = f"suite {shown_suite(name)}"
     if plan and dataset.name not in plan.splits:
         raise BadInput(f"{shown} has no rows on {dataset.name}: choose another with --suite")
@@ -111,6 +111,8 @@ def place_for(
     found = preset or next(iter(presets), "quick")
     if plan and found != plan.preset:
         raise BadInput(f"{shown} is planned with --preset {plan.preset}, not {found}")
+    if plan and seed is not None and seed not in plan.seeds:
+        raise BadInput(f"--seed {seed}: {shown} is planned with seeds {named(map(str, seeds), 9)}")
     return Place(suite=name, preset=found, seeds=(seed,) if seed is not None else seeds or (0,))
 
 
@@ -235,21 +237,26 @@ def _entries(
 
 
 def _check_free(workspace: Workspace, entries: Sequence[Entry], order: Order) -> None:
-    """Raise `BadInput` where other masks, or those of another source, stand under the name."""
-    if order.replaces:
-        return
-    way_out = "give --replace to put these in their place, or another --row"
-    for entry in entries:
-        there = workspace.ledger.stored(entry)
-        if there and there.key != entry.key and there.state == "done":
-            where = f"fold {entry.fold} of {entry.row} on {entry.dataset}"
-            raise BadInput(f"{where} holds other masks already ({there.outside}): {way_out}")
+    """Raise `BadInput` where other masks stand under the name, unless they are to be replaced, and
+    where other folds of it are of another source: a row has one."""
     first = entries[0]
+    place = first.dataset, first.label, first.preset, first.split
     for there in workspace.ledger.entries(first.suite):
-        same = (there.dataset, there.label, there.split) == (
-            first.dataset, first.label, first.split)  # fmt: skip
-        if same and there.outside != first.outside:
-            raise BadInput(f"{first.row} is of another source already, {there.outside}: {way_out}")
+        if (there.dataset, there.label, there.preset, there.split) != place:
+            continue
+        where = f"fold {there.fold} of {there.row} on {there.dataset}"
+        if there.fold not in order.folders and there.outside != order.source:
+            raise BadInput(
+                f"{where} is of another source ({there.outside}), and a row has one: give the same "
+                "--source, or another --row"
+            )
+    for entry in entries:
+        known = workspace.ledger.stored(entry)
+        if known and known.key != entry.key and known.state == "done" and not order.replaces:
+            raise BadInput(
+                f"fold {entry.fold} of {entry.row} on {entry.dataset} holds other masks already "
+                f"({known.outside}): give --replace to put these in their place, or another --row"
+            )
 
 
 def _imported(
@@ -285,6 +292,7 @@ def _scored(
         if sha256(labels[case].tobytes()).hexdigest() != hashes[case]:
             raise BadInput(f"{files[case].name} changed while it was read: try again")
         scores = case_scores(data.dataset.load(case), labels[case], data)
-        where = {"key": entry.key, "seed": entry.seed, "fold": entry.fold, "case": case}
-        rows += rows_of(scores, code=noted, **where)
+        rows += rows_of(
+            scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=case, code=noted
+        )
     return rows, labels

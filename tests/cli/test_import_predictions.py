@@ -109,6 +109,8 @@ def test_the_same_twice_and_other_masks(root: Path) -> None:
     assert tree(root / "w") == before
     assert "imported" in bring(root, 0, "--replace", folder="better").out
     assert "imported" in bring(root, 0, row="second").out
+    mixed = bring(root, 1, "--source", "a second tool")
+    assert mixed.code == 2 and "is of another source (a tool, version 3)" in mixed.err
 
 
 def test_a_word_is_never_about_it(root: Path) -> None:

@@ -153,11 +153,12 @@ def nnunet_folder(
 
 
 def _splits(folder: Path) -> Path:
-    whole = folder.resolve()
-    beside = whole.parents[2] / "nnUNet_preprocessed" / whole.parent.name if whole.parts[3:] else ""
-    for place in filter(None, (folder, beside)):
-        if (Path(place) / SPLITS).is_file():
-            return Path(place) / SPLITS
+    whole, places = folder.resolve(), [folder]
+    if len(whole.parents) > 2:
+        places.append(whole.parents[2] / "nnUNet_preprocessed" / whole.parent.name)
+    for place in places:
+        if (place / SPLITS).is_file():
+            return place / SPLITS
     raise BadInput(
         f"{folder} has no {SPLITS}, and nnUNet_preprocessed none: give it with --splits FILE, so "
         "that it is known what each fold was trained on"
