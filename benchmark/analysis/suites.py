@@ -137,8 +137,7 @@ def of_one_definition(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def with_rows(workspace: Workspace, entries: Iterable[Entry]) -> list[Entry]:
-    """Return, as done, the entries whose rows are on disk and whole. What the ledger says is not
-    enough: rows may be damaged since, or a run that goes over them again was stopped."""
+    """Return, as done, the entries whose rows are on disk and whole, whatever the ledger says."""
     return [
         replace(entry, state="done")
         for entry in of_one_definition(entries)
@@ -273,6 +272,7 @@ def run_command(label: str, beside: Iterable[Entry]) -> str:
     dataset, preset = done[0].dataset, done[0].preset
     like = [entry for entry in done if (entry.dataset, entry.preset) == (dataset, preset)]
     words = ["bench", "run", "--method", typed["row"], "--dataset", dataset, "--preset", preset]
+    words += ["--split", done[0].split[:8]] if done[0].own_split else []
     words += ["--folds", numbers_text(sorted({entry.fold for entry in like}))]
     words += ["--seeds", numbers_text(sorted({entry.seed for entry in like}))]
     for name, value in parse(pieces(typed["values"]) if typed["values"] else []).items():

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmark.cli.options import add_common, option, split_for
+from benchmark.cli.options import add_common, add_split, option, split_for
 from benchmark.cli.out import put, say
 from benchmark.errors import BadInput
 
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--for", dest="tool", choices=("nnunet", "csv"), default="nnunet",
                         help="splits_final.json of nnU-Net, or a table case,fold")  # fmt: skip
     option(parser, "--dataset", "NAME", "see bench data list", required=True)
-    option(parser, "--split", "FILE", "other folds than the data set's own", type=Path)
+    add_split(parser)
     about = "file or folder (default: splits_final.json or splits.csv in this folder)"
     option(parser, "-o", "FILE", about, type=Path, dest="out")
     add_common(parser, json=False)

@@ -18,6 +18,7 @@ from benchmark.plan.keys import canonical, content_hash, digest, draw_seed
 from benchmark.plan.wording import counted
 
 FOLDS = 5
+FEWEST = 2  # one patient to train on and one to test
 SPLIT_SEED = 20200403  # fixed for ever: a fold is a property of the data set, not of a run
 
 

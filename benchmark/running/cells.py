@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.feeding.slices import CaseSlices
-from benchmark.data.feeding.splits import split_of
+from benchmark.data.feeding.splits import INNER, fold_at, split_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
@@ -28,8 +28,6 @@ from benchmark.running.probing import with_probes
 from benchmark.settings.resolve import Setting
 from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow, rows_of
-
-INNER = "inner"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,13 +195,6 @@ def _rows(cell: Cell, entry: Entry, bench: Bench) -> None:
 def scoring_code(final: Weights) -> Code:
     """Return the code behind the rows of a cell, but for its trainings: they have their own."""
     return code_of(values_in(final.node.nets), (networks, measured))
-
-
-def fold_at(known: tuple[Fold, ...], index: int, part: str) -> Fold:
-    """Return a fold, for `part` "inner" the one within its training patients. Raises `BadInput`."""
-    if not 0 <= index < len(known):
-        raise BadInput(f"fold {index} is not there: the folds are 0 to {len(known) - 1}")
-    return known[index].inner() if part == INNER else known[index]
 
 
 @dataclass(kw_only=True)

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.feeding.folds import FoldData
+from benchmark.data.feeding.splits import fold_at
 from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput, failure
 from benchmark.files.code import Code
 from benchmark.plan.wording import named
-from benchmark.running.cells import CellName, Cells, fold_at, scoring_code
+from benchmark.running.cells import CellName, Cells, scoring_code
 from benchmark.running.measure import case_scores
 from benchmark.running.outside import NET, outside_code, outside_data
 from benchmark.scoring.cases import OF_THE_CUT_ARRAY

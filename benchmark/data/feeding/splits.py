@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.plan.folds import Fold, given_fingerprint, given_folds
 from benchmark.plan.wording import counted, named
 
+INNER = "inner"  # the part of a fold that tuning sees
 MOST_BYTES = 64 * 1024**2
 Parts = list[tuple[list[str], list[str]]]  # training and test cases of each fold
 FORMS = "write nnU-Net's list of {train, val}, or a CSV table with the columns case and fold"
@@ -90,6 +92,40 @@ def split_of(dataset: DataSet, fingerprint: str = "") -> Split:
             "split was never kept): give its file again with --split"
         )
     return found
+
+
+def fold_at(known: tuple[Fold, ...], index: int, part: str) -> Fold:
+    """Return a fold, for `part` "inner" the one within its training patients. Raises `BadInput`."""
+    if not 0 <= index < len(known):
+        raise BadInput(f"fold {index} is not there: the folds are 0 to {len(known) - 1}")
+    if part != INNER:
+        return known[index]
+    if not (inner := known[index].inner()).train:
+        raise BadInput(f"fold {index} has too few patients for tuning: it needs three at least")
+    return inner
+
+
+def splits_of(dataset: DataSet) -> list[str]:
+    """Return the fingerprints of a set's own split, where it has one, and of those kept for it."""
+    kept = [path.stem for path in sorted((dataset.folder / "splits").glob("*.json"))]
+    try:
+        return [folds_of(dataset).fingerprint, *kept]
+    except BadInput:  # too small for folds of its own
+        return kept
+
+
+def is_kept(dataset: DataSet, fingerprint: str) -> bool:
+    """Return whether a split that somebody gave is kept under a fingerprint."""
+    return bool(fingerprint) and _path(dataset, fingerprint).is_file()
+
+
+def kept_like(dataset: DataSet, text: str) -> str:
+    """Return the fingerprint of the one kept split that begins with a text of six digits or more,
+    "" where none or several do."""
+    fitting = []
+    if re.fullmatch(r"[0-9a-f]{6,20}", text):
+        fitting = [path.stem for path in (dataset.folder / "splits").glob(f"{text}*.json")]
+    return fitting[0] if len(fitting) == 1 else ""
 
 
 def for_nnunet(folds: Sequence[Fold]) -> list[dict[str, list[str]]]:
