@@ -19,6 +19,7 @@ from benchmark.plan.presets import known_as, lasting_name
 MAIN = "main"  # the suite that `bench suite` fills without --name
 SCRATCH = "default"  # where `bench run` notes what is tried out; people read and type `scratch`
 HEAL = "the next run of its row writes it again"
+ON = "on "  # start of the part of what was scored on another data set, kept apart
 SWEEPS = "sweep-"  # start of the suites in which sweeps note their trials: no rows of a comparison
 
 
