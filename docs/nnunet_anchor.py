@@ -6,7 +6,8 @@ python docs/nnunet_anchor.py --work DIR --tiny   # the chain alone, on a CPU
 It makes an environment of its own in DIR (`nnunetv2`, a pinned version, from the package index),
 writes the data set and our folds in nnU-Net's layout, lets nnU-Net plan, preprocess and train 2-D,
 and scores what it predicts for each fold's test patients with `benchmark.scoring`. What is done is
-not done again. On a CPU its 1,000 epochs of 250 steps take weeks: `--device cpu` is for trying.
+not done again. `bench import nnunet DIR/nnUNet_results/...` makes a row of the same masks. On a CPU
+its 1,000 epochs of 250 steps take weeks: `--device cpu` is for trying.
 """
 
 from __future__ import annotations

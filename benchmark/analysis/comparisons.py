@@ -81,14 +81,21 @@ class Paired:
 
 
 def named_row(
-    suite: Standing, name: str, *, dataset: str | None = None, preset: str | None = None
+    suite: Standing,
+    name: str,
+    *,
+    dataset: str | None = None,
+    preset: str | None = None,
+    split: str | None = None,
 ) -> Named:
-    """Return the cells of a label (`fsm[xi=1]`), of a row, or of a key's first 6 or more digits.
+    """Return the cells of a label (`fsm[xi=1]`), of a row, or of a key's first 6 or more digits;
+    with `split` those of the splits whose fingerprint begins so.
 
     Raises `BadInput` where nothing or more than one thing has that name, and where its cells mix
     presets or splits.
     """
     done = [e for e in suite.done if dataset in (None, e.dataset) and preset in (None, e.preset)]
+    done = [e for e in done if e.split.startswith(split or "")]
     lost = [m for m in suite.missing if dataset in (None, m.dataset)]
     labels = list(dict.fromkeys([*(e.label for e in done), *(m.row for m in lost)]))
     shared = suite.plan.overrides if suite.plan else {}
@@ -105,7 +112,10 @@ def named_row(
     found = [entry for entry in done if entry.label == chosen[0]]
     if len(presets := sorted({entry.preset for entry in found})) > 1:
         raise BadInput(f"{name} was run with presets {', '.join(presets)}: choose with --preset")
-    check_one_split(found, name)
+    try:
+        check_one_split(found, name)
+    except BadInput as error:
+        raise BadInput(f"{error}, or choose one with --split") from None
     missing = () if by_key else tuple(m for m in lost if m.row == chosen[0])
     return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
 

@@ -245,11 +245,11 @@ def split_for(given: str | None, dataset: DataSet, planned: str = "") -> Split:
     """Return the folds that `--split` names, a file or the fingerprint of one that was given
     before, and keep them in the workspace; without it those `planned`, else the data set's own.
     Raises `BadInput`."""
-    from benchmark.data.feeding.splits import is_kept, keep_split, kept_like, read_split, split_of
+    from benchmark.data.feeding.splits import is_kept, keep_split, known_like, read_split, split_of
 
     if given is None:
         return split_of(dataset, planned if is_kept(dataset, planned) else "")
-    if not Path(given).exists() and (known := kept_like(dataset, given)):
+    if not Path(given).exists() and (known := known_like(dataset, given)):
         return split_of(dataset, known)
     split = read_split(Path(given), dataset, say)
     keep_split(dataset, split)

@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     chosen.add_argument("--method", metavar="NAME", help="a row, or ROW@STAGE; see bench status")
     chosen.add_argument("--key", metavar="KEY", help="one training by its key, see bench plan")
     add_values(parser)
-    about = "networks of one fold (or of several: 0,1); default: the ensemble of all five"
+    about = "networks of one fold (or of several: 0,1); default: the ensemble of all"
     option(parser, "--fold", "N", about, type=numbers)
     option(parser, "--seed", "N", type=int, default=0)
     about = f"the picture (default: the label map's name as .png), or {NO_PICTURE}"

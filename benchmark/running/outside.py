@@ -84,7 +84,7 @@ def place_for(
     preset and the seeds of its rows. Raises `BadInput` where these are of other folds, or of
     several presets."""
     known = bool(workspace.plans.suites() or workspace.ledger.newest())
-    name = chosen_suite(workspace, suite).name if known else suite or SCRATCH
+    name = chosen_suite(workspace, suite).name if known or suite else SCRATCH
     plan = workspace.plans.latest(name)
     beside = [
         entry
@@ -104,7 +104,7 @@ def place_for(
     if splits and split.fingerprint not in splits:
         raise BadInput(
             f"the rows on {dataset.name} in {shown} were tested in other folds than these: predict "
-            "in ours (bench export splits), or run rows in these with --split FILE and --name"
+            "in ours (bench export splits), or run a row in these first (bench run --split FILE)"
         )
     if preset is None and len(presets) > 1:
         raise BadInput(f"{shown} has presets {', '.join(sorted(presets))}: choose with --preset")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from bench_process import SMALL, bench, run_argv, setting_argv, tiny_workspace
 from nnunet_files import make
+from outside_masks import write_masks
 
 from benchmark.data.feeding.folds import folds_of
 from benchmark.data.feeding.splits import keep_split, read_split, split_of
@@ -92,6 +93,13 @@ def test_run_and_suite_in_given_folds(tiny: DataSet, tmp_path: Path) -> None:
     words = ("--dataset", "tiny", "--split", split.fingerprint[:8], "-o", str(out))
     assert bench("export", "splits", *words, "--root", str(root)).code == 0
     assert json.loads(out.read_text()) == json.loads(file.read_text())
+    masks = write_masks(tmp_path / "masks", open_dataset(root, "tiny"), THREE[0])
+    theirs = ("import", "predictions", str(masks), "--row", "theirs", "--fold", "0", "--json")
+    brought = bench(*theirs, "--split", split.fingerprint[:8], "--root", str(root))
+    assert brought.code == 0, brought.err
+    assert (brought.json["split"], brought.json["own_split"]) == (split.fingerprint, True)
+    other = bench(*theirs, "--root", str(root))
+    assert other.code == 2 and "were tested in other folds than these" in other.err
     values = setting_argv(root)
     at = values.index("--dataset")
     suite = ("suite", "--rows", "unet", "--datasets", "tiny", "--workers", "1", "--json")

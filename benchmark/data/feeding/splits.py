@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from benchmark.plan.folds import Fold, given_fingerprint, given_folds
 from benchmark.plan.wording import counted, named
 
 INNER = "inner"  # the part of a fold that tuning sees
+SHORTEST = 6  # digits by which a person may name a split
 MOST_BYTES = 64 * 1024**2
 Parts = list[tuple[list[str], list[str]]]  # training and test cases of each fold
 FORMS = "write nnU-Net's list of {train, val}, or a CSV table with the columns case and fold"
@@ -119,13 +119,12 @@ def is_kept(dataset: DataSet, fingerprint: str) -> bool:
     return bool(fingerprint) and _path(dataset, fingerprint).is_file()
 
 
-def kept_like(dataset: DataSet, text: str) -> str:
-    """Return the fingerprint of the one kept split that begins with a text of six digits or more,
-    "" where none or several do."""
-    fitting = []
-    if re.fullmatch(r"[0-9a-f]{6,20}", text):
-        fitting = [path.stem for path in (dataset.folder / "splits").glob(f"{text}*.json")]
-    return fitting[0] if len(fitting) == 1 else ""
+def known_like(dataset: DataSet, text: str) -> str:
+    """Return the fingerprint of the one split, the set's own or a kept one, that begins with a text
+    of six digits or more; "" where none or several do."""
+    known = splits_of(dataset) if len(text) >= SHORTEST else []
+    fitting = {one for one in known if one.startswith(text)}
+    return next(iter(fitting)) if len(fitting) == 1 else ""
 
 
 def for_nnunet(folds: Sequence[Fold]) -> list[dict[str, list[str]]]:
