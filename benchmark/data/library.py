@@ -14,6 +14,9 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.data.embedded import check_not_ours, embedded, load_embedded, refused_names
 from benchmark.data.intake import take_in
 from benchmark.data.judging.checks import NAME, check_name
@@ -27,6 +30,8 @@ from benchmark.files.values import read_as
 from benchmark.plan.keys import content_hash
 
 FORMAT = 1
+FORMAT_UNKNOWN = 2  # of a set with unknown voxels, which earlier versions would take for background
+UNKNOWN = "unknown.npy"
 Say = Callable[[str], None]
 
 
@@ -107,12 +112,21 @@ class DataSet:
             source_sha256=record["source_sha256"],
             box=known.box,
             read_by=record.get("read_by", ""),
+            unknown=self._array(case, UNKNOWN, record) if UNKNOWN in record["files"] else None,
         )
 
     def label(self, case: str) -> Label:
         """Returns the label map alone, cut to its crop box. Raises BadInput like `load`."""
         array: Label = self._array(case, "label.npy", self.record(case))
         return array[slices_of(self.case(case).box)]
+
+    def unknown(self, case: str) -> NDArray[np.bool_] | None:
+        """Returns the unknown voxels, cut to the crop box, None for none. Raises like `load`."""
+        record = self.record(case)
+        if UNKNOWN not in record["files"]:
+            return None
+        whole: NDArray[np.bool_] = self._array(case, UNKNOWN, record)
+        return whole[slices_of(self.case(case).box)]
 
     def _array(self, case: str, name: str, record: Mapping[str, Any]) -> Any:
         path = self.folder / "cases" / case / name
@@ -231,9 +245,11 @@ def _write(
         raise BadInput(refusal(found.bad, len(found.cases) + len(found.bad), found.forcible))
     for line in [*found.warnings, *found.left_out()]:
         say(line)
-    origin = dict(getattr(source, "origin", {}), command=command, skipped=found.bad)
-    origin |= {"fingerprint": source.fingerprint, "stamp": stamp, "warnings": found.warnings}
-    values = {"format": FORMAT, "organs": list(source.organs), "cases": found.cases}
+    origin = dict(getattr(source, "origin", {}), command=command, skipped=found.bad, stamp=stamp)
+    origin |= {"fingerprint": source.fingerprint, "warnings": found.warnings}
+    some = any((folder / "cases" / case / UNKNOWN).exists() for case in found.cases)
+    form = FORMAT_UNKNOWN if some else FORMAT
+    values = {"format": form, "organs": list(source.organs), "cases": found.cases}
     write_json(folder / "dataset.json", values | {"origin": origin | {"readers": READERS}})
 
 
@@ -243,8 +259,8 @@ def _open(folder: Path) -> DataSet:
     try:
         values = read_json(path)
         origin = dict(values["origin"])
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']} is not {FORMAT}")
+        if values["format"] not in (FORMAT, FORMAT_UNKNOWN):
+            raise ValueError(f"format {values['format']} is not known")
         cases = []
         for name, checksum in sorted(values["cases"].items()):
             path = folder / "cases" / name / "case.json"

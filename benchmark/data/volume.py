@@ -51,7 +51,9 @@ class Volume:
     case was read from. `box` bounds what was annotated, as (first, behind the last) voxel of Z, Y
     and X: nothing outside it is trained on or scored. None is the whole volume. `read_by` names
     the version of a reader that makes other voxels of the same bytes than the first one did
-    ("dicom-2"), in cases where it does; it is part of the case's identity.
+    ("dicom-2"), in cases where it does; it is part of the case's identity. `unknown`, of the
+    label's shape, is true where nobody said what is there (nnU-Net's `ignore`): such a voxel is
+    out of loss, teacher and score, and its label is 0. None is nowhere.
     """
 
     case: str
@@ -63,6 +65,7 @@ class Volume:
     source_sha256: str = ""
     box: Box | None = None
     read_by: str = ""
+    unknown: NDArray[np.bool_] | None = None
 
 
 def slices_of(box: Box | None) -> tuple[slice, slice, slice]:
@@ -78,7 +81,13 @@ def inside(volume: Volume) -> Volume:
     if volume.box is None:
         return volume
     box = slices_of(volume.box)
-    return replace(volume, image=volume.image[box], label=volume.label[box], box=None)
+    return replace(
+        volume,
+        image=volume.image[box],
+        label=volume.label[box],
+        unknown=None if volume.unknown is None else volume.unknown[box],
+        box=None,
+    )
 
 
 Affine = NDArray[np.float64]

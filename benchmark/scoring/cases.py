@@ -117,6 +117,7 @@ def score_case(
     organs: Sequence[str],
     annotated: Collection[str],
     box: Box | None = None,
+    unknown_ZYX: Mask | None = None,
 ) -> list[Score]:
     """Return one Score per annotated organ and metric, organs in the order of `organs`.
 
@@ -125,6 +126,8 @@ def score_case(
     empty masks give. With a crop `box` everything outside it is ignored in both maps, as if the
     arrays had been cut before: a voxel at a face of the box is a border voxel, as one at the edge
     of the volume is. The penalty of a missed organ stays the diagonal of the whole volume.
+    `unknown_ZYX` is true where nobody said what is there: such a voxel is in neither mask, counts
+    in no volume, and makes no border of its neighbours (`surface_distances`).
 
     Raises ValueError when the shapes differ, an array is not uint8 or not three-dimensional, a
     label exceeds the organs, an annotated organ is unknown, or spacing or box make no sense.
@@ -144,6 +147,8 @@ def score_case(
     if box is not None:
         _check_box(box, truth_ZYX.shape)
         truth_ZYX, predicted_ZYX = truth_ZYX[box], predicted_ZYX[box]
+        unknown_ZYX = None if unknown_ZYX is None else unknown_ZYX[box]
+    truth_ZYX, predicted_ZYX = known(truth_ZYX, unknown_ZYX), known(predicted_ZYX, unknown_ZYX)
     from scipy import ndimage  # slow to import
 
     windows = [ndimage.find_objects(each, len(organs)) for each in (truth_ZYX, predicted_ZYX)]
@@ -157,8 +162,14 @@ def score_case(
                 organ=organ,
                 spacing_mm=spacing_mm,
                 diagonal_mm=diagonal_mm,
+                unknown=None if unknown_ZYX is None else unknown_ZYX[window],
             )
     return scores
+
+
+def known(label_ZYX: Label, unknown_ZYX: Mask | None) -> Label:
+    """Return a label map with 0 in the unknown voxels; itself where there are none."""
+    return label_ZYX if unknown_ZYX is None else np.where(unknown_ZYX, np.uint8(0), label_ZYX)
 
 
 def _score_organ(
@@ -168,11 +179,12 @@ def _score_organ(
     organ: str,
     spacing_mm: tuple[float, float, float],
     diagonal_mm: float,
+    unknown: Mask | None,
 ) -> list[Score]:
     n_voxels_true, n_voxels_predicted = (int(np.count_nonzero(m)) for m in (truth, predicted))
     state = state_of(n_voxels_true, n_voxels_predicted)
     if state == "overlap":
-        values = _overlap_values(truth, predicted, organ, spacing_mm)
+        values = _overlap_values(truth, predicted, organ, spacing_mm, unknown)
     else:
         false_alarm_ml = n_voxels_predicted * math.prod(spacing_mm) / 1000.0
         values = _values_without_overlap(state, diagonal_mm, false_alarm_ml)
@@ -202,9 +214,13 @@ def scores_of(
 
 
 def _overlap_values(
-    truth: Mask, predicted: Mask, organ: str, spacing_mm: tuple[float, float, float]
+    truth: Mask,
+    predicted: Mask,
+    organ: str,
+    spacing_mm: tuple[float, float, float],
+    unknown: Mask | None,
 ) -> dict[str, float]:
-    distances = surface_distances(truth, predicted, spacing_mm)
+    distances = surface_distances(truth, predicted, spacing_mm, unknown)
     assd = assd_mm(distances)
     return {
         "dsc": dice_percent(truth, predicted),

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.feeding.draw import stacked
+from benchmark.data.feeding.draw import picked, stacked, stacked_unknown
 from benchmark.data.feeding.fills import beside, partners
 from benchmark.data.feeding.order import near_organs
 from benchmark.data.feeding.slices import CaseSlices, network_input, on_training_grid, training_grid
@@ -95,6 +95,8 @@ def _store(folder: Path, made: CaseSlices) -> None:
         np.save(temporary / "label.npy", made.label_ZHW.numpy(), allow_pickle=False)
         if made.area_ZKHW is not None:
             np.save(temporary / "area.npy", made.area_ZKHW.numpy(), allow_pickle=False)
+        if made.unknown_ZHW is not None:
+            np.save(temporary / "unknown.npy", made.unknown_ZHW.numpy(), allow_pickle=False)
         ends = {"range": list(made.range_Z), "ends": list(made.ends_Z)}
         write_json(temporary / "slices.json", ends)
 
@@ -103,7 +105,10 @@ def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
     case = dataset.case(name)
     kept = read_json(folder / "slices.json")
     hu, label = (load_array(folder / f"{part}.npy") for part in ("hu", "label"))
-    area = folder / "area.npy"
+    area, unknown = (
+        torch.from_numpy(load_array(path)) if path.exists() else None
+        for path in (folder / "area.npy", folder / "unknown.npy")
+    )
     return CaseSlices(
         name=name,
         sha256=case.sha256,
@@ -113,7 +118,8 @@ def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
         range_Z=tuple(kept["range"]),
         ends_Z=tuple(kept["ends"]),
         source=case.source,
-        area_ZKHW=torch.from_numpy(load_array(area)) if area.exists() else None,
+        area_ZKHW=area,
+        unknown_ZHW=unknown,
     )
 
 
@@ -248,14 +254,14 @@ def patients(
     cases at the same relative height. A case without a fitting partner has none."""
     ordered = sorted(cases, key=lambda case: case.sha256)
     paired = partners(ordered, PAIRING)
-    hu, label, valid = stacked(ordered, stride)
+    parts = (*stacked(ordered, stride), stacked_unknown(ordered, stride))
     other_N = torch.tensor(beside(ordered, [n if p is None else p for n, p in enumerate(paired)]))
     first = 0
     for number, case in enumerate(ordered):
         slices = len(case.label_ZHW)
         rows = first + torch.from_numpy(near_organs(slices, case.range_Z, ground)).nonzero()[:, 0]
         batches = tuple(
-            _batch(part, other_N[part], (hu, label, valid), case, ground, device)
+            _batch(part, other_N[part], parts, case, ground, device)
             for part in torch.split(rows, ground.batch)
         )
         partner = paired[number]
@@ -267,24 +273,25 @@ def patients(
 def _batch(
     rows: Tensor,
     others: Tensor,
-    parts: tuple[Tensor, Tensor, Tensor],
+    parts: tuple[Tensor | None, ...],
     case: CaseSlices,
     ground: Ground,
     device: torch.device,
 ) -> Batch:
-    hu, label, valid = (part[rows].to(device) for part in parts)
-    other_hu, other_label, other_valid = (part[others].to(device) for part in parts)
+    hu, label, valid, unknown = (picked(part, rows, device) for part in parts)
+    other_hu, other_label, other_valid, hidden = (picked(part, others, device) for part in parts)
     known_BK = case.annotated_K.to(device).expand(len(rows), -1)
     return Batch(
         image_B1HW=network_input(hu, valid, ground),
         label_BHW=label.long(),
         annotated_BK=known_BK,
-        valid_BHW=valid,
+        valid_BHW=valid if unknown is None else valid & ~unknown,
         case_B=torch.zeros(len(rows), dtype=torch.long, device=device),
         position_B=torch.zeros(len(rows), device=device),
         loss_form=ground.loss,
         entries={
-            "other_masks": mask_input(other_label.long(), known_BK),
+            "other_masks": mask_input(other_label.long(), known_BK, hidden),
             "other_image": network_input(other_hu, other_valid, ground),
         },
+        unknown_BHW=unknown,
     )
