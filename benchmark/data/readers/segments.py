@@ -18,7 +18,7 @@ from benchmark.data.readers.structures import Mask, Structure, Wanted, check_gap
 from benchmark.data.volume import Affine
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-MAX_OFF = 0.5  # voxels, at a frame's worst corner: as between an image and its label
+MAX_OFF = 0.1  # voxels, at a frame's worst corner: positions are copied from the image's
 
 
 def masks_of_segments(
@@ -116,6 +116,12 @@ def _segments_of(header: Any, number: int, frame: NDArray[Any], kind: str) -> di
     return {segment: mask} if mask.any() else {}
 
 
+def _as_large(frame: Mask, turned: NDArray[np.float64], image: Placed) -> bool:
+    """Whether a frame has the rows and columns of the image: then it lies in no part of it."""
+    along = [int(np.argmax(np.abs(turned[:, axis]))) for axis in (0, 1)]
+    return (image.array.shape[along[0]], image.array.shape[along[1]]) == frame.shape[::-1]
+
+
 def _lay(frame: Mask, affine: Affine, image: Placed, mask: Mask) -> tuple[int, ...]:
     """Set a frame's voxels in a mask on the image's grid; return the place of its first corner.
 
@@ -128,6 +134,11 @@ def _lay(frame: Mask, affine: Affine, image: Placed, mask: Mask) -> tuple[int, .
     turned = np.rint(to_index[:3, :2])
     first = np.rint(exact[:, :1])
     off = float(np.abs(turned @ corners[:2] + first - exact).max())
+    if np.abs(turned).sum() == 2 and _as_large(frame, turned, image):
+        ends = np.clip(first, 0, np.array(image.array.shape)[:, None] - 1)
+        in_plane = np.abs(turned).sum(axis=1) > 0
+        middle = (ends > 0) & (ends < np.array(image.array.shape)[:, None] - 1)
+        off = max(off, float((np.abs(first - ends) + middle)[in_plane].max()))
     if off > MAX_OFF or np.abs(turned).sum() != 2:
         message = f"a frame of the segmentation lies {off:.3g} voxels off the image's grid"
         raise BadFile("segment_grid", off, f"<= {MAX_OFF:g} voxel", message)
