@@ -76,8 +76,7 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One metric of one organ in one case. `value` is nan where the metric is undefined.
-
+    """One metric of one organ in one case; `value` is nan where the metric is undefined,
     `n_voxels_true` counts the organ's voxels in the truth (inside the crop box, if any)."""
 
     organ: str
@@ -126,11 +125,10 @@ def score_case(
     empty masks give. With a crop `box` everything outside it is ignored in both maps, as if the
     arrays had been cut before: a voxel at a face of the box is a border voxel, as one at the edge
     of the volume is. The penalty of a missed organ stays the diagonal of the whole volume.
-    `unknown_ZYX` is true where nobody said what is there: such a voxel is in neither mask, counts
-    in no volume, and makes no border of its neighbours (`surface_distances`).
+    A voxel of `unknown_ZYX` is in neither mask and makes no border (`surface_distances`).
 
-    Raises ValueError when the shapes differ, an array is not uint8 or not three-dimensional, a
-    label exceeds the organs, an annotated organ is unknown, or spacing or box make no sense.
+    Raises ValueError when the shapes differ, an array is no uint8 or not 3-D, a label exceeds the
+    organs, an annotated organ is unknown, or spacing or box make no sense.
 
     >>> truth = np.zeros((3, 4, 4), dtype=np.uint8)
     >>> truth[1, 1:3, 1:3] = 1
@@ -141,14 +139,13 @@ def score_case(
     """
     _check_maps(truth_ZYX, predicted_ZYX, spacing_mm)
     _check_organs(truth_ZYX, predicted_ZYX, organs, annotated)
-    diagonal_mm = math.hypot(
-        *(n * step for n, step in zip(truth_ZYX.shape, spacing_mm, strict=True))
-    )
+    size_mm = (n * step for n, step in zip(truth_ZYX.shape, spacing_mm, strict=True))
+    diagonal_mm = math.hypot(*size_mm)
     if box is not None:
         _check_box(box, truth_ZYX.shape)
         truth_ZYX, predicted_ZYX = truth_ZYX[box], predicted_ZYX[box]
-        unknown_ZYX = None if unknown_ZYX is None else unknown_ZYX[box]
-    truth_ZYX, predicted_ZYX = known(truth_ZYX, unknown_ZYX), known(predicted_ZYX, unknown_ZYX)
+        unknown_ZYX = _part(unknown_ZYX, box)
+    truth_ZYX, predicted_ZYX = (known(each, unknown_ZYX) for each in (truth_ZYX, predicted_ZYX))
     from scipy import ndimage  # slow to import
 
     windows = [ndimage.find_objects(each, len(organs)) for each in (truth_ZYX, predicted_ZYX)]
@@ -162,9 +159,13 @@ def score_case(
                 organ=organ,
                 spacing_mm=spacing_mm,
                 diagonal_mm=diagonal_mm,
-                unknown=None if unknown_ZYX is None else unknown_ZYX[window],
+                unknown=_part(unknown_ZYX, window),
             )
     return scores
+
+
+def _part(unknown: Mask | None, window: tuple[slice, ...]) -> Mask | None:
+    return None if unknown is None else unknown[window]
 
 
 def known(label_ZYX: Label, unknown_ZYX: Mask | None) -> Label:
@@ -281,8 +282,7 @@ def _check_organs(
     if len(set(organs)) != len(organs):
         raise ValueError(f"an organ is named twice: {list(organs)}")
     # A name that is not known would silently give no score at all.
-    unknown = sorted(set(annotated) - set(organs))
-    if unknown:
+    if unknown := sorted(set(annotated) - set(organs)):
         raise ValueError(f"annotated organs {unknown} are not among {list(organs)}")
     for name, label in (("truth", truth_ZYX), ("predicted", predicted_ZYX)):
         highest = int(label.max())
