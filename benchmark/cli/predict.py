@@ -66,14 +66,15 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"--batch {args.batch}: give at least 1")
     jobs, many = jobs_of(args)
     bench, trained = _open(args)
+    from benchmark.running.predicted import training_reaches
     from benchmark.running.predicting import networks_of
 
-    networks = networks_of(trained, bench)
+    ready = networks_of(trained, bench), training_reaches(trained, bench)
     values: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     for job in jobs:
         try:
-            values.append(_one(job, trained, bench, networks, args))
+            values.append(_one(job, trained, bench, ready, args))
         except BadInput as error:
             if not many:
                 raise
@@ -90,9 +91,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _one(
-    job: Job, trained: Trained, bench: Bench, networks: Any, args: argparse.Namespace
+    job: Job, trained: Trained, bench: Bench, ready: tuple[Any, Any], args: argparse.Namespace
 ) -> dict[str, Any]:
-    """Predict one image and write what was found; return what there is to say of it."""
+    """Predict one image and write what was found; return what there is to say of it. `ready` are
+    the networks and the reaches of their training scans."""
     from benchmark.data.scan import read_scan
     from benchmark.running.predicted import beyond_training, largest_parts
     from benchmark.running.predicting import predict, seen_in_training
@@ -104,8 +106,9 @@ def _one(
     for line in (*scan.warnings, seen_in_training(trained, scan, bench), old):
         if line:
             warn(line)
+    networks, seen = ready
     label = predict(trained, scan, bench, args.batch, networks)
-    if line := beyond_training(trained, scan, label, bench):
+    if line := beyond_training(scan, label, trained.organs, seen):
         warn(line)
     dropped = None
     if args.largest_component:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, demand, guarded
 from benchmark.data.judging.checks import check_hu, check_spacing, check_values
-from benchmark.data.readers.forms import is_picture, read_image
+from benchmark.data.readers.contents import is_picture
+from benchmark.data.readers.forms import read_image
 from benchmark.data.readers.nifti import Nifti
 from benchmark.data.readers.placed import Placed
 from benchmark.data.volume import Geometry, Image, Label, Volume, from_canonical, to_canonical

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.readers.forms import contents
+from benchmark.data.readers.contents import contents
 from benchmark.data.scan import Scan, label_bytes
 from benchmark.data.volume import Label, from_canonical
 from benchmark.errors import BadInput

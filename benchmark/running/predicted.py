@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.feeding.folds import folds_of
-from benchmark.data.feeding.slices import REFERENCE, organ_range
+from benchmark.data.feeding.folds import folds_of, slices_key
+from benchmark.data.feeding.slices import organ_range, reference
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.data.scan import Scan
 from benchmark.data.volume import Label
+from benchmark.files.atomic import read_json
 from benchmark.files.locks import at_once
 from benchmark.running.bench import Bench
 from benchmark.running.cells import fold_at
@@ -34,31 +35,58 @@ class Reach:
 
 
 def reach(label_ZYX: Label, organs: tuple[str, ...], z_mm: float) -> Reach:
-    """Return the reach of a scan by its label map."""
-    chosen: NDArray[np.bool_] = label_ZYX > 0
-    if REFERENCE in organs and (liver := label_ZYX == organs.index(REFERENCE) + 1).any():
-        chosen = liver
-    length_mm = len(label_ZYX) * z_mm
-    if not chosen.any():
-        return Reach(length_mm=length_mm)
-    first, last = organ_range(largest_part(chosen).astype(np.uint8))
-    above_mm = (len(label_ZYX) - 1 - last) * z_mm
-    return Reach(length_mm=length_mm, above_mm=above_mm, below_mm=first * z_mm)
+    """Return the reach of a scan by the label map that was predicted."""
+    found: NDArray[np.bool_] = reference(label_ZYX, organs) > 0
+    if not found.any():
+        return Reach(length_mm=len(label_ZYX) * z_mm)
+    ends = organ_range(largest_part(found).astype(np.uint8))
+    return _reach(len(label_ZYX), ends, z_mm)
 
 
-def beyond_training(trained: Trained, scan: Scan, label_ZYX: Label, bench: Bench) -> str:
-    """Return a warning where a scan goes far beyond every scan that the networks were trained on,
-    else "". How far is measured from the liver that was found, and by the scan's whole length,
-    since a network that is shown what it never saw may find a liver everywhere. Where the data
-    set is not in the workspace nothing can be told."""
+def _reach(slices: int, ends: tuple[int, int], z_mm: float) -> Reach:
+    above_mm = (slices - 1 - ends[1]) * z_mm
+    return Reach(length_mm=slices * z_mm, above_mm=above_mm, below_mm=ends[0] * z_mm)
+
+
+def training_reaches(trained: Trained, bench: Bench) -> list[Reach]:
+    """Return the reaches of the scans that the networks were trained on, inside their crop boxes;
+    none where the data set is not in the workspace, or is another now."""
     name = trained.entries[0].dataset
     if not (bench.root / "data" / name / "dataset.json").is_file():
-        return ""
-    z_mm = scan.geometry.spacing_mm[0]
-    seen = _reaches(trained, open_dataset(bench.root, name))
+        return []
+    dataset = open_dataset(bench.root, name)
+    split = folds_of(dataset)
+    used = [entry for entry in trained.entries if entry.split == split.fingerprint]
+    folds = [fold_at(split.folds, entry.fold, entry.part) for entry in used]
+    names = sorted({name for fold in folds for name in given(trained, dataset, fold)})
+
+    def one(name: str) -> Reach:
+        case = dataset.case(name)
+        ends = _ends(dataset, name, trained.setting.ground.size)
+        return _reach(case.shape_inside[0], ends, case.geometry.spacing_mm[0])
+
+    return at_once(one, names)
+
+
+def _ends(dataset: DataSet, name: str, size: int | None) -> tuple[int, int]:
+    """The first and last slice of a case's liver: kept beside its slices, or read of its label."""
+    kept = dataset.folder / "slices" / slices_key(dataset, name, size) / "slices.json"
+    try:
+        first, last = read_json(kept)["ends"]
+        return int(first), int(last)
+    except (OSError, ValueError, KeyError, TypeError):
+        return organ_range(reference(dataset.label(name), dataset.organs))
+
+
+def beyond_training(
+    scan: Scan, label_ZYX: Label, organs: tuple[str, ...], seen: list[Reach]
+) -> str:
+    """Return a warning where a scan goes far beyond every scan that the networks were trained on
+    (`training_reaches`), else "". How far is measured from the liver that was found, and by the
+    scan's whole length: a network that is shown what it never saw may find a liver everywhere."""
     if not seen:
         return ""
-    text = beyond(reach(label_ZYX, trained.organs, z_mm), seen)
+    text = beyond(reach(label_ZYX, organs, scan.geometry.spacing_mm[0]), seen)
     start = f"of {scan.name} lie outside the range of the training scans"
     return text and f"{text.replace('#', start)}: look at what is marked there, or cut the scan"
 
@@ -76,24 +104,6 @@ def beyond(own: Reach, seen: Sequence[Reach]) -> str:
     if longer_mm > above_mm + below_mm:
         where = f"it is {longer_mm:.0f} longer than the longest"
     return f"{outside_mm:.0f} mm # ({where})"
-
-
-def _reaches(trained: Trained, dataset: DataSet) -> list[Reach]:
-    split = folds_of(dataset)
-    used = [entry for entry in trained.entries if entry.split == split.fingerprint]
-    names = sorted(
-        {
-            name
-            for entry in used
-            for name in given(trained, dataset, fold_at(split.folds, entry.fold, entry.part))
-        }
-    )
-
-    def one(name: str) -> Reach:
-        z_mm = dataset.case(name).geometry.spacing_mm[0]
-        return reach(dataset.label(name), dataset.organs, z_mm)
-
-    return at_once(one, names)
 
 
 def largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

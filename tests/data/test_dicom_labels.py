@@ -168,6 +168,19 @@ def test_a_structure_set_is_filled_with_its_holes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.label, wanted)
 
 
+def test_several_files_hold_an_organ_each(tmp_path: Path) -> None:
+    slices = series(tmp_path / "case" / "dicom")
+    for number, organ in enumerate(ORGANS, start=1):
+        drawn = {WRITTEN[organ]: outlines(DISK.label_ijk == number)}
+        structure_set(tmp_path / "case" / f"{number}.dcm", drawn, slices)
+    said: list[str] = []
+    found = add(tmp_path, Beside(tmp_path / "case", NAMES), say=said.append)
+    same(found.load("case"), small(0))
+    assert said == []
+    structure_set(tmp_path / "case" / "4.dcm", drawn, slices)
+    refused(tmp_path / "x", Beside(tmp_path / "case", NAMES), "hold right_kidney: which is right?")
+
+
 def even_odd(polygons: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
     """The rule by its definition: how often a ray from each pixel's centre meets an edge."""
     inside = np.zeros(shape, bool)

@@ -205,6 +205,16 @@ def test_another_modality_is_refused_with_its_word(tmp_path: Path) -> None:
             NnUNetRaw(make(tmp_path / "raw", 1, **{"channel_names": {"0": "CT"}, **channels}))
 
 
+def test_the_layout_of_totalsegmentators_own_data_set(tmp_path: Path) -> None:
+    for case in ("s0001", "s0002"):
+        save(tmp_path / case, {"ct.nii.gz": nifti_bytes(DISK.image_ijk, DISK.affine)})
+        masks(tmp_path / case / "segmentations")
+    found = add(tmp_path.with_name("root"), Beside(tmp_path, NAMES))
+    assert [case.name for case in found.cases] == ["s0001", "s0002"]
+    same(found.load("s0002"), small(0))
+    assert Beside(tmp_path, NAMES).fingerprint == found.origin["fingerprint"]
+
+
 def test_one_line_names_what_lacks(tmp_path: Path) -> None:
     series(tmp_path / "raw" / "p1")
     masks(tmp_path / "raw" / "p1" / "masks")

@@ -94,7 +94,7 @@ def on_training_grid(
         label_ZHW=labels,
         annotated_K=known,
         range_Z=organ_range(label),
-        ends_Z=organ_range(_reference(label, organs)),
+        ends_Z=organ_range(reference(label, organs)),
         source=volume.source,
         area_ZKHW=shares,
         unknown_ZHW=unknown,
@@ -141,8 +141,8 @@ def network_input(hu_BHW: Tensor, valid_BHW: Tensor, ground: Ground) -> Tensor:
     return image_B1HW.contiguous(memory_format=torch.channels_last)
 
 
-def _reference(label_ZYX: Label, organs: tuple[str, ...]) -> Label:
-    """The liver alone, or all organs where there is none."""
+def reference(label_ZYX: Label, organs: tuple[str, ...]) -> Label:
+    """Return the liver alone, or all organs where there is none."""
     chosen = label_ZYX == (organs.index(REFERENCE) + 1 if REFERENCE in organs else 0)
     return chosen.astype(np.uint8) if REFERENCE in organs and chosen.any() else label_ZYX
 

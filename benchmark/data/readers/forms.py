@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -21,16 +20,24 @@ from benchmark.data.badfile import BadFile, digest_of, guarded
 from benchmark.data.judging.checks import Check
 from benchmark.data.readers import itk
 from benchmark.data.readers.base import integers, place_checks
+from benchmark.data.readers.contents import (
+    SEGMENTATIONS,
+    STRUCTURES,
+    contents,
+    is_picture,
+    kind_of,
+)
 from benchmark.data.readers.contours import masks_of_contours
 from benchmark.data.readers.dicom import mended, read_slices
-from benchmark.data.readers.files import FoundFile, find_files
-from benchmark.data.readers.names import ENDINGS, stem
+from benchmark.data.readers.files import FoundFile
+from benchmark.data.readers.names import stem
 from benchmark.data.readers.nifti import read_nifti
 from benchmark.data.readers.numbers import from_numbers
 from benchmark.data.readers.placed import Placed, laid_like
 from benchmark.data.readers.segments import masks_of_segments
 from benchmark.data.readers.series import assemble, series_of
 from benchmark.data.readers.structures import (
+    NOTHING,
     Labels,
     Mask,
     Structure,
@@ -40,65 +47,6 @@ from benchmark.data.readers.structures import (
     one_map,
 )
 from benchmark.plan.keys import content_hash
-
-PICTURES = (*ENDINGS, *itk.ENDINGS)
-PARTS = (".raw", ".zraw", ".raw.gz")  # the voxels of a picture in two files
-IMAGES = ("ct", "image", "img", "imaging", "volume")  # what a picture beside its labels is called
-SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-STRUCTURES = "1.2.840.10008.5.1.4.1.1.481.3"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contents:
-    """What lies in a case's folder: DICOM slices (and what may be one), pictures, and labels in
-    DICOM. `images` are the pictures that are called like one."""
-
-    slices: tuple[FoundFile, ...]
-    images: tuple[Path, ...]
-    masks: tuple[Path, ...]
-    structures: tuple[FoundFile, ...]
-
-
-def is_picture(name: str) -> bool:
-    """Return whether a file is called like a picture that can be read."""
-    return name.lower().endswith(PICTURES) and not name.startswith(".")
-
-
-def contents(folder: Path) -> Contents:
-    """Return what lies in a folder, below it too. Beside pictures a file without DICOM's mark is
-    no slice; alone it may be one.
-
-    Raises BadInput for an archive that is refused.
-    """
-    entries = [e for e in find_files(folder) if not e.name.lower().endswith(PARTS)]
-    pictures = [e.path for e in entries if is_picture(e.name) and not e.inner]
-    images = [path for path in pictures if stem(path.name).lower() in IMAGES]
-    others = [(e, kind_of(e)) for e in entries if not is_picture(e.name)]
-    slices = [e for e, kind in others if kind not in (*SEGMENTATIONS, STRUCTURES)]
-    there = any(kind for e, kind in others if e in slices)
-    return Contents(
-        slices=tuple(slices) if there or not pictures else (),
-        images=tuple(images),
-        masks=tuple(path for path in pictures if path not in images),
-        structures=tuple(e for e, kind in others if kind in (*SEGMENTATIONS, STRUCTURES)),
-    )
-
-
-def kind_of(entry: FoundFile) -> str:
-    """Return the UID of the kind of object that a DICOM file is by its first bytes, "DICOM" where
-    they do not say it, "" for a file without the mark."""
-    if entry.inner:
-        head = entry.read()[:1024]
-    else:
-        with entry.path.open("rb") as file:
-            head = file.read(1024)
-    if head[128:132] != b"DICM":
-        return ""
-    start = head.find(b"\x02\x00\x02\x00UI")
-    if start < 0:
-        return "DICOM"
-    size = int.from_bytes(head[start + 6 : start + 8], "little")
-    return head[start + 8 : start + 8 + size].rstrip(b"\0 ").decode("ascii", "replace")
 
 
 def read_picture(path: Path) -> Placed:
@@ -217,22 +165,43 @@ def _unfit(files: int) -> BadFile:
 def _of_dicom(
     entries: Sequence[FoundFile], image: Placed, wanted: Wanted, said: list[str]
 ) -> Labels:
-    if len(entries) > 1:
-        message = f"{len(entries)} files of SEG or RTSTRUCT: which is right? Remove the others"
-        raise BadFile("label", len(entries), "one", message)
-    content = entries[0].read()
-    reads = masks_of_contours if kind_of(entries[0]) == STRUCTURES else masks_of_segments
+    """Several files may hold one organ each, and none may hold an organ that another holds."""
+    masks: dict[str, Mask] = {}
+    nothing: list[BadFile] = []
+    told: list[str] = []
+    for entry in entries:
+        try:
+            found = _structures_of(entry, image, wanted, told)
+        except BadFile as error:
+            if error.check.value != NOTHING:
+                raise
+            nothing.append(error)
+            continue
+        if twice := sorted(masks.keys() & found.keys()):
+            message = f"two files of SEG or RTSTRUCT hold {twice[0]}: which is right? Remove one"
+            raise BadFile("label", "several", "one", message)
+        masks |= found
+    if not masks:
+        raise nothing[0]
+    lacking = [line for line in dict.fromkeys(told) if not any(f" {o}:" in line for o in masks)]
+    said += lacking
+    return one_map(masks, wanted, (), content_hash([entry.sha256() for entry in entries]))
+
+
+def _structures_of(
+    entry: FoundFile, image: Placed, wanted: Wanted, said: list[str]
+) -> dict[str, Mask]:
+    reads = masks_of_contours if kind_of(entry) == STRUCTURES else masks_of_segments
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they may quote the header
         try:
-            masks = reads(_pydicom().dcmread(BytesIO(content)), image, wanted, said)
+            return reads(_pydicom().dcmread(BytesIO(entry.read())), image, wanted, said)
         except BadFile:
             raise
         except Exception as error:  # its text may quote the header
             kind = type(error).__name__
-            message = f"{entries[0].shown} cannot be read as SEG or RTSTRUCT ({kind})"
+            message = f"{entry.shown} cannot be read as SEG or RTSTRUCT ({kind})"
             raise BadFile("label", kind, "readable", message) from None
-    return one_map(masks, wanted, (), content_hash([entries[0].sha256()]))
 
 
 @cache

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from benchmark.data.badfile import BadFile, read_regular
 from benchmark.data.judging.checks import Check, check_finite, check_values
 from benchmark.data.readers.base import Read, Reader, integers, place_checks, volume_of
-from benchmark.data.readers.forms import PICTURES, image_digest, read_picture
+from benchmark.data.readers.contents import PICTURES
+from benchmark.data.readers.forms import image_digest, read_picture
 from benchmark.data.readers.modality import other_modality
 from benchmark.data.readers.names import (
     called,

@@ -16,10 +16,9 @@ import numpy as np
 from benchmark.data.badfile import BadFile
 from benchmark.data.judging.checks import check_values
 from benchmark.data.readers.base import Read, volume_of
+from benchmark.data.readers.contents import contents, is_picture
 from benchmark.data.readers.forms import (
-    contents,
     image_digest,
-    is_picture,
     labels_digest,
     read_image,
     read_labels,

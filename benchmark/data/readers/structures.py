@@ -21,6 +21,7 @@ from benchmark.plan.organs import SPELLINGS, meant
 
 Wanted = Mapping[str, tuple[int | str, ...]]  # organ -> what it is called in the files
 Mask = NDArray[np.bool_]
+NOTHING = "none"  # of the organs is in a file
 MAX_GAPS = 0.2  # of the slices between a structure's ends that nothing was drawn in
 
 
@@ -60,7 +61,7 @@ def chosen(
     if not found:
         message = f"no structure is called {' or '.join(missing)}; it has {_shown(structures)}"
         hint = "give its name or number, --map liver=NAME"
-        raise BadFile("structures", "none", "an organ", f"{message}: {hint}")
+        raise BadFile("structures", NOTHING, "an organ", f"{message}: {hint}")
     said += [f"no structure is called {organ}: not looked for here" for organ in missing]
     return found
 
