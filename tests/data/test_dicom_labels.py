@@ -77,11 +77,13 @@ def test_a_segmentation_lies_where_its_frames_say(tmp_path: Path, kind: str) -> 
     frames = int(pydicom.dcmread(seg).NumberOfFrames)
     assert kind == "LABELMAP" or frames < 3 * len(DISK.image_ijk.T)  # empty ones are left out
     same(add(tmp_path, Beside(tmp_path / "case", NAMES)).load("case"), small(0))
-    one = add(
-        tmp_path / "p",
-        Pairs(tmp_path / "case" / "dicom", seg, {o: n for n, o in enumerate(ORGANS, 1)}),
-    )
+    numbers = {organ: number for number, organ in enumerate(ORGANS, start=1)}
+    one = add(tmp_path / "p", Pairs(tmp_path / "case" / "dicom", seg, numbers))
     same(one.load("dicom"), small(0))
+    paths = [str(tmp_path / "case" / "dicom"), str(seg)]
+    root = ("--root", str(tmp_path / "cli"), "--name", "x")
+    ran = bench("data", "add", "pair", *paths, "--organ", "liver", *root)
+    assert ran.code == 0 and ran.out == "data set x: 1 case, liver\n", ran.err
 
 
 def test_frames_in_any_order_and_what_fits_nowhere(tmp_path: Path) -> None:

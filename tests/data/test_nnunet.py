@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from bench_process import bench
 from nnunet_files import AFFINE, LABELS, add, arrays, make, refused, save
 
 from benchmark.data import library
@@ -210,6 +211,9 @@ def test_regions_that_share_voxels_are_sets_of_their_own(tmp_path: Path) -> None
         wanted, _ = to_canonical(np.isin(label, numbers), AFFINE)
         assert found.organs == (organ,)
         np.testing.assert_array_equal(found.load("c0").label, wanted.astype(np.uint8))
+    argv = ["data", "add", "folder", str(folder), "--root", str(tmp_path / "cli"), "--force", "all"]
+    assert bench(*argv, "--organ", "liver", "--name", "a").out == "data set a: 2 cases, liver\n"
+    assert "--organ liver --name A" in bench(*argv, "--name", "b").err
     with pytest.raises(BadInput, match="no spleen; it describes liver, tumour"):
         NnUNetRaw(folder, ["spleen"])
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from bench_process import bench, run_argv, weights
+from native import small
 from nnunet_files import AFFINE
 from scipy import ndimage
 
@@ -19,6 +20,7 @@ from benchmark.data import library
 from benchmark.data.ceilings import ceilings
 from benchmark.data.feeding.draw import SliceDraw
 from benchmark.data.feeding.slices import on_training_grid
+from benchmark.data.judging.anatomy import verify
 from benchmark.data.volume import Volume, from_canonical
 from benchmark.parts.batch import Batch
 from benchmark.plan.ground import Augmentation, Ground
@@ -209,6 +211,17 @@ def test_a_perfect_copy_still_scores_what_the_grid_allows() -> None:
     volume = partly(1)
     found = ceilings(volume.label, ORGANS, None, volume.unknown)
     assert all(one.majority == one.area == 100 for one in found.values())
+
+
+def test_an_organ_that_is_partly_unknown_may_be_small() -> None:
+    """As where every tenth slice was drawn: its volume is not known."""
+    volume = small(0)
+    unknown = np.ones(volume.label.shape, bool)
+    unknown[::10] = False
+    label = np.where(unknown, 0, volume.label).astype(np.uint8)
+    for sparse, wanted in ((None, False), (unknown, True)):
+        checks, _ = verify(replace(volume, label=label, unknown=sparse), ORGANS)
+        assert next(c.ok for c in checks if c.name == "volume_liver") == wanted
 
 
 def test_nnunet_ignore_from_the_command_to_the_scores(tmp_path: Path) -> None:
