@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.readers.contents import contents
+from benchmark.data.readers.dicom import quiet_pydicom
 from benchmark.data.scan import Scan, label_bytes
 from benchmark.data.volume import Label, from_canonical
 from benchmark.errors import BadInput
@@ -97,12 +99,23 @@ def _highdicom() -> Any:
 def _segmentation(
     label_ZYX: Label, scan: Scan, image: Path, organs: Sequence[str], note: str
 ) -> bytes:
-    hd = _highdicom()
+    kji = np.ascontiguousarray(from_canonical(label_ZYX, scan.geometry).T)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they may quote the header, as an error's text may
+        try:
+            return _content(_made(kji, _slices(image, scan), organs, note))
+        except BadInput:
+            raise
+        except Exception as error:
+            what = f"no DICOM SEG can be made of the headers of {image.name}"
+            raise BadInput(f"{what} ({type(error).__name__}): write .nii.gz") from None
+
+
+def _made(kji: NDArray[np.uint8], slices: list[Any], organs: Sequence[str], note: str) -> Any:
     from pydicom.uid import generate_uid
 
-    kji = np.ascontiguousarray(from_canonical(label_ZYX, scan.geometry).T)
-    slices = _slices(image, scan)
-    made = hd.seg.Segmentation(
+    hd = _highdicom()
+    return hd.seg.Segmentation(
         source_images=slices,
         pixel_array=kji,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
@@ -118,7 +131,6 @@ def _segmentation(
         series_description=note[:64],
         omit_empty_frames=bool(kji.any()),
     )
-    return _content(made)
 
 
 def _content(made: Any) -> bytes:
@@ -149,12 +161,10 @@ def _segment(hd: Any, number: int, organ: str) -> Any:
 
 def _slices(image: Path, scan: Scan) -> list[Any]:
     """The headers of the scan's slices in their order along the scan, without a person's data."""
-    from pydicom import dcmread
-
     inverse = np.linalg.inv(RAS_TO_LPS @ np.asarray(scan.geometry.affine))
     found: dict[int, Any] = {}
     for entry in contents(image).slices:
-        header = dcmread(entry.path, stop_before_pixels=True, force=True)
+        header = quiet_pydicom().dcmread(entry.path, stop_before_pixels=True, force=True)
         position = header.get("ImagePositionPatient")
         if position is None or "Rows" not in header:
             continue

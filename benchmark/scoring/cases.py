@@ -122,13 +122,11 @@ def score_case(
 
     Both maps are uint8 of shape (Z, Y, X), canonical, 0 for background and k + 1 for the k-th
     organ. An organ that is not annotated in this case gives no Score. The table above says what
-    empty masks give. With a crop `box` everything outside it is ignored in both maps, as if the
-    arrays had been cut before: a voxel at a face of the box is a border voxel, as one at the edge
-    of the volume is. The penalty of a missed organ stays the diagonal of the whole volume.
-    A voxel of `unknown_ZYX` is in neither mask and makes no border (`surface_distances`).
+    empty masks give. Both maps are cut to the crop `box`: a voxel at its face is a border voxel, as
+    at the volume's edge; a missed organ's penalty stays the diagonal of the whole volume. A voxel of
+    `unknown_ZYX` is in neither mask and makes no border (`surface_distances`).
 
-    Raises ValueError when the shapes differ, an array is no uint8 or not 3-D, a label exceeds the
-    organs, an annotated organ is unknown, or spacing or box make no sense.
+    Raises ValueError where shapes, types, labels, organs, spacing or box make no sense together.
 
     >>> truth = np.zeros((3, 4, 4), dtype=np.uint8)
     >>> truth[1, 1:3, 1:3] = 1

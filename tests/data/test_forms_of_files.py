@@ -160,6 +160,15 @@ def test_what_a_header_says_of_itself_is_heard(tmp_path: Path, name: str) -> Non
         read_scan(path)
 
 
+def test_no_message_quotes_a_name_from_a_header(tmp_path: Path) -> None:
+    for line in ("PLANTEDNAME\n", "space units: PLANTEDNAME\n", "type: PLANTEDNAME\n"):
+        (tmp_path / "ct.nrrd").write_bytes((NRRD + LPS + line + "\n").encode() + b"0" * 240)
+        with pytest.raises(BadInput) as caught:
+            read_scan(tmp_path / "ct.nrrd")
+        assert "PLANTED" not in str(caught.value)
+    assert "damaged, or of another kind" in str(caught.value)
+
+
 def test_metres_are_the_right_value_or_a_named_cause(tmp_path: Path) -> None:
     """nibabel takes the numbers as they stand, ITK converts: the same place must come out."""
     metres = np.diag([1e-3, 1e-3, 1e-3, 1]) @ DISK.affine

@@ -166,7 +166,7 @@ def _image(entry: FoundFile, header: Any, rescale: bool) -> _Found:
 
 def _modality(header: Any) -> str:
     """Another modality than CT that a header names, by its own word or by the kind of object."""
-    kind = _pydicom().uid.UID(str(header.get("SOPClassUID", ""))).name
+    kind = quiet_pydicom().uid.UID(str(header.get("SOPClassUID", ""))).name
     return other_modality(str(header.get("Modality", ""))) or other_modality(kind)
 
 
@@ -180,8 +180,8 @@ def _cut(entry: FoundFile, header: Any) -> BadFile | None:
 
 
 @cache
-def _pydicom() -> Any:
-    """The library, told to judge no header; it is slow to import."""
+def quiet_pydicom() -> Any:
+    """Return the library, told to judge no header; it is slow to import."""
     import pydicom
 
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -197,7 +197,7 @@ def _header(entry: FoundFile, content: bytes) -> Any:
     marked = content[128:132] == b"DICM"
     _check_deflated(entry, content[132:] if marked else content)
     try:
-        header = _pydicom().dcmread(BytesIO(content), force=True)
+        header = quiet_pydicom().dcmread(BytesIO(content), force=True)
         whole = marked or all(name in header for name in IMAGE)
     except Exception as error:  # whatever a broken file makes of the library
         whole, kind = False, type(error).__name__
@@ -240,7 +240,7 @@ def _damaged(entry: FoundFile, content: bytes) -> bool:
 def _with_syntax(header: Any) -> Any:
     """The header with the transfer syntax as found where the file does not name one."""
     if not header.file_meta.get("TransferSyntaxUID"):
-        uid = _pydicom().uid
+        uid = quiet_pydicom().uid
         implicit, little = header.original_encoding
         explicit = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
         header.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else explicit

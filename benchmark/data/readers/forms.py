@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +26,7 @@ from benchmark.data.readers.contents import (
     kind_of,
 )
 from benchmark.data.readers.contours import masks_of_contours
-from benchmark.data.readers.dicom import mended, read_slices
+from benchmark.data.readers.dicom import mended, quiet_pydicom, read_slices
 from benchmark.data.readers.files import FoundFile
 from benchmark.data.readers.names import stem
 from benchmark.data.readers.nifti import read_nifti
@@ -63,7 +61,7 @@ def read_image(path: Path) -> Placed:
         return read_picture(path)
     found = contents(path)
     images = found.images or found.masks
-    if found.slices and not found.images:
+    if not found.images and (found.slices or not found.masks):
         return _series(path.name, found.slices)
     if len(images) != 1 or found.slices:
         shown = ", ".join([*(p.name for p in images[:3]), *(["DICOM slices"] * bool(found.slices))])
@@ -195,22 +193,13 @@ def _structures_of(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they may quote the header
         try:
-            return reads(_pydicom().dcmread(BytesIO(entry.read())), image, wanted, said)
+            return reads(quiet_pydicom().dcmread(BytesIO(entry.read())), image, wanted, said)
         except BadFile:
             raise
         except Exception as error:  # its text may quote the header
             kind = type(error).__name__
             message = f"{entry.shown} cannot be read as SEG or RTSTRUCT ({kind})"
             raise BadFile("label", kind, "readable", message) from None
-
-
-@cache
-def _pydicom() -> Any:
-    import pydicom  # slow to import
-
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    pydicom.config.logger.disabled = True
-    return pydicom
 
 
 def _files_of(paths: Sequence[Path], wanted: Wanted, said: list[str]) -> dict[str, list[Path]]:
