@@ -123,7 +123,7 @@ def score_case(
     Both maps are uint8 of shape (Z, Y, X), canonical, 0 for background and k + 1 for the k-th
     organ. An organ that is not annotated in this case gives no Score. The table above says what
     empty masks give. Both maps are cut to the crop `box`: a voxel at its face is a border voxel, as
-    at the volume's edge; a missed organ's penalty stays the diagonal of the whole volume. A voxel of
+    at the volume's edge; a missed organ's penalty stays the diagonal of the whole volume. What is
     `unknown_ZYX` is in neither mask and makes no border (`surface_distances`).
 
     Raises ValueError where shapes, types, labels, organs, spacing or box make no sense together.
