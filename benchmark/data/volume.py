@@ -68,6 +68,28 @@ class Volume:
     unknown: NDArray[np.bool_] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is known of a case without opening its arrays; `shape` is canonical (Z, Y, X).
+
+    `sha256` is the hash of the source's bytes, the annotated organs and the crop box, so a changed
+    label, list or box is another case. Nothing outside `box` is trained on or scored.
+    """
+
+    name: str
+    annotated: tuple[str, ...]
+    source: str
+    sha256: str
+    geometry: Geometry
+    shape: tuple[int, int, int]
+    box: Box | None = None
+
+    @property
+    def shape_inside(self) -> tuple[int, ...]:
+        """The shape of what is trained on and scored: the box, else all."""
+        return tuple(b - a for a, b in self.box) if self.box else self.shape
+
+
 def slices_of(box: Box | None) -> tuple[slice, slice, slice]:
     """Returns a box as slices of a (Z, Y, X) array; None is all of it."""
     if box is None:

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.feeding.folds import folds_of, slices_key
+from benchmark.data.feeding.folds import slices_key
 from benchmark.data.feeding.slices import organ_range, reference
+from benchmark.data.feeding.splits import fold_at, split_of
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.data.scan import Scan
 from benchmark.data.volume import Label
+from benchmark.errors import BadInput
 from benchmark.files.atomic import read_json
 from benchmark.files.locks import at_once
 from benchmark.running.bench import Bench
-from benchmark.running.cells import fold_at
 from benchmark.running.predicting import Trained, given
 
 FAR_MM = 30.0  # a scan may go on so far beyond the training scans before it is said
@@ -55,7 +56,11 @@ def training_reaches(trained: Trained, bench: Bench) -> list[Reach]:
     if not (bench.root / "data" / name / "dataset.json").is_file():
         return []
     dataset = open_dataset(bench.root, name)
-    split = folds_of(dataset)
+    first = trained.entries[0]
+    try:
+        split = split_of(dataset, first.split if first.own_split else "")
+    except BadInput:  # the folds that somebody gave are not here any more
+        return []
     used = [entry for entry in trained.entries if entry.split == split.fingerprint]
     folds = [fold_at(split.folds, entry.fold, entry.part) for entry in used]
     names = sorted({name for fold in folds for name in given(trained, dataset, fold)})

@@ -207,7 +207,7 @@ def test_regions_that_share_voxels_are_sets_of_their_own(tmp_path: Path) -> None
     refused(tmp_path, folder, *told)
     label = arrays(0)[1]
     for organ, numbers in (("liver", (1, 2)), ("tumour", (2,))):
-        found = library.add(tmp_path, organ, NnUNetRaw(folder, [organ]), force=["c0", "c1"])
+        found = library.add(tmp_path, organ, NnUNetRaw(folder, organs=[organ]), force=["c0", "c1"])
         wanted, _ = to_canonical(np.isin(label, numbers), AFFINE)
         assert found.organs == (organ,)
         np.testing.assert_array_equal(found.load("c0").label, wanted.astype(np.uint8))
@@ -215,7 +215,7 @@ def test_regions_that_share_voxels_are_sets_of_their_own(tmp_path: Path) -> None
     assert bench(*argv, "--organ", "liver", "--name", "a").out == "data set a: 2 cases, liver\n"
     assert "--organ liver --name A" in bench(*argv, "--name", "b").err
     with pytest.raises(BadInput, match="no spleen; it describes liver, tumour"):
-        NnUNetRaw(folder, ["spleen"])
+        NnUNetRaw(folder, organs=["spleen"])
 
 
 def test_wrong_count_is_said(tmp_path: Path) -> None:

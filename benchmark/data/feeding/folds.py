@@ -11,25 +11,22 @@ that is the scan's own is not kept a second time.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from benchmark.data.feeding.draw import picked, stacked, stacked_unknown
-from benchmark.data.feeding.fills import beside, partners
-from benchmark.data.feeding.order import near_organs
-from benchmark.data.feeding.slices import CaseSlices, network_input, on_training_grid, training_grid
+from benchmark.data.feeding.slices import CaseSlices, on_training_grid, training_grid
 from benchmark.data.library import DataSet
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
 from benchmark.files.locks import at_once, brief_lock
-from benchmark.parts.batch import Batch, Patient, mask_input
 from benchmark.plan.folds import (
+    FEWEST,
+    FOLDS,
     Fold,
     Subject,
     fold_fingerprint,
@@ -237,61 +234,14 @@ class Split:
     own: bool = False
 
 
+def fold_count(dataset: DataSet) -> int:
+    """Return how many folds a set has by itself: those asked for, else five, or one a patient
+    where there are fewer (leave-one-out)."""
+    return int(dataset.origin.get("folds", 0)) or min(FOLDS, len(dataset.cases))
+
+
 def folds_of(dataset: DataSet) -> Split:
-    """Return the folds that the set has by itself; raises `BadInput` for too few patients."""
+    """Return the folds that the set has by itself; raises `BadInput` for a lone patient."""
     known = subjects(dataset)
-    folds = split(known)
+    folds = split(known, max(fold_count(dataset), FEWEST))
     return Split(folds=folds, fingerprint=split_fingerprint(known, folds))
-
-
-PAIRING = 0  # the seed of `fsm-shuffled`'s pairing
-
-
-def patients(
-    cases: list[CaseSlices], ground: Ground, *, stride: int, device: torch.device
-) -> Iterator[Patient]:
-    """Yield each case with the slices near its organs and, beside them, those of another of the
-    cases at the same relative height. A case without a fitting partner has none."""
-    ordered = sorted(cases, key=lambda case: case.sha256)
-    paired = partners(ordered, PAIRING)
-    parts = (*stacked(ordered, stride), stacked_unknown(ordered, stride))
-    other_N = torch.tensor(beside(ordered, [n if p is None else p for n, p in enumerate(paired)]))
-    first = 0
-    for number, case in enumerate(ordered):
-        slices = len(case.label_ZHW)
-        rows = first + torch.from_numpy(near_organs(slices, case.range_Z, ground)).nonzero()[:, 0]
-        batches = tuple(
-            _batch(part, other_N[part], parts, case, ground, device)
-            for part in torch.split(rows, ground.batch)
-        )
-        partner = paired[number]
-        name = "" if partner is None else ordered[partner].name
-        yield Patient(name=case.name, partner=name, batches=batches)
-        first += slices
-
-
-def _batch(
-    rows: Tensor,
-    others: Tensor,
-    parts: tuple[Tensor | None, ...],
-    case: CaseSlices,
-    ground: Ground,
-    device: torch.device,
-) -> Batch:
-    hu, label, valid, unknown = (picked(part, rows, device) for part in parts)
-    other_hu, other_label, other_valid, hidden = (picked(part, others, device) for part in parts)
-    known_BK = case.annotated_K.to(device).expand(len(rows), -1)
-    return Batch(
-        image_B1HW=network_input(hu, valid, ground),
-        label_BHW=label.long(),
-        annotated_BK=known_BK,
-        valid_BHW=valid if unknown is None else valid & ~unknown,
-        case_B=torch.zeros(len(rows), dtype=torch.long, device=device),
-        position_B=torch.zeros(len(rows), device=device),
-        loss_form=ground.loss,
-        entries={
-            "other_masks": mask_input(other_label.long(), known_BK, hidden),
-            "other_image": network_input(other_hu, other_valid, ground),
-        },
-        unknown_BHW=unknown,
-    )

@@ -44,6 +44,14 @@ from benchmark.plan.keys import content_hash
 MAX_JSON = 64 * 1024**2
 
 
+TRAINING, APART = "Tr", "Ts"  # the endings of nnU-Net's folders
+
+
+def has_labels_apart(folder: Path) -> bool:
+    """Return whether a raw folder holds labels of the test patients, too."""
+    return any(label_files(folder / f"labels{APART}", ending) for ending in PICTURES)
+
+
 def default_name(folder: Path) -> str:
     """Returns the set's name: the folder's in lower case without nnU-Net's `DatasetNNN_`."""
     return re.sub(r"^dataset\d{3}_(?=.)", "", folder.resolve().name.lower())
@@ -61,9 +69,10 @@ class NnUNetRaw(Reader):
     origin: dict[str, Any] = {}  # noqa: RUF012 - set below
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, folder: Path, organs: Sequence[str] = ()) -> None:
-        super().__init__(folder, options=list(organs) or None)
-        self._folder = folder
+    def __init__(self, folder: Path, part: str = TRAINING, organs: Sequence[str] = ()) -> None:
+        asked = [part, *organs] if organs else part
+        super().__init__(folder, options=None if asked == TRAINING else asked)
+        self._folder, self._part = folder, part
         described = _description(folder)
         regions, self._ignore = described_labels(described.get("labels"))
         self._ids = label_ids(chosen_regions(regions, organs))
@@ -72,17 +81,18 @@ class NnUNetRaw(Reader):
         ending = str(described.get("file_ending", ".nii.gz"))
         if ending not in PICTURES:
             raise BadInput(f"{folder}: files end in {ending!r}; convert them to .nii.gz")
-        labels = label_files(folder / "labelsTr", ending)
-        images, twice = image_files(folder / "imagesTr", ending, labels)
+        labels = label_files(folder / f"labels{part}", ending)
+        images, twice = image_files(folder / f"images{part}", ending, labels)
         stems = {*images, *labels}
         if not stems:
-            raise BadInput(f"{folder}: no {ending} file in imagesTr and labelsTr")
+            raise BadInput(f"{folder}: no {ending} file in images{part} and labels{part}")
         names = safe_names(stems, is_case_name)
         self.cases = tuple(sorted(names.values()))
         self._images, self._labels = called(names, images), called(names, labels)
         self._twice = called(names, twice)
         self._annotated = called(names, _annotated(folder, described, self.organs, regions, stems))
-        self.warnings = (*_warnings(described, len(self.cases)), *renamed(names))
+        told = _warnings(described, len(self.cases)) if part == TRAINING else ()
+        self.warnings = (*told, *renamed(names))
         self.origin = {"reader": "nnunet", "folder": folder.resolve().name}
         self._sha256: dict[Path, str] = {}
 
@@ -94,9 +104,9 @@ class NnUNetRaw(Reader):
 
     def read(self, case: str) -> Read:
         """Returns the case; raises BadFile when one of its files is missing or unreadable."""
-        for kind, files in (("imagesTr", self._images), ("labelsTr", self._labels)):
+        for kind, files in (("images", self._images), ("labels", self._labels)):
             if case not in files:
-                message = f"it has no file in {kind}"
+                message = f"it has no file in {kind}{self._part}"
                 raise BadFile("pair", "missing", "image and label", message)
         if case in self._twice:
             raise BadFile("images", "several", "one", self._twice[case])
