@@ -149,7 +149,8 @@ class Coded:
         coder = cast(Network, nets["shape"])
         logits, batch = labelled_samples(nets["ct"](batch.image_B1HW), batch)
         given = (foreground(logits, batch), true_foreground(batch))
-        of_s, of_y = (coder.encoder(with_planes(x, batch.annotated_BK))[-1] for x in given)
+        known = (batch.annotated_BK, batch.unknown_BHW)
+        of_s, of_y = (coder.encoder(with_planes(x, *known))[-1] for x in given)
         both = (of_s.float(), of_y.float())
         distance = code_distance(*both) if self.relative else F.mse_loss(*both)
         return {**segmentation_terms(logits, batch), "code": self.l1 * distance}

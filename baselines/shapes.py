@@ -52,7 +52,8 @@ class Restore:
         """Return the terms of the segmentation loss."""
         given = batch.entries.get(CORRUPTED, batch.masks_B2KHW)
         if "early" in nets:
-            guessed = with_planes(predicted(nets["early"], batch), batch.annotated_BK)
+            early = predicted(nets["early"], batch)
+            guessed = with_planes(early, batch.annotated_BK, batch.unknown_BHW)
             given = torch.where(batch.entries[EARLY][:, None, None, None], guessed, given)
         return segmentation_terms(nets[self.net](given), batch.all_labelled)
 
@@ -82,8 +83,10 @@ class ShapeLoss:
         shape = cast(Network, nets["shape"])
         logits, batch = labelled_samples(nets["ct"](batch.image_B1HW), batch)
         s_BKHW, y_BKHW = foreground(logits, batch), true_foreground(batch)
-        e_s = shape.encoder(with_planes(s_BKHW, batch.annotated_BK))
-        e_y = shape.encoder(with_planes(y_BKHW, batch.annotated_BK))
+        e_s, e_y = (
+            shape.encoder(with_planes(masks, batch.annotated_BK, batch.unknown_BHW))
+            for masks in (s_BKHW, y_BKHW)
+        )
         back = foreground(shape.decoder(e_s), batch)
         scale = ((s_BKHW.mean() + y_BKHW.mean()) / 2).detach().clamp_min(1e-4)
         terms = {

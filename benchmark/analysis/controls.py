@@ -35,7 +35,7 @@ from benchmark.files.code import Code
 from benchmark.files.source import code_of
 from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.plan.keys import digest
-from benchmark.scoring.cases import Score, score_case, scoring_identity
+from benchmark.scoring.cases import Score, known, score_case, scoring_identity
 from benchmark.scoring.controls import (
     ControlCheck,
     degraded,
@@ -157,6 +157,7 @@ def _prepared(volume: Volume, organs: tuple[str, ...]) -> HardCase:
         organs=organs,
         annotated=volume.annotated,
         box=slices_of(volume.box) if volume.box else None,
+        unknown_ZYX=volume.unknown,
     )
 
 
@@ -166,6 +167,7 @@ def _moved_scores(volume: Volume, predicted: Label, organs: tuple[str, ...]) -> 
     voxels = max(1, round(MOVED_MM / volume.geometry.spacing_mm[2]))
     moved = np.zeros_like(predicted)
     moved[..., voxels:] = predicted[..., :-voxels]
+    moved = known(moved, volume.unknown)
     scores = []
     for k, organ in enumerate(organs):
         truth, found = volume.label[box] == k + 1, moved[box] == k + 1
@@ -193,6 +195,7 @@ def _truth_rows(dataset: DataSet, noted: str) -> list[ResultRow]:
             spacing_mm=case.geometry.spacing_mm,
             organs=dataset.organs,
             annotated=case.annotated,
+            unknown_ZYX=dataset.unknown(case.name),
         )
         rows += rows_of(found, key=key, seed=0, fold=0, case=case.name, code=noted)
     return rows

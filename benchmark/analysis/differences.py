@@ -23,6 +23,7 @@ from benchmark.data.library import DataSet, stored_dataset
 from benchmark.data.volume import slices_of
 from benchmark.errors import BadInput
 from benchmark.plan.keys import canonical
+from benchmark.scoring.cases import known
 from benchmark.scoring.statistics.components import interval
 from benchmark.scoring.surface import Elsewhere, SurfaceDistances, surface_distances
 from benchmark.store.ledger import Entry
@@ -161,6 +162,8 @@ def _theirs(
     for case in dict.fromkeys(row.case for row in stored):
         predicted = _label_map(workspace, entry, case)[slices_of(dataset.case(case).box)]
         truth, spacing_mm = dataset.label(case), dataset.case(case).geometry.spacing_mm
+        unknown = dataset.unknown(case)
+        predicted = known(predicted, unknown)
         distances: dict[str, SurfaceDistances] = {}
         for row in (row for row in stored if row.case == case and row.metric != "dsc"):
             value = row.value
@@ -168,7 +171,7 @@ def _theirs(
                 if row.organ not in distances:
                     label = dataset.organs.index(row.organ) + 1
                     masks = truth == label, predicted == label
-                    distances[row.organ] = surface_distances(*masks, spacing_mm)
+                    distances[row.organ] = surface_distances(*masks, spacing_mm, unknown)
                 formula = definition.assd if row.metric == "assd" else definition.hd95
                 value = formula(distances[row.organ])
             rows.append(replace(row, metric=row.metric + THEIRS, value=value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from benchmark.plan.wording import counted
 if TYPE_CHECKING:
     from benchmark.data.library import DataSet
     from benchmark.data.readers.base import Reader
+    from benchmark.data.readers.pairs import Id
 
 MOST_FOLDS = 1000
 TEST = "-test"  # what the name of the set in imagesTs and labelsTs ends on
@@ -27,7 +28,10 @@ RENAME = (
 FOLD_COUNT = "folds of the set (default: 5; one a patient where there are fewer)"
 ORGAN = (
     "an organ to take, once for each (default: liver, left_kidney, right_kidney); what PNG masks "
-    "show"
+    "show; of masks, SEG and RTSTRUCT the one with that name"
+)
+MAP = (
+    "which number in a label map is which organ; of masks, SEG and RTSTRUCT which name: liver=Leber"
 )
 
 
@@ -41,13 +45,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(multi, "path", "LABELS", "the folder with label archives", type=Path)
     about = "the images of a source; once for each"
     option(multi, "--images", "tcia=PATH|btcv=PATH", about, action="append", required=True)
-    folder = _kind(kinds, "folder", "nnU-Net's raw layout, or DICOM slices with PNG masks", _folder)
+    about = "nnU-Net's raw layout, or a folder a case: DICOM slices with PNG, NIfTI or DICOM labels"
+    folder = _kind(kinds, "folder", about, _folder)
     option(folder, "path", "PATH", type=Path)
-    pair = _kind(kinds, "pair", "a NIfTI image and its label map, or two folders of them", _pair)
+    about = "an image (NIfTI, .mha, .nrrd, DICOM folder) and its labels, or two folders of them"
+    pair = _kind(kinds, "pair", about, _pair)
     option(pair, "path", "IMAGE", type=Path)
     option(pair, "label", "LABEL", type=Path)
-    about = "which number in the label is which organ"
-    option(pair, "--map", "liver=5,left_kidney=3,...", about, required=True)
+    for parser in (folder, pair):
+        option(parser, "--map", "liver=5,left_kidney=3,...", MAP)
 
 
 def fold_number(text: str) -> int:
@@ -68,29 +74,33 @@ def _kind(
     option(parser, "--force", "CASE", FORCE, nargs="+", action="extend", default=[])
     if name in ("folder", "pair"):
         flag(parser, "--rename", RENAME)
-    if name != "pair":
-        option(parser, "--organ", "ORGAN", ORGAN, action="append", default=[])
+    option(parser, "--organ", "ORGAN", ORGAN, action="append", default=[])
     add_common(parser, json=False)
     return parser
 
 
 def _folder(args: argparse.Namespace) -> int:
     from benchmark.data.readers.nnunet import APART, NnUNetRaw, default_name, has_labels_apart
+    from benchmark.data.readers.pairs import Beside, is_case
     from benchmark.data.readers.stacks import Stacks, is_stack
 
     name = args.name or default_name(args.path)
-    stacked = args.path.is_dir() and not (args.path / "dataset.json").exists()
-    if stacked and is_stack(args.path):
+    folders = args.path.is_dir() and not (args.path / "dataset.json").exists()
+    if folders and is_stack(args.path):
         if len(args.organ) != 1:
             raise BadInput("say which organ the PNG masks show: --organ liver")
         return _add(args, name, lambda: Stacks(args.path, _organs(args)[0]))
-    if args.organ:
-        raise BadInput("--organ is for PNG masks; dataset.json names the organs here")
-    code = _add(args, name, lambda: NnUNetRaw(args.path))
+    if folders and is_case(args.path):
+        ids = _ids(args)
+        return _add(args, name, lambda: Beside(args.path, ids))
+    if args.map:
+        raise BadInput("--map is for labels beside an image; dataset.json has the numbers here")
+    organs = _organs(args) if args.organ else ()
+    code = _add(args, name, lambda: NnUNetRaw(args.path, organs=organs))
     if has_labels_apart(args.path):  # a set of its own: no fold of the other trains on it
         test, args.folds = f"{name}{TEST}", 0
         args.force = [case for case in args.force if case in ("all", *_cases(args.path, APART))]
-        _add(args, test, lambda: NnUNetRaw(args.path, APART), apart=True)
+        _add(args, test, lambda: NnUNetRaw(args.path, APART, organs), apart=True)
         put(f"{test} is kept apart as a test: bench run --dataset {name} --test-on {test}")
     return code
 
@@ -102,11 +112,20 @@ def _cases(path: Path, part: str) -> tuple[str, ...]:
 
 
 def _pair(args: argparse.Namespace) -> int:
-    from benchmark.data.readers.pairs import Pairs, case_name, parse_map
+    from benchmark.data.readers.pairs import Pairs, case_name
 
-    ids = parse_map(args.map)
+    ids = _ids(args)
     name = args.name or case_name(args.path).lower().replace(".", "_")
     return _add(args, name, lambda: Pairs(args.path, args.label, ids))
+
+
+def _ids(args: argparse.Namespace) -> Mapping[str, Id]:
+    """What --map says, else the organs by their own names."""
+    from benchmark.data.readers.pairs import parse_map
+
+    if args.map and args.organ:
+        raise BadInput("--organ and --map both name the organs: give --map alone")
+    return parse_map(args.map) if args.map else {organ: organ for organ in _organs(args)}
 
 
 def _ircadb(args: argparse.Namespace) -> int:
@@ -126,7 +145,7 @@ def _multi_organ(args: argparse.Namespace) -> int:
 
 def _organs(args: argparse.Namespace) -> tuple[str, ...]:
     from benchmark.data.readers.base import TARGETS
-    from benchmark.data.readers.nnunet import organ_name
+    from benchmark.data.readers.names import organ_name
 
     return tuple(dict.fromkeys(organ_name(organ) for organ in args.organ)) or TARGETS
 
@@ -182,7 +201,7 @@ def _command(args: argparse.Namespace, name: str) -> str:
     """Return the command that adds the set again, with PATH for paths."""
     words = ["bench data add", args.kind, "IMAGE LABEL" if args.kind == "pair" else "PATH"]
     words += [f"--images {text.partition('=')[0]}=PATH" for text in getattr(args, "images", [])]
-    words += [f"--map {args.map}"] if hasattr(args, "map") else []
+    words += [f"--map {args.map}"] if getattr(args, "map", None) else []
     words += [f"--organ {organ}" for organ in getattr(args, "organ", [])]
     words += ["--rename"] if getattr(args, "rename", False) else []
     words += ["--split-kidneys"] if getattr(args, "split_kidneys", False) else []

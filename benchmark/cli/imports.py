@@ -143,11 +143,12 @@ def _numbers(text: str) -> Numbers:
     from benchmark.data.readers.pairs import parse_map
     from benchmark.data.readers.predictions import Numbers
 
-    pairs = {
-        number: organ
-        for organ, found in parse_map(text).items()
-        for number in ([found] if isinstance(found, int) else found)
-    }
+    pairs: dict[int, str] = {}
+    for organ, found in parse_map(text).items():
+        for number in [found] if isinstance(found, int | str) else found:
+            if not isinstance(number, int):
+                raise BadInput(f"--map {text!r}: write organs and numbers, liver=5,left_kidney=3")
+            pairs[number] = organ
     return Numbers(organ=pairs, rest=True)
 
 

@@ -1,9 +1,8 @@
-"""`bench predict`: a trained row, or one training by its key, on a CT of your own."""
+"""`bench predict`: a trained row, or one training by its key, on CTs of your own."""
 
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,31 +10,39 @@ from benchmark.cli.options import (
     add_common,
     add_hardware,
     add_values,
+    flag,
     numbers,
     option,
     options_of,
     setting_of,
 )
-from benchmark.cli.out import put, put_json, say, warn
+from benchmark.cli.out import put_json, say, warn
+from benchmark.cli.predicted import Job, jobs_of, show, value_of, write
 from benchmark.cli.session import check_workspace
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
-    from benchmark.data.scan import Scan
-    from benchmark.data.volume import Label
     from benchmark.running.bench import Bench
     from benchmark.running.predicting import Trained
 
 HELP = "segment a CT with what was trained: bench predict --method fsm CT.nii.gz -o OUT.nii.gz"
-NO_PICTURE = "none"
+FORMATS = ("nii.gz", "nii", "nrrd", "dcm")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    about = "a CT: a NIfTI file, or a folder of one DICOM series"
-    option(parser, "image", "IMAGE", about, type=Path)
-    about = "the label map: .nii.gz or .nii, on the image's own grid"
+    about = (
+        "a CT: a NIfTI, .mha or .nrrd file, or a folder of one DICOM series; several of them, or a "
+        "folder of such, with a folder for -o"
+    )
+    option(parser, "image", "IMAGE", about, type=Path, nargs="+")
+    about = (
+        "the label map on the image's own grid: .nii.gz, .nii, .nrrd, or .dcm (DICOM SEG, of a "
+        "DICOM series); of several images a folder"
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help=about)
+    about = "the form of label maps in a folder (default: nii.gz)"
+    parser.add_argument("--format", choices=FORMATS, default="nii.gz", help=about)
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--method", metavar="NAME", help="a row, or ROW@STAGE; see bench status")
     chosen.add_argument("--key", metavar="KEY", help="one training by its key, see bench plan")
@@ -43,8 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     about = "networks of one fold (or of several: 0,1); default: the ensemble of all"
     option(parser, "--fold", "N", about, type=numbers)
     option(parser, "--seed", "N", type=int, default=0)
-    about = f"the picture (default: the label map's name as .png), or {NO_PICTURE}"
+    about = "the picture (default: the label map's name as .png), or none"
     option(parser, "--overlay", "FILE", about)
+    flag(parser, "--largest-component", "keep the largest part of each organ alone; it is said")
     about = "slices in work at a time (default: as in training); fewer need less memory"
     option(parser, "--batch", "N", about, type=int)
     add_hardware(parser)
@@ -52,59 +60,62 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write label map and picture, both or none, and print the volumes. Raises `BadInput`."""
-    out, picture = _outputs(args)
+    """Write label maps and pictures, both of an image or none, and print the volumes. Raises
+    `BadInput`; of several images those that can be predicted are, first."""
+    if args.batch is not None and args.batch < 1:
+        raise BadInput(f"--batch {args.batch}: give at least 1")
+    jobs, many = jobs_of(args)
     bench, trained = _open(args)
+    from benchmark.running.predicted import training_reaches
+    from benchmark.running.predicting import networks_of
+
+    ready = networks_of(trained, bench), training_reaches(trained, bench)
+    values: list[dict[str, Any]] = []
+    left_out: dict[str, str] = {}
+    for job in jobs:
+        try:
+            values.append(_one(job, trained, bench, ready, args))
+        except BadInput as error:
+            if not many:
+                raise
+            left_out[str(job.image)] = str(error)
+            warn(f"{job.image.name} is left out: {error}")
+            continue
+        if not args.json:
+            show(values[-1], many=many)
+    if args.json:
+        put_json({"images": values, "left_out": left_out} if many else values[0])
+    if left_out:
+        raise BadInput(f"{len(left_out)} of {len(jobs)} images were left out, see above")
+    return 0
+
+
+def _one(
+    job: Job, trained: Trained, bench: Bench, ready: tuple[Any, Any], args: argparse.Namespace
+) -> dict[str, Any]:
+    """Predict one image and write what was found; return what there is to say of it. `ready` are
+    the networks and the reaches of their training scans."""
     from benchmark.data.scan import read_scan
+    from benchmark.running.predicted import beyond_training, largest_parts
     from benchmark.running.predicting import predict, seen_in_training
     from benchmark.running.renewal import outdated_line
     from benchmark.settings.registry import load_registry
 
-    scan = read_scan(args.image)
+    scan = read_scan(job.image)
     old = outdated_line(bench, trained.entries, load_registry().rows)
     for line in (*scan.warnings, seen_in_training(trained, scan, bench), old):
         if line:
             warn(line)
-    label = predict(trained, scan, bench, args.batch)
-    value = _value(trained, scan, label, out, picture)
-    _write(label, scan, value, out, picture)
-    if args.json:
-        put_json(value)
-    else:
-        _show(value)
-    return 0
-
-
-def _outputs(args: argparse.Namespace) -> tuple[Path, Path | None]:
-    """Where to write, known to be possible before any work is done."""
-    out: Path = args.out
-    ending = next((e for e in (".nii.gz", ".nii") if out.name.endswith(e)), "")
-    if not ending or out.name == ending:
-        raise BadInput(f"{out}: the label map is a NIfTI file: let its name end in .nii.gz")
-    named = args.overlay or str(out.with_name(out.name.removesuffix(ending) + ".png"))
-    picture = None if named == NO_PICTURE else Path(named)
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise BadInput(f"{picture}: the picture is a PNG: let its name end in .png")
-    for path in (out, picture):
-        if path is not None:
-            _check_writable(path, args.image)
-    if args.batch is not None and args.batch < 1:
-        raise BadInput(f"--batch {args.batch}: give at least 1")
-    return out, picture
-
-
-def _check_writable(path: Path, image: Path) -> None:
-    import tempfile
-
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder: give the name of a file")
-    if path.resolve() == image.resolve():
-        raise BadInput(f"{path} is the image itself: choose another name")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
+    networks, seen = ready
+    label = predict(trained, scan, bench, args.batch, networks)
+    if line := beyond_training(scan, label, trained.organs, seen):
+        warn(line)
+    dropped = None
+    if args.largest_component:
+        label, dropped = largest_parts(label, len(trained.organs))
+    value = value_of(trained, scan, label, job, dropped)
+    write(label, scan, value, job, trained.organs)
+    return value
 
 
 def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
@@ -142,72 +153,3 @@ def _fold_count(args: argparse.Namespace) -> int:
         return fold_count(stored_dataset(args.root, args.dataset))
     except BadInput:
         return FOLDS
-
-
-def _value(
-    trained: Trained, scan: Scan, label: Label, out: Path, picture: Path | None
-) -> dict[str, Any]:
-    import numpy as np
-
-    counts = np.bincount(label.ravel(), minlength=len(trained.organs) + 1)
-    first = trained.entries[0]
-    return {
-        "out": str(out),
-        "overlay": str(picture) if picture else None,
-        "row": first.label,
-        "dataset": first.dataset,
-        "preset": first.preset,
-        "seed": first.seed,
-        "folds": [entry.fold for entry in trained.entries],
-        "keys": list(trained.keys),
-        "organs": {
-            organ: {
-                "label": number,
-                "voxels": int(counts[number]),
-                "ml": round(float(counts[number]) * scan.voxel_ml, 3),
-            }
-            for number, organ in enumerate(trained.organs, start=1)
-        },
-    }
-
-
-def _write(
-    label: Label, scan: Scan, value: dict[str, Any], out: Path, picture: Path | None
-) -> None:
-    from benchmark.data.scan import label_bytes
-    from benchmark.files.atomic import commit_file
-    from benchmark.reporting.overlay import draw_overlay
-
-    more = f" and {len(value['keys']) - 1} more" if len(value["keys"]) > 1 else ""
-    note = f"bench {value['keys'][0]}{more}"
-    content = label_bytes(label, scan, packed=out.name.endswith(".gz"), note=note)
-    try:
-        with ExitStack() as stack:  # both files get their names at the end, or neither
-            stack.enter_context(commit_file(out)).write_bytes(content)
-            if picture is not None:
-                draw_overlay(
-                    stack.enter_context(commit_file(picture)),
-                    scan.image,
-                    label,
-                    spacing_mm=scan.geometry.spacing_mm,
-                    volumes_ml={o: found["ml"] for o, found in value["organs"].items()},
-                    title=f"{value['row']} on {scan.name}: {_who(value)}",
-                )
-    except OSError as error:
-        raise BadInput(f"cannot write {out}: {error.strerror or error}") from None
-
-
-def _who(value: dict[str, Any]) -> str:
-    folds = value["folds"]
-    if len(folds) == 1:
-        return f"network of fold {folds[0]}, {value['keys'][0]}"
-    return f"mean of {len(folds)} networks, folds {', '.join(map(str, folds))}"
-
-
-def _show(value: dict[str, Any]) -> None:
-    put(f"{value['row']} trained on {value['dataset']}, preset {value['preset']}: {_who(value)}")
-    for organ, found in value["organs"].items():
-        put(f"{found['label']:3d}  {organ:20s} {found['ml']:10.1f} ml")
-    put(f"label map: {value['out']}")
-    if value["overlay"]:
-        put(f"picture: {value['overlay']}")

@@ -39,8 +39,10 @@ def audited(dataset: DataSet, volume: Volume) -> dict[str, Any]:
     if "reader" in dataset.origin:
         again += verify(volume, dataset.organs)[0]
     known = (*dataset.organs, *dataset.origin.get("not_annotated", ()))
+    unknown = 0 if volume.unknown is None else int(np.count_nonzero(volume.unknown))
     return {
         "case": volume.case,
+        **({"unknown_voxels": unknown} if unknown else {}),
         "shape": list(volume.image.shape),
         "spacing_mm": list(volume.geometry.spacing_mm),
         "orientation": volume.geometry.orientation,

@@ -28,6 +28,7 @@ from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.files.locks import at_once
 from benchmark.plan.ground import AREA
 from benchmark.plan.keys import content_hash
+from benchmark.scoring.cases import known
 from benchmark.scoring.overlap import dice_percent
 from benchmark.training.prediction import most_probable
 
@@ -55,19 +56,27 @@ class Ceiling:
         return self.area if labels == AREA else self.majority
 
 
-def ceilings(label_ZYX: Label, organs: Sequence[str], size: int | None) -> dict[str, Ceiling]:
+def ceilings(
+    label_ZYX: Label,
+    organs: Sequence[str],
+    size: int | None,
+    unknown_ZYX: NDArray[np.bool_] | None = None,
+) -> dict[str, Ceiling]:
     """Return the ceilings of each organ on the grid of `size`.
 
     `label_ZYX` is uint8, cut to the crop box, k + 1 for the k-th organ. An organ that vanishes on
-    the grid has 0, one that the map does not hold has nan.
+    the grid has 0, one that the map does not hold has nan. Unknown voxels are left out.
     """
-    held_ZYX = label_ZYX[label_ZYX.any(axis=(1, 2))]  # empty slices come back empty
+    held = label_ZYX.any(axis=(1, 2))
+    held_ZYX = label_ZYX[held]  # empty slices come back empty
     majority_ZYX, area_ZYX = held_ZYX, held_ZYX
     through = training_grid(label_ZYX.shape[1:], size)
     if through != label_ZYX.shape[1:]:
         majority_ZYX, area_ZYX = held_ZYX.copy(), held_ZYX.copy()
         for z, label_YX in enumerate(held_ZYX):
             majority_ZYX[z], area_ZYX[z] = _there_and_back(torch.from_numpy(label_YX), through)
+    if unknown_ZYX is not None:
+        majority_ZYX, area_ZYX = (known(x, unknown_ZYX[held]) for x in (majority_ZYX, area_ZYX))
     return {
         organ: Ceiling(
             majority=_dice(held_ZYX == k, majority_ZYX == k),
@@ -85,7 +94,7 @@ def case_ceilings(dataset: DataSet, name: str, size: int | None) -> Mapping[str,
     found = read_kept(path, _ceiling)
     if found is None:
         case = dataset.case(name)
-        made = ceilings(dataset.label(name), dataset.organs, size)
+        made = ceilings(dataset.label(name), dataset.organs, size, dataset.unknown(name))
         found = {organ: made[organ] for organ in dataset.organs if organ in case.annotated}
         with suppress(OSError):  # a workspace that is full or cannot be written serves as well
             write_kept(path, {o: [c.majority, c.area, c.n_voxels_true] for o, c in found.items()})

@@ -14,11 +14,14 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.data.embedded import check_not_ours, embedded, load_embedded, refused_names
 from benchmark.data.intake import take_in
 from benchmark.data.judging.checks import NAME, check_name
 from benchmark.data.source import OTHER_READERS, READERS, Source, refusal
-from benchmark.data.volume import Box, Geometry, Label, Volume, slices_of
+from benchmark.data.volume import Case, Label, Volume, slices_of
 from benchmark.errors import BadInput
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
@@ -27,29 +30,9 @@ from benchmark.files.values import read_as
 from benchmark.plan.keys import content_hash
 
 FORMAT = 1
+FORMAT_UNKNOWN = 2  # of a set with unknown voxels, which earlier versions would take for background
+UNKNOWN = "unknown.npy"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """What is known of a case without opening its arrays; `shape` is canonical (Z, Y, X).
-
-    `sha256` is the hash of the source's bytes, the annotated organs and the crop box, so a changed
-    label, list or box is another case. Nothing outside `box` is trained on or scored.
-    """
-
-    name: str
-    annotated: tuple[str, ...]
-    source: str
-    sha256: str
-    geometry: Geometry
-    shape: tuple[int, int, int]
-    box: Box | None = None
-
-    @property
-    def shape_inside(self) -> tuple[int, ...]:
-        """The shape of what is trained on and scored: the box, else all."""
-        return tuple(b - a for a, b in self.box) if self.box else self.shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +90,21 @@ class DataSet:
             source_sha256=record["source_sha256"],
             box=known.box,
             read_by=record.get("read_by", ""),
+            unknown=self._array(case, UNKNOWN, record) if UNKNOWN in record["files"] else None,
         )
 
     def label(self, case: str) -> Label:
         """Returns the label map alone, cut to its crop box. Raises BadInput like `load`."""
         array: Label = self._array(case, "label.npy", self.record(case))
         return array[slices_of(self.case(case).box)]
+
+    def unknown(self, case: str) -> NDArray[np.bool_] | None:
+        """Returns the unknown voxels, cut to the crop box, None for none. Raises like `load`."""
+        record = self.record(case)
+        if UNKNOWN not in record["files"]:
+            return None
+        whole: NDArray[np.bool_] = self._array(case, UNKNOWN, record)
+        return whole[slices_of(self.case(case).box)]
 
     def _array(self, case: str, name: str, record: Mapping[str, Any]) -> Any:
         path = self.folder / "cases" / case / name
@@ -237,9 +229,11 @@ def _write(
         )
     for line in [*found.warnings, *found.left_out()]:
         say(line)
-    origin = dict(getattr(source, "origin", {}), command=command, skipped=found.bad)
-    origin |= {"fingerprint": source.fingerprint, "stamp": stamp, "warnings": found.warnings}
-    values = {"format": FORMAT, "organs": list(source.organs), "cases": found.cases}
+    origin = dict(getattr(source, "origin", {}), command=command, skipped=found.bad, stamp=stamp)
+    origin |= {"fingerprint": source.fingerprint, "warnings": found.warnings}
+    some = any((folder / "cases" / case / UNKNOWN).exists() for case in found.cases)
+    form = FORMAT_UNKNOWN if some else FORMAT
+    values = {"format": form, "organs": list(source.organs), "cases": found.cases}
     origin |= {"folds": folds} if folds else {}  # see `fold_count`
     write_json(folder / "dataset.json", values | {"origin": origin | {"readers": READERS}})
 
@@ -250,8 +244,8 @@ def _open(folder: Path) -> DataSet:
     try:
         values = read_json(path)
         origin = dict(values["origin"])
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']} is not {FORMAT}")
+        if values["format"] not in (FORMAT, FORMAT_UNKNOWN):
+            raise ValueError(f"format {values['format']} is not known")
         cases = []
         for name, checksum in sorted(values["cases"].items()):
             path = folder / "cases" / name / "case.json"

@@ -29,6 +29,7 @@ from benchmark.data.library import DataSet
 from benchmark.plan.folds import Fold
 from benchmark.plan.ground import MeanMask
 from benchmark.plan.keys import content_hash
+from benchmark.scoring.cases import known
 from benchmark.scoring.overlap import dice_percent
 from benchmark.training.prediction import most_probable
 
@@ -58,6 +59,7 @@ class MeanMap:
     def __init__(self, organs: int, frame: tuple[int, int], places: Sequence[float]) -> None:
         self.places = places
         self.known_K = torch.zeros(organs, dtype=torch.int16)
+        self.lost_BKHW: Tensor | None = None  # cases of which a pixel is unknown
         self.total_BKHW = torch.zeros(len(places), organs, *frame, dtype=torch.int16)
 
     def add(self, case: CaseSlices) -> None:
@@ -67,12 +69,21 @@ class MeanMap:
         self.known_K += case.annotated_K
         for k in case.annotated_K.nonzero()[:, 0].tolist():
             self.total_BKHW[:, k, :height, :width] += label_BHW == k + 1
+        if case.unknown_ZHW is not None:
+            if self.lost_BKHW is None:
+                self.lost_BKHW = torch.zeros_like(self.total_BKHW)
+            lost_BHW = case.unknown_ZHW[[case.nearest(place) for place in self.places]]
+            for k in case.annotated_K.nonzero()[:, 0].tolist():
+                self.lost_BKHW[:, k, :height, :width] += lost_BHW
 
     def mean(self, place: int, grid: tuple[int, int]) -> Tensor:
         """Return the mean masks (K, *grid) at one of the places, 0 to 1; 0 for an organ that is
         annotated in no case."""
         total_KHW = self.total_BKHW[place, :, : grid[0], : grid[1]]
-        return total_KHW / self.known_K.clamp_min(1)[:, None, None]
+        known_KHW = self.known_K[:, None, None]
+        if self.lost_BKHW is not None:
+            known_KHW = known_KHW - self.lost_BKHW[place, :, : grid[0], : grid[1]]
+        return total_KHW / known_KHW.clamp_min(1)
 
     def predict(self, case: CaseSlices, native_hw: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the label map (Z, *native_hw) of a case, brought back as a prediction is."""
@@ -152,16 +163,17 @@ def _case(
 ) -> dict[str, Reference]:
     truth_ZYX, case = dataset.label(name), open_slices(dataset, name, size)
     native_hw = (truth_ZYX.shape[1], truth_ZYX.shape[2])
-    by_shape = shape.predict(case, native_hw)
-    by_constant = constant.predict(_by_scan(case), native_hw)
-    known = dataset.case(name).annotated
+    unknown = dataset.unknown(name)
+    by_shape = known(shape.predict(case, native_hw), unknown)
+    by_constant = known(constant.predict(_by_scan(case), native_hw), unknown)
+    annotated = dataset.case(name).annotated
     return {
         organ: Reference(
             mean_shape=dice_percent(truth_ZYX == k, by_shape == k),
             constant=dice_percent(truth_ZYX == k, by_constant == k),
         )
         for k, organ in enumerate(dataset.organs, start=1)
-        if organ in known
+        if organ in annotated
     }
 
 

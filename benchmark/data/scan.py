@@ -1,4 +1,4 @@
-"""A CT that no data set holds: read to be predicted on, and label maps written onto its grid."""
+"""A CT that no data set holds: read to be predicted on, in every form that a case's image has."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, demand, guarded
 from benchmark.data.judging.checks import check_hu, check_spacing, check_values
-from benchmark.data.readers.dicom import read_slices
-from benchmark.data.readers.files import find_files
-from benchmark.data.readers.nifti import Nifti, read_nifti
-from benchmark.data.readers.series import assemble, series_of
+from benchmark.data.readers.contents import is_picture
+from benchmark.data.readers.forms import read_image
+from benchmark.data.readers.nifti import Nifti
+from benchmark.data.readers.placed import Placed
 from benchmark.data.volume import Geometry, Image, Label, Volume, from_canonical, to_canonical
 from benchmark.errors import BadInput
 
@@ -46,7 +46,7 @@ class Scan:
 
 
 def read_scan(path: Path) -> Scan:
-    """Return the CT in a NIfTI file, or in a folder with the slices of one DICOM series.
+    """Return the CT in a picture file, or in a folder with the slices of one DICOM series.
 
     Raises `BadInput` where there is none, where its header does not say how it lies in the
     patient, and where its values are not those of a CT.
@@ -55,7 +55,7 @@ def read_scan(path: Path) -> Scan:
         raise BadInput(f"there is no {path}: give a NIfTI file or a folder of DICOM slices")
     try:
         with guarded(path.name):
-            scan = _series(path) if path.is_dir() else _nifti(path)
+            scan = _of(path, read_image(path))
         nothing: Label = np.broadcast_to(np.uint8(0), scan.image.shape)
         volume = Volume(
             case=scan.name, image=scan.image, label=nothing, annotated=(), geometry=scan.geometry
@@ -65,6 +65,20 @@ def read_scan(path: Path) -> Scan:
     except BadFile as error:
         raise BadInput(str(error)) from None
     return scan
+
+
+def scans_in(path: Path) -> list[Path]:
+    """Return the scans below a path: a file or a series itself; of a folder of pictures each, of a
+    folder of folders each of these. Raises `BadInput` where there is no such path."""
+    if not path.exists():
+        raise BadInput(f"there is no {path}: give a NIfTI file or a folder of DICOM slices")
+    if not path.is_dir():
+        return [path]
+    inside = [one for one in sorted(path.iterdir()) if not one.name.startswith(".")]
+    pictures = [one for one in inside if one.is_file() and is_picture(one.name)]
+    folders = [one for one in inside if one.is_dir()]
+    files = [one for one in inside if one.is_file()]
+    return pictures or (folders if len(folders) > 1 and not files else [path])
 
 
 def label_bytes(label_ZYX: Label, scan: Scan, *, packed: bool, note: str = "") -> bytes:
@@ -86,15 +100,14 @@ def label_bytes(label_ZYX: Label, scan: Scan, *, packed: bool, note: str = "") -
     return gzip.compress(content, compresslevel=6, mtime=0) if packed else content
 
 
-def _nifti(path: Path) -> Scan:
-    found = read_nifti(path)
-    header = _placed(found)
-    if not header["qform_code"] and not header["sform_code"]:
-        raise BadInput(
-            f"{path.name} has no geometry: neither sform nor qform says how it lies in the patient"
-        )
+def _of(path: Path, found: Placed) -> Scan:
+    if found.no_place:
+        missing = "neither sform nor qform says" if isinstance(found, Nifti) else "it does not say"
+        raise BadInput(f"{path.name} has no geometry: {missing} how it lies in the patient")
     demand(check_values(found.array), f"{path.name} is not a CT: ")
-    return _scan(path.name, found.array, found.affine, header, found.warnings)
+    header = _placed(found) if isinstance(found, Nifti) else _new_header(found.affine)
+    name = path.resolve().name
+    return _scan(name, found.array, found.affine, header, found.warnings)
 
 
 def _placed(found: Nifti) -> Any:
@@ -112,18 +125,6 @@ def _placed(found: Nifti) -> Any:
         if not header["sform_code"]:
             header.set_sform(found.affine, int(header["qform_code"]))
     return header
-
-
-def _series(folder: Path) -> Scan:
-    read = read_slices(find_files(folder))
-    said = [*read.warnings]
-    series = series_of(read.slices, said)
-    if len(series) != 1:
-        raise BadInput(f"{folder} holds {len(series) or 'no'} DICOM series: give a folder of one")
-    found = assemble(series[0], drop_equal=True)
-    header = _new_header(found.affine)
-    array, warnings = found.values_kji.T, (*said, *found.warnings)
-    return _scan(folder.resolve().name, array, found.affine, header, warnings)
 
 
 def _new_header(affine: Any) -> Any:

@@ -146,7 +146,8 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
     """Write a good case; return the checksums of its `case.json` and `image.npy`.
 
     Voxels of an organ that is not annotated in the case are stored as 0: what is labelled there
-    may be incomplete, and must not steer even the order of slices.
+    may be incomplete, and must not steer even the order of slices. Unknown voxels are 0 too, and
+    lie in `unknown.npy`, which only a case with such voxels has.
 
     The case's `sha256` is that of its source's bytes (of its arrays where a source has none), of
     the annotated organs, of the crop box, if any, and of the reader's version where a later one
@@ -159,6 +160,8 @@ def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tup
         "image.npy": volume.image,
         "label.npy": _known_only(volume, organs),
     }
+    if volume.unknown is not None and volume.unknown.any():
+        arrays["unknown.npy"] = volume.unknown
     files = {name: _save(folder / name, array) for name, array in arrays.items()}
     annotated = [organ for organ in organs if organ in volume.annotated]
     content = volume.source_sha256 or files
@@ -186,6 +189,8 @@ def _known_only(volume: Volume, organs: tuple[str, ...]) -> Label:
     for number, organ in enumerate(organs, start=1):
         if organ not in volume.annotated and (mask := label == number).any():
             label = np.where(mask, np.uint8(0), label)
+    if volume.unknown is not None and label[volume.unknown].any():
+        label = np.where(volume.unknown, np.uint8(0), label)
     return label
 
 

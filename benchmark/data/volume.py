@@ -51,7 +51,9 @@ class Volume:
     case was read from. `box` bounds what was annotated, as (first, behind the last) voxel of Z, Y
     and X: nothing outside it is trained on or scored. None is the whole volume. `read_by` names
     the version of a reader that makes other voxels of the same bytes than the first one did
-    ("dicom-2"), in cases where it does; it is part of the case's identity.
+    ("dicom-2"), in cases where it does; it is part of the case's identity. `unknown`, of the
+    label's shape, is true where nobody said what is there (nnU-Net's `ignore`): such a voxel is
+    out of loss, teacher and score, and its label is 0. None is nowhere.
     """
 
     case: str
@@ -63,6 +65,29 @@ class Volume:
     source_sha256: str = ""
     box: Box | None = None
     read_by: str = ""
+    unknown: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is known of a case without opening its arrays; `shape` is canonical (Z, Y, X).
+
+    `sha256` is the hash of the source's bytes, the annotated organs and the crop box, so a changed
+    label, list or box is another case. Nothing outside `box` is trained on or scored.
+    """
+
+    name: str
+    annotated: tuple[str, ...]
+    source: str
+    sha256: str
+    geometry: Geometry
+    shape: tuple[int, int, int]
+    box: Box | None = None
+
+    @property
+    def shape_inside(self) -> tuple[int, ...]:
+        """The shape of what is trained on and scored: the box, else all."""
+        return tuple(b - a for a, b in self.box) if self.box else self.shape
 
 
 def slices_of(box: Box | None) -> tuple[slice, slice, slice]:
@@ -78,7 +103,13 @@ def inside(volume: Volume) -> Volume:
     if volume.box is None:
         return volume
     box = slices_of(volume.box)
-    return replace(volume, image=volume.image[box], label=volume.label[box], box=None)
+    return replace(
+        volume,
+        image=volume.image[box],
+        label=volume.label[box],
+        unknown=None if volume.unknown is None else volume.unknown[box],
+        box=None,
+    )
 
 
 Affine = NDArray[np.float64]

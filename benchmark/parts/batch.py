@@ -26,7 +26,9 @@ class Batch:
     slice's relative height between the ends of the case's organs. `entries` holds what views add.
     `area_BKHW` is each organ's share of a pixel's area, in [0, 1], where the ground asks for it as
     the target; None: the target is the label. `labelled_B` (on the host) says of which samples the
-    loss of a network that reads the image sees the label; None: of all.
+    loss of a network that reads the image sees the label; None: of all. `unknown_BHW` is true where
+    nobody said what is there, in no organ (None: nowhere): such a pixel is not valid either, its
+    CT is shown all the same, and a teacher reads neither masks nor planes there.
     """
 
     image_B1HW: Tensor
@@ -39,6 +41,7 @@ class Batch:
     entries: Mapping[str, Tensor] = field(default_factory=dict)
     area_BKHW: Tensor | None = None
     labelled_B: Tensor | None = None
+    unknown_BHW: Tensor | None = None
 
     @property
     def all_labelled(self) -> Batch:
@@ -54,7 +57,7 @@ class Batch:
         """What a teacher reads: noisy masks where a view has made them, else the clean ones."""
         if "masks" in self.entries:
             return self.entries["masks"]
-        return mask_input(self.label_BHW, self.annotated_BK)
+        return mask_input(self.label_BHW, self.annotated_BK, self.unknown_BHW)
 
     def samples(self, chosen_B: Tensor) -> Batch:
         """Return the chosen samples (a mask on the host) as a batch, all of them labelled."""
@@ -70,6 +73,7 @@ class Batch:
             entries={name: value[rows] for name, value in self.entries.items()},
             area_BKHW=None if self.area_BKHW is None else self.area_BKHW[rows],
             labelled_B=None,
+            unknown_BHW=None if self.unknown_BHW is None else self.unknown_BHW[rows],
         )
 
     def read(self, reads: str) -> Tensor:
@@ -97,13 +101,15 @@ def generator_of(device: torch.device, *parts: str | int) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(draw_seed(*parts))
 
 
-def mask_input(label_BHW: Tensor, annotated_BK: Tensor) -> Tensor:
+def mask_input(
+    label_BHW: Tensor, annotated_BK: Tensor, unknown_BHW: Tensor | None = None
+) -> Tensor:
     """Return a teacher's input (B, 2K, H, W): one mask an organ, then one plane an organ.
 
     The plane is 1 where the organ is annotated in the sample's case, so that an organ that nobody
-    looked for differs from one that is absent; its mask is 0 then.
+    looked for differs from one that is absent; its mask is 0 then. Both are 0 in unknown pixels.
     """
-    return with_planes(onehot(label_BHW, annotated_BK.shape[1]), annotated_BK)
+    return with_planes(onehot(label_BHW, annotated_BK.shape[1]), annotated_BK, unknown_BHW)
 
 
 def onehot(label_BHW: Tensor, organs: int) -> Tensor:
@@ -111,9 +117,13 @@ def onehot(label_BHW: Tensor, organs: int) -> Tensor:
     return F.one_hot(label_BHW.long(), organs + 1)[..., 1:].permute(0, 3, 1, 2).float()
 
 
-def with_planes(masks_BKHW: Tensor, annotated_BK: Tensor) -> Tensor:
+def with_planes(
+    masks_BKHW: Tensor, annotated_BK: Tensor, unknown_BHW: Tensor | None = None
+) -> Tensor:
     """Return masks or foreground probabilities (B, K, H, W) as a teacher's input (B, 2K, H, W)."""
     known_BK11 = annotated_BK[:, :, None, None].float()
     planes = known_BK11.expand(-1, -1, *masks_BKHW.shape[2:])
     both = torch.cat([masks_BKHW * known_BK11, planes], dim=1)
+    if unknown_BHW is not None:
+        both = both * ~unknown_BHW[:, None]
     return both.contiguous(memory_format=torch.channels_last)

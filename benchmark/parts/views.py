@@ -41,7 +41,7 @@ class MaskNoise:
         lost_BHW = self._lost(batch.label_BHW, generator)
         noisy_BHW = batch.label_BHW.masked_fill(lost_BHW, 0)
         known_BK = as_the_teacher_sees(batch).annotated_BK
-        return batch.with_entry("masks", mask_input(noisy_BHW, known_BK))
+        return batch.with_entry("masks", mask_input(noisy_BHW, known_BK, batch.unknown_BHW))
 
     def _lost(self, label_BHW: Tensor, generator: Generator) -> Tensor:
         samples, height, width = label_BHW.shape
@@ -121,7 +121,7 @@ class CorruptShapes:
         choices_2B = torch.rand(2, samples, generator=generator, device=device)
         eroded = _border(label_BHW) & (choices_2B[0] < 0.5)[:, None, None]
         label_BHW = label_BHW.masked_fill(eroded, 0)
-        corrupted = mask_input(label_BHW, batch.annotated_BK)
+        corrupted = mask_input(label_BHW, batch.annotated_BK, batch.unknown_BHW)
         return batch.with_entry(CORRUPTED, corrupted).with_entry(EARLY, choices_2B[1] < self.early)
 
 

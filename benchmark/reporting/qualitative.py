@@ -17,6 +17,7 @@ from benchmark.data.volume import Label, Volume
 from benchmark.reporting import look
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.overlay import SOFT_TISSUE_HU, outline, show_all
+from benchmark.scoring.cases import known
 
 ORGAN_COLOURS = (look.VERMILION, look.SKY, look.YELLOW, look.GREEN, look.PURPLE, look.ORANGE)
 MOST_ROWS = 5
@@ -105,7 +106,8 @@ def _shown(how: str, patient: str, chapter: Chapter) -> Shown | None:
     volume = chapter.scores.dataset.load(case)
     annotated = [k for k, o in enumerate(chapter.scores.dataset.organs, 1) if o in volume.annotated]
     true_Z = np.isin(volume.label, annotated).sum(axis=(1, 2))
-    wrong_Z = sum((p != volume.label).sum(axis=(1, 2)) for p in predicted.values())
+    maps = [known(label, volume.unknown) for label in predicted.values()]
+    wrong_Z = sum((label != volume.label).sum(axis=(1, 2)) for label in maps)
     return Shown(
         title=f"{how}: {patient}",
         patient=patient,

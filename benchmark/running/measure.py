@@ -51,4 +51,5 @@ def case_scores(volume: Volume, predicted: NDArray[np.uint8], data: FoldData) ->
         organs=data.dataset.organs,
         annotated=volume.annotated,
         box=slices_of(volume.box) if volume.box else None,
+        unknown_ZYX=volume.unknown,
     )

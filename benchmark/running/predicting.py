@@ -109,13 +109,25 @@ def trained_key(bench: Bench, registry: Registry, asked: str) -> Trained:
     return _trained(bench, setting, [(entry, found)])
 
 
-def predict(trained: Trained, scan: Scan, bench: Bench, batch: int | None = None) -> Label:
-    """Return the label map of a CT, canonical (Z, Y, X): the most probable class by the mean of
-    the networks' probabilities. `batch` slices are in work at a time (None: as in training)."""
-    networks = [
+def networks_of(trained: Trained, bench: Bench) -> list[nn.Module]:
+    """Return the networks with their weights, on the device, as `predict` takes them."""
+    return [
         _network(trained, key, weights, bench)
         for key, weights in zip(trained.keys, trained.weights, strict=True)
     ]
+
+
+def predict(
+    trained: Trained,
+    scan: Scan,
+    bench: Bench,
+    batch: int | None = None,
+    networks: Sequence[nn.Module] = (),
+) -> Label:
+    """Return the label map of a CT, canonical (Z, Y, X): the most probable class by the mean of
+    the networks' probabilities. `batch` slices are in work at a time (None: as in training);
+    `networks` are those of `networks_of`, for whoever predicts several CTs."""
+    networks = networks or networks_of(trained, bench)
     ground = trained.setting.ground
     z, y, x = scan.image.shape
 
@@ -126,7 +138,7 @@ def predict(trained: Trained, scan: Scan, bench: Bench, batch: int | None = None
             yield hu_on_grid(torch.from_numpy(part), ground.size)
 
     return predict_together(
-        networks,
+        list(networks),
         chunks(),
         scaled=lambda hu: scaled(hu, ground),
         shape_ZYX=(z, y, x),
@@ -150,7 +162,7 @@ def seen_in_training(trained: Trained, scan: Scan, bench: Bench) -> str:
     used = [
         e.fold
         for e in known
-        if case in _given(trained, dataset, fold_at(split.folds, e.fold, e.part))
+        if case in given(trained, dataset, fold_at(split.folds, e.fold, e.part))
     ]
     if not used:
         return ""
@@ -161,8 +173,8 @@ def seen_in_training(trained: Trained, scan: Scan, bench: Bench) -> str:
     )
 
 
-def _given(trained: Trained, dataset: DataSet, fold: Fold) -> set[str]:
-    """The names of the cases whose CT or mask a training of the row was given."""
+def given(trained: Trained, dataset: DataSet, fold: Fold) -> set[str]:
+    """Return the names of the cases whose CT or mask a training of the row was given."""
     ground = trained.setting.ground
     cache = GridCache(dataset=dataset, ground=ground)
     data = FoldData(fold=fold, dataset=dataset, ground=ground, cache=cache)

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from benchmark.analysis.tables import means
-from benchmark.data.feeding.folds import FoldData, patients
+from benchmark.data.feeding.folds import FoldData
+from benchmark.data.feeding.patients import patients
 from benchmark.files.code import Code
 from benchmark.files.source import code_of
 from benchmark.parts.batch import Patient

@@ -76,8 +76,7 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One metric of one organ in one case. `value` is nan where the metric is undefined.
-
+    """One metric of one organ in one case; `value` is nan where the metric is undefined,
     `n_voxels_true` counts the organ's voxels in the truth (inside the crop box, if any)."""
 
     organ: str
@@ -117,17 +116,17 @@ def score_case(
     organs: Sequence[str],
     annotated: Collection[str],
     box: Box | None = None,
+    unknown_ZYX: Mask | None = None,
 ) -> list[Score]:
     """Return one Score per annotated organ and metric, organs in the order of `organs`.
 
     Both maps are uint8 of shape (Z, Y, X), canonical, 0 for background and k + 1 for the k-th
     organ. An organ that is not annotated in this case gives no Score. The table above says what
-    empty masks give. With a crop `box` everything outside it is ignored in both maps, as if the
-    arrays had been cut before: a voxel at a face of the box is a border voxel, as one at the edge
-    of the volume is. The penalty of a missed organ stays the diagonal of the whole volume.
+    empty masks give. Both maps are cut to the crop `box`: a voxel at its face is a border voxel, as
+    at the volume's edge; a missed organ's penalty stays the diagonal of the whole volume. What is
+    `unknown_ZYX` is in neither mask and makes no border (`surface_distances`).
 
-    Raises ValueError when the shapes differ, an array is not uint8 or not three-dimensional, a
-    label exceeds the organs, an annotated organ is unknown, or spacing or box make no sense.
+    Raises ValueError where shapes, types, labels, organs, spacing or box make no sense together.
 
     >>> truth = np.zeros((3, 4, 4), dtype=np.uint8)
     >>> truth[1, 1:3, 1:3] = 1
@@ -138,12 +137,13 @@ def score_case(
     """
     _check_maps(truth_ZYX, predicted_ZYX, spacing_mm)
     _check_organs(truth_ZYX, predicted_ZYX, organs, annotated)
-    diagonal_mm = math.hypot(
-        *(n * step for n, step in zip(truth_ZYX.shape, spacing_mm, strict=True))
-    )
+    size_mm = (n * step for n, step in zip(truth_ZYX.shape, spacing_mm, strict=True))
+    diagonal_mm = math.hypot(*size_mm)
     if box is not None:
         _check_box(box, truth_ZYX.shape)
         truth_ZYX, predicted_ZYX = truth_ZYX[box], predicted_ZYX[box]
+        unknown_ZYX = _part(unknown_ZYX, box)
+    truth_ZYX, predicted_ZYX = (known(each, unknown_ZYX) for each in (truth_ZYX, predicted_ZYX))
     from scipy import ndimage  # slow to import
 
     windows = [ndimage.find_objects(each, len(organs)) for each in (truth_ZYX, predicted_ZYX)]
@@ -157,8 +157,18 @@ def score_case(
                 organ=organ,
                 spacing_mm=spacing_mm,
                 diagonal_mm=diagonal_mm,
+                unknown=_part(unknown_ZYX, window),
             )
     return scores
+
+
+def _part(unknown: Mask | None, window: tuple[slice, ...]) -> Mask | None:
+    return None if unknown is None else unknown[window]
+
+
+def known(label_ZYX: Label, unknown_ZYX: Mask | None) -> Label:
+    """Return a label map with 0 in the unknown voxels; itself where there are none."""
+    return label_ZYX if unknown_ZYX is None else np.where(unknown_ZYX, np.uint8(0), label_ZYX)
 
 
 def _score_organ(
@@ -168,11 +178,12 @@ def _score_organ(
     organ: str,
     spacing_mm: tuple[float, float, float],
     diagonal_mm: float,
+    unknown: Mask | None,
 ) -> list[Score]:
     n_voxels_true, n_voxels_predicted = (int(np.count_nonzero(m)) for m in (truth, predicted))
     state = state_of(n_voxels_true, n_voxels_predicted)
     if state == "overlap":
-        values = _overlap_values(truth, predicted, organ, spacing_mm)
+        values = _overlap_values(truth, predicted, organ, spacing_mm, unknown)
     else:
         false_alarm_ml = n_voxels_predicted * math.prod(spacing_mm) / 1000.0
         values = _values_without_overlap(state, diagonal_mm, false_alarm_ml)
@@ -202,9 +213,13 @@ def scores_of(
 
 
 def _overlap_values(
-    truth: Mask, predicted: Mask, organ: str, spacing_mm: tuple[float, float, float]
+    truth: Mask,
+    predicted: Mask,
+    organ: str,
+    spacing_mm: tuple[float, float, float],
+    unknown: Mask | None,
 ) -> dict[str, float]:
-    distances = surface_distances(truth, predicted, spacing_mm)
+    distances = surface_distances(truth, predicted, spacing_mm, unknown)
     assd = assd_mm(distances)
     return {
         "dsc": dice_percent(truth, predicted),
@@ -265,8 +280,7 @@ def _check_organs(
     if len(set(organs)) != len(organs):
         raise ValueError(f"an organ is named twice: {list(organs)}")
     # A name that is not known would silently give no score at all.
-    unknown = sorted(set(annotated) - set(organs))
-    if unknown:
+    if unknown := sorted(set(annotated) - set(organs)):
         raise ValueError(f"annotated organs {unknown} are not among {list(organs)}")
     for name, label in (("truth", truth_ZYX), ("predicted", predicted_ZYX)):
         highest = int(label.max())

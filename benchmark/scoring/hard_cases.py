@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 
 from benchmark.errors import BadInput
-from benchmark.scoring.cases import Box, Label, Score, scores_of
+from benchmark.scoring.cases import Box, Label, Score, known, scores_of
 from benchmark.scoring.overlap import Mask, state_of
 from benchmark.scoring.statistics.components import PATIENTS_P
 from benchmark.scoring.statistics.layout import Floats
@@ -94,6 +94,7 @@ class HardCase:
     truth: Label
     cut: tuple[slice, ...]
     voxel_ml: float
+    unknown: Mask | None
     organs: tuple[HardOrgan, ...]
 
 
@@ -105,6 +106,7 @@ def hard_case(
     organs: Sequence[str],
     annotated: Collection[str],
     box: Box | None = None,
+    unknown_ZYX: Mask | None = None,
 ) -> HardCase:
     """Return what does not depend on a prediction: nearly all of the work.
 
@@ -112,13 +114,15 @@ def hard_case(
     cut to it, a prediction later too. Raises ValueError when the shapes differ."""
     _check_shapes(image=image_hu_ZYX, truth=truth_ZYX)
     cut = box or (slice(None),) * 3
-    image, truth = image_hu_ZYX[cut], truth_ZYX[cut]
+    unknown = None if unknown_ZYX is None else unknown_ZYX[cut]
+    image, truth = image_hu_ZYX[cut], known(truth_ZYX[cut], unknown)
     return HardCase(
         truth=truth,
         cut=cut,
         voxel_ml=math.prod(spacing_mm) / 1000.0,
+        unknown=unknown,
         organs=tuple(
-            _hard_organ(image, truth == k + 1, organ, k + 1, spacing_mm)
+            _hard_organ(image, truth == k + 1, organ, k + 1, spacing_mm, unknown)
             for k, organ in enumerate(organs)
             if organ in annotated
         ),
@@ -130,6 +134,7 @@ def score_prepared(case: HardCase, predicted_ZYX: Label) -> list[Score]:
     (Z, Y, X). Raises ValueError when its shape is another."""
     predicted = predicted_ZYX[case.cut]
     _check_shapes(truth=case.truth, predicted=predicted)
+    predicted = known(predicted, case.unknown)
     scores: list[Score] = []
     for organ in case.organs:
         mask = predicted == organ.value
@@ -183,28 +188,39 @@ def _hard_organ(
     organ: str,
     value: int,
     spacing_mm: tuple[float, float, float],
+    unknown: Mask | None,
 ) -> HardOrgan:
     n_true = int(np.count_nonzero(mask))
     if not n_true:
         return HardOrgan(organ=organ, value=value, n_true=0, similar=None, border=None)
     low_hu, high_hu = np.percentile(image[mask], HU_PERCENTILES)
+    similar = ~mask & (image >= low_hu) & (image <= high_hu)
     return HardOrgan(
         organ=organ,
         value=value,
         n_true=n_true,
-        similar=~mask & (image >= low_hu) & (image <= high_hu),
-        border=_border(image, mask, spacing_mm),
+        similar=similar if unknown is None else similar & ~unknown,
+        border=_border(image, mask, spacing_mm, unknown),
     )
 
 
-def _border(image: NDArray[Any], mask: Mask, spacing_mm: tuple[float, float, float]) -> Border:
-    surface = border(mask)
+def _border(
+    image: NDArray[Any],
+    mask: Mask,
+    spacing_mm: tuple[float, float, float],
+    unknown: Mask | None,
+) -> Border | None:
+    surface = border(mask, unknown)
+    if not surface.any():  # all around it is unknown
+        return None
     window = _window(surface, spacing_mm)
     gradient, surface = gradient_hu_mm(image[window], spacing_mm), surface[window]
     distance_mm, nearest = ndimage.distance_transform_edt(
         ~surface, sampling=spacing_mm, return_indices=True
     )
     band = np.asarray(distance_mm <= BAND_MM)
+    if unknown is not None:
+        band &= ~unknown[window]
     return Border(
         window=window,
         band=band,

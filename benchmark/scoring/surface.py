@@ -80,11 +80,11 @@ class SurfaceDistances:
         return np.concatenate([self.truth_to_predicted_mm, self.predicted_to_truth_mm])
 
 
-def border(mask: Mask) -> Mask:
+def border(mask: Mask, unknown: Mask | None = None) -> Mask:
     """Return the voxels of `mask` that have a face neighbour outside it, in the mask's shape.
 
     What lies beyond the array is background. An empty mask gives an empty border, and no other
-    mask does.
+    mask does. A neighbour that is `unknown` is not outside: nobody knows of a border there.
 
     >>> border(np.ones((3, 3), dtype=bool)).astype(int)
     array([[1, 1, 1],
@@ -92,8 +92,9 @@ def border(mask: Mask) -> Mask:
            [1, 1, 1]])
     """
     padded = np.zeros([length + 2 for length in mask.shape], dtype=bool)
-    padded[(slice(1, -1),) * mask.ndim] = mask
-    surrounded = mask.copy()
+    within = mask if unknown is None else mask | unknown
+    padded[(slice(1, -1),) * mask.ndim] = within
+    surrounded = within.copy()
     for axis, length in enumerate(mask.shape):
         for first in (0, 2):  # the neighbour before, the neighbour after
             window = [slice(1, -1)] * mask.ndim
@@ -106,10 +107,13 @@ def surface_distances(
     truth: NDArray[Any],
     predicted: NDArray[Any],
     spacing_mm: Sequence[float],
+    unknown: Mask | None = None,
 ) -> SurfaceDistances:
     """Return the distances, in mm, from each surface to the other, for masks of equal shape.
 
-    `spacing_mm` holds one number per axis.
+    `spacing_mm` holds one number per axis. Neither mask holds an `unknown` voxel, and a voxel that
+    has unknown neighbours alone outside its mask is no border voxel. Where a mask has no border
+    then (all around it is unknown), what was cut off is the border of both.
 
     Raises ValueError when a mask is empty (it has no surface: decide by `state_of` first), when
     the shapes differ, or when the spacing is not one positive number per axis.
@@ -126,7 +130,11 @@ def surface_distances(
         if not mask.any():
             raise ValueError(f"the {name} mask is empty: it has no surface")
     window = _window(truth | predicted)
-    border_true, border_predicted = (border(mask[window]) for mask in (truth, predicted))
+    hidden = None if unknown is None else unknown[window]
+    borders = [border(mask[window], hidden) for mask in (truth, predicted)]
+    if not all(each.any() for each in borders):
+        borders = [border(mask[window]) for mask in (truth, predicted)]
+    border_true, border_predicted = borders
     step_mm = np.asarray(spacing_mm, dtype=np.float64)
     return SurfaceDistances(
         truth_to_predicted_mm=_nearest_mm(border_true, border_predicted, step_mm),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.feeding.folds import patients
+from benchmark.data.feeding.patients import patients
 from benchmark.data.library import add
 from benchmark.files.source import readable
 from benchmark.parts.networks import stride_of

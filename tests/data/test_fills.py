@@ -9,7 +9,7 @@ import torch
 
 from benchmark.data.feeding.draw import SliceDraw, augment, stacked
 from benchmark.data.feeding.fills import beside, mean_masks, partners
-from benchmark.data.feeding.folds import patients
+from benchmark.data.feeding.patients import patients
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid
 from benchmark.errors import BadInput
 from benchmark.parts.batch import onehot

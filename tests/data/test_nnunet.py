@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import json
 from itertools import permutations, product
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from bench_process import bench
 from nnunet_files import AFFINE, LABELS, add, arrays, make, refused, save
 
 from benchmark.data import library
-from benchmark.data.readers.nnunet import NnUNetRaw, default_name, organ_name
+from benchmark.data.readers.names import organ_name
+from benchmark.data.readers.nnunet import NnUNetRaw, default_name
+from benchmark.data.volume import to_canonical
 from benchmark.errors import BadInput
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "Dataset001_RealCT"
@@ -179,11 +183,39 @@ def test_sform_goes_before_qform_and_no_orientation_is_said(tmp_path: Path) -> N
 
 def test_ignore_label(tmp_path: Path) -> None:
     folder = make(tmp_path / "raw", 2, labels=LABELS | {"ignore": 3})
-    assert add(tmp_path / "unused", folder).organs == ("liver", "left_kidney")
+    plain = add(tmp_path / "unused", folder)
+    assert plain.organs == ("liver", "left_kidney") and plain.unknown("c1") is None
     label = arrays(1)[1]
-    label[0, 0, 0] = 3
+    label[0, 0, 0] = label[4, 6, 3] = 3  # in the background, in the liver
     save(folder / "labelsTr" / "c1.nii.gz", label)
-    refused(tmp_path / "used", folder, "case c1", "1 voxels with 3", "'ignore'")
+    said: list[str] = []
+    found = add(tmp_path / "used", folder, say=said.append)
+    volume = found.load("c1")
+    assert volume.unknown is not None and said == ["case c1: 2 voxels are 'ignore': unknown"]
+    wanted, _ = to_canonical(label == 3, AFFINE)
+    np.testing.assert_array_equal(volume.unknown, wanted)
+    assert not volume.label[wanted].any() and found.unknown("c0") is None
+    assert found.fingerprint != plain.fingerprint
+    stored = [json.loads((s.folder / "dataset.json").read_text())["format"] for s in (plain, found)]
+    assert stored == [1, 2]  # an older version must not take such voxels for background
+
+
+def test_regions_that_share_voxels_are_sets_of_their_own(tmp_path: Path) -> None:
+    regions = {"background": 0, "liver": [1, 2], "tumour": 2}
+    folder = make(tmp_path / "raw", 2, labels=regions)
+    told = "liver and tumour share voxels", "--organ liver --name A", "--organ tumour --name B"
+    refused(tmp_path, folder, *told)
+    label = arrays(0)[1]
+    for organ, numbers in (("liver", (1, 2)), ("tumour", (2,))):
+        found = library.add(tmp_path, organ, NnUNetRaw(folder, organs=[organ]), force=["c0", "c1"])
+        wanted, _ = to_canonical(np.isin(label, numbers), AFFINE)
+        assert found.organs == (organ,)
+        np.testing.assert_array_equal(found.load("c0").label, wanted.astype(np.uint8))
+    argv = ["data", "add", "folder", str(folder), "--root", str(tmp_path / "cli"), "--force", "all"]
+    assert bench(*argv, "--organ", "liver", "--name", "a").out == "data set a: 2 cases, liver\n"
+    assert "--organ liver --name A" in bench(*argv, "--name", "b").err
+    with pytest.raises(BadInput, match="no spleen; it describes liver, tumour"):
+        NnUNetRaw(folder, organs=["spleen"])
 
 
 def test_wrong_count_is_said(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from native import add, refused, same, small
 from nnunet_files import AFFINE, arrays, make, save
 
 from benchmark.data.readers.multi_organ import MultiOrgan
-from benchmark.data.readers.nifti import laid_like, read_nifti
+from benchmark.data.readers.nifti import read_nifti
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.readers.pairs import Pairs
+from benchmark.data.readers.placed import laid_like
 from benchmark.phantom import downloads
 from benchmark.phantom.layout import on_disk
 

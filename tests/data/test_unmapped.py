@@ -14,7 +14,8 @@ from nnunet_files import save as save_nifti
 
 from benchmark.cli.main import main
 from benchmark.data.readers.nnunet import NnUNetRaw
-from benchmark.data.readers.pairs import Pairs, parse_map, unmapped
+from benchmark.data.readers.numbers import unmapped
+from benchmark.data.readers.pairs import Pairs, parse_map
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
 from benchmark.phantom.layout import nifti_bytes, on_disk, save

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from baselines.shapes import ShapeLoss, ShapeModelProbe
 from baselines.transfer import weight_distance
-from benchmark.data.feeding.folds import patients
+from benchmark.data.feeding.patients import patients
 from benchmark.parts.batch import Patient
 from benchmark.parts.measures import BottomUse, Headroom, Replaced, TermShares, patient_dice
 from benchmark.parts.networks import Network, UNet

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.feeding.folds import patients
+from benchmark.data.feeding.patients import patients
 from benchmark.parts.batch import Patient
 from benchmark.parts.networks import Network, UNet, UNetEncoder
 from benchmark.parts.objectives import Matched

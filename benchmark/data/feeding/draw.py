@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -57,8 +58,12 @@ class SliceDraw:
         self._parts, self._seen_N = parts_of(self._slices, ground, labels or SeenLabels())
         self._annotated_CK = torch.stack([case.annotated_K for case in ordered]).to(device)
         hu, label, valid = stacked(ordered, stride)
+        unknown = stacked_unknown(ordered, stride)
+        self._unknown = None if unknown is None else Fill(partial(_rows_of, unknown), "nearest")
         self._area = area_fill(ordered, stride) if ground.asks_areas else None
-        self._fills = {name: fill(what, ordered, label) for name, what in (sources or {}).items()}
+        self._fills = {
+            name: fill(what, ordered, label, unknown) for name, what in (sources or {}).items()
+        }
         self._hu_NHW, self._label_NHW, self._valid_NHW = _placed((hu, label, valid), device)
         self.steps_in_one_pass = self._slices.everything.per_epoch / ground.batch
 
@@ -76,21 +81,34 @@ class SliceDraw:
         hu_BHW, label_BHW, valid_BHW = augment(hu.float(), label, valid, how, seed)
         known_BK = self._annotated_CK[case_B]
         entries = {
-            name: with_planes(moved_alike(fill(rows, self._device), how, seed, fill.mode), known_BK)
+            name: with_planes(
+                moved_alike(fill(rows, self._device), how, seed, fill.mode),
+                known_BK,
+                self._moved(fill.hidden, rows, seed),
+            )
             for name, fill in self._fills.items()
         }
+        unknown_BHW = self._moved(self._unknown, rows, seed)
         return Batch(
             image_B1HW=network_input(hu_BHW, valid_BHW, self._ground),
             label_BHW=label_BHW.long(),
             annotated_BK=known_BK,
-            valid_BHW=valid_BHW,
+            valid_BHW=valid_BHW if unknown_BHW is None else valid_BHW & ~unknown_BHW,
             case_B=case_B,
             position_B=self._slices.position_N[rows].to(self._device),
             loss_form=self._ground.loss,
             entries=entries,
             area_BKHW=self._areas_of(rows, seed),
             labelled_B=None if self._seen_N is None else self._seen_N[rows],
+            unknown_BHW=unknown_BHW,
         )
+
+    def _moved(self, pixels: Fill | None, rows: Tensor, seed: int) -> Tensor | None:
+        """Pixels (B, H, W) of some slices, moved as the slices are; None for none."""
+        if pixels is None:
+            return None
+        how = self._ground.augmentation
+        return moved_alike(pixels(rows, self._device), how, seed, pixels.mode)[:, 0] > 0
 
     def _areas_of(self, rows: Tensor, seed: int) -> Tensor | None:
         """The shares of area of a batch, moved as its slices are, where they are the target."""
@@ -169,6 +187,28 @@ def stacked(cases: list[CaseSlices], stride: int) -> tuple[Tensor, Tensor, Tenso
     whole = [torch.ones_like(case.label_ZHW) for case in cases]
     valid = torch.cat([_padded(part, height, width) for part in whole]).bool()
     return hu, label, valid
+
+
+def stacked_unknown(cases: list[CaseSlices], stride: int) -> Tensor | None:
+    """Return where nothing is known in all slices (N, H, W), in the frame of `stacked`; None
+    where no case has such pixels."""
+    if all(case.unknown_ZHW is None for case in cases):
+        return None
+    height, width = frame(cases, stride)
+    parts = [
+        torch.zeros_like(case.label_ZHW) if case.unknown_ZHW is None else case.unknown_ZHW.byte()
+        for case in cases
+    ]
+    return torch.cat([_padded(part, height, width) for part in parts]).bool()
+
+
+def picked(part: Tensor | None, rows: Tensor, device: torch.device) -> Any:
+    """Return some slices of a part of `stacked` on the device; None of None."""
+    return None if part is None else part[rows].to(device)
+
+
+def _rows_of(unknown_NHW: Tensor, rows: Tensor) -> Tensor:
+    return unknown_NHW[rows][:, None].float()
 
 
 def _padded(part: Tensor, height: int, width: int) -> Tensor:

@@ -25,29 +25,43 @@ FULL = 255  # a mean of 1, as it is stored
 
 class Fill:
     """What a source shows beside each slice: organ masks (B, K, H, W) on the training grid, not
-    augmented. `mode` says how augmentation interpolates them."""
+    augmented. `mode` says how augmentation interpolates them; `hidden` shows where nothing is
+    known of what is shown (B, 1, H, W), None for nowhere."""
 
-    def __init__(self, show: Callable[[Tensor], Tensor], mode: str) -> None:
+    def __init__(
+        self, show: Callable[[Tensor], Tensor], mode: str, hidden: Fill | None = None
+    ) -> None:
         self._show = show
         self.mode = mode
+        self.hidden = hidden
 
     def __call__(self, rows: Tensor, device: torch.device) -> Tensor:
         """Return the masks beside the slices `rows` (global indices), on the device."""
         return self._show(rows).to(device, non_blocking=True)
 
 
-def fill(source: BatchSource, cases: list[CaseSlices], label_NHW: Tensor) -> Fill:
-    """Return the fill of a source; `label_NHW` holds all slices of `cases`, one after the other.
+def fill(
+    source: BatchSource,
+    cases: list[CaseSlices],
+    label_NHW: Tensor,
+    unknown_NHW: Tensor | None = None,
+) -> Fill:
+    """Return the fill of a source; `label_NHW` holds all slices of `cases`, one after the other,
+    and `unknown_NHW` where nothing is known of them. What is unknown of another patient is hidden
+    with that patient's masks; a mean is taken over the patients of whom a pixel is known.
 
     Raises `BadInput` where the cases do not allow it.
     """
     if isinstance(source, OtherCase):
         partner_N = torch.tensor(beside(cases, _all_partners(cases, source.seed)))
         organs = len(cases[0].annotated_K)
-        return Fill(lambda rows: onehot(label_NHW[partner_N[rows]], organs), "nearest")
+        hidden = None
+        if unknown_NHW is not None:
+            hidden = Fill(lambda rows: unknown_NHW[partner_N[rows]][:, None].float(), "nearest")
+        return Fill(lambda rows: onehot(label_NHW[partner_N[rows]], organs), "nearest", hidden)
     if isinstance(source, MeanMask):
         bin_N = torch.tensor([_bin(case.height(z), source.bins) for case, z in _slices(cases)])
-        means = mean_masks(cases, label_NHW, source.bins)
+        means = mean_masks(cases, label_NHW, source.bins, unknown_NHW)
         return Fill(lambda rows: means[bin_N[rows]].float() / FULL, "bilinear")
     raise BadInput(f"no source of the kind {source.kind!r}")
 
@@ -104,8 +118,11 @@ def beside(cases: list[CaseSlices], partner: list[int]) -> list[int]:
     return found
 
 
-def mean_masks(cases: list[CaseSlices], label_NHW: Tensor, bins: int) -> Tensor:
-    """Return the mean mask at each relative height: (bins, K, H, W), uint8, 255 for a mean of 1."""
+def mean_masks(
+    cases: list[CaseSlices], label_NHW: Tensor, bins: int, unknown_NHW: Tensor | None = None
+) -> Tensor:
+    """Return the mean mask at each relative height: (bins, K, H, W), uint8, 255 for a mean of 1;
+    of each pixel over the cases in which it is known."""
     lengths = [len(case.label_ZHW) for case in cases]
     organs = len(cases[0].annotated_K)
     heights = torch.linspace(-BEYOND, 1 + BEYOND, bins).tolist()
@@ -114,7 +131,12 @@ def mean_masks(cases: list[CaseSlices], label_NHW: Tensor, bins: int) -> Tensor:
     for height in heights:
         places = [sum(lengths[:number]) + case.nearest(height) for number, case in enumerate(cases)]
         total_KHW = onehot(label_NHW[places], organs).sum(dim=0)
-        means.append((FULL * total_KHW / known_K[:, None, None]).round().to(torch.uint8))
+        known_KHW = known_K[:, None, None]
+        if unknown_NHW is not None:
+            annotated_CK = torch.stack([case.annotated_K for case in cases]).float()
+            lost_KHW = torch.einsum("ck,chw->khw", annotated_CK, unknown_NHW[places].float())
+            known_KHW = (known_KHW - lost_KHW).clamp_min(1)
+        means.append((FULL * total_KHW / known_KHW).round().to(torch.uint8))
     return torch.stack(means)
 
 

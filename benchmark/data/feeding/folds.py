@@ -11,24 +11,19 @@ that is the scan's own is not kept a second time.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from benchmark.data.feeding.draw import stacked
-from benchmark.data.feeding.fills import beside, partners
-from benchmark.data.feeding.order import near_organs
-from benchmark.data.feeding.slices import CaseSlices, network_input, on_training_grid, training_grid
+from benchmark.data.feeding.slices import CaseSlices, on_training_grid, training_grid
 from benchmark.data.library import DataSet
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
 from benchmark.files.locks import at_once, brief_lock
-from benchmark.parts.batch import Batch, Patient, mask_input
 from benchmark.plan.folds import (
     FEWEST,
     FOLDS,
@@ -97,6 +92,8 @@ def _store(folder: Path, made: CaseSlices) -> None:
         np.save(temporary / "label.npy", made.label_ZHW.numpy(), allow_pickle=False)
         if made.area_ZKHW is not None:
             np.save(temporary / "area.npy", made.area_ZKHW.numpy(), allow_pickle=False)
+        if made.unknown_ZHW is not None:
+            np.save(temporary / "unknown.npy", made.unknown_ZHW.numpy(), allow_pickle=False)
         ends = {"range": list(made.range_Z), "ends": list(made.ends_Z)}
         write_json(temporary / "slices.json", ends)
 
@@ -105,7 +102,10 @@ def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
     case = dataset.case(name)
     kept = read_json(folder / "slices.json")
     hu, label = (load_array(folder / f"{part}.npy") for part in ("hu", "label"))
-    area = folder / "area.npy"
+    area, unknown = (
+        torch.from_numpy(load_array(path)) if path.exists() else None
+        for path in (folder / "area.npy", folder / "unknown.npy")
+    )
     return CaseSlices(
         name=name,
         sha256=case.sha256,
@@ -115,7 +115,8 @@ def _load(folder: Path, dataset: DataSet, name: str) -> CaseSlices:
         range_Z=tuple(kept["range"]),
         ends_Z=tuple(kept["ends"]),
         source=case.source,
-        area_ZKHW=torch.from_numpy(load_array(area)) if area.exists() else None,
+        area_ZKHW=area,
+        unknown_ZHW=unknown,
     )
 
 
@@ -244,55 +245,3 @@ def folds_of(dataset: DataSet) -> Split:
     known = subjects(dataset)
     folds = split(known, max(fold_count(dataset), FEWEST))
     return Split(folds=folds, fingerprint=split_fingerprint(known, folds))
-
-
-PAIRING = 0  # the seed of `fsm-shuffled`'s pairing
-
-
-def patients(
-    cases: list[CaseSlices], ground: Ground, *, stride: int, device: torch.device
-) -> Iterator[Patient]:
-    """Yield each case with the slices near its organs and, beside them, those of another of the
-    cases at the same relative height. A case without a fitting partner has none."""
-    ordered = sorted(cases, key=lambda case: case.sha256)
-    paired = partners(ordered, PAIRING)
-    hu, label, valid = stacked(ordered, stride)
-    other_N = torch.tensor(beside(ordered, [n if p is None else p for n, p in enumerate(paired)]))
-    first = 0
-    for number, case in enumerate(ordered):
-        slices = len(case.label_ZHW)
-        rows = first + torch.from_numpy(near_organs(slices, case.range_Z, ground)).nonzero()[:, 0]
-        batches = tuple(
-            _batch(part, other_N[part], (hu, label, valid), case, ground, device)
-            for part in torch.split(rows, ground.batch)
-        )
-        partner = paired[number]
-        name = "" if partner is None else ordered[partner].name
-        yield Patient(name=case.name, partner=name, batches=batches)
-        first += slices
-
-
-def _batch(
-    rows: Tensor,
-    others: Tensor,
-    parts: tuple[Tensor, Tensor, Tensor],
-    case: CaseSlices,
-    ground: Ground,
-    device: torch.device,
-) -> Batch:
-    hu, label, valid = (part[rows].to(device) for part in parts)
-    other_hu, other_label, other_valid = (part[others].to(device) for part in parts)
-    known_BK = case.annotated_K.to(device).expand(len(rows), -1)
-    return Batch(
-        image_B1HW=network_input(hu, valid, ground),
-        label_BHW=label.long(),
-        annotated_BK=known_BK,
-        valid_BHW=valid,
-        case_B=torch.zeros(len(rows), dtype=torch.long, device=device),
-        position_B=torch.zeros(len(rows), device=device),
-        loss_form=ground.loss,
-        entries={
-            "other_masks": mask_input(other_label.long(), known_BK),
-            "other_image": network_input(other_hu, other_valid, ground),
-        },
-    )

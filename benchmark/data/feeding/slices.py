@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,6 +16,7 @@ from benchmark.data.volume import Label, Volume, inside
 from benchmark.plan.ground import Ground
 
 WHOLE = 255  # a whole pixel, in shares of its area
+LEAST_SHARE = 1e-4  # of a pixel; less is the rounding of the interpolation
 REFERENCE = "liver"  # annotated in every patient of both sets
 
 
@@ -26,7 +28,8 @@ class CaseSlices:
     vanish on a coarse one, and an epoch must not depend on the grid. `ends_Z` are the ends of the
     liver there (of all organs where there is none): relative heights are measured between them.
     `area_ZKHW` (uint8, `WHOLE` for a whole pixel) is each organ's share of a pixel's area, None
-    where nobody asked for it.
+    where nobody asked for it. `unknown_ZHW` is true where a pixel holds any unknown voxel, None
+    where the case has none; the label is 0 there.
     """
 
     name: str
@@ -38,6 +41,7 @@ class CaseSlices:
     ends_Z: tuple[int, int]
     source: str = ""
     area_ZKHW: Tensor | None = None
+    unknown_ZHW: Tensor | None = None
 
     def height(self, z: int) -> float:
         """Return the relative height of a slice: 0 and 1 at the ends, beyond them outside."""
@@ -78,6 +82,10 @@ def on_training_grid(
     if areas or not is_native:
         organs_asked = len(organs) if areas else None
         labels, shares = _resampled_labels(labels, height, width, organs_asked)
+    unknown = None
+    if volume.unknown is not None and volume.unknown.any():
+        unknown = _any_unknown(volume.unknown, height, width)
+        labels = labels.masked_fill(unknown, 0)
     known = torch.tensor([organ in volume.annotated for organ in organs])
     return CaseSlices(
         name=volume.case,
@@ -86,10 +94,22 @@ def on_training_grid(
         label_ZHW=labels,
         annotated_K=known,
         range_Z=organ_range(label),
-        ends_Z=organ_range(_reference(label, organs)),
+        ends_Z=organ_range(reference(label, organs)),
         source=volume.source,
         area_ZKHW=shares,
+        unknown_ZHW=unknown,
     )
+
+
+def _any_unknown(unknown_ZYX: NDArray[np.bool_], height: int, width: int) -> Tensor:
+    """Where a pixel of the grid holds any unknown voxel (Z, H, W): its label is half a guess."""
+    whole = torch.from_numpy(np.ascontiguousarray(unknown_ZYX))
+    if (height, width) == tuple(whole.shape[1:]):
+        return whole
+    share = F.interpolate(
+        whole[:, None].float(), size=(height, width), mode="bilinear", antialias=True
+    )
+    return share[:, 0] > LEAST_SHARE
 
 
 def training_grid(native_hw: tuple[int, ...], size: int | None) -> tuple[int, int]:
@@ -121,8 +141,8 @@ def network_input(hu_BHW: Tensor, valid_BHW: Tensor, ground: Ground) -> Tensor:
     return image_B1HW.contiguous(memory_format=torch.channels_last)
 
 
-def _reference(label_ZYX: Label, organs: tuple[str, ...]) -> Label:
-    """The liver alone, or all organs where there is none."""
+def reference(label_ZYX: Label, organs: tuple[str, ...]) -> Label:
+    """Return the liver alone, or all organs where there is none."""
     chosen = label_ZYX == (organs.index(REFERENCE) + 1 if REFERENCE in organs else 0)
     return chosen.astype(np.uint8) if REFERENCE in organs and chosen.any() else label_ZYX
 

@@ -26,7 +26,7 @@ class Organ:
     ml: float
     middle: tuple[float, float, float]
     z_range: tuple[int, int]
-    cut: bool  # it reaches a face of the volume (or of its crop box)
+    cut: bool  # it reaches a face of the volume (or of its crop box), or unknown voxels
     cut_z: bool
 
     @property
@@ -61,9 +61,17 @@ def organs_in(
             ml=hu.size * ml,
             middle=(z, y, x),
             z_range=(window[0].start, window[0].stop - 1),
-            cut=any(faces),
+            cut=any(faces) or _meets(volume.unknown, window),
             cut_z=faces[0],
         )
+
+
+def _meets(unknown: NDArray[np.bool_] | None, window: tuple[slice, ...]) -> bool:
+    """Whether unknown voxels lie in a window or beside it."""
+    if unknown is None:
+        return False
+    wide = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in window)
+    return bool(unknown[wide].any())
 
 
 def midline(volume: Volume, z_range: tuple[int, int]) -> float:

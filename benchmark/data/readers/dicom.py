@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.readers.files import FoundFile
+from benchmark.data.readers.modality import other_modality, refusal_of
 from benchmark.data.readers.pixels import DEFLATED, Pixels, read_pixels
 
 META = b"\x02\x00\x00\x00"  # the length of the group that names the transfer syntax
@@ -69,6 +70,7 @@ class _Found:
     kind: str = ""
     series: str = ""
     is_ct: bool = False
+    modality: str = ""  # another than CT, by the header's own word
     slice: Slice | None = None
     error: BadFile | None = None
 
@@ -105,6 +107,8 @@ def _kept(found: Sequence[_Found], rescale: bool) -> list[_Found]:
     of_ct = {one.series for one in slices if one.is_ct}
     if rescale and of_ct:
         slices = [one for one in slices if one.series in of_ct]
+    elif rescale and (others := [one for one in slices if one.modality]):
+        raise refusal_of(others[0].name, others[0].modality)
     series, names = {one.series for one in slices}, {_like(one.name) for one in slices}
     for one in found:
         if one.error is None:
@@ -148,13 +152,22 @@ def _image(entry: FoundFile, header: Any, rescale: bool) -> _Found:
     if int(header.get("SamplesPerPixel", 1)) != 1 or int(header.get("NumberOfFrames") or 1) > 1:
         message = f"{entry.shown} holds colours or several frames; one grey slice a file"
         error = BadFile("slice", "colour", "one grey slice", message)
+        if other := _modality(header):
+            error = refusal_of(entry.shown, other)
         return _Found(name=entry.shown, kind="picture", series=series, error=error)
     _check_size(entry, int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8)
     pixels = read_pixels(entry, header, rescale=rescale)
     hashed = sha256((series if rescale else "").encode()).hexdigest()
     found = Slice(**vars(pixels), name=entry.shown, series=hashed, place=_place(header))
     is_ct = str(header.get("SOPClassUID", "")) == CT
-    return _Found(name=entry.shown, series=series, is_ct=is_ct, slice=found)
+    other = "" if is_ct else _modality(header)
+    return _Found(name=entry.shown, series=series, is_ct=is_ct, modality=other, slice=found)
+
+
+def _modality(header: Any) -> str:
+    """Another modality than CT that a header names, by its own word or by the kind of object."""
+    kind = quiet_pydicom().uid.UID(str(header.get("SOPClassUID", ""))).name
+    return other_modality(str(header.get("Modality", ""))) or other_modality(kind)
 
 
 def _cut(entry: FoundFile, header: Any) -> BadFile | None:
@@ -167,8 +180,8 @@ def _cut(entry: FoundFile, header: Any) -> BadFile | None:
 
 
 @cache
-def _pydicom() -> Any:
-    """The library, told to judge no header; it is slow to import."""
+def quiet_pydicom() -> Any:
+    """Return the library, told to judge no header; it is slow to import."""
     import pydicom
 
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -184,7 +197,7 @@ def _header(entry: FoundFile, content: bytes) -> Any:
     marked = content[128:132] == b"DICM"
     _check_deflated(entry, content[132:] if marked else content)
     try:
-        header = _pydicom().dcmread(BytesIO(content), force=True)
+        header = quiet_pydicom().dcmread(BytesIO(content), force=True)
         whole = marked or all(name in header for name in IMAGE)
     except Exception as error:  # whatever a broken file makes of the library
         whole, kind = False, type(error).__name__
@@ -227,7 +240,7 @@ def _damaged(entry: FoundFile, content: bytes) -> bool:
 def _with_syntax(header: Any) -> Any:
     """The header with the transfer syntax as found where the file does not name one."""
     if not header.file_meta.get("TransferSyntaxUID"):
-        uid = _pydicom().uid
+        uid = quiet_pydicom().uid
         implicit, little = header.original_encoding
         explicit = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
         header.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else explicit

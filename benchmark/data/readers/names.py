@@ -20,6 +20,7 @@ from benchmark.plan.keys import content_hash
 from benchmark.plan.wording import named
 
 ENDINGS = (".nii.gz", ".nii")
+OTHER_ENDINGS = (".seg.nrrd", ".mha", ".mhd", ".nrrd", ".nhdr")
 T = TypeVar("T")
 
 
@@ -35,6 +36,18 @@ def _is_plain(text: str) -> bool:
 def is_case_name(text: str) -> bool:
     """Return whether a case may be called so as it stands."""
     return bool(CASE.fullmatch(text))
+
+
+def organ_name(text: str) -> str:
+    """Returns a name in lower_snake_case: "Left Kidney" and "leftKidney" are left_kidney.
+
+    Raises BadInput when no letter or digit is in it.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
+    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    if not name:
+        raise BadInput(f"dataset.json names an organ {text!r}: use letters and digits")
+    return name
 
 
 def safe_names(texts: Iterable[str], keep: Callable[[str], bool] = _is_plain) -> dict[str, str]:
@@ -135,10 +148,11 @@ def _channel(stem: str, labels: Mapping[str, Path]) -> tuple[str, str | None]:
 
 
 def stem(name: str) -> str:
-    """Return a file's name without its NIfTI ending."""
+    """Return a picture's file name without its ending."""
     for ending in ENDINGS:
         name = name.removesuffix(ending)
-    return name
+    other = next((e for e in (*ENDINGS, *OTHER_ENDINGS) if name.lower().endswith(e)), "")
+    return name[: len(name) - len(other)]
 
 
 HIDDEN = "(a file)"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gzip
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from io import BytesIO
@@ -14,17 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.data.badfile import MAX_BYTES, BadFile, guarded, read_regular
-from benchmark.data.volume import (
-    MAX_SHEAR,
-    SILENT_SHEAR,
-    Affine,
-    corner_displacement_voxels,
-    shear,
-    turned_like,
-)
+from benchmark.data.readers.placed import Placed, check_axes, in_millimetres
+from benchmark.data.volume import corner_displacement_voxels
 
 ALIKE = 1e-3  # relative; a header rounds to 32 bits
 PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
@@ -35,24 +28,10 @@ MAX_QUATERNION = 1e-5  # how much the square of its length may exceed 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nifti:
-    """An array as it lies on disk, its affine to RAS+ mm, and the hash of the file's bytes.
+class Nifti(Placed):
+    """A NIfTI file; `header` is nibabel's, as on disk but for a qform that says no place."""
 
-    `header` is nibabel's, as it lies on disk but for a qform that says no place; `scaling` says how
-    it scales what is stored, "" where it does not.
-    """
-
-    array: NDArray[Any]
-    affine: Affine
     header: Any
-    sha256: str
-    warnings: tuple[str, ...]
-    scaling: str = ""
-
-    @property
-    def grid(self) -> tuple[tuple[int, ...], Affine]:
-        """Shape and affine."""
-        return self.array.shape, self.affine
 
 
 def read_nifti(path: Path) -> Nifti:
@@ -72,36 +51,23 @@ def nifti_of(name: str, packed: bytes) -> Nifti:
         image = kind.from_bytes(content)
         array = np.asanyarray(image.dataobj)
         array = array.reshape(array.shape[:3])  # the others are 1, see `unpack`
-        said = (*_check_affine(name, image), *_check_forms(name, image, array.shape, header))
+        said = (*check_axes(name, image.affine), *_check_forms(name, image, array.shape, header))
+        affine, more = in_millimetres(name, image.affine, _unit(header))
+        said += (*more, *spacing_warning(name, image))
         return Nifti(
             array=array,
-            affine=image.affine,
+            affine=affine,
             header=header,
             sha256=sha256(packed).hexdigest(),
-            warnings=(*said, *spacing_warning(name, image)),
+            warnings=said,
             scaling=scaling(image),
+            no_place=not header["qform_code"] and not header["sform_code"],
         )
 
 
-def laid_like(label: Nifti, image: Nifti) -> Nifti:
-    """Returns the label with its axes in the order and the directions of the image's axes, each
-    of which still says where it lies (`turned_like`)."""
-    array, affine = turned_like(label.array, label.affine, image.affine)
-    return replace(label, array=array, affine=affine)
-
-
-def _check_affine(name: str, image: Any) -> tuple[str, ...]:
-    """Returns warnings about the orientation; raises BadFile for one that cannot be used."""
-    try:
-        skewed = shear(image.affine)
-    except ValueError as error:
-        raise BadFile("orientation", "broken", "invertible", f"{name}: {error}") from None
-    if skewed > MAX_SHEAR:
-        message = f"{name}: its axes are not at right angles (cosine {skewed:.3g}); resample it"
-        raise BadFile("shear", skewed, f"<= {MAX_SHEAR:g}", message)
-    if skewed > SILENT_SHEAR:
-        return (f"{name}: its axes are off the right angle, cosine {skewed:.2g}",)
-    return ()
+def _unit(header: Any) -> str:
+    """The unit of length that a header names; "" for none, and for what no standard knows."""
+    return {1: "metres", 2: "millimetres", 3: "micrometres"}.get(int(header["xyzt_units"]) & 7, "")
 
 
 def _check_forms(name: str, image: Any, shape: tuple[int, ...], header: Any) -> tuple[str, ...]:

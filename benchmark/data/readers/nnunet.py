@@ -4,32 +4,40 @@ Read are both forms of `dataset.json` (names to ids, and Medical Decathlon's ids
 images with or without the channel's `_0000`. Beyond nnU-Net, the organs that were annotated in a
 case may be listed: `"annotated": {"CASE": ["liver"]}` in `dataset.json`, or the same mapping in
 `annotated.json` beside it. Cases that are not named have all organs annotated.
+
+Voxels of the label `ignore` are unknown (`Volume.unknown`). Regions that share a number cannot lie
+in one label map: some of them are chosen, or the set is refused.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.badfile import BadFile, digest_of, read_regular
+from benchmark.data.badfile import BadFile, read_regular
 from benchmark.data.judging.checks import Check, check_finite, check_values
 from benchmark.data.readers.base import Read, Reader, integers, place_checks, volume_of
+from benchmark.data.readers.contents import PICTURES
+from benchmark.data.readers.forms import image_digest, read_picture
+from benchmark.data.readers.modality import other_modality
 from benchmark.data.readers.names import (
-    ENDINGS,
     called,
     image_files,
     is_case_name,
     label_files,
+    organ_name,
     renamed,
     safe_names,
 )
-from benchmark.data.readers.nifti import Nifti, laid_like, read_nifti
+from benchmark.data.readers.placed import Placed, laid_like
+from benchmark.data.readers.regions import chosen_regions, described_labels, label_ids
+from benchmark.data.volume import to_canonical
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
@@ -41,24 +49,12 @@ TRAINING, APART = "Tr", "Ts"  # the endings of nnU-Net's folders
 
 def has_labels_apart(folder: Path) -> bool:
     """Return whether a raw folder holds labels of the test patients, too."""
-    return any(label_files(folder / f"labels{APART}", ending) for ending in ENDINGS)
+    return any(label_files(folder / f"labels{APART}", ending) for ending in PICTURES)
 
 
 def default_name(folder: Path) -> str:
     """Returns the set's name: the folder's in lower case without nnU-Net's `DatasetNNN_`."""
     return re.sub(r"^dataset\d{3}_(?=.)", "", folder.resolve().name.lower())
-
-
-def organ_name(text: str) -> str:
-    """Returns a name in lower_snake_case: "Left Kidney" and "leftKidney" are left_kidney.
-
-    Raises BadInput when no letter or digit is in it.
-    """
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
-    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
-    if not name:
-        raise BadInput(f"dataset.json names an organ {text!r}: use letters and digits")
-    return name
 
 
 class NnUNetRaw(Reader):
@@ -73,14 +69,17 @@ class NnUNetRaw(Reader):
     origin: dict[str, Any] = {}  # noqa: RUF012 - set below
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, folder: Path, part: str = TRAINING) -> None:
-        super().__init__(folder, options=None if part == TRAINING else part)
+    def __init__(self, folder: Path, part: str = TRAINING, organs: Sequence[str] = ()) -> None:
+        asked = [part, *organs] if organs else part
+        super().__init__(folder, options=None if asked == TRAINING else asked)
         self._folder, self._part = folder, part
         described = _description(folder)
-        self._ids, self._ignore = _label_ids(described.get("labels"))
+        regions, self._ignore = described_labels(described.get("labels"))
+        self._ids = label_ids(chosen_regions(regions, organs))
+        self._others = {n for own in regions.values() for n in own} - {*self._ids}
         self.organs = tuple(dict.fromkeys(self._ids.values()))
         ending = str(described.get("file_ending", ".nii.gz"))
-        if ending not in (".nii", ".nii.gz"):
+        if ending not in PICTURES:
             raise BadInput(f"{folder}: files end in {ending!r}; convert them to .nii.gz")
         labels = label_files(folder / f"labels{part}", ending)
         images, twice = image_files(folder / f"images{part}", ending, labels)
@@ -91,7 +90,7 @@ class NnUNetRaw(Reader):
         self.cases = tuple(sorted(names.values()))
         self._images, self._labels = called(names, images), called(names, labels)
         self._twice = called(names, twice)
-        self._annotated = called(names, _annotated(folder, described, self.organs, stems))
+        self._annotated = called(names, _annotated(folder, described, self.organs, regions, stems))
         told = _warnings(described, len(self.cases)) if part == TRAINING else ()
         self.warnings = (*told, *renamed(names))
         self.origin = {"reader": "nnunet", "folder": folder.resolve().name}
@@ -111,17 +110,21 @@ class NnUNetRaw(Reader):
                 raise BadFile("pair", "missing", "image and label", message)
         if case in self._twice:
             raise BadFile("images", "several", "one", self._twice[case])
-        image = read_nifti(self._images[case])
-        label = laid_like(read_nifti(self._labels[case]), image)
+        image = read_picture(self._images[case])
+        label = laid_like(read_picture(self._labels[case]), image)
         self._sha256 |= {self._images[case]: image.sha256, self._labels[case]: label.sha256}
         warnings = self._said = [*image.warnings, *label.warnings]
         checks = _pair_checks(image, label, warnings)
         annotated = self._annotated.get(case, self.organs)
         if not all(check.ok for check in checks):
             return None, checks
-        label_ijk = self._own_ids(integers(label.array, label.scaling), annotated, warnings)
+        numbers = integers(label.array, label.scaling)
+        label_ijk = self._own_ids(numbers, annotated, warnings)
         hu, sha256 = np.rint(image.array).astype(np.int16), self.digest(case)
-        about = {"annotated": annotated, "source_sha256": sha256}
+        about: dict[str, Any] = {"annotated": annotated, "source_sha256": sha256}
+        if self._ignore is not None and (ignored := numbers == self._ignore).any():
+            about["unknown"] = to_canonical(ignored, image.affine)[0]
+            warnings.append(f"{np.count_nonzero(ignored)} voxels are 'ignore': unknown")
         return volume_of(case, hu, label_ijk, image.affine, **about), checks
 
     def _own_ids(
@@ -134,12 +137,11 @@ class NnUNetRaw(Reader):
         """
         values, numbers = np.unique(label[label != 0], return_counts=True)
         counts = dict(zip(values.tolist(), numbers.tolist(), strict=True))
-        if unknown := sorted(set(counts) - {0, *self._ids}):
+        left = {0, *self._ids, *self._others, *([] if self._ignore is None else [self._ignore])}
+        if unknown := sorted(set(counts) - left):
             shown = ", ".join(f"{counts[number]} voxels with {number}" for number in unknown[:5])
-            known = ", ".join(str(number) for number in (0, *self._ids))
+            known = ", ".join(str(number) for number in (0, *self._ids, *sorted(self._others)))
             message = f"the label has {shown}; dataset.json describes {known}"
-            if self._ignore in unknown:
-                message += f". {self._ignore} is 'ignore', which cannot be stored: relabel it"
             raise BadFile("labels", shown, known, message)
         result = np.zeros(label.shape, dtype=np.uint8)
         for number, organ in self._ids.items():
@@ -156,13 +158,13 @@ class NnUNetRaw(Reader):
         paths = [files.get(case) for files in (self._images, self._labels)]
         for path in paths:
             if path is not None and path not in self._sha256:
-                self._sha256[path] = digest_of(path)
+                self._sha256[path] = image_digest(path)
         return content_hash(
             [[self._sha256[p] if p else "" for p in paths], list(self._ids.items())]
         )
 
 
-def _pair_checks(image: Nifti, label: Nifti, warnings: list[str]) -> tuple[Check, ...]:
+def _pair_checks(image: Placed, label: Placed, warnings: list[str]) -> tuple[Check, ...]:
     shapes, *affines = place_checks(image.grid, label.grid, warnings)
     if not shapes.ok:
         return (shapes, check_finite(image.array))
@@ -182,6 +184,10 @@ def _description(folder: Path) -> Mapping[str, Any]:
     channels = described.get("channel_names", described.get("modality", {}))
     if isinstance(channels, dict) and len(channels) > 1:
         raise BadInput(f"{folder} has {len(channels)} channels; a CT has one")
+    said = [described.get(name) for name in ("channel_names", "modality")]
+    words = [word for told in said if isinstance(told, dict) for word in told.values()]
+    for found in filter(None, (other_modality(str(word)) for word in words)):
+        raise BadInput(f"{folder}: dataset.json says it is {found}, not CT: nothing reads {found}")
     return described
 
 
@@ -195,39 +201,12 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _label_ids(labels: Any) -> tuple[dict[int, str], int | None]:
-    """Returns id -> organ in the order of the file, without background, and the ignore id.
-
-    An organ may have a list of ids (nnU-Net's regions) that no other organ has.
-    """
-    if not isinstance(labels, dict) or not labels:
-        raise BadInput('dataset.json has no \'labels\' such as {"background": 0, "liver": 1}')
-    ids: dict[int, str] = {}
-    by_id = all(str(key).isdecimal() for key in labels)
-    for key, value in labels.items():
-        found, text = (key, value) if by_id else (value, key)
-        numbers = found if isinstance(found, list) and found else [found]
-        plain = all(not isinstance(n, bool | list | dict) and str(n).isdecimal() for n in numbers)
-        if not plain or (len(numbers) > 1 and str(text) == "ignore"):
-            what = "use one number, or a list of several"
-            raise BadInput(f"dataset.json: label {text!r} has the id {found!r}; {what}")
-        organ, own = organ_name(str(text)), {int(number) for number in numbers}
-        if own & ids.keys() or organ in ids.values() or len(own) < len(numbers):
-            what = "is described twice: no two labels may share an id"
-            raise BadInput(f"dataset.json: the label {organ} = {found} {what}")
-        ids |= dict.fromkeys(sorted(own), organ)
-    if ids.pop(0, "background") != "background" or "background" in ids.values():
-        raise BadInput("dataset.json: label 0 must be the background, and nothing else")
-    ignore = next((number for number, organ in ids.items() if organ == "ignore"), None)
-    if ignore is not None:
-        del ids[ignore]
-    if not 1 <= len(ids) <= 255:
-        raise BadInput(f"dataset.json describes {len(ids)} organs; 1 to 255 can be stored")
-    return ids, ignore
-
-
 def _annotated(
-    folder: Path, described: Mapping[str, Any], organs: tuple[str, ...], cases: Collection[str]
+    folder: Path,
+    described: Mapping[str, Any],
+    organs: tuple[str, ...],
+    known: Collection[str],
+    cases: Collection[str],
 ) -> dict[str, tuple[str, ...]]:
     """Returns the annotated organs of the cases that are listed, in the order of the set."""
     path, listed = folder / "dataset.json", described.get("annotated", {})
@@ -241,7 +220,7 @@ def _annotated(
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise BadInput(f"{path}: 'annotated' of {case} is no list of organs")
         wanted = {organ_name(name) for name in names}
-        if unknown := sorted(wanted - set(organs)):
+        if unknown := sorted(wanted - set(known)):
             raise BadInput(f"{path}: case {case} names {', '.join(unknown)}, not in 'labels'")
         result[case] = tuple(organ for organ in organs if organ in wanted)
     return result

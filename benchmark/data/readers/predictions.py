@@ -14,9 +14,14 @@ import numpy as np
 
 from benchmark.data.badfile import BadFile, demand, guarded, read_regular
 from benchmark.data.readers.base import integers, place_checks
-from benchmark.data.readers.names import ENDINGS, is_case_name, label_files, safe_names
+from benchmark.data.readers.names import (
+    ENDINGS,
+    is_case_name,
+    label_files,
+    organ_name,
+    safe_names,
+)
 from benchmark.data.readers.nifti import read_nifti
-from benchmark.data.readers.nnunet import organ_name
 from benchmark.data.volume import Geometry, Label, to_canonical, turned_like
 from benchmark.errors import BadInput
 
