@@ -23,7 +23,8 @@ from benchmark.files.source import OURS as DISTRIBUTION
 from benchmark.running.stop import interruptible
 
 RESULTS = ("run", "suite", "compare", "report", "plan", "status", "score", "explain")
-OURS = (*RESULTS, "methods", "data", "predict", "export", "store", "sync", "ui", "doctor", "speed")
+OTHERS = ("methods", "data", "predict", "export", "store", "sync", "ui", "doctor", "speed", "new")
+OURS = (*RESULTS, *OTHERS)
 GROUP = "beyond_loss.commands"
 CAUSED = {  # what a person can cause, and mend
     errno.EACCES,
