@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -14,11 +16,14 @@ import SimpleITK
 from bench_process import Ran, bench, run_argv, tiny_workspace
 from safetensors.numpy import load_file
 
-from benchmark.data.library import open_dataset
-from benchmark.data.volume import to_canonical
+from benchmark.data.library import add, open_dataset
+from benchmark.data.volume import Volume, to_canonical
 from benchmark.files.atomic import sha256_file
 from benchmark.store.ledger import Entry, Ledger
 from benchmark.store.results import Results
+from benchmark.testing import TinySource, tiny_volume
+
+BOX = ((0, 5), (3, 23), (1, 19))
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +105,31 @@ def test_rows_weights_and_provenance(root: Path, out: Path) -> None:
     assert written == {*about["files"], "provenance.json", "README.md"}
     for path in (out / "provenance.json", out / "README.md"):
         assert str(root) not in path.read_text()
+
+
+class Boxed(TinySource):
+    """The tiny set with crop boxes."""
+
+    @property
+    def fingerprint(self) -> str:
+        return "boxed"
+
+    def volumes(self) -> Iterator[Volume]:
+        for number in range(self.patients):
+            yield replace(tiny_volume(number), box=BOX, source_sha256=f"{number:064d}")
+
+
+def test_outside_of_a_crop_box_nothing_is_probable(tmp_path: Path) -> None:
+    root, out = tmp_path / "workspace", tmp_path / "out"
+    add(root, "tiny", Boxed())
+    assert bench(*run_argv(root, "unet", "--folds", "0")).code == 0
+    ran = export(root, out, "--probabilities", "--threads", "1", "--json")
+    assert ran.code == 0 and ran.json["notes"] == [], ran.err
+    path = next(out.glob("fold_0/probabilities/*_liver.nii.gz"))
+    probs, _ = to_canonical(np.asarray(nib.load(path).dataobj), nib.load(path).affine)
+    inside = np.zeros(probs.shape, bool)
+    inside[tuple(slice(*ends) for ends in BOX)] = True
+    assert not probs[~inside].any() and probs[inside].all()
 
 
 def test_the_readme_names_every_kind_of_file(out: Path) -> None:
