@@ -29,6 +29,7 @@ from benchmark.scoring.statistics.layout import (
 )
 from benchmark.scoring.verdict import Verdict, judge
 from benchmark.settings.metrics import load_metrics
+from benchmark.settings.registry import OUTSIDE
 
 GAP = "gt_gap"
 MATCHED = "m_matched"  # measured in every patient, with or without a partner
@@ -129,7 +130,9 @@ def asked(scores: Scores, plan: AnalysisPlan) -> list[Contrast]:
     baseline, the subject against every control and its ablations, between rows that were run."""
     us, base, rows = plan.subject, plan.baseline, set(scores.group.rows)
     shown = scores.group.rows[:MOST_ROWS]
-    pairs = [(row, base) for row in (*shown, OTHER_ARCHITECTURE)]
+    outside = scores.group.of_kind(OUTSIDE)  # never the subject of a word: bench did not train it
+    pairs = [(row, base) for row in (*shown, OTHER_ARCHITECTURE) if row not in outside]
+    pairs += [(ours, row) for row in outside for ours in (us, base)]
     pairs += [(us, row) for row in (*plan.controls, *scores.group.of_kind("controls")[:MOST_ROWS])]
     planned = [c for family in families(plan) for c in family.contrasts]
     planned += [claim.contrast for claim in claims(scores.group.dataset, plan)]
@@ -170,13 +173,15 @@ def secondary_of(scores: Scores, plan: AnalysisPlan) -> list[Comparison | Incomp
     if not metrics or plan.baseline not in scores.group.rows:
         return []
     organs = endpoint_organs(scores.patients, anchor=plan.anchor_organ, share=plan.organ_share)
-    found = []
+    found, outside = [], scores.group.of_kind(OUTSIDE)
     for metric in metrics:
         base = values_of(plan.baseline, metric.name, scores, organs)
         for row in scores.group.rows[:MOST_ROWS]:
             if row != plan.baseline:
-                values = values_of(row, metric.name, scores, organs)
-                found.append(compare(values, base, metric=metric, plan=plan))
+                pair = (values_of(row, metric.name, scores, organs), base)
+                # a row of another tool is never the subject of a word: bench did not train it
+                one, other = reversed(pair) if row in outside else pair
+                found.append(compare(one, other, metric=metric, plan=plan))
     return found
 
 

@@ -25,6 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(parser, "--dataset", "NAME", "default: all that both were run on")
     add_suite(parser)
     add_preset(parser, None)
+    about = "the first digits of a split's fingerprint, where a row was run in several"
+    option(parser, "--split", "DIGITS", about)
     about = "dsc, assd_penalised or a metric of your own; may be repeated (default: all)"
     option(parser, "--metric", "NAME", about, action="append", default=[])
     about = "show ASSD and HD95 of another library too, from the stored label maps: medpy-0.4, "
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     suite = standing(workspace, chosen.name)
     plan = suite.plan.analysis if suite.plan else AnalysisPlan()
     first, second = (
-        named_row(suite, name, dataset=args.dataset, preset=args.preset)
+        named_row(suite, name, dataset=args.dataset, preset=args.preset, split=args.split)
         for name in (args.row, args.reference)
     )
     found = paired(workspace, first, second, _asked(args.metric, plan))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from benchmark.cli import export_row
+from benchmark.cli import export_row, export_splits
 
-HELP = "label maps, weights and rows as files: bench export --method fsm -o DIR"
+HELP = "a row's label maps, weights and scores as files: bench export --method fsm -o DIR; or a "
+HELP += "data set's folds: bench export splits --for nnunet --dataset mine"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a row's export; words such as `splits` are subcommands beside them."""
+    """Add the options of a row's export, and the words beside it."""
     export_row.configure(parser)
     parser.set_defaults(action=export_row.run)
+    commands = parser.add_subparsers(metavar="[splits]")
+    splits = commands.add_parser("splits", help=export_splits.HELP)
+    splits.set_defaults(action=export_splits.run)
+    export_splits.configure(splits)
 
 
 def run(args: argparse.Namespace) -> int:

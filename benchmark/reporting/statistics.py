@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.analysis.comparisons import ONE_SET
 from benchmark.analysis.judgement import secondary_of
 from benchmark.plan.analysis import ANALYSES, Contrast
 from benchmark.plan.wording import p_text
@@ -17,14 +18,16 @@ from benchmark.scoring.comparison import Comparison, word_in_family
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
 from benchmark.scoring.surface import described
+from benchmark.settings.registry import OUTSIDE
 
 WITHOUT_FSM = "bottleneck-supervised"  # "FSM without FSM" (docs/methods.md section 3)
 
 
 def statistics_sheets(chapter: Chapter) -> list[Sheet]:
     """Return the tables; an ablation or control that was not run is named in a note."""
-    sheets = [_ablation(chapter), _controls(chapter), _comparisons(chapter), _ranks(chapter)]
-    return [*sheets, *_secondary(chapter)]
+    first = [_ablation(chapter), _controls(chapter)]
+    outside = [_outside(chapter)] if chapter.group.of_kind(OUTSIDE) else []
+    return [*first, *outside, _comparisons(chapter), _ranks(chapter), *_secondary(chapter)]
 
 
 def _secondary(chapter: Chapter) -> list[Sheet]:
@@ -66,6 +69,11 @@ def _controls(chapter: Chapter) -> Sheet:
     return _against("controls", "Controls", rows, notes, chapter)
 
 
+def _outside(chapter: Chapter) -> Sheet:
+    rows = chapter.group.of_kind(OUTSIDE)
+    return _against(OUTSIDE, "Rows of other tools", rows, (f"Each is {ONE_SET}.",), chapter)
+
+
 def _against(
     name: str, title: str, rows: Sequence[str], notes: tuple[str, ...], chapter: Chapter
 ) -> Sheet:
@@ -91,7 +99,8 @@ SCORED = ("DSC %", "ASSD mm", "n", "missed", "n ASSD")
 
 def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
     plan, name = chapter.plan, row.partition("@")[0]
-    about = chapter.registry[name].about if name in chapter.registry else NOTHING
+    source = chapter.group.cells[row][0].outside or NOTHING
+    about = chapter.registry[name].about if name in chapter.registry else source
     found = [chapter.analysis.comparison(plan.subject, row, m.name) for m in plan.metrics]
     gains = [gain_text(each.primary) if each else NOTHING for each in found]
     contrast = Contrast(row=plan.subject, reference=row, metric=plan.metrics[0].name)

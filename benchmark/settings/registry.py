@@ -39,6 +39,7 @@ GROUPS = {
     "spikes": "Rows of known gain, by which the suite is tested",
     "own": "Rows of one's own",
 }
+OUTSIDE = "outside"  # the group of rows that another tool predicted: the ledger alone knows them
 TABLE1 = ("U-Net", "U-Net+Loss", "U-Net+Trans", "Joint-Train", "No-Refine", "No-Noise", "U-Net+Our")
 
 
