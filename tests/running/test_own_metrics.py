@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -263,6 +264,22 @@ def test_a_crop_box_and_organs_that_nobody_looked_for() -> None:
         organs=["a", "b", "c"], annotated=["a"], box=box,
     )  # fmt: skip
     assert missed[0].value == pytest.approx(math.hypot(12, 12, 6)), "of the whole volume"
+
+
+def test_unknown_voxels_are_in_neither_mask() -> None:
+    truth = np.zeros((2, 4, 4), np.uint8)
+    truth[:, 1:3, 1:3] = 1
+    predicted, unknown = np.ones_like(truth), np.ones(truth.shape, bool)
+    unknown[0, 1:3, 1:4] = False
+
+    def more(truth: Any, predicted: Any, spacing_mm: object, organ: str) -> float:
+        return float(predicted.sum() - truth.sum())
+
+    (score,) = own_scores(
+        "more", declared(measure=more), truth, predicted, spacing_mm=(1.0, 1.0, 1.0),
+        organs=["a"], annotated=["a"], unknown_ZYX=unknown,
+    )  # fmt: skip
+    assert (score.value, score.n_voxels_true) == (2.0, 4)
 
 
 def test_doctor_lists_them(site: Path, tmp_path: Path) -> None:
