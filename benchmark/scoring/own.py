@@ -109,10 +109,12 @@ def own_scores(
     organs: Sequence[str],
     annotated: Collection[str],
     box: Box | None = None,
+    unknown_ZYX: Mask | None = None,
 ) -> list[Score]:
     """Return one Score of the metric per annotated organ, in the order of `organs`.
 
-    Maps, box and organs are as in `score_case`. Raises `BadInput`, naming metric and organ, where
+    Maps, box and organs are as in `score_case`; a voxel of `unknown_ZYX` (of which nobody said what
+    is there) is in neither mask. Raises `BadInput`, naming metric and organ, where
     the function raises, or gives what is no finite number in a state whose rule asks it.
     """
     if truth_ZYX.shape != predicted_ZYX.shape:
@@ -120,8 +122,10 @@ def own_scores(
             f"{name}: truth has shape {truth_ZYX.shape}, predicted {predicted_ZYX.shape}"
         )
     diagonal_mm = math.hypot(*(n * mm for n, mm in zip(truth_ZYX.shape, spacing_mm, strict=True)))
-    if box is not None:
-        truth_ZYX, predicted_ZYX = truth_ZYX[box], predicted_ZYX[box]
+    maps = [truth_ZYX, predicted_ZYX]
+    if unknown_ZYX is not None:
+        maps = [np.where(unknown_ZYX, np.uint8(0), each) for each in maps]
+    truth_ZYX, predicted_ZYX = maps if box is None else (each[box] for each in maps)
     scores = []
     for number, organ in enumerate(organs, start=1):
         if organ in annotated:
