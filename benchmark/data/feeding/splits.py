@@ -40,7 +40,7 @@ def read_split(path: Path, dataset: DataSet, say: Callable[[str], None] = lambda
     try:
         text = read_regular(path, MOST_BYTES).decode("utf-8-sig")
     except (BadFile, UnicodeDecodeError) as error:
-        raise BadInput(f"the split {path} cannot be read: {error}") from None
+        raise BadInput(f"the split {path}: {error}; {FORMS}") from None
     known = {case.name for case in dataset.cases}
     parts = _from_json(path, text) if text.lstrip()[:1] in "[{" else _from_table(path, text, known)
     called = safe_names({n for part in parts for names in part for n in names}, is_case_name)
