@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark.analysis.comparisons import Named, named_row, paired
+from benchmark.analysis.comparisons import Asked, Named, named_row, paired
 from benchmark.analysis.rows import gathered, patients_of, read_cells
 from benchmark.analysis.suites import Standing, standing
 from benchmark.errors import BadInput
@@ -84,7 +84,7 @@ def _gain(
     workspace: Workspace, first: Named, second: Named, dataset: str, plan: AnalysisPlan
 ) -> str:
     """The gain in DSC with its interval and the word that the suite has for it."""
-    (pair,) = paired(workspace, first, second, plan, [plan.metric("dsc")])
+    (pair,) = paired(workspace, first, second, Asked(plan=plan, metrics=(plan.metric("dsc"),)))
     if pair.missing or pair.dataset != dataset:
         return NONE
     found = pair.comparisons[0]

@@ -128,6 +128,13 @@ def parameters(sweep: Sweep) -> dict[str, BaseDistribution]:
     return found
 
 
+def drawn_params(sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of a few random draws from a space. Raises `BadInput` where it fails."""
+    for trial in _draws():
+        sweep.overrides(trial)
+        yield trial.params
+
+
 def check_space(sweep: Sweep, distributions: Mapping[str, BaseDistribution], to: Resolve) -> None:
     """Build the setting at every edge of every parameter. Raises `BadInput` for one that a field
     of the row does not allow, so that it does not show in the middle of a sweep."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from benchmark.analysis.own import own_of, secondary
 from benchmark.analysis.rows import gathered, patients_of, read_cells
 from benchmark.analysis.suites import (
     Missing,
@@ -24,6 +25,7 @@ from benchmark.plan.suite import Planned
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.layout import Incomplete, endpoint_organs, gain
 from benchmark.scoring.statistics.paired import Word
+from benchmark.settings.metrics import load_metrics
 from benchmark.settings.resolve import without
 from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
@@ -70,7 +72,8 @@ class Named:
 @dataclass(frozen=True, kw_only=True)
 class Paired:
     """Two rows on one data set: a comparison a metric, or what is missing for it. `gains` are the
-    patients' mean gains by metric; `organs` those of the endpoint."""
+    patients' mean gains by metric; `organs` those of the endpoint. `secondary` names the metrics of
+    one's own among the compared ones, `notes` say which could not be compared."""
 
     dataset: str
     preset: str
@@ -78,6 +81,8 @@ class Paired:
     comparisons: tuple[Comparison, ...] = ()
     gains: Mapping[str, Mapping[str, float]] | None = None
     missing: tuple[Missing, ...] = ()
+    secondary: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def named_row(
@@ -120,13 +125,22 @@ def named_row(
     return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
 
 
-def paired(
-    workspace: Workspace, first: Named, second: Named, plan: AnalysisPlan, metrics: list[Metric]
-) -> list[Paired]:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What two rows are compared in: tested metrics of a plan, and metrics of one's own by name
+    (None: all that both rows have), which are secondary endpoints."""
+
+    plan: AnalysisPlan
+    metrics: tuple[Metric, ...]
+    own: tuple[str, ...] | None = ()
+
+
+def paired(workspace: Workspace, first: Named, second: Named, asked: Asked) -> list[Paired]:
     """Return the comparison of two rows on every data set that both were planned for.
 
-    Raises `BadInput` where they share none, for cells of other patients, and for a row of another
-    tool before one of ours: a word is never about a training that bench did not see.
+    Raises `BadInput` where they share none, for cells of other patients, for a row of another tool
+    before one of ours (a word is never about a training that bench did not see), and for a metric
+    of one's own that was asked for by name and is not on all of their cells.
     """
     if first.outside and not second.outside:
         raise BadInput(
@@ -137,7 +151,7 @@ def paired(
     shared = [dataset for dataset in ours if dataset in theirs]
     if not shared:
         raise _apart(first, second)
-    return [_on(workspace, first, second, dataset, plan, metrics) for dataset in shared]
+    return [_on(workspace, first, second, dataset, asked) for dataset in shared]
 
 
 def _apart(first: Named, second: Named) -> BadInput:
@@ -158,14 +172,7 @@ def compared(first: Named, second: Named, dataset: str) -> list[Entry]:
     return [*ours.values(), *theirs.values()]
 
 
-def _on(
-    workspace: Workspace,
-    first: Named,
-    second: Named,
-    dataset: str,
-    plan: AnalysisPlan,
-    metrics: list[Metric],
-) -> Paired:
+def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: Asked) -> Paired:
     ours, theirs = first.on(dataset), second.on(dataset)
     if first.by_key and second.by_key:
         _check_same_fold(first, second)
@@ -184,10 +191,22 @@ def _on(
     if missing:
         return pair
     both = (("a", ours), ("b", theirs))
-    cells = [(row, *p, (x[p].key, x[p].evaluation)) for row, x in both for p in places]
-    frame, _ = read_cells(workspace.results, cells)
+    cells = [(row, fold, seed, x[fold, seed]) for row, x in both for fold, seed in places]
+    own = own_of(workspace, [entry for *_, entry in cells])
+    extra = own.shared(entry for *_, entry in cells)
+    if asked.own is None or asked.own:
+        pair = replace(pair, notes=own.lines)
+    if lost := [name for name in asked.own or () if name not in extra]:
+        raise BadInput(
+            f"the metric {lost[0]} is not on all cells of {first.name} and {second.name} on "
+            f"{dataset}: bench score --metric {lost[0]}"
+        )
+    tested = secondary(extra if asked.own is None else asked.own, load_metrics().metrics)
+    frame, _ = read_cells(
+        workspace.results, [(row, f, s, where) for row, f, s, e in cells for where in own.of(e)]
+    )
     seeds = sorted({seed for _, seed in places})
-    found = _compared(pair, frame, {"a": first.name, "b": second.name}, seeds, plan, metrics)
+    found = _compared(pair, frame, {"a": first.name, "b": second.name}, seeds, asked, tested)
     if not second.outside:
         return found
     shown = tuple(_of_one_set(each, first, second) for each in found.comparisons)
@@ -207,14 +226,14 @@ def _compared(
     frame: pd.DataFrame,
     names: Mapping[str, str],
     seeds: list[int],
-    plan: AnalysisPlan,
-    metrics: list[Metric],
+    asked: Asked,
+    own: list[Metric],
 ) -> Paired:
     """The pair with what its frame of rows "a" and "b" says; `names` are theirs."""
-    patients = patients_of(frame)
+    plan, patients, notes, beside = asked.plan, patients_of(frame), [*pair.notes], []
     organs = endpoint_organs(patients, anchor=plan.anchor_organ, share=plan.organ_share)
     comparisons, gains = [], {}
-    for metric in metrics:
+    for metric in (*asked.metrics, *own):
         chosen = frame[frame["metric"] == metric.name]
         a, b = (
             gathered(name, chosen[chosen["row"] == row], patients, organs, seeds)
@@ -222,11 +241,22 @@ def _compared(
         )
         found = compare(a, b, metric=metric, plan=plan)
         if isinstance(found, Incomplete) or isinstance(a, Incomplete) or isinstance(b, Incomplete):
+            if metric in own:  # undefined where an organ was missed
+                notes.append(f"{metric.name} is not tested: {found.sentence}")
+                continue
             raise BadInput(f"{found.sentence}: `bench store verify` looks for damage")
         comparisons.append(found)
+        beside += [metric.name] if metric in own else []
         mean_n = gain(a, b, higher_is_better=metric.higher_is_better).mean(axis=1)
         gains[metric.name] = dict(zip(a.cases, map(float, mean_n), strict=True))
-    return replace(pair, organs=organs, comparisons=tuple(comparisons), gains=gains)
+    return replace(
+        pair,
+        organs=organs,
+        comparisons=tuple(comparisons),
+        gains=gains,
+        secondary=tuple(beside),
+        notes=tuple(notes),
+    )
 
 
 def _check_same_fold(first: Named, second: Named) -> None:

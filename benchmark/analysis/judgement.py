@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmark.analysis.own import secondary
 from benchmark.analysis.rows import Scores, Values, gathered
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast, families
@@ -27,6 +28,7 @@ from benchmark.scoring.statistics.layout import (
     endpoint_organs,
 )
 from benchmark.scoring.verdict import Verdict, judge
+from benchmark.settings.metrics import load_metrics
 from benchmark.settings.registry import OUTSIDE
 
 GAP = "gt_gap"
@@ -161,6 +163,26 @@ def _values(
         for row in scores.group.rows
         for metric in tested
     }
+
+
+def secondary_of(scores: Scores, plan: AnalysisPlan) -> list[Comparison | Incomplete]:
+    """Return every row against the baseline in each metric of one's own that the group has and
+    that is installed: secondary endpoints, in no family, read by no verdict and no claim."""
+    stored = dict.fromkeys(scores.frame["metric"].astype(str).unique())
+    metrics = secondary(sorted(stored), load_metrics().metrics)
+    if not metrics or plan.baseline not in scores.group.rows:
+        return []
+    organs = endpoint_organs(scores.patients, anchor=plan.anchor_organ, share=plan.organ_share)
+    found, outside = [], scores.group.of_kind(OUTSIDE)
+    for metric in metrics:
+        base = values_of(plan.baseline, metric.name, scores, organs)
+        for row in scores.group.rows[:MOST_ROWS]:
+            if row != plan.baseline:
+                pair = (values_of(row, metric.name, scores, organs), base)
+                # a row of another tool is never the subject of a word: bench did not train it
+                one, other = reversed(pair) if row in outside else pair
+                found.append(compare(one, other, metric=metric, plan=plan))
+    return found
 
 
 def values_of(row: str, metric: str, scores: Scores, organs: Sequence[str]) -> Values:

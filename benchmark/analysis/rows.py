@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.analysis.groups import Group
+from benchmark.analysis.own import own_of
 from benchmark.analysis.suites import Missing, missing_cell
 from benchmark.data.feeding.splits import split_of, splits_of
 from benchmark.data.library import DataSet, open_dataset
@@ -106,7 +107,8 @@ class Scores:
     and value; `case` is a patient's number. `probes` has row, fold, seed, case, metric, value.
 
     `dataset` is None where the set is not in the workspace, or not the one that was tested;
-    `fold_count` is how many folds its split has.
+    `fold_count` is how many folds its split has. `own_lines` say which metrics of one's own are
+    not in the frame, and why.
     """
 
     group: Group
@@ -118,6 +120,7 @@ class Scores:
     numbers: Mapping[str, str]
     missing: tuple[Missing, ...]
     absent_folds: tuple[int, ...]
+    own_lines: tuple[str, ...] = ()
     fold_count: int = FOLDS
 
     @property
@@ -129,9 +132,9 @@ class Scores:
 def group_scores(group: Group, workspace: Workspace) -> Scores:
     """Return the scores of a group, its damaged cells among the missing ones."""
     done = list(cells_of(group))
-    results = workspace.results
+    results, own = workspace.results, own_of(workspace, [entry for _, entry in done])
     frame, damaged = read_cells(
-        results, [(row, e.fold, e.seed, (e.key, e.evaluation)) for row, e in done]
+        results, [(row, e.fold, e.seed, pair) for row, e in done for pair in own.of(e)]
     )
     probes, _ = read_cells(
         results, [(row, e.fold, e.seed, (k, v)) for row, e in done for _, k, v in e.probes]
@@ -151,6 +154,7 @@ def group_scores(group: Group, workspace: Workspace) -> Scores:
         missing=tuple(_missing(group, damaged)),
         absent_folds=tuple(f for f in range(count) if f not in group.folds),
         fold_count=count,
+        own_lines=own.lines,
     )
 
 

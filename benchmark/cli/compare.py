@@ -10,7 +10,7 @@ from benchmark.cli.out import put_json, say, warn
 from benchmark.cli.session import stored
 
 if TYPE_CHECKING:
-    from benchmark.analysis.comparisons import Named, Paired
+    from benchmark.analysis.comparisons import Asked, Named, Paired
     from benchmark.analysis.suites import Standing
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.store.workspace import Workspace
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_preset(parser, None)
     about = "the first digits of a split's fingerprint, where a row was run in several"
     option(parser, "--split", "DIGITS", about)
-    about = "dsc or assd_penalised; may be repeated (default: both)"
+    about = "dsc, assd_penalised or a metric of your own; may be repeated (default: all)"
     option(parser, "--metric", "NAME", about, action="append", default=[])
     about = "show ASSD and HD95 of another library too, from the stored label maps: medpy-0.4, "
     about += "medpy-0.5, pooled-hd95, monai or metrics-reloaded"
@@ -51,12 +51,11 @@ def run(args: argparse.Namespace) -> int:
     chosen = chosen_suite(workspace, args.suite)
     suite = standing(workspace, chosen.name)
     plan = suite.plan.analysis if suite.plan else AnalysisPlan()
-    metrics = [plan.metric(name) for name in args.metric] or list(plan.metrics)
     first, second = (
         named_row(suite, name, dataset=args.dataset, preset=args.preset, split=args.split)
         for name in (args.row, args.reference)
     )
-    found = paired(workspace, first, second, plan, metrics)
+    found = paired(workspace, first, second, _asked(args.metric, plan))
     entries = (*first.entries, *second.entries)
     old = outdated_line(workspace, entries, load_registry().rows)
     for line in filter(None, (*value_mixtures(entries), old, older_line(workspace, entries))):
@@ -64,6 +63,20 @@ def run(args: argparse.Namespace) -> int:
     say(chosen.line)
     _show(args, workspace, suite, plan, (first, second), found)
     return 1 if any(pair.missing for pair in found) else 0
+
+
+def _asked(names: list[str], plan: AnalysisPlan) -> Asked:
+    """What to compare in: without names all of the plan, and all metrics of one's own that are
+    stored. Raises `BadInput` for a name that is neither's."""
+    from benchmark.analysis.comparisons import Asked
+    from benchmark.settings.metrics import load_metrics
+
+    if not names:
+        return Asked(plan=plan, metrics=plan.metrics, own=None)
+    installed = load_metrics().metrics
+    own = tuple(name for name in dict.fromkeys(names) if name in installed)
+    planned = (plan.metric(name) for name in dict.fromkeys(names) if name not in own)
+    return Asked(plan=plan, metrics=tuple(planned), own=own)
 
 
 def _show(

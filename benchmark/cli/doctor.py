@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was found; returns 1 where something will not work."""
-    facts = {**_versions(), **_hardware(), **_workspace(args.root)}
+    facts = {**_versions(), **_hardware(), **_workspace(args.root), **_own_metrics()}
     problems = [*_registry_problems(), *_smp_problem(), *_disk_problem(args.root)]
     if args.json:
         put_json({"facts": facts, "problems": problems})
@@ -71,10 +71,18 @@ def _workspace(root: Path) -> dict[str, str]:
     return {"workspace": str(root), "disk free": f"{free:.1f} GiB"}
 
 
+def _own_metrics() -> dict[str, str]:
+    from benchmark.settings.metrics import load_metrics
+
+    return {"metrics of your own": ", ".join(load_metrics().metrics) or "none"}
+
+
 def _registry_problems() -> list[str]:
+    from benchmark.settings.metrics import load_metrics
     from benchmark.settings.registry import load_registry
 
-    return [f"a package of methods failed: {problem}" for problem in load_registry().problems]
+    failed = [f"a package of methods failed: {problem}" for problem in load_registry().problems]
+    return [*failed, *(f"a package of metrics failed: {x}" for x in load_metrics().problems)]
 
 
 def _smp_problem() -> list[str]:

@@ -34,6 +34,7 @@ OTHERS = (
     "ui",
     "doctor",
     "speed",
+    "new",
 )
 OURS = (*RESULTS, *OTHERS)
 MODULES = {"import": "imports"}  # a word of Python is no name of a file

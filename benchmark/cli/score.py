@@ -12,11 +12,14 @@ from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
+    from benchmark.running.own_scores import OwnScored
     from benchmark.running.rescoring import Rescored
+    from benchmark.scoring.own import OwnMetric
     from benchmark.store.ledger import Entry
     from benchmark.store.workspace import Workspace
 
-HELP = "score stored label maps again, by the definitions of now; trains and predicts nothing"
+HELP = "score stored label maps again, by the definitions of now and by metrics of your own; "
+HELP += "trains and predicts nothing"
 SCORED, CURRENT = "scored again", "already current"
 
 
@@ -25,6 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(parser, "rows", "ROW", "a row, or a label as tables print it (default: all)", nargs="*")
     option(parser, "--suite", "NAME", "default: all suites")
     option(parser, "--dataset", "NAME", "default: all")
+    about = "a metric of your own, by which to score beside ours; may be repeated (default: all "
+    about += "that are installed, see docs/own.md)"
+    option(parser, "--metric", "NAME", about, action="append", default=[])
     option(parser, "--mlflow", "URI", "send it there too, or none (default: local, if there)")
     add_common(parser)
 
@@ -32,22 +38,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a result is not of the definitions of now and could
     not be scored. Raises `BadInput`."""
+    from benchmark.running.own_scores import score_own
     from benchmark.running.rescoring import rescore
     from benchmark.settings.registry import load_registry
 
-    workspace = stored(args, writing=True)
+    workspace, metrics = stored(args, writing=True), _metrics(args.metric)
     entries = _chosen(args, workspace)
     found = rescore(entries, workspace, load_registry(), done=_say)
-    again = [one.entry for one in found if one.state == SCORED]
+    own = score_own([one.entry for one in found], metrics, workspace)
+    again = {one.entry.name: one.entry for one in found if one.state == SCORED}
+    again |= {one.entry.name: one.entry for one in own if one.state == "scored"}
     if again and (uri := mlflow_there(args)):  # `bench sync` would tell it the same
         from benchmark.running.mlflow_runs import mirror_again
 
-        mirror_again(workspace, again, uri, warn)
+        mirror_again(workspace, again.values(), uri, warn)
     if args.json:
-        put_json(_json(found))
+        put_json({**_json(found), "own": [_own_json(one) for one in own]})
     else:
         _print(found)
-    return 1 if any(_lacks(one) for one in found) else 0
+        _print_own(own)
+    return 1 if any(map(_lacks, found)) or any(x.state == "not scored" for x in own) else 0
+
+
+def _metrics(names: list[str]) -> dict[str, OwnMetric]:
+    """The metrics of one's own to score by; a package that failed is named. Raises `BadInput`."""
+    from benchmark.settings.metrics import load_metrics
+
+    installed = load_metrics()
+    for problem in installed.problems:
+        warn(f"a package of metrics failed: {problem}")
+    return {name: installed.metric(name) for name in names or installed.metrics}
 
 
 def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
@@ -97,6 +117,22 @@ def _print(found: list[Rescored]) -> None:
     for one in found:
         if one.why:
             put(f"  {_name(one.entry)}: {one.state}, {one.why}")
+
+
+def _print_own(own: list[OwnScored]) -> None:
+    for metric in dict.fromkeys(one.metric for one in own):
+        states = [one.state for one in own if one.metric == metric]
+        counts = {state: states.count(state) for state in dict.fromkeys(states)}
+        put(f"{metric}: " + "; ".join(f"{s}: {counted(n, 'cell')}" for s, n in counts.items()))
+    for one in own:
+        if one.why:
+            put(f"  {one.metric}, {_name(one.entry)}: {one.state}, {one.why}")
+
+
+def _own_json(one: OwnScored) -> dict[str, Any]:
+    names = ("suite", "dataset", "label", "preset", "fold", "seed", "part", "key", "evaluation")
+    of_cell = {name: getattr(one.entry, name) for name in names}
+    return {"metric": one.metric, **of_cell, "state": one.state, "why": one.why}
 
 
 def _json(found: list[Rescored]) -> dict[str, Any]:

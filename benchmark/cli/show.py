@@ -18,6 +18,7 @@ from benchmark.analysis.ceilings import (
 from benchmark.analysis.flag_guide import how_to_read
 from benchmark.analysis.flags import flags_by_set, flags_of_rows, mixtures, value_mixtures
 from benchmark.analysis.groups import common_overrides, no_verdict
+from benchmark.analysis.own import own_of
 from benchmark.analysis.seen import seen_of
 from benchmark.analysis.seen_row import next_of
 from benchmark.analysis.shown import text_of
@@ -30,6 +31,7 @@ from benchmark.cli.show_rows import (
     apart_cells,
     apart_headings,
     apart_text,
+    own_titles,
     print_suite,
     row_name,
 )
@@ -127,9 +129,10 @@ def _table(bench: Bench, entries: list[Entry]) -> tuple[list[ScoreLine], list[Mi
     """The lines of cells, those without rows, and the ceilings; what they mix is said. Each cell's
     rows are read once."""
     known: dict[tuple[str, str], list[Scored]] = {}
+    own = own_of(bench, entries)
 
     def rows(entry: Entry) -> list[ResultRow]:
-        found = bench.results.rows(entry.key, entry.evaluation)
+        found = own.rows(bench, entry)
         known[entry.key, entry.evaluation] = scored_in(found)
         return found
 
@@ -137,16 +140,21 @@ def _table(bench: Bench, entries: list[Entry]) -> tuple[list[ScoreLine], list[Mi
         return known[entry.key, entry.evaluation] if entry.state == "done" else []
 
     lines, missing = table(entries, rows)
-    _warn_of_mixtures(bench, entries)
+    _warn_of_mixtures(bench, entries, own.lines)
     return lines, missing, ceilings_of(bench, entries, say=say, scored=scored)
 
 
-def _warn_of_mixtures(bench: Bench, entries: list[Entry]) -> None:
-    """Say on standard error where the trainings of one table are not of one kind, and how many
-    results of other code the command used."""
+def _warn_of_mixtures(bench: Bench, entries: list[Entry], more: Iterable[str]) -> None:
+    """Say on standard error where the trainings of one table are not of one kind, how many results
+    of other code the command used, and `more`."""
     keys = dict.fromkeys(key for entry in entries for key in entry.nodes)
     records = [bench.objects.record(key) for key in keys if bench.objects.has(key)]
-    lines = (*mixtures(records, bench.codes), *value_mixtures(entries), old_line(bench.tally.old))
+    lines = (
+        *mixtures(records, bench.codes),
+        *value_mixtures(entries),
+        old_line(bench.tally.old),
+        *more,
+    )
     for line in filter(None, lines):
         note(f"warning: {line}")
 
@@ -193,16 +201,16 @@ def _print_run(lines: list[ScoreLine], ceilings: Ceilings, apart: Apart | None) 
     for row, dataset, preset in dict.fromkeys((x.row, x.dataset, x.preset) for x in lines):
         chosen = [x for x in lines if (x.row, x.dataset, x.preset) == (row, dataset, preset)]
         beside = ceilings.of(row, dataset)
-        body = []
+        titled, body = SHOWN | own_titles(chosen), []
         for organ in dict.fromkeys(line.organ for line in chosen):
             by_metric = {line.metric: line for line in chosen if line.organ == organ}
-            dsc_text, *others = (number_text(by_metric.get(metric), metric) for metric in SHOWN)
+            dsc_text, *others = (number_text(by_metric.get(metric), metric) for metric in titled)
             values = (dsc_text, *(ceiling_texts(beside.get(organ)) if beside else ()), *others)
             dsc = by_metric["dsc"]
             body.append(
                 (organ, *values, str(dsc.n), str(dsc.n_missed), *apart_cells(row, organ, apart))
             )
-        dsc_title, *titles = SHOWN.values()
+        dsc_title, *titles = titled.values()
         references = NAMES if beside else ()
         beside_it = apart_headings(apart)
         headings = ("organ", dsc_title, *references, *titles, "patients", "missed", *beside_it)

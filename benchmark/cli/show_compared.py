@@ -32,6 +32,7 @@ from benchmark.store.ledger import shown_suite
 
 DEMONSTRATION = "demonstration"
 HEADLINE = "headline"
+SECONDARY = "; secondary endpoint, a metric of one's own: no verdict rests on it"
 
 
 def comparison_json(found: list[Paired], suite: Standing, plan: AnalysisPlan) -> dict[str, Any]:
@@ -47,12 +48,14 @@ def comparison_json(found: list[Paired], suite: Standing, plan: AnalysisPlan) ->
                 "organs": list(pair.organs),
                 **_figures(each),
                 "word": _word(each, pair, plan),
+                "secondary": each.metric.name in pair.secondary,
                 "gains": (pair.gains or {})[each.metric.name],
             }
             for pair in found
             for each in pair.comparisons
         ],
         "incomplete": [asdict(cell) for pair in found for cell in pair.missing],
+        "notes": [{"dataset": pair.dataset, "note": note} for pair in found for note in pair.notes],
     }
 
 
@@ -106,10 +109,12 @@ def show_comparison(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
             f"{shown_suite(suite.name)}: {found.metric.name} in {found.metric.unit}, mean over "
             f"{', '.join(pair.organs)}; {counted(found.patients, 'patient')}, "
             f"{counted(found.seeds, 'seed')}, {counted(found.folds, 'fold')}; a gain above 0 is "
-            "better"
+            "better" + (SECONDARY if found.metric.name in pair.secondary else "")
         )
         for line in _lines(found, pair, plan):
             put(f"  {line}")
+    for note in pair.notes:
+        put(f"note: {note}")
     if suite.post_hoc:
         put(f"suite {shown_suite(suite.name)}: {suite.post_hoc}")
     if "assd_penalised" in (pair.gains or {}):

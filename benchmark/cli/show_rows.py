@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from benchmark.analysis.ceilings import NAMES, Ceilings, alike, ceiling_texts
 from benchmark.analysis.suites import Standing
 from benchmark.analysis.tables import MEAN, ScoreLine, number_text
 from benchmark.cli.out import print_rows, put
+from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.surface import described
 from benchmark.settings.resolve import without
 
@@ -22,17 +24,18 @@ def print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> 
     for dataset in dict.fromkeys([*(x.dataset for x in lines), *(x.dataset for x in missing)]):
         chosen = [line for line in lines if line.dataset == dataset]
         organs = list(dict.fromkeys(x.organ for x in chosen if x.metric == "dsc"))
+        own = own_titles(chosen)
         body = [
-            (name, *cells, "-", "-", "-")
+            (name, *cells, *["-"] * (3 + len(own)))
             for name, cells in _reference_rows(chosen, organs, suite, ceilings)
         ]
         for row in dict.fromkeys(line.row for line in chosen):
-            body.append(
-                (row_name(row, suite), *_cells([x for x in chosen if x.row == row], organs))
-            )
+            found = [x for x in chosen if x.row == row]
+            body.append((row_name(row, suite), *_cells(found, organs, own)))
         for row in dict.fromkeys(x.row for x in missing if x.dataset == dataset):
-            body.append((row_name(row, suite), *["-"] * (len(organs) + 2), "INCOMPLETE"))
-        headings = ("row", *organs, "ASSD mm (mean)", "patients", "missed")
+            body.append((row_name(row, suite), *["-"] * (len(organs) + len(own) + 2), "INCOMPLETE"))
+        titles = (f"{title} (mean)" for title in own.values())
+        headings = ("row", *organs, "ASSD mm (mean)", *titles, "patients", "missed")
         print_rows(f"{dataset}: DSC %, mean +- sd over patients", headings, body, width=140)
     put(described(["assd"]))
 
@@ -59,11 +62,17 @@ def row_name(label: str, suite: Standing) -> str:
     return without(label, suite.plan.overrides) if suite.plan else label
 
 
-def _cells(lines: list[ScoreLine], organs: list[str]) -> list[str]:
+def own_titles(lines: Iterable[ScoreLine]) -> dict[str, str]:
+    """Return the headings of the metrics of one's own among lines, by metric."""
+    return {x.metric: f"{x.metric} {x.unit}" for x in lines if x.metric not in METRIC_UNITS}
+
+
+def _cells(lines: list[ScoreLine], organs: list[str], own: Iterable[str]) -> list[str]:
     found = {(line.metric, line.organ): line for line in lines}
     whole, assd = found["dsc", MEAN], number_text(found.get(("assd", MEAN)), "assd")
     values = [number_text(found.get(("dsc", organ)), "dsc") for organ in organs]
-    return [*values, assd, str(whole.n), str(whole.n_missed)]
+    more = [number_text(found.get((metric, MEAN)), metric) for metric in own]
+    return [*values, assd, *more, str(whole.n), str(whole.n_missed)]
 
 
 def apart_headings(apart: Apart | None) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""`bench store`: verify what is stored, and remove what nothing refers to."""
+"""`bench store`: verify what is stored, say what takes how much room, and remove a row or what
+nothing refers to."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from benchmark.cli import store_space
 from benchmark.cli.options import add_common, flag
 from benchmark.cli.out import put, put_json
 from benchmark.cli.session import stored
@@ -14,7 +16,7 @@ from benchmark.errors import BadInput
 if TYPE_CHECKING:
     from benchmark.store.workspace import Workspace
 
-HELP = "verify or clean up what is stored"
+HELP = "verify, measure or clean up what is stored"
 AGAIN = "the next run sets it aside and makes it again"
 Fault = tuple[str, str]  # a name and "" or what is wrong
 ABANDONED_SECONDS = 24 * 3600.0  # adding a large data set may take hours
@@ -22,10 +24,11 @@ ABANDONED_SECONDS = 24 * 3600.0  # adding a large data set may take hours
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    commands = parser.add_subparsers(required=True, metavar="verify|gc")
+    commands = parser.add_subparsers(required=True, metavar="verify|du|rm|gc")
     verify = commands.add_parser("verify", help="check every stored file against its checksum")
     verify.set_defaults(action=_verify)
     add_common(verify)
+    store_space.configure(commands)
     gc = commands.add_parser("gc", help="remove what no row of the ledger refers to")
     flag(gc, "--dry-run", "only say what would go")
     gc.set_defaults(action=_gc)
@@ -118,15 +121,18 @@ def _gc(args: argparse.Namespace, workspace: Workspace) -> int:
 
 def _unreferred(workspace: Workspace) -> tuple[list[str], list[tuple[str, str]]]:
     """The objects and results to which no entry of the ledger refers."""
+    from benchmark.store.results import BESIDE
+
     # listed before the ledger is read: a run writes there first, so what it makes meanwhile stays
     objects, results = workspace.objects.unused(set()), workspace.results.unused(set())
-    entries = workspace.ledger.entries()
-    probes = {(key, evaluation) for entry in entries for _, key, evaluation in entry.probes}
-    nodes = {key for entry in entries for key in entry.nodes} | {key for key, _ in probes}
-    evaluations = {(entry.key, entry.evaluation) for entry in entries} | probes
+    nodes, evaluations = store_space.referred(workspace.ledger.entries())
     return (
         [key for key in objects if key not in nodes],
-        [pair for pair in results if pair not in evaluations],
+        [
+            (key, name)
+            for key, name in results
+            if (key, name.partition(BESIDE)[0]) not in evaluations
+        ],
     )
 
 

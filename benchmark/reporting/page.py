@@ -171,7 +171,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("Hard cases", ("hard-cases",), ("hard-cases",)),
     ("GT gap and teacher", ("diagnostics",), ("gt-gap",)),
     ("Organs", ("organ-",), ()),
-    ("Every comparison", ("comparisons",), ()),
+    ("Every comparison", ("comparisons", "secondary"), ()),
     ("Training curves", (), ("curves",)),
     ("Cost", ("cost",), ()),
     ("Provenance", ("provenance", "flags", "missing"), ()),

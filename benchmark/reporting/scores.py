@@ -174,6 +174,8 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
     """Every metric of one organ, or of a mean over organs, for all rows."""
     metrics = [metric for metric in METRIC_UNITS if metric != "assd_penalised"]
     titles = [f"{metric} {SYMBOLS[METRIC_UNITS[metric]]}" for metric in metrics]
+    own = {x.metric: x.unit for x in chapter.lines if x.metric not in METRIC_UNITS}
+    metrics, titles = [*metrics, *own], [*titles, *map(" ".join, own.items())]
     rest = (NOTHING,) * (len(metrics) + 2)
     body = reference_rows(chapter.group.rows, chapter, lambda texts: (texts[organ], *rest))
     for row in chapter.group.rows:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.analysis.comparisons import ONE_SET
+from benchmark.analysis.judgement import secondary_of
 from benchmark.plan.analysis import ANALYSES, Contrast
 from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
@@ -14,6 +15,7 @@ from benchmark.reporting.look import NOTHING, Sheet, gain_text, number
 from benchmark.reporting.scores import headline
 from benchmark.scoring.claims import ClaimLine
 from benchmark.scoring.comparison import Comparison, word_in_family
+from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
 from benchmark.scoring.surface import described
 from benchmark.settings.registry import OUTSIDE
@@ -25,7 +27,29 @@ def statistics_sheets(chapter: Chapter) -> list[Sheet]:
     """Return the tables; an ablation or control that was not run is named in a note."""
     first = [_ablation(chapter), _controls(chapter)]
     outside = [_outside(chapter)] if chapter.group.of_kind(OUTSIDE) else []
-    return [*first, *outside, _comparisons(chapter), _ranks(chapter)]
+    return [*first, *outside, _comparisons(chapter), _ranks(chapter), *_secondary(chapter)]
+
+
+def _secondary(chapter: Chapter) -> list[Sheet]:
+    """The metrics of one's own, tested; no table where there are none."""
+    found = secondary_of(chapter.scores, chapter.plan)
+    notes = [f"{line[0].upper()}{line[1:]}." for line in chapter.scores.own_lines]
+    notes += [f"Not tested: {x.sentence}." for x in found if isinstance(x, Incomplete)]
+    made = [x for x in found if isinstance(x, Comparison)]
+    if not made and not notes:
+        return []
+    return [
+        Sheet(
+            name="secondary",
+            title="Secondary endpoints: metrics of one's own",
+            columns=COMPARISON,
+            rows=tuple(_comparison(x, x.word, None) for x in made),
+            about="Paired gains (positive: better) in metrics of one's own, by the same tests. No "
+            "verdict, claim or Holm family rests on them, and they are corrected for nothing.",
+            notes=tuple(dict.fromkeys(notes)),
+            long=True,
+        )
+    ]
 
 
 def _ablation(chapter: Chapter) -> Sheet:

@@ -14,6 +14,7 @@ from benchmark.analysis.ceiling_sources import KnownCeilings
 from benchmark.analysis.ceilings import NAMES, Ceilings, ceilings_of, scored_in
 from benchmark.analysis.differences import BASELINE, minus_plain, plain_row
 from benchmark.analysis.flags import flag_texts, flags_of_rows
+from benchmark.analysis.own import own_of
 from benchmark.analysis.suites import with_rows
 from benchmark.analysis.tables import MEAN, MEAN3, per_patient, probe_means, table
 from benchmark.store.ledger import SCRATCH, Entry
@@ -44,7 +45,8 @@ def row_report(
     """Return the parent run of one row: its means over all its cells, named `cv/...`, and the
     reference lines beside them, `reference/...`, as far as they are kept. `known` holds what other
     rows opened."""
-    rows = {entry.name: _rows(workspace, entry) for entry in entries}
+    own = own_of(workspace, entries)
+    rows = {entry.name: own.rows(workspace, entry) for entry in entries}
     lines, _ = table(entries, lambda entry: rows[entry.name])
     beside = ceilings_of(
         workspace,
@@ -124,7 +126,8 @@ def cell_report(workspace: Workspace, entry: Entry, row: RowReport | None = None
         points += list(_points(record["title"], record["epochs"]))
         times[f"time/{_slug(record['title'])}_seconds"] = record["seconds"]
     finished = entry.state == "done"
-    metrics = _cell_metrics(_rows(workspace, entry)) if finished else {}
+    scored = own_of(workspace, [entry]).rows(workspace, entry) if finished else []
+    metrics = _cell_metrics(scored)
     probed = probe_means(workspace, entry) if finished else {}
     metrics |= {f"probe/{name}": value for name, value in probed.items()}
     rows_file = workspace.results.path(entry.key, entry.evaluation) / "rows.parquet"

@@ -9,6 +9,7 @@ from io import BytesIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.data.feeding.folds import FoldData, GridCache
@@ -16,7 +17,7 @@ from benchmark.data.feeding.slices import hu_on_grid, scaled
 from benchmark.data.feeding.splits import fold_at, split_of
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.data.scan import Scan
-from benchmark.data.volume import Label
+from benchmark.data.volume import Image, Label
 from benchmark.errors import BadInput
 from benchmark.files.atomic import damage
 from benchmark.plan.folds import Fold
@@ -27,7 +28,7 @@ from benchmark.settings.registry import Registry
 from benchmark.settings.resolve import Setting, resolve
 from benchmark.store.ledger import Entry
 from benchmark.training.nets import build, place
-from benchmark.training.prediction import predict_together
+from benchmark.training.prediction import predict_together, probabilities_together
 
 SHORTEST_KEY = 6  # characters of a key that a person may abbreviate it to
 
@@ -140,6 +141,22 @@ def predict(
     return predict_together(
         list(networks),
         chunks(),
+        scaled=lambda hu: scaled(hu, ground),
+        shape_ZYX=(z, y, x),
+        hardware=bench.hardware,
+    )
+
+
+def probabilities(trained: Trained, image_ZYX: Image, bench: Bench) -> NDArray[np.float32]:
+    """Return the class probabilities of a CT (HU, canonical) by one training, (1 + K, Z, Y, X),
+    background first: what its label map was made of."""
+    network = _network(trained, trained.keys[0], trained.weights[0], bench)
+    ground = trained.setting.ground
+    hu = torch.split(hu_on_grid(torch.from_numpy(image_ZYX), ground.size), ground.batch)
+    z, y, x = image_ZYX.shape
+    return probabilities_together(
+        [network],
+        hu,
         scaled=lambda hu: scaled(hu, ground),
         shape_ZYX=(z, y, x),
         hardware=bench.hardware,

@@ -26,8 +26,6 @@ from benchmark.files.source import is_ours
 from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
 
-# where the kinds of this distribution are
-HOMES = ("benchmark.plan", "benchmark.parts", "methods", "baselines")
 GROUP = "beyond_loss.methods"
 # where the kinds of this distribution are
 HOMES = ("benchmark.plan", "benchmark.parts", "methods", "baselines")
@@ -39,6 +37,7 @@ GROUPS = {
     "controls": "Controls",
     "atlas": "Rows that also see masks of patients without CT",
     "spikes": "Rows of known gain, by which the suite is tested",
+    "own": "Rows of one's own",
 }
 OUTSIDE = "outside"  # the group of rows that another tool predicted: the ledger alone knows them
 TABLE1 = ("U-Net", "U-Net+Loss", "U-Net+Trans", "Joint-Train", "No-Refine", "No-Noise", "U-Net+Our")
@@ -91,7 +90,7 @@ def load_registry() -> Registry:
     entries = entry_points(group=GROUP)
     for entry in sorted(entries, key=lambda e: (not is_ours(e.value), e.name)):
         try:
-            for module in _modules(entry.value):
+            for module in modules_of(entry.value):
                 methods = getattr(module, "METHODS", {})
                 problems += _take(methods, module.__name__, registry, is_ours(entry.value))
         except (Exception, SystemExit) as error:
@@ -99,7 +98,8 @@ def load_registry() -> Registry:
     return replace(registry, problems=tuple(problems))
 
 
-def _modules(package_name: str) -> Iterator[ModuleType]:
+def modules_of(package_name: str) -> Iterator[ModuleType]:
+    """Yield a module, imported, and those within it where it is a package."""
     package = importlib.import_module(package_name)
     yield package
     for found in pkgutil.iter_modules(getattr(package, "__path__", [])):

@@ -101,6 +101,10 @@ class Ledger:
         with commit_file(self.file(entry)) as temporary:
             write_json(temporary, asdict(entry))
 
+    def remove(self, entry: Entry) -> None:
+        """Take a cell's file away; one that is not there is no error."""
+        self.file(entry).unlink(missing_ok=True)
+
     def compared(self) -> list[Entry]:
         """Return the entries of all suites that compare rows: the trials of sweeps are left out."""
         return [entry for entry in self.entries() if not entry.suite.startswith(SWEEPS)]

@@ -3,7 +3,8 @@
     results/KEY/EVALUATION/rows.parquet, labels.npz, checksums.json
 
 One row a case, organ and metric; never only a mean. EVALUATION names what was evaluated: the
-network, the test cases' bytes, and the version of the scoring.
+network, the test cases' bytes, and the version of the scoring. EVALUATION+METRIC holds the rows of
+a metric of somebody's own, made from the label maps of EVALUATION; it goes where that goes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from benchmark.files.arrays import load_member
 from benchmark.files.atomic import commit_folder, damage, move_aside
 from benchmark.files.locks import shown_lock
 from benchmark.scoring.cases import Score
+
+BESIDE = "+"  # between an evaluation and the metric of one's own that scored its label maps
 
 SCHEMA = pa.schema(
     [
@@ -101,12 +104,14 @@ class Results:
     def discard_all(self, key: str) -> None:
         """Move all evaluations of a key out of the way: its networks are no more."""
         for stored, evaluation in self._all():
-            if stored == key:
+            if stored == key and self.has(key, evaluation):  # else it went with what it is beside
                 self.discard(key, evaluation)
 
     def discard(self, key: str, evaluation: str) -> None:
-        """Move an evaluation out of the way, under a new number each time. Raises `OSError` where
-        it is not there."""
+        """Move an evaluation out of the way, under a new number each time, with the rows that
+        metrics of one's own have beside it. Raises `OSError` where it is not there."""
+        for beside in self.beside(key, evaluation).values():
+            self.discard(key, beside)
         move_aside(self.path(key, evaluation), self.folder / "aside", f"{key}-{evaluation}")
 
     def commit(
@@ -140,6 +145,22 @@ class Results:
         summary = about.row_group(0).column(SCHEMA.get_field_index("code")).statistics
         return str(summary.min) if summary is not None and summary.has_min_max else ""
 
+    def beside(self, key: str, evaluation: str) -> dict[str, str]:
+        """Return the metrics of one's own that have rows beside an evaluation, each with the name
+        of theirs."""
+        start = evaluation + BESIDE
+        found = sorted(path.parent.name for path in (self.folder / key).glob("*/rows.parquet"))
+        return {name.removeprefix(start): name for name in found if name.startswith(start)}
+
+    def label_cases(self, key: str, evaluation: str) -> tuple[str, ...]:
+        """Return the cases whose label maps an evaluation has, in the order in which they were
+        written; none where it has none."""
+        path = self.path(key, evaluation) / "labels.npz"
+        if not path.is_file():
+            return ()
+        with np.load(path, allow_pickle=False) as file:
+            return tuple(file.files)
+
     def labels(self, key: str, evaluation: str, case: str) -> NDArray[np.uint8]:
         """Return the predicted label map (Z, Y, X) of a case on its native grid, uint8. Raises
         `OSError` where the evaluation has none (a probe), `KeyError` for an unknown case."""
@@ -156,7 +177,10 @@ class Results:
         return [pair for pair in self._all() if pair not in used]
 
     def remove(self, key: str, evaluation: str) -> None:
-        """Remove an evaluation, for good; one that is not there is no error."""
+        """Remove an evaluation, for good, with the rows beside it; one that is not there is no
+        error."""
+        for beside in self.beside(key, evaluation).values():
+            self.remove(key, beside)
         shutil.rmtree(self.path(key, evaluation), ignore_errors=True)
 
     def clear_aside(self) -> None:

@@ -6,8 +6,10 @@
     class TestMine(MethodConformance):
         rows = METHODS
 
-It needs pytest, and takes about a second a row. `MemoryTrainer` and the tiny set need nothing but
-the engine: what is named here is imported when it is asked for.
+It needs pytest, and takes about a second a row. `MetricConformance` (`metrics = METRICS`) and
+`SourceConformance` (`sources = {"name": SOURCE}`) check metrics and data sets of one's own, and
+`sweeps.conformance.SpaceConformance` (`spaces = {"name": space}`) spaces of sweeps. `MemoryTrainer`
+and the tiny set need nothing but the engine: what is named here is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.testing.conformance import MethodConformance as MethodConformance
+    from benchmark.testing.others import MetricConformance as MetricConformance
+    from benchmark.testing.others import SourceConformance as SourceConformance
     from benchmark.testing.tiny import ORGANS as ORGANS
     from benchmark.testing.tiny import MemoryTrainer as MemoryTrainer
     from benchmark.testing.tiny import TinySource as TinySource
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
 _LIES_IN = {
     "MethodConformance": "conformance",
+    "MetricConformance": "others",
+    "SourceConformance": "others",
     "MemoryTrainer": "tiny",
     "ORGANS": "tiny",
     "TinySource": "tiny",

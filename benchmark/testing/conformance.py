@@ -22,12 +22,13 @@ from benchmark.plan.nodes import Method, Row, Train, flags_of, in_order, probes_
 from benchmark.plan.presets import Preset, scale_method
 from benchmark.settings.overrides import override
 from benchmark.settings.registry import built_in, kinds_of
+from benchmark.testing.others import once_each
 from benchmark.testing.shown import cases_seen_by, masks_read_by
 from benchmark.testing.tiny import MemoryTrainer, TinySource
 from benchmark.training.precision import hardware
 
 CONTEXT = Context(fold="0123456789abcdef0123", seed=0)
-GROUPS = ("paper", "beyond", "controls", "atlas", "spikes")
+GROUPS = ("paper", "beyond", "controls", "atlas", "spikes", "own")
 STEPS = 2
 TINY = Preset(about="", epochs=STEPS / 100, lr=1e-3, steps_per_epoch=1, width=4, norm="instance")
 
@@ -41,8 +42,7 @@ class MethodConformance:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run every test once a row."""
-        if "name" in metafunc.fixturenames:
-            metafunc.parametrize("name", list(self.rows))
+        once_each(metafunc, self.rows)
 
     @pytest.fixture
     def method(self, name: str) -> Method:

@@ -73,6 +73,35 @@ def predict_together(
     return labels
 
 
+@torch.inference_mode()
+def probabilities_together(
+    networks: Sequence[nn.Module],
+    chunks: Iterable[Tensor],
+    *,
+    scaled: Callable[[Tensor], Tensor],
+    shape_ZYX: tuple[int, int, int],
+    hardware: Hardware,
+) -> NDArray[np.float32]:
+    """Return the mean of the networks' class probabilities on the native grid, (C, *shape_ZYX),
+    background first: of each pixel the largest is the class that `predict_together` gives. All of
+    them are in memory."""
+    found = []
+    for chunk in chunks:
+        image_BHW = scaled(chunk.to(hardware.device))
+        probs = sum(_probabilities(network, image_BHW, hardware) for network in networks)
+        mean = torch.as_tensor(probs) / len(networks)
+        found.append(on_native(mean, shape_ZYX[1:]).transpose(0, 1).cpu().numpy())
+    return np.concatenate(found, axis=1)
+
+
+def on_native(probs_BCHW: Tensor, native_hw: tuple[int, int]) -> Tensor:
+    """Return class probabilities on the native grid (B, C, *native_hw), as `most_probable` reads
+    them."""
+    if probs_BCHW.shape[2:] == native_hw:
+        return probs_BCHW
+    return F.interpolate(probs_BCHW, size=native_hw, mode="bilinear", align_corners=False)
+
+
 def most_probable(probs_BCHW: Tensor, native_hw: tuple[int, int]) -> Tensor:
     """Return the most probable class of each native pixel (B, *native_hw), as int64: the one way
     back from a training grid, by bilinear interpolation of the classes' probabilities."""

@@ -125,7 +125,8 @@ def _score(
             organs=cell.data.dataset.organs, annotated=volume.annotated,
         ):  # fmt: skip
             rows.append(result_row(entry, case, score.organ, score.metric, score.value,
-                                   state=score.state, unit=score.unit))  # fmt: skip
+                                   state=score.state, unit=score.unit,
+                                   voxels=score.n_voxels_true))  # fmt: skip
     bench.results.commit(entry.key, entry.evaluation, rows, labels)
 
 
@@ -137,12 +138,12 @@ def spoilt(label: NDArray[np.uint8], share: float, rng: np.random.Generator) -> 
 
 def result_row(
     entry: Entry, case: str, organ: str, metric: str, value: float, *,
-    state: str = "overlap", unit: str = "percent",
+    state: str = "overlap", unit: str = "percent", voxels: int = 100,
 ) -> ResultRow:  # fmt: skip
     """One row of a cell."""
     return ResultRow(
         key=entry.key, seed=entry.seed, fold=entry.fold, case=case, organ=organ, state=state,
-        metric=metric, value=value, unit=unit, n_voxels_true=100, code="c0de",
+        metric=metric, value=value, unit=unit, n_voxels_true=voxels, code="c0de",
     )  # fmt: skip
 
 
