@@ -157,7 +157,7 @@ def _resolve(preset: str, setting: Setting, dataset: DataSet | None = None) -> R
     def to(overrides: Mapping[str, Any]) -> Setting:
         made = resolve(registry, setting.row, preset, {**setting.overrides, **overrides})
         if dataset:
-            check_networks(made.plan, dataset.organs, made.ground.size)
+            check_networks(made.plan, dataset, made.ground)
         return made
 
     return to

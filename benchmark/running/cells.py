@@ -119,7 +119,7 @@ def plan_cells(
     (None: the data set's own); raises `BadInput` for a fold that is not there and for networks
     that cannot be built."""
     split = split or folds_of(dataset)
-    check_networks(setting.plan, dataset.organs, setting.ground.size)
+    check_networks(setting.plan, dataset, setting.ground)
     cache = GridCache(dataset=dataset, ground=setting.ground)
     chosen = [fold_at(split.folds, index, part) for index in folds]
     return [

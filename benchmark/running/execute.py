@@ -15,16 +15,19 @@ from torch import Tensor, nn
 
 from benchmark.data.feeding.draw import SliceDraw, draw_for
 from benchmark.data.feeding.folds import FoldData
+from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, Stopped, one_line
 from benchmark.files.code import Code
 from benchmark.files.source import code_of
 from benchmark.parts.networks import stride_of
 from benchmark.plan.given import ATLAS
+from benchmark.plan.ground import Ground
 from benchmark.plan.keys import Context, canonical, key, spec, values_in
 from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_resume, may_use
 from benchmark.running.events import EpochEnded, Progress, Resumed, TrainingBegun
+from benchmark.running.fitting import check_fit
 from benchmark.store.objects import as_recorded
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, on_meta, place, start
@@ -84,12 +87,14 @@ def execute(final: Train, data: FoldData, seed: int, bench: Bench) -> tuple[str,
     return keys
 
 
-def check_networks(final: Weights, organs: tuple[str, ...], size: int | None) -> None:
-    """Build every network of a plan without memory and pass on the shapes of its weights.
+def check_networks(final: Weights, dataset: DataSet, ground: Ground) -> None:
+    """Build every network of a plan without memory, pass on the shapes of its weights, and pass
+    slices as large as the data set's through it.
 
-    Raises `BadInput` for what only building shows (a tap that is not there, weights that do not
-    fit), which a training must not find out after hours of its parents.
+    Raises `BadInput` for what only this shows (a tap that is not there, weights that do not fit, a
+    grid that a network cannot take), which a training must not find out after hours of its parents.
     """
+    organs, size = dataset.organs, ground.size
     made: dict[Train, Mapping[str, nn.Module]] = {}
     with torch.device("meta"):
         for node in in_order(final.node):
@@ -100,6 +105,7 @@ def check_networks(final: Weights, organs: tuple[str, ...], size: int | None) ->
                 start(node, nets, loaded)
             except ValueError as error:
                 raise BadInput(f"training {node.title!r}: {error}") from error
+            check_fit(node, nets, dataset, ground)
             made[node] = nets
 
 
