@@ -15,9 +15,10 @@ import argparse
 import json
 import re
 import sys
-import time
+import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ DOCS = Path(__file__).parent
 VALUES, PAGE = DOCS / "smp.json", DOCS / "smp.md"
 ORGANS = ("liver", "left_kidney", "right_kidney")
 BATCH = 2
-ANY = (64, 96)  # a small grid that is not square: who takes it, takes what is a multiple of 32
+ANY = (32, 64)  # a small grid that is not square: who takes it, takes what is a multiple of 32
+OWN = ("dpt", "pspnet")  # make their encoder otherwise: the one another kind, the other less deep
 LARGEST = 200_000_000  # weights; above, a step takes more memory than a laptop has
 DECODERS = (
     "unet", "unetplusplus", "manet", "linknet", "fpn", "pspnet", "deeplabv3", "deeplabv3plus",
@@ -51,13 +53,15 @@ DECODERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What came of a network: the grid that it was trained on, None where it is out, and why."""
+    """What came of a network: a grid that it takes, None where it is out, and why; `trained`: one
+    step there left finite weights."""
 
     grid: tuple[int, int] | None
     why: str = ""
     stride: int = 0
     channels: tuple[int, ...] = ()
     taps: tuple[int, ...] = ()
+    trained: bool = False
 
 
 class Slices:
@@ -75,7 +79,7 @@ class Slices:
         random = torch.Generator().manual_seed(step)
         label_BHW = torch.zeros(BATCH, height, width, dtype=torch.long)
         for organ in range(1, len(ORGANS) + 1):
-            label_BHW[:, 16 * organ - 8 : 16 * organ, 8:40] = organ
+            label_BHW[:, 8 * organ : 8 * organ + 8, 8:40] = organ
         image = torch.rand(BATCH, 1, height, width, generator=random) + label_BHW[:, None]
         return Batch(
             image_B1HW=image,
@@ -88,13 +92,14 @@ class Slices:
         )
 
 
-def tried(decoder: str, encoder: str) -> Tried:
-    """Build a network, look for a grid that it takes, and train it for a step there."""
-    arch = Smp(decoder=decoder, encoder=encoder)
+def fits(decoder: str, encoder: str) -> Tried:
+    """Build a network without memory and look for a grid that it takes."""
+    if decoder not in OWN and (why := no_encoder(encoder)):
+        return Tried(grid=None, why=why)
     to = Build(organs=ORGANS, size=None, built={})
     try:
         with torch.device("meta"):
-            net = arch.build(to)
+            net = Smp(decoder=decoder, encoder=encoder).build(to)
             on_meta({"ct": net})
             _check_taps(net)
             grid, why = _grid(net, to)
@@ -102,19 +107,34 @@ def tried(decoder: str, encoder: str) -> Tried:
         return Tried(grid=None, why=str(error).partition("cannot be made: ")[2] or str(error))
     except Exception as error:  # the library's
         return Tried(grid=None, why=one_line(error))
-    found: dict[str, Any] = {
-        "stride": net.stride, "channels": net.channels, "taps": net.tappable,
-    }  # fmt: skip
     if sum(weight.numel() for weight in net.parameters()) > LARGEST:
-        return Tried(grid=None, why="over 200 million weights: not tried", **found)
-    if grid is None:
-        return Tried(grid=None, why=why, **found)
+        grid, why = None, "over 200 million weights: not tried"
+    return Tried(grid=grid, why=why, stride=net.stride, channels=net.channels, taps=net.tappable)
+
+
+def trained(decoder: str, encoder: str, found: Tried) -> Tried:
+    """Train a network that fits for one step."""
+    assert found.grid is not None
     try:
-        _train(arch, grid)
+        _train(Smp(decoder=decoder, encoder=encoder), found.grid)
     except Exception as error:  # the library's, or `Diverged`
-        why = f"takes {grid[0]} x {grid[1]} as far as shapes go, but: {one_line(error)}"
-        return Tried(grid=None, why=why, **found)
-    return Tried(grid=grid, **found)
+        height, width = found.grid
+        why = f"takes {height} x {width} as far as shapes go, but: {one_line(error)}"
+        return replace(found, grid=None, why=why)
+    return replace(found, trained=True)
+
+
+@cache
+def no_encoder(encoder: str) -> str:
+    """Return why the library cannot make an encoder for any decoder, "" where it can."""
+    make = smp_library().encoders.get_encoder
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            make(encoder, in_channels=1, depth=5, weights=None)
+    except Exception as error:  # the library's
+        return "" if "meta tensors" in str(error) else one_line(error)
+    return ""
 
 
 def _grid(net: Network, to: Build) -> tuple[tuple[int, int] | None, str]:
@@ -163,19 +183,33 @@ def main() -> None:
     torch.set_num_threads(1)
     known = json.loads(VALUES.read_text())
     wanted = DECODERS if asked is None else [name for name in asked.split(",") if name]
-    if wanted:
-        smp_library()
-    for family, encoder in known["encoders"].items():
-        for decoder in wanted:
-            name = f"{decoder}/{encoder}"
-            if asked is None and name in known["tried"]:
-                continue
-            began = time.monotonic()
-            known["tried"][name] = asdict(tried(decoder, encoder))
-            VALUES.write_text(_text(known))
-            seconds = time.monotonic() - began
-            print(f"{family}: {name}: {known['tried'][name]}, {seconds:.1f} s", flush=True)
+    pairs = [(d, e) for d in wanted for e in known["encoders"].values()]
+    if asked is not None:
+        known["tried"] = {
+            name: value
+            for name, value in known["tried"].items()
+            if name.partition("/")[0] not in wanted
+        }
+    for decoder, encoder in sorted(pairs, key=lambda pair: pair[1]):
+        if f"{decoder}/{encoder}" not in known["tried"]:
+            _keep(known, decoder, encoder, fits(decoder, encoder))
+    for decoder, encoder in pairs:  # the decoders one after the other, so that each has its unet
+        found = tried_before(known, decoder, encoder)
+        if found.grid and not found.trained:
+            _keep(known, decoder, encoder, trained(decoder, encoder, found))
     PAGE.write_text("\n".join(page(known)) + "\n")
+
+
+def tried_before(known: dict[str, Any], decoder: str, encoder: str) -> Tried:
+    """Return what is known of a network."""
+    value = known["tried"][f"{decoder}/{encoder}"]
+    return Tried(**{n: tuple(v) if isinstance(v, list) else v for n, v in value.items()})
+
+
+def _keep(known: dict[str, Any], decoder: str, encoder: str, found: Tried) -> None:
+    known["tried"][f"{decoder}/{encoder}"] = asdict(found)
+    VALUES.write_text(_text(known))
+    print(f"{decoder}/{encoder}: {found}", flush=True)
 
 
 def _text(known: dict[str, Any]) -> str:
@@ -196,7 +230,7 @@ and trained for one step. A network that cannot take your slices is refused befo
 trained, with slices that it can take.
 
 - **in**: it takes any slices; bench pads them to multiples of the *stride*.
-- **a number**: not slices of 64 x 96 pixels, but square ones of that side: `--set ground.size=SIDE`
+- **a number**: not slices of 32 x 64 pixels, but square ones of that side: `--set ground.size=SIDE`
   where your slices are square. Transformers of a fixed size take that size alone, the decoder `pan`
   that size and more.
 - **a letter**: out; the reason stands below the table.
@@ -224,10 +258,13 @@ def page(known: dict[str, Any]) -> Iterator[str]:
         stride = ", ".join(map(str, strides))
         lines.append(f"| {family} | `{encoder}` | {' | '.join(cells)} | {stride} | {taps} |")
     every = [tried for by_decoder in found.values() for tried in by_decoder.values()]
-    inside = sum(1 for tried in every if tried["grid"])
+    inside = sum(1 for tried in every if tried["trained"])
+    left = sum(1 for tried in every if tried["grid"] and not tried["trained"])
     alone = sum(1 for by in found.values() if not any(t["grid"] for t in by.values()))
     yield f"Of {len(every)} networks {inside} are in, and of {len(found)} families of encoders "
     yield f"{len(found) - alone} with at least one decoder.\n"
+    if left:
+        yield f"{left} more (**?**) take slices as far as shapes go: their step is to be tried.\n"
     yield f"| family | encoder | {' | '.join(DECODERS)} | stride | taps |"
     yield "|" + "---|" * (len(DECODERS) + 4)
     yield from lines
@@ -240,7 +277,8 @@ def _cell(tried: dict[str, Any] | None, encoder: str, letters: dict[str, str]) -
     if tried is None:
         return ""
     if tried["grid"]:
-        return "in" if tuple(tried["grid"]) == ANY else str(tried["grid"][0])
+        text = "in" if tuple(tried["grid"]) == ANY else str(tried["grid"][0])
+        return text if tried["trained"] else f"{text}?"
     reason = _reason(tried["why"], encoder)
     return letters.setdefault(reason, _letter(len(letters)))
 

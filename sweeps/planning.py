@@ -17,7 +17,8 @@ from benchmark.files.code import Code
 from benchmark.running.bench import Options
 from benchmark.running.cells import InnerFold, inner_folds, scoring_code
 from benchmark.running.crew import why_not_sent
-from benchmark.running.execute import check_networks, training_code
+from benchmark.running.execute import training_code
+from benchmark.running.fitting import check_networks
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import Setting, resolve
 from benchmark.store.workspace import open_workspace

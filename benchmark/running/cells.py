@@ -21,7 +21,8 @@ from benchmark.plan.keys import Context, key, values_in
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_use_rows
-from benchmark.running.execute import check_networks, execute, load_networks, networks
+from benchmark.running.execute import execute, load_networks, networks
+from benchmark.running.fitting import check_networks
 from benchmark.running.measure import measured
 from benchmark.running.probing import with_probes
 from benchmark.settings.resolve import Setting

@@ -1,4 +1,5 @@
-"""Whether networks can take the slices of a data set: tried on shapes, before any training."""
+"""Whether the networks of a plan can be built, start from each other and take the slices of a data
+set: tried on shapes, before any training."""
 
 from __future__ import annotations
 
@@ -11,9 +12,10 @@ from torch import nn
 from benchmark.data.feeding.slices import training_grid
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput, one_line
-from benchmark.parts.networks import Network, stride_of
+from benchmark.parts.networks import Network, UNet, stride_of
 from benchmark.plan.ground import Ground
-from benchmark.plan.nodes import Build, Net, Train
+from benchmark.plan.nodes import Build, Net, Train, Weights, in_order
+from benchmark.training.nets import build, on_meta, start
 
 OTHERS = (64, 128, 192, 224, 256, 384, 512)  # sides to try where a network cannot take the grid
 FEW = 2  # samples of a try with real numbers
@@ -32,15 +34,54 @@ class Try:
         return f"{self.batch} slices of {self.height} x {self.width} pixels"
 
 
-def check_fit(node: Train, nets: Mapping[str, nn.Module], dataset: DataSet, ground: Ground) -> None:
+def check_networks(final: Weights, dataset: DataSet, ground: Ground) -> None:
+    """Build every network of a plan without memory, pass on the shapes of its weights, and pass
+    slices as large as the data set's through it.
+
+    Raises `BadInput` for what only this shows (a tap that is not there, weights that do not fit, a
+    grid that a network cannot take), which a training must not find out after hours of its parents.
+    """
+    organs, size = dataset.organs, ground.size
+    made: dict[Train, Mapping[str, nn.Module]] = {}
+    with torch.device("meta"):
+        for node in in_order(final.node):
+            nets = _built(node, organs, size)
+            parents = [weights for net in node.nets.values() for weights in net.init]
+            loaded = {weights: made[weights.node][weights.net].state_dict() for weights in parents}
+            try:
+                start(node, nets, loaded)
+            except ValueError as error:
+                raise BadInput(f"training {node.title!r}: {error}") from error
+            _check_fit(node, nets, dataset, ground)
+            made[node] = nets
+
+
+def _built(node: Train, organs: tuple[str, ...], size: int | None) -> Mapping[str, nn.Module]:
+    try:
+        nets = build(node, organs=organs, size=size, seed=0)
+        on_meta(nets)  # some libraries make some weights elsewhere
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BadInput(
+            f"the networks of training {node.title!r} cannot be built: {one_line(error)}"
+        ) from error
+    return nets
+
+
+def _check_fit(
+    node: Train, nets: Mapping[str, nn.Module], dataset: DataSet, ground: Ground
+) -> None:
     """Pass a batch as large as the training's own, and a slice of every size that is predicted,
-    through each segmentation network of a training, which lie on the meta device.
+    through each segmentation network of a training but a U-Net; they lie on the meta device.
 
     Raises `BadInput` with the network, the slices, the reason, and slices that it can take. What
     fails on shapes alone is tried with numbers before it is refused.
     """
     sizes = _sizes(dataset, ground, stride_of(nets))
     for name, net in node.nets.items():
+        if type(net.arch) is UNet:  # takes any slices, and what a try imports takes a second
+            continue
         module, reads = nets[name], getattr(net.arch, "reads", "")
         if not isinstance(module, Network) or reads not in ("image", "masks"):
             continue

@@ -17,7 +17,7 @@ from benchmark.parts.networks import Network, UNet, stride_of
 from benchmark.parts.stages import plain
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Build, Schedule
-from benchmark.running.execute import check_networks
+from benchmark.running.fitting import check_networks
 
 
 @pytest.fixture(scope="module")
