@@ -5,6 +5,7 @@ python docs/quick_choice.py unet --root ROOT --name NAME --seeds 0,1 --set sched
 python docs/quick_choice.py fsm --root ROOT --name NAME --seeds 0,1,2 --set ...
 python docs/quick_choice.py table   # what the file holds, a line a candidate
 python docs/quick_choice.py unet-200 --preset study --dataset phantom-60 --out FILE ...
+python docs/quick_choice.py unet --early 10 ...   # the first 10 epochs: their loss alone
 
 Values that --set does not name are those of `quick-1`, which was `quick` when this was measured.
 
@@ -19,7 +20,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -28,7 +31,9 @@ import torch
 from torch import nn
 
 from benchmark.data.library import open_dataset
+from benchmark.errors import Stopped
 from benchmark.parts.measures import FIFTH, last_rise
+from benchmark.parts.objectives import DSC
 from benchmark.parts.probes import SATURATED
 from benchmark.plan.keys import key
 from benchmark.running.bench import Bench, Options
@@ -43,6 +48,7 @@ from benchmark.training.meter import Epoch
 from benchmark.training.trainer import Control, fit
 
 FOUND = Path(__file__).with_name("quick-choice.jsonl")
+ALL_FOUND = 0.25
 
 
 def unet(cell: Cell, bench: Bench) -> dict[str, Any]:
@@ -90,6 +96,20 @@ def fsm(cell: Cell, bench: Bench) -> dict[str, Any]:
     return {"m": [m[0], *fifths], "pulls": pulls}
 
 
+def early(cell: Cell, bench: Bench, epochs: int) -> dict[str, Any]:
+    """Begin the plain row's training in a cell; return 1 - soft Dice of its first epochs."""
+    node = cell.final.node
+    nets, draw, chosen = prepared(node, cell.data, cell.seed, {}, bench.hardware)
+    losses: list[float] = []
+    control = Control(
+        epoch=lambda epoch: losses.append(round(epoch.terms[DSC], 3)),
+        stop=lambda: len(losses) >= epochs,
+    )
+    with suppress(Stopped):
+        fit(node, nets, draw, seed=cell.seed, hardware=chosen, control=control)
+    return {"losses": losses}
+
+
 WAYS = {"unet": unet, "fsm": fsm}
 
 
@@ -103,7 +123,8 @@ def measure(args: argparse.Namespace) -> None:
         if place in done:
             continue
         began = time.process_time()
-        found = WAYS[args.row.partition("-")[0]](cell, bench)
+        way = partial(early, epochs=args.early) if args.early else WAYS[args.row.partition("-")[0]]
+        found = way(cell, bench)
         about = dict(zip(("row", "name", "fold", "seed"), place, strict=True))
         about |= {"preset": args.preset, "set": setting.overrides}
         about |= {"seconds": round(time.process_time() - began, 1), **found}
@@ -132,11 +153,11 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
     """Yield a line a candidate."""
     for row, name in dict.fromkeys((one["row"], one["name"]) for one in found):
         these = [one for one in found if (one["row"], one["name"]) == (row, name)]
-        text = unet_line(these) if row.startswith("unet") else fsm_line(these)
+        text = (early_line if "losses" in these[0] else TEXTS[row.partition("-")[0]])(these)
         yield f"{row} | {name} | {len(these)} | {text}"
 
 
-def unet_line(found: list[Mapping[str, Any]]) -> str:
+def unet_line(found: Sequence[Mapping[str, Any]]) -> str:
     """Mean inner DSC by organ, the least of any training, the mean rise over the last fifth."""
     ends, before = ([one["curve"][place] for one in found] for place in (-1, -2))
     organs = {organ: [one[organ] for one in ends] for organ in ends[0]}
@@ -148,7 +169,7 @@ def unet_line(found: list[Mapping[str, Any]]) -> str:
     return f"{means} | missed {missed} | last fifth {fmean(rises):+.2f} | {seconds:.0f} s"
 
 
-def fsm_line(found: list[Mapping[str, Any]]) -> str:
+def fsm_line(found: Sequence[Mapping[str, Any]]) -> str:
     """The range of M at the end and of the mean pull, and how many are saturated or negligible."""
     ends = [one["m"][-1] for one in found]
     pulls = [100 * fmean(one["pulls"]) for one in found]
@@ -158,6 +179,18 @@ def fsm_line(found: list[Mapping[str, Any]]) -> str:
         f"M {min(ends):.4f} to {max(ends):.4f} | pull {min(pulls):.2f} to {max(pulls):.2f} %, "
         f"least {min(least):.2f} % | saturated {saturated} | {took:.0f} s"
     )
+
+
+def early_line(found: Sequence[Mapping[str, Any]]) -> str:
+    """The first epoch of each training in which all organs were found, "-" where none was: one that
+    is missing keeps 1 - soft Dice above a quarter, being one of four classes."""
+    epochs = [[loss < ALL_FOUND for loss in one["losses"]] for one in found]
+    return "all organs from epoch " + ", ".join(
+        str(each.index(True) + 1) if any(each) else "-" for each in sorted(epochs, reverse=True)
+    )
+
+
+TEXTS = {"unet": unet_line, "fsm": fsm_line}
 
 
 def main() -> None:
@@ -173,6 +206,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=lambda text: [int(x) for x in text.split(",")], default=[0])
     parser.add_argument("--set", nargs="*", default=[])
+    parser.add_argument("--early", type=int, default=0, metavar="EPOCHS")
     parser.add_argument("--out", type=Path, default=FOUND)
     args = parser.parse_args()
     if args.row == "table":

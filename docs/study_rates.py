@@ -2,6 +2,7 @@
 
 python docs/study_rates.py run --root ROOT [--rows A,B]   # trains what has no line yet
 python docs/study_rates.py table   # inner DSC by row and rate, and the rate taken
+python docs/study_rates.py apply   # write the rates taken into the suites few-labels of study.toml
 
 Each row is trained as it is in the suite few-labels, on the training patients of fold 0 without the
 inner ones, and scored on these: no test patient is looked at. A rate other than the preset's is
@@ -14,6 +15,7 @@ import argparse
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -98,15 +100,40 @@ def table() -> str:
     return "\n".join([*text, "", f"{len(values)} trials, mean {fmean(values):.1f}"])
 
 
+def taken() -> dict[str, float]:
+    """Return the rate of each row; raises `SystemExit` where a trial is missing."""
+    known = {(one["row"], one["rate"]): one["dsc"]["end"] for one in lines()}
+    left = [(row, rate) for row in rows() for rate in RATES if (row, rate) not in known]
+    if left:
+        raise SystemExit(f"{len(left)} trials are left, such as {left[0][0]} at {left[0][1]:g}")
+    return {row: choice({rate: known[row, rate] for rate in RATES}) for row in rows()}
+
+
+def applied(text: str, rates: dict[str, float]) -> str:
+    """Return study.toml with the rates in the rows and analysis plans of its suites few-labels; a
+    rate that is the preset's is not written."""
+    found, inside = [], False
+    for line in text.splitlines(keepends=True):
+        inside = line.startswith(f"[suites.{SUITE}") or (inside and not line.startswith("["))
+        for row, rate in rates.items() if inside and line.startswith(("rows", "analysis")) else ():
+            label = row if rate == USUAL else f"{row}[schedule.lr={rate:g}]"
+            line = re.sub(rf'(?<=[",]){re.escape(row)}(\[[^\]]*\])?(?=[",])', label, line)
+        found.append(line)
+    return "".join(found)
+
+
 def main() -> None:
-    """Try what was not tried, or print the table."""
+    """Try what was not tried, print the table, or write the rates down."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("what", choices=("run", "table", "apply"))
     parser.add_argument("--root", type=Path)
     parser.add_argument("--rows", type=lambda text: text.split(","))
     args = parser.parse_args()
+    study = HERE / "study.toml"
     if args.what == "table":
         print(table())
+    elif args.what == "apply":
+        study.write_text(applied(study.read_text(encoding="utf-8"), taken()), encoding="utf-8")
     else:
         run(args.root, args.rows or rows())
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 import study
+import study_rates
 
 ROOT = Path(__file__).parents[1]
 KEPT = json.loads((ROOT / "docs" / "study" / "losses.json").read_text(encoding="utf-8"))
@@ -19,3 +21,24 @@ def test_the_first_losses_of_a_cell_come_out_again(tmp_path: Path) -> None:
     assert found == pytest.approx(KEPT["losses"], abs=1e-3)
     if study.machine() == KEPT["machine"]:
         assert found == KEPT["losses"]
+
+
+def test_another_rate_is_taken_only_for_more_than_a_point() -> None:
+    assert study_rates.choice({0.002: 87.0, 0.004: 86.0, 0.008: 80.0}) == 0.004
+    assert study_rates.choice({0.002: 87.1, 0.004: 86.0, 0.008: 87.2}) == 0.008
+
+
+def test_rates_reach_the_rows_and_plans_of_the_suites_that_they_are_for() -> None:
+    text = (ROOT / "docs" / "study" / "study.toml").read_text(encoding="utf-8")
+    usual = dict.fromkeys(study_rates.rows(), study_rates.USUAL)
+    before = tomllib.loads(study_rates.applied(text, usual))["suites"]
+    other = study_rates.applied(text, {**usual, "unet": 0.002, "fsm": 0.008, "vid": 0.002})
+    after = tomllib.loads(other)["suites"]
+    assert {n for n in after if before[n] != after[n]} == {"few-labels", "few-labels-shapeless"}
+    named = after["few-labels"]
+    rows = named["rows"].split(",")
+    assert rows[:2] == ["unet[schedule.lr=0.002]", "unet-200"] and "fsm-shuffled" in rows
+    assert named["analysis"]["baseline"] == "unet[schedule.lr=0.002]"
+    assert named["analysis"]["subject"] == "fsm[schedule.lr=0.008]"
+    assert named["analysis"]["competitors"][-1] == "vid[schedule.lr=0.002]"
+    assert study_rates.applied(other, usual) == study_rates.applied(text, usual)
