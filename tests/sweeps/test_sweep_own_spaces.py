@@ -18,7 +18,7 @@ from sweeps import studies
 from sweeps.figures import write_figures
 from sweeps.samplers import make_sampler
 from sweeps.spaces import Sweep, find_sweep, parameters
-from sweeps.storage import open_storage
+from sweeps.storage import default_url, open_storage
 from sweeps.summary import summarise
 
 PAIRS = """
@@ -103,7 +103,7 @@ def limited(folder: Path, limit: float) -> tuple[Study, Sweep]:
     file = folder / f"limited-{limit}.py"
     file.write_text(LIMITED.format(limit=limit))
     sweep = find_sweep(str(file))
-    study = made(f"sqlite:///{folder / f'{limit}.db'}", sweep)
+    study = made(default_url(folder), sweep)
     drive(study, sweep, 8, lambda overrides: 80 + overrides["noise"])
     return study, sweep
 
@@ -122,6 +122,12 @@ def test_without_a_setting_that_keeps_them_there_is_no_best(tmp_path: Path) -> N
     summary = summarise(limited(tmp_path, -1)[0])
     assert summary.best is None and len(summary.points) == 8
     assert "not known" in summary.response.sentence
+    best = bench("sweep", "best", "mine", "--root", str(tmp_path))
+    assert best.code == 2 and best.err.count("\n") == 1
+    assert "no setting of the study 'mine' keeps its constraints" in best.err
+    shown = bench("sweep", "show", "mine", "--root", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert shown.out.count("breaks its constraint: slow = 1.") == 8, shown.out + shown.err
+    assert (tmp_path / "out" / "mine-response-noise.png").is_file()
 
 
 def noisy(height: float, seed: int) -> Study:
