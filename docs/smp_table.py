@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +23,8 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from smp_page import ANY, DECODERS, page
 
 from benchmark.errors import BadInput, one_line
 from benchmark.parts.batch import Batch
@@ -42,13 +42,8 @@ DOCS = Path(__file__).parent
 VALUES, PAGE = DOCS / "smp.json", DOCS / "smp.md"
 ORGANS = ("liver", "left_kidney", "right_kidney")
 BATCH = 2
-ANY = (32, 64)  # a small grid that is not square: who takes it, takes what is a multiple of 32
 OWN = ("dpt", "pspnet")  # make their encoder otherwise: the one another kind, the other less deep
 LARGEST = 200_000_000  # weights; above, a step takes more memory than a laptop has
-DECODERS = (
-    "unet", "unetplusplus", "manet", "linknet", "fpn", "pspnet", "deeplabv3", "deeplabv3plus",
-    "pan", "upernet", "segformer", "dpt",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +91,13 @@ def fits(decoder: str, encoder: str) -> Tried:
     """Build a network without memory and look for a grid that it takes."""
     if decoder not in OWN and (why := no_encoder(encoder)):
         return Tried(grid=None, why=why)
-    to = Build(organs=ORGANS, size=None, built={})
+    arch, to = Smp(decoder=decoder, encoder=encoder), Build(organs=ORGANS, size=None, built={})
     try:
         with torch.device("meta"):
-            net = Smp(decoder=decoder, encoder=encoder).build(to)
+            net = arch.build(to)
             on_meta({"ct": net})
             _check_taps(net)
-            grid, why = _grid(net, to)
+            grid, why = _grid(arch, net, to)
     except BadInput as error:
         return Tried(grid=None, why=str(error).partition("cannot be made: ")[2] or str(error))
     except Exception as error:  # the library's
@@ -137,7 +132,7 @@ def no_encoder(encoder: str) -> str:
     return ""
 
 
-def _grid(net: Network, to: Build) -> tuple[tuple[int, int] | None, str]:
+def _grid(arch: Smp, net: Network, to: Build) -> tuple[tuple[int, int] | None, str]:
     """The first grid that a network takes, else what it says of the first."""
     reasons = []
     for height, width in (ANY, *((side, side) for side in OTHERS)):
@@ -145,6 +140,9 @@ def _grid(net: Network, to: Build) -> tuple[tuple[int, int] | None, str]:
             continue
         one = Try(batch=BATCH, height=height, width=width, training=True)
         why = why_not(net, to, "image", one)
+        if "meta tensors" in why:  # it reads numbers on its way: with them, then
+            with torch.device("cpu"):
+                why = why_not(arch.build(to), to, "image", one)
         if not why:
             return (height, width), ""
         reasons.append(why)
@@ -183,20 +181,20 @@ def main() -> None:
     torch.set_num_threads(1)
     known = json.loads(VALUES.read_text())
     wanted = DECODERS if asked is None else [name for name in asked.split(",") if name]
-    pairs = [(d, e) for d in wanted for e in known["encoders"].values()]
     if asked is not None:
         known["tried"] = {
             name: value
             for name, value in known["tried"].items()
             if name.partition("/")[0] not in wanted
         }
-    for decoder, encoder in sorted(pairs, key=lambda pair: pair[1]):
-        if f"{decoder}/{encoder}" not in known["tried"]:
-            _keep(known, decoder, encoder, fits(decoder, encoder))
-    for decoder, encoder in pairs:  # the decoders one after the other, so that each has its unet
-        found = tried_before(known, decoder, encoder)
-        if found.grid and not found.trained:
-            _keep(known, decoder, encoder, trained(decoder, encoder, found))
+    for decoder in wanted:  # unet first: whether a family is in at all
+        for encoder in known["encoders"].values():
+            if f"{decoder}/{encoder}" not in known["tried"]:
+                _keep(known, decoder, encoder, fits(decoder, encoder))
+        for encoder in known["encoders"].values():
+            found = tried_before(known, decoder, encoder)
+            if found.grid and not found.trained:
+                _keep(known, decoder, encoder, trained(decoder, encoder, found))
     PAGE.write_text("\n".join(page(known)) + "\n")
 
 
@@ -218,81 +216,6 @@ def _text(known: dict[str, Any]) -> str:
     chosen = json.dumps(known["encoders"], indent=2)
     tries = ",\n".join(lines)
     return f'{{\n"encoders": {chosen},\n"tried": {{\n{tries}\n}}\n}}\n'
-
-
-HEAD = """# Which networks of segmentation_models_pytorch train
-
-Written by `python docs/smp_table.py`; do not edit by hand. The values lie in `smp.json`.
-
-`--set ct=smp:DECODER/ENCODER` takes any network of the library. Each decoder was tried with the
-smallest encoder of every family: built without memory, passed a batch as `bench plan` passes it,
-and trained for one step. A network that cannot take your slices is refused before anything is
-trained, with slices that it can take.
-
-- **in**: it takes any slices; bench pads them to multiples of the *stride*.
-- **a number**: not slices of 32 x 64 pixels, but square ones of that side: `--set ground.size=SIDE`
-  where your slices are square. Transformers of a fixed size take that size alone, the decoder `pan`
-  that size and more.
-- **a letter**: out; the reason stands below the table.
-
-*Taps* are the encoder's levels that FSM can read: level 0 is the CT itself with most encoders, and
-transformers have no channels at level 1.
-"""
-
-
-def page(known: dict[str, Any]) -> Iterator[str]:
-    """Yield the page's lines."""
-    yield HEAD
-    found = {
-        family: {d: known["tried"][f"{d}/{e}"] for d in DECODERS if f"{d}/{e}" in known["tried"]}
-        for family, e in known["encoders"].items()
-    }
-    letters: dict[str, str] = {}
-    lines = []
-    for family, by_decoder in found.items():
-        encoder = known["encoders"][family]
-        cells = [_cell(by_decoder.get(d), encoder, letters) for d in DECODERS]
-        ours = next((t for t in by_decoder.values() if t["grid"]), None)
-        strides = sorted({t["stride"] for t in by_decoder.values() if t["grid"]})
-        taps = ", ".join(map(str, ours["taps"])) if ours else ""
-        stride = ", ".join(map(str, strides))
-        lines.append(f"| {family} | `{encoder}` | {' | '.join(cells)} | {stride} | {taps} |")
-    every = [tried for by_decoder in found.values() for tried in by_decoder.values()]
-    inside = sum(1 for tried in every if tried["trained"])
-    left = sum(1 for tried in every if tried["grid"] and not tried["trained"])
-    alone = sum(1 for by in found.values() if not any(t["grid"] for t in by.values()))
-    yield f"Of {len(every)} networks {inside} are in, and of {len(found)} families of encoders "
-    yield f"{len(found) - alone} with at least one decoder.\n"
-    if left:
-        yield f"{left} more (**?**) take slices as far as shapes go: their step is to be tried.\n"
-    yield f"| family | encoder | {' | '.join(DECODERS)} | stride | taps |"
-    yield "|" + "---|" * (len(DECODERS) + 4)
-    yield from lines
-    yield "\n## Why they are out\n"
-    for reason, letter in letters.items():
-        yield f"- **{letter}**: {reason}"
-
-
-def _cell(tried: dict[str, Any] | None, encoder: str, letters: dict[str, str]) -> str:
-    if tried is None:
-        return ""
-    if tried["grid"]:
-        text = "in" if tuple(tried["grid"]) == ANY else str(tried["grid"][0])
-        return text if tried["trained"] else f"{text}?"
-    reason = _reason(tried["why"], encoder)
-    return letters.setdefault(reason, _letter(len(letters)))
-
-
-def _reason(why: str, encoder: str) -> str:
-    """A reason without what differs from encoder to encoder."""
-    text = why.replace(encoder.removeprefix("tu-"), "ENCODER").replace("tu-ENCODER", "ENCODER")
-    text = re.sub(r"\d+", "N", text)
-    return re.sub(r"(N, )+N", "N, ...", text)
-
-
-def _letter(number: int) -> str:
-    first, second = divmod(number, 26)
-    return (chr(96 + first) if first else "") + chr(97 + second)
 
 
 if __name__ == "__main__":
