@@ -6,7 +6,8 @@ python docs/nnunet_anchor.py --work DIR --tiny   # the chain alone, on a CPU
 It makes an environment of its own in DIR (`nnunetv2`, a pinned version, from the package index),
 writes the data set and our folds in nnU-Net's layout, lets nnU-Net plan, preprocess and train 2-D,
 and scores what it predicts for each fold's test patients with `benchmark.scoring`. What is done is
-not done again. On a CPU its 1,000 epochs of 250 steps take weeks: `--device cpu` is for trying.
+not done again. `bench import nnunet DIR/nnUNet_results/...` makes a row of the same masks. On a CPU
+its 1,000 epochs of 250 steps take weeks: `--device cpu` is for trying.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class NnUNet:
             "ANCHOR_STEPS": str(steps),
         }  # fmt: skip
         if device == "cpu":
-            self._env |= {"nnUNet_compile": "f", "nnUNet_n_proc_DA": "0", "OMP_NUM_THREADS": "1"}
+            self._env |= {"nnUNet_compile": "f", "OMP_NUM_THREADS": "1"}
 
     @property
     def bin(self) -> Path:
@@ -118,6 +119,8 @@ class NnUNet:
         return done / "validation"
 
     def _nnunet(self, command: str, *arguments: object) -> None:
+        if self.device == "cpu":  # no process beside the training; its planner takes no 0 (2.8.1)
+            self._env["nnUNet_n_proc_DA"] = "0" if command == "train" else "1"
         self._call(self.bin / f"nnUNetv2_{command}", *map(str, arguments))
 
     def _call(self, *command: str | Path) -> None:

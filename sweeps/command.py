@@ -20,13 +20,13 @@ from benchmark.cli.options import (
     add_training,
     at_most,
     flag,
-    folds_of,
     option,
     options_of,
     setting_of,
 )
 from benchmark.cli.out import put, put_json, say
 from benchmark.errors import BadInput
+from benchmark.plan.folds import FOLDS
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -125,7 +125,7 @@ def sweep_options(args: argparse.Namespace) -> SweepOptions:
     same = {f.name: vars(args)[f.name] for f in fields(SweepOptions) if f.name in vars(args)}
     own = {
         "rows": tuple(args.rows or [args.method]),
-        "folds": tuple(folds_of(args)),
+        "folds": tuple(range(FOLDS) if args.folds is None else args.folds),
         "seeds": tuple(args.seeds),
         "storage": _storage(args),
     }

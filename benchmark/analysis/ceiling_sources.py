@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.analysis.tables import line_of
 from benchmark.data.ceilings import Ceiling, are_kept, several_ceilings
 from benchmark.data.feeding.folds import Split, folds_of
+from benchmark.data.feeding.splits import is_kept, split_of
 from benchmark.data.library import DataSet, stored_dataset
 from benchmark.data.references import Reference, fold_references, not_kept
 from benchmark.errors import BadInput
@@ -37,7 +38,7 @@ class Scored:
 
 
 Cells = Sequence[tuple[Entry, Sequence[Scored]]]
-Place = tuple[str, int | None, int]  # data set, grid, fold
+Place = tuple[str, int | None, int, str]  # data set, grid, fold, split
 BLIND = "mean shape and constant predictor"
 NOT_THERE = "the data set is not in the workspace"
 OTHER = "the data set in the workspace is not the one that was tested"
@@ -85,7 +86,8 @@ class KnownCeilings:
         if not scores or line_of(entry) in self.why:
             return []
         size = self._size(entry)
-        place, blind = (entry.dataset, size, entry.fold), line_of(entry) not in self.why_blind
+        place = entry.dataset, size, entry.fold, entry.split
+        blind = line_of(entry) not in self.why_blind
         pairs = []
         for score in scores:
             one = self._ceiling(entry.dataset, size, score)
@@ -119,7 +121,10 @@ class KnownCeilings:
         if text is None and self._bench.objects.has(entry.key):
             text = json.dumps(self._bench.objects.record(entry.key)["ground"]["size"])
         if text is None:
-            raise _LeftOut(f"{entry.label}: its training grid is not stored")
+            why = (
+                "another tool predicted it" if entry.outside else "its training grid is not stored"
+            )
+            raise _LeftOut(f"{entry.label}: {why}")
         size: int | None = json.loads(text)
         return size
 
@@ -173,14 +178,15 @@ class KnownCeilings:
         """Where the references of a cell come from."""
         if entry.part != "test":  # a patient may be validated in several folds
             raise _LeftOut("inner validation patients: they are of test patients alone")
-        if entry.own_split:
+        dataset, size = self._dataset(entry), self._size(entry)
+        if entry.own_split and not is_kept(dataset, entry.split):
             raise _LeftOut(f"{entry.dataset}: the training patients of this split are not stored")
-        return self._dataset(entry).name, self._size(entry), entry.fold
+        return dataset.name, size, entry.fold, entry.split
 
     def _open_blind(self, place: Place, cases: Sequence[str]) -> None:
-        name, size, index = place
-        dataset, split = self._sets[name]
-        fold = split.folds[index]
+        name, size, index, split = place
+        dataset, _ = self._sets[name]
+        fold = split_of(dataset, split).folds[index]
         if not set(fold.test).issuperset(cases):
             raise _LeftOut(f"{name}: {OTHER}")
         try:

@@ -24,8 +24,8 @@ from benchmark.analysis.ceiling_sources import (
 )
 from benchmark.analysis.tables import MEAN3, line_of
 from benchmark.data.ceilings import Ceiling
-from benchmark.data.feeding.folds import folds_of
 from benchmark.data.library import DataSet
+from benchmark.plan.folds import Fold
 from benchmark.plan.ground import MAJORITY, Ground
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
@@ -143,7 +143,9 @@ def ceilings_of(
     )
 
 
-def set_ceilings(dataset: DataSet, ground: Ground, say: Callable[[str], None]) -> dict[str, Mean]:
+def set_ceilings(
+    dataset: DataSet, folds: Iterable[Fold], ground: Ground, say: Callable[[str], None]
+) -> dict[str, Mean]:
     """Return the reference lines by organ over a whole data set, each patient in the fold that
     tests it, with means as a table takes them. What is not kept yet is measured, which `say` is
     told.
@@ -160,7 +162,7 @@ def set_ceilings(dataset: DataSet, ground: Ground, say: Callable[[str], None]) -
             for organ in dataset.organs
             if organ in found and found[organ].n_voxels_true
         }
-    for fold in folds_of(dataset).folds:
+    for fold in folds:
         blind = measured_references(dataset, fold, fold.test, ground.size, say)
         for place in [(name, organ) for name, of in blind.items() for organ in of]:
             one = blind[place[0]][place[1]]

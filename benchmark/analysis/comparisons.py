@@ -23,10 +23,15 @@ from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.plan.suite import Planned
 from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.layout import Incomplete, endpoint_organs, gain
+from benchmark.scoring.statistics.paired import Word
 from benchmark.settings.resolve import without
 from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
 
+ONE_SET = (
+    "one set of predictions, the same beside each of our seeds: intervals and words are about "
+    "these predictions, and not about the training behind them"
+)
 KEY = re.compile(r"[0-9a-f]{6,20}")
 FoldSeed = tuple[int, int]  # fold, seed
 
@@ -47,6 +52,11 @@ class Named:
         """The data sets with a cell, each once."""
         found = [*(e.dataset for e in self.entries), *(m.dataset for m in self.missing)]
         return list(dict.fromkeys(found))
+
+    @property
+    def outside(self) -> str:
+        """What predicted the row's masks where bench did not, else ""."""
+        return self.entries[0].outside if self.entries else ""
 
     def on(self, dataset: str) -> dict[FoldSeed, Entry]:
         """Return the results on one data set by fold and seed."""
@@ -71,14 +81,21 @@ class Paired:
 
 
 def named_row(
-    suite: Standing, name: str, *, dataset: str | None = None, preset: str | None = None
+    suite: Standing,
+    name: str,
+    *,
+    dataset: str | None = None,
+    preset: str | None = None,
+    split: str | None = None,
 ) -> Named:
-    """Return the cells of a label (`fsm[xi=1]`), of a row, or of a key's first 6 or more digits.
+    """Return the cells of a label (`fsm[xi=1]`), of a row, or of a key's first 6 or more digits;
+    with `split` those of the splits whose fingerprint begins so.
 
     Raises `BadInput` where nothing or more than one thing has that name, and where its cells mix
     presets or splits.
     """
     done = [e for e in suite.done if dataset in (None, e.dataset) and preset in (None, e.preset)]
+    done = [e for e in done if e.split.startswith(split or "")]
     lost = [m for m in suite.missing if dataset in (None, m.dataset)]
     labels = list(dict.fromkeys([*(e.label for e in done), *(m.row for m in lost)]))
     shared = suite.plan.overrides if suite.plan else {}
@@ -95,7 +112,10 @@ def named_row(
     found = [entry for entry in done if entry.label == chosen[0]]
     if len(presets := sorted({entry.preset for entry in found})) > 1:
         raise BadInput(f"{name} was run with presets {', '.join(presets)}: choose with --preset")
-    check_one_split(found, name)
+    try:
+        check_one_split(found, name)
+    except BadInput as error:
+        raise BadInput(f"{error}, or choose one with --split") from None
     missing = () if by_key else tuple(m for m in lost if m.row == chosen[0])
     return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
 
@@ -105,8 +125,14 @@ def paired(
 ) -> list[Paired]:
     """Return the comparison of two rows on every data set that both were planned for.
 
-    Raises `BadInput` where they share none, and for cells of other patients.
+    Raises `BadInput` where they share none, for cells of other patients, and for a row of another
+    tool before one of ours: a word is never about a training that bench did not see.
     """
+    if first.outside and not second.outside:
+        raise BadInput(
+            f"{first.name} comes from another tool ({first.outside}), and no word is said of what "
+            f"bench did not train: write it second, bench compare {second.name} {first.name}"
+        )
     ours, theirs = first.datasets, second.datasets
     shared = [dataset for dataset in ours if dataset in theirs]
     if not shared:
@@ -161,7 +187,19 @@ def _on(
     cells = [(row, *p, (x[p].key, x[p].evaluation)) for row, x in both for p in places]
     frame, _ = read_cells(workspace.results, cells)
     seeds = sorted({seed for _, seed in places})
-    return _compared(pair, frame, {"a": first.name, "b": second.name}, seeds, plan, metrics)
+    found = _compared(pair, frame, {"a": first.name, "b": second.name}, seeds, plan, metrics)
+    if not second.outside:
+        return found
+    shown = tuple(_of_one_set(each, first, second) for each in found.comparisons)
+    return replace(found, comparisons=shown)
+
+
+def _of_one_set(found: Comparison, first: Named, second: Named) -> Comparison:
+    """The comparison with a row of another tool, with what its figures are of; between two such
+    rows without a word."""
+    note = f"{second.name}: {second.outside}; {ONE_SET}"
+    word: Word = "values only" if first.outside else found.word
+    return replace(found, word=word, notes=(*found.notes, note))
 
 
 def _compared(

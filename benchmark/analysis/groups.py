@@ -13,7 +13,7 @@ from benchmark.analysis.suites import of_one_definition, on_plan
 from benchmark.plan.nodes import Row
 from benchmark.plan.presets import demonstration
 from benchmark.plan.suite import SuitePlan
-from benchmark.settings.registry import grouped
+from benchmark.settings.registry import OUTSIDE, grouped
 from benchmark.settings.resolve import GROUND, TUNED, label, without
 from benchmark.store.ledger import Entry
 
@@ -28,9 +28,10 @@ class Group:
 
     `common` are the overrides that every row shares: the suite's own, and those of scale (width,
     epochs, grid...). They are left out of the rows' names and printed once. `kinds` is the
-    registry's group of each row (paper, beyond, controls), "other" where it has overrides of its
-    own or is not registered. `plan` is what was planned, None for what `bench run` filled.
-    `split_shown` is "", or names the split where it must be told from another one.
+    registry's group of each row (paper, beyond, controls), "outside" where another tool predicted
+    it, "other" where it has overrides of its own or is not registered. `plan` is what was planned,
+    None for what `bench run` filled. `split_shown` is "", or names the split where it must be told
+    from another one.
     """
 
     suite: str
@@ -126,7 +127,7 @@ def _group(
         split=first.split,
         common=common,
         cells={row: tuple(named[row]) for row in order},
-        kinds={row: _kind(row, registry) for row in order},
+        kinds={row: OUTSIDE if named[row][0].outside else _kind(row, registry) for row in order},
         plan=plan,
         split_shown=first.split[:SHOWN] if several or first.own_split else "",
     )

@@ -27,6 +27,7 @@ from benchmark.scoring.statistics.layout import (
     endpoint_organs,
 )
 from benchmark.scoring.verdict import Verdict, judge
+from benchmark.settings.registry import OUTSIDE
 
 GAP = "gt_gap"
 MATCHED = "m_matched"  # measured in every patient, with or without a partner
@@ -127,7 +128,9 @@ def asked(scores: Scores, plan: AnalysisPlan) -> list[Contrast]:
     baseline, the subject against every control and its ablations, between rows that were run."""
     us, base, rows = plan.subject, plan.baseline, set(scores.group.rows)
     shown = scores.group.rows[:MOST_ROWS]
-    pairs = [(row, base) for row in (*shown, OTHER_ARCHITECTURE)]
+    outside = scores.group.of_kind(OUTSIDE)  # never the subject of a word: bench did not train it
+    pairs = [(row, base) for row in (*shown, OTHER_ARCHITECTURE) if row not in outside]
+    pairs += [(ours, row) for row in outside for ours in (us, base)]
     pairs += [(us, row) for row in (*plan.controls, *scores.group.of_kind("controls")[:MOST_ROWS])]
     planned = [c for family in families(plan) for c in family.contrasts]
     planned += [claim.contrast for claim in claims(scores.group.dataset, plan)]

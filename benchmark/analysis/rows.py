@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from benchmark.analysis.groups import Group
 from benchmark.analysis.suites import Missing, missing_cell
-from benchmark.data.feeding.folds import folds_of
+from benchmark.data.feeding.splits import split_of, splits_of
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput
 from benchmark.files.atomic import checked
@@ -105,7 +105,8 @@ class Scores:
     """A group's scores. `frame` has the columns row, fold, seed, case, organ, state, metric, unit
     and value; `case` is a patient's number. `probes` has row, fold, seed, case, metric, value.
 
-    `dataset` is None where the set is not in the workspace, or not the one that was tested.
+    `dataset` is None where the set is not in the workspace, or not the one that was tested;
+    `fold_count` is how many folds its split has.
     """
 
     group: Group
@@ -117,6 +118,7 @@ class Scores:
     numbers: Mapping[str, str]
     missing: tuple[Missing, ...]
     absent_folds: tuple[int, ...]
+    fold_count: int = FOLDS
 
     @property
     def complete(self) -> bool:
@@ -134,7 +136,7 @@ def group_scores(group: Group, workspace: Workspace) -> Scores:
     probes, _ = read_cells(
         results, [(row, e.fold, e.seed, (k, v)) for row, e in done for _, k, v in e.probes]
     )
-    dataset = _dataset(group, workspace)
+    dataset, count = _dataset(group, workspace)
     names = {str(case) for case in frame["case"].unique()}
     numbers = patient_numbers(names | ({c.name for c in dataset.cases} if dataset else set()))
     frame, probes = numbered(frame, numbers), numbered(probes, numbers)
@@ -147,7 +149,8 @@ def group_scores(group: Group, workspace: Workspace) -> Scores:
         patients=patients_of(frame),
         numbers=numbers,
         missing=tuple(_missing(group, damaged)),
-        absent_folds=tuple(f for f in range(FOLDS) if f not in group.folds),
+        absent_folds=tuple(f for f in range(count) if f not in group.folds),
+        fold_count=count,
     )
 
 
@@ -157,15 +160,18 @@ def patient_numbers(names: set[str]) -> dict[str, str]:
     return {name: f"patient {n:0{digits}d}" for n, name in enumerate(sorted(names), start=1)}
 
 
-def _dataset(group: Group, workspace: Workspace) -> DataSet | None:
+def _dataset(group: Group, workspace: Workspace) -> tuple[DataSet | None, int]:
+    """The set that was tested, where it is still there, and how many folds it has."""
     if not (workspace.root / "data" / group.dataset / "dataset.json").exists():
-        return None
+        return None, FOLDS
     try:
         dataset = open_dataset(workspace.root, group.dataset)
-        return dataset if folds_of(dataset).fingerprint == group.split else None
+        if group.split not in splits_of(dataset):
+            return None, FOLDS
+        return dataset, len(split_of(dataset, group.split).folds)
     except BadInput as error:
         workspace.warn(str(error))
-        return None
+        return None, FOLDS
 
 
 def _organs(frame: pd.DataFrame, dataset: DataSet | None) -> tuple[str, ...]:

@@ -243,6 +243,7 @@ def _shell(words: list[str], seen: Seen, seeds: Sequence[int], values: Mapping[s
     options = {
         "--datasets" if suite else "--dataset": first.dataset if first.dataset != DATASET else "",
         "--preset": first.preset if first.preset != PRESET else "",
+        "--split": first.split[:8] if first.own_split else "",
         "--folds": numbers_text(folds) if folds != list(range(FOLDS)) else "",
         "--seeds": numbers_text(seeds) if tuple(seeds) != usual else "",
     }

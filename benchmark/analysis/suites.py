@@ -104,11 +104,14 @@ def standing(workspace: Workspace, name: str) -> Standing:
 def _wanted(
     plan: SuitePlan, entries: Iterable[Entry], name: str
 ) -> list[tuple[Planned, Entry | None]]:
-    """Every planned cell with its entry, one of the planned split before any other."""
+    """Every planned cell with its entry, one of the planned split before any other; and those of
+    rows that another tool predicted, which stand in all folds and seeds or have no line."""
     ours = [entry for entry in entries if entry.preset == plan.preset]
     ours.sort(key=lambda entry: on_plan(entry, plan))
     there = {planned_cell(entry): entry for entry in ours}
-    wanted = [(cell, there.get(cell)) for cell in plan.cells()]
+    outside = dict.fromkeys((e.dataset, e.label) for e in ours if e.outside and on_plan(e, plan))
+    cells = (*plan.cells(), *(cell for row in outside for cell in plan.cells_of(*row)))
+    wanted = [(cell, there.get(cell)) for cell in cells]
     check_one_split((entry for _, entry in wanted if entry), f"suite {name}", plan.splits)
     return wanted
 
@@ -134,8 +137,7 @@ def of_one_definition(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def with_rows(workspace: Workspace, entries: Iterable[Entry]) -> list[Entry]:
-    """Return, as done, the entries whose rows are on disk and whole. What the ledger says is not
-    enough: rows may be damaged since, or a run that goes over them again was stopped."""
+    """Return, as done, the entries whose rows are on disk and whole, whatever the ledger says."""
     return [
         replace(entry, state="done")
         for entry in of_one_definition(entries)
@@ -270,6 +272,7 @@ def run_command(label: str, beside: Iterable[Entry]) -> str:
     dataset, preset = done[0].dataset, done[0].preset
     like = [entry for entry in done if (entry.dataset, entry.preset) == (dataset, preset)]
     words = ["bench", "run", "--method", typed["row"], "--dataset", dataset, "--preset", preset]
+    words += ["--split", done[0].split[:8]] if done[0].own_split else []
     words += ["--folds", numbers_text(sorted({entry.fold for entry in like}))]
     words += ["--seeds", numbers_text(sorted({entry.seed for entry in like}))]
     for name, value in parse(pieces(typed["values"]) if typed["values"] else []).items():

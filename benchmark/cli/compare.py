@@ -25,6 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(parser, "--dataset", "NAME", "default: all that both were run on")
     add_suite(parser)
     add_preset(parser, None)
+    about = "the first digits of a split's fingerprint, where a row was run in several"
+    option(parser, "--split", "DIGITS", about)
     about = "dsc or assd_penalised; may be repeated (default: both)"
     option(parser, "--metric", "NAME", about, action="append", default=[])
     about = "show ASSD and HD95 of another library too, from the stored label maps: medpy-0.4, "
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     plan = suite.plan.analysis if suite.plan else AnalysisPlan()
     metrics = [plan.metric(name) for name in args.metric] or list(plan.metrics)
     first, second = (
-        named_row(suite, name, dataset=args.dataset, preset=args.preset)
+        named_row(suite, name, dataset=args.dataset, preset=args.preset, split=args.split)
         for name in (args.row, args.reference)
     )
     found = paired(workspace, first, second, plan, metrics)

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from benchmark.data.library import DataSet
     from benchmark.data.readers.base import Reader
 
+MOST_FOLDS = 1000
+TEST = "-test"  # what the name of the set in imagesTs and labelsTs ends on
 Adder = Callable[[argparse.Namespace], int]
 FORCE = "cases (CASE,CASE, or all) to add although a check of plausibility fails: you have looked"
 RENAME = (
     "call the cases case_000, case_001, ...: file names may be those of patients; which is which "
     "is printed, and kept nowhere"
 )
+FOLD_COUNT = "folds of the set (default: 5; one a patient where there are fewer)"
 ORGAN = (
     "an organ to take, once for each (default: liver, left_kidney, right_kidney); what PNG masks "
     "show"
@@ -47,6 +50,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(pair, "--map", "liver=5,left_kidney=3,...", about, required=True)
 
 
+def fold_number(text: str) -> int:
+    """Return a number of folds; argparse turns the error into a line."""
+    if not (text.isdecimal() and 2 <= int(text) <= MOST_FOLDS):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number from 2 to {MOST_FOLDS}")
+    return int(text)
+
+
 def _kind(
     kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, add: Adder
 ) -> argparse.ArgumentParser:
@@ -54,6 +64,7 @@ def _kind(
     parser.set_defaults(action=add, kind=name)
     option(parser, "--name", "NAME", "of the data set")
     flag(parser, "--skip-bad", "leave bad cases out")
+    option(parser, "--folds", "N", FOLD_COUNT, type=fold_number, default=0)
     option(parser, "--force", "CASE", FORCE, nargs="+", action="extend", default=[])
     if name in ("folder", "pair"):
         flag(parser, "--rename", RENAME)
@@ -64,7 +75,7 @@ def _kind(
 
 
 def _folder(args: argparse.Namespace) -> int:
-    from benchmark.data.readers.nnunet import NnUNetRaw, default_name
+    from benchmark.data.readers.nnunet import APART, NnUNetRaw, default_name, has_labels_apart
     from benchmark.data.readers.stacks import Stacks, is_stack
 
     name = args.name or default_name(args.path)
@@ -75,7 +86,19 @@ def _folder(args: argparse.Namespace) -> int:
         return _add(args, name, lambda: Stacks(args.path, _organs(args)[0]))
     if args.organ:
         raise BadInput("--organ is for PNG masks; dataset.json names the organs here")
-    return _add(args, name, lambda: NnUNetRaw(args.path))
+    code = _add(args, name, lambda: NnUNetRaw(args.path))
+    if has_labels_apart(args.path):  # a set of its own: no fold of the other trains on it
+        test, args.folds = f"{name}{TEST}", 0
+        args.force = [case for case in args.force if case in ("all", *_cases(args.path, APART))]
+        _add(args, test, lambda: NnUNetRaw(args.path, APART), apart=True)
+        put(f"{test} is kept apart as a test: bench run --dataset {name} --test-on {test}")
+    return code
+
+
+def _cases(path: Path, part: str) -> tuple[str, ...]:
+    from benchmark.data.readers.nnunet import NnUNetRaw
+
+    return NnUNetRaw(path, part).cases
 
 
 def _pair(args: argparse.Namespace) -> int:
@@ -108,7 +131,9 @@ def _organs(args: argparse.Namespace) -> tuple[str, ...]:
     return tuple(dict.fromkeys(organ_name(organ) for organ in args.organ)) or TARGETS
 
 
-def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> int:
+def _add(
+    args: argparse.Namespace, name: str, reader: Callable[[], Reader], *, apart: bool = False
+) -> int:
     from benchmark.data import library
     from benchmark.data.judging.checks import check_name
     from benchmark.files.locks import cores
@@ -121,11 +146,12 @@ def _add(args: argparse.Namespace, name: str, reader: Callable[[], Reader]) -> i
         source,
         skip_bad=args.skip_bad,
         force=_forced(args.force, source),
-        command=_command(args, name),
+        command=_command(args, name.removesuffix(TEST) if apart else name),
         workers=cores(),
+        folds=args.folds,
         say=note,
     )
-    report(added)
+    report(added, apart=apart)
     return 0
 
 
@@ -160,16 +186,28 @@ def _command(args: argparse.Namespace, name: str) -> str:
     words += [f"--organ {organ}" for organ in getattr(args, "organ", [])]
     words += ["--rename"] if getattr(args, "rename", False) else []
     words += ["--split-kidneys"] if getattr(args, "split_kidneys", False) else []
+    words += [f"--folds {args.folds}"] if args.folds else []
     words += [f"--name {name}", *(["--skip-bad"] if args.skip_bad else [])]
     return " ".join([*words, *(f"--force {case}" for case in args.force)])
 
 
-def report(added: DataSet) -> None:
-    """Print one line about a set, and a warning where it has fewer patients than folds."""
-    from benchmark.plan.folds import FOLDS
+def report(added: DataSet, *, apart: bool = False) -> None:
+    """Print one line about a set, and say at once where it is too small to be run, or so small
+    that its folds are others than usual; of one that is kept `apart` no fold is made."""
+    from benchmark.data.feeding.folds import fold_count
+    from benchmark.plan.folds import FEWEST, FOLDS
 
-    count = len(added.cases)
+    count, folds = len(added.cases), fold_count(added)
     put(f"data set {added.name}: {counted(count, 'case')}, {', '.join(added.organs)}")
-    if count < FOLDS:
-        few = f"warning: {counted(count, 'patient')}, fewer than the {FOLDS} folds"
+    if apart:
+        return
+    if count < FEWEST:
+        few = f"warning: {counted(count, 'patient')}, fewer than the {FEWEST} that a fold needs"
         note(f"{few}: no row can be run on it; add more cases")
+    elif folds == count:
+        left = f"{folds} folds, each tests one patient (leave-one-out)"
+        note(
+            f"{left}; under {FOLDS} patients no figure tells rows apart" if count < FOLDS else left
+        )
+    elif folds != FOLDS:
+        note(f"{folds} folds")

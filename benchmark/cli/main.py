@@ -23,7 +23,20 @@ from benchmark.files.source import OURS as DISTRIBUTION
 from benchmark.running.stop import interruptible
 
 RESULTS = ("run", "suite", "compare", "report", "plan", "status", "score", "explain")
-OURS = (*RESULTS, "methods", "data", "predict", "store", "sync", "ui", "doctor", "speed")
+OTHERS = (
+    "methods",
+    "data",
+    "predict",
+    "import",
+    "export",
+    "store",
+    "sync",
+    "ui",
+    "doctor",
+    "speed",
+)
+OURS = (*RESULTS, *OTHERS)
+MODULES = {"import": "imports"}  # a word of Python is no name of a file
 GROUP = "beyond_loss.commands"
 CAUSED = {  # what a person can cause, and mend
     errno.EACCES,
@@ -100,7 +113,8 @@ def _result_of(args: argparse.Namespace) -> int:
 
 def _commands() -> dict[str, ModuleType]:
     """Our commands and those of installed packages; one that fails is named and left out."""
-    found = {name: importlib.import_module(f"benchmark.cli.{name}") for name in OURS}
+    files = {name: MODULES.get(name, name) for name in OURS}
+    found = {name: importlib.import_module(f"benchmark.cli.{file}") for name, file in files.items()}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
             module = entry.load()

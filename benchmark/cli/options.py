@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmark.cli.experiment import DEFAULTS, LIMIT, values_alone
-from benchmark.cli.out import put, warn
+from benchmark.cli.out import put, say, warn
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
+    from benchmark.data.feeding.folds import Split
+    from benchmark.data.library import DataSet
     from benchmark.running.bench import Options
     from benchmark.settings.registry import Registry
     from benchmark.settings.resolve import Setting
 
 DEFAULT_ROOT = "workspace"
 INNER = "for tuning: train without the inner validation patients and score them"
+SPLIT = (
+    "other folds than the data set's own: nnU-Net's splits_final.json, a table case,fold, or the "
+    "fingerprint of one that was given before"
+)
 MOST_THREADS = 1024
 MOST_ASKED = 256  # workers
 MOST_PORT = 2**16 - 1
@@ -80,6 +86,7 @@ def add_setting(parser: argparse.ArgumentParser) -> None:
     option(parser, "--method", "NAME", "see bench methods")
     add_values(parser, experiment=True)
     add_folds(parser, "default: 0")
+    add_split(parser)
     flag(parser, "--inner", INNER)
     about = "the values were tuned for each fold: call the row METHOD[tuned=NAME] in every table"
     option(parser, "--tuned", "NAME", about, default="")
@@ -107,11 +114,16 @@ def add_sets(parser: argparse.ArgumentParser, what: str) -> None:
     option(parser, "--set", "NAME=VALUE", f"{what}; may be repeated", **more)
 
 
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """Add `--split`."""
+    option(parser, "--split", "FILE", SPLIT)
+
+
 def add_folds(
     parser: argparse.ArgumentParser, seeds: str | None = None, default: list[int] | None = None
 ) -> None:
     """Add `--folds` and `--seeds`; `seeds` says what the latter is by default."""
-    option(parser, "--folds", "0,1,...", "default: all five", type=numbers)
+    option(parser, "--folds", "0,1,...", "default: all", type=numbers)
     option(parser, "--seeds", "0,1,...", seeds, type=numbers, default=default)
 
 
@@ -223,12 +235,25 @@ def say_refused(registry: Registry, names: Iterable[str]) -> None:
             warn(registry.refused[name])
 
 
-def folds_of(args: argparse.Namespace) -> list[int]:
+def folds_of(args: argparse.Namespace, split: Split) -> list[int]:
     """Return the folds to run, all by default."""
-    from benchmark.plan.folds import FOLDS
-
-    chosen: list[int] = args.folds if args.folds is not None else list(range(FOLDS))
+    chosen: list[int] = args.folds if args.folds is not None else list(range(len(split.folds)))
     return chosen
+
+
+def split_for(given: str | None, dataset: DataSet, planned: str = "") -> Split:
+    """Return the folds that `--split` names, a file or the fingerprint of one that was given
+    before, and keep them in the workspace; without it those `planned`, else the data set's own.
+    Raises `BadInput`."""
+    from benchmark.data.feeding.splits import is_kept, keep_split, known_like, read_split, split_of
+
+    if given is None:
+        return split_of(dataset, planned if is_kept(dataset, planned) else "")
+    if not Path(given).exists() and (known := known_like(dataset, given)):
+        return split_of(dataset, known)
+    split = read_split(Path(given), dataset, say)
+    keep_split(dataset, split)
+    return split
 
 
 def part_of(args: argparse.Namespace) -> str:

@@ -14,6 +14,7 @@ from benchmark.cli.options import (
     folds_of,
     part_of,
     setting_of,
+    split_for,
 )
 from benchmark.cli.out import put, put_json, say
 from benchmark.cli.session import open_session
@@ -45,9 +46,11 @@ def run(args: argparse.Namespace) -> int:
     complete(args)
     setting = setting_of(args)
     bench, dataset = open_session(args, setting, may_read=True)
-    cells = plan_cells(setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args))
+    split = split_for(args.split, dataset)
+    chosen, part = folds_of(args, split), part_of(args)
+    cells = plan_cells(setting, dataset, folds=chosen, seeds=args.seeds, part=part, split=split)
     nodes, probes = planned(cells, bench)
-    ceilings = set_ceilings(dataset, setting.ground, say)
+    ceilings = set_ceilings(dataset, split.folds, setting.ground, say)
     if args.json:
         shown = {"nodes": _shown(nodes), "probes": _shown(probes)}
         put_json({**shown, "ceilings": _ceilings_json(ceilings)})

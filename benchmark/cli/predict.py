@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     chosen.add_argument("--method", metavar="NAME", help="a row, or ROW@STAGE; see bench status")
     chosen.add_argument("--key", metavar="KEY", help="one training by its key, see bench plan")
     add_values(parser)
-    about = "networks of one fold (or of several: 0,1); default: the ensemble of all five"
+    about = "networks of one fold (or of several: 0,1); default: the ensemble of all"
     option(parser, "--fold", "N", about, type=numbers)
     option(parser, "--seed", "N", type=int, default=0)
     about = f"the picture (default: the label map's name as .png), or {NO_PICTURE}"
@@ -111,7 +111,6 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
     """The workspace and what was trained there; nothing is trained or added."""
     import torch
 
-    from benchmark.plan.folds import FOLDS
     from benchmark.running.crew import threads_for
     from benchmark.running.events import Warnings
     from benchmark.running.predicting import trained_key, trained_row
@@ -125,12 +124,24 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
         found = trained_key(bench, load_registry(), args.key)
     else:
         args.method, _, stage = args.method.partition("@")
-        folds = args.fold if args.fold is not None else list(range(FOLDS))
+        folds = args.fold if args.fold is not None else list(range(_fold_count(args)))
         found = trained_row(
             bench, setting_of(args), dataset=args.dataset, folds=folds, seed=args.seed, stage=stage
         )
     torch.set_num_threads(args.threads or threads_for(found.setting.ground.size))
     return bench, found
+
+
+def _fold_count(args: argparse.Namespace) -> int:
+    """How many folds the row's data set has; the usual number where it is not here any more."""
+    from benchmark.data.feeding.folds import fold_count
+    from benchmark.data.library import stored_dataset
+    from benchmark.plan.folds import FOLDS
+
+    try:
+        return fold_count(stored_dataset(args.root, args.dataset))
+    except BadInput:
+        return FOLDS
 
 
 def _value(

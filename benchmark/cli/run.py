@@ -12,21 +12,29 @@ from benchmark.cli.options import (
     add_training,
     flag,
     folds_of,
+    option,
     options_of,
     part_of,
     setting_of,
+    split_for,
 )
 from benchmark.cli.out import say
 from benchmark.cli.session import keep_references, open_session
+from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
     from benchmark.cli.view import RunView
+    from benchmark.data.library import DataSet
     from benchmark.running.bench import Bench
     from benchmark.running.cells import Cell
     from benchmark.running.crew import Left
     from benchmark.store.ledger import Entry
 
 HELP = "train and score one row: bench run --method fsm"
+TEST_ON = (
+    "another data set, kept apart as a test: each network predicts all of its patients; looks are "
+    "counted"
+)
 WORKERS = "processes that train; 1: this one (default: auto, what cores or GPUs and work allow)"
 
 
@@ -35,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_setting(parser)
     add_training(parser, WORKERS, auto=True)
     flag(parser, "--fresh", "train again what is stored")
+    option(parser, "--test-on", "SET", TEST_ON)
     add_common(parser)
 
 
@@ -43,24 +52,40 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.cli.view import RunView, shown
     from benchmark.running.cells import plan_cells
     from benchmark.running.following import follow
+    from benchmark.running.held_out import scored_on
     from benchmark.store.ledger import SCRATCH
 
     complete(args)
     setting = setting_of(args)
     with shown(RunView) as view:
         bench, dataset = open_session(args, setting, view, may_read=not args.fresh)
-        cells = plan_cells(
-            setting, dataset, folds=folds_of(args), seeds=args.seeds, part=part_of(args)
-        )
+        split, apart = split_for(args.split, dataset), _apart(args, dataset)
+        chosen, part = folds_of(args, split), part_of(args)
+        cells = plan_cells(setting, dataset, folds=chosen, seeds=args.seeds, part=part, split=split)
         with follow(args.mlflow, bench, SCRATCH, view.warn), bench.stop.listening():
             entries = _entries(args, cells, bench, view)
             keep_references(bench, entries, args.mlflow, view)
+            found = scored_on(cells, entries, apart, bench) if apart else None
     from benchmark.cli.show import show_run  # its tables load much that no training waits for
 
-    show_run(bench, entries, as_json=args.json)
+    show_run(bench, entries, as_json=args.json, apart=found)
     for entry in (entry for entry in entries if entry.state != "done"):
         say(f"{entry.where} failed: {entry.error}")
     return 0 if all(entry.state == "done" for entry in entries) else 1
+
+
+def _apart(args: argparse.Namespace, dataset: DataSet) -> DataSet | None:
+    """The set that was kept apart; raises `BadInput` for one that is no test, before a training."""
+    if args.test_on is None:
+        return None
+    from benchmark.data.library import open_dataset
+    from benchmark.running.held_out import check_apart
+
+    if args.inner:
+        raise BadInput("--test-on is for rows that are trained on all: leave --inner out")
+    other = open_dataset(args.root, args.test_on, say=say)
+    check_apart(dataset, other)
+    return other
 
 
 def _entries(

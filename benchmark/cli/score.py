@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     """The cells that the options name; raises `BadInput` for a name that is not there."""
     from benchmark.analysis.suites import chosen_suite, short
+    from benchmark.store.ledger import ON
 
     suite = chosen_suite(workspace, args.suite).name
     known = [e for e in workspace.ledger.compared() if not args.suite or e.suite == suite]
@@ -60,6 +61,7 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     if args.dataset and args.dataset not in datasets:
         raise BadInput(f"no cell on data set {args.dataset!r}: there is {', '.join(datasets)}")
     known = [entry for entry in known if args.dataset in (None, entry.dataset)]
+    known = [entry for entry in known if not entry.part.startswith(ON)]  # run --test-on scores it
     names = {entry.name: {entry.label, short(entry.label), entry.row} for entry in known}
     there = set().union(*names.values())
     if lost := [row for row in args.rows if row not in there]:

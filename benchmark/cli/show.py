@@ -26,7 +26,13 @@ from benchmark.analysis.suites import Missing, Standing, fill_command
 from benchmark.analysis.tables import HEADLINE, ScoreLine, number_text, table
 from benchmark.cli.options import default_root
 from benchmark.cli.out import note, print_rows, put, put_json, say
-from benchmark.cli.show_rows import print_suite, row_name
+from benchmark.cli.show_rows import (
+    apart_cells,
+    apart_headings,
+    apart_text,
+    print_suite,
+    row_name,
+)
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.presets import scope_note
 from benchmark.running.code import old_line
@@ -36,6 +42,7 @@ from benchmark.store.ledger import shown_suite
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
+    from benchmark.running.held_out import Apart
     from benchmark.store.ledger import Entry
     from benchmark.store.results import ResultRow
 
@@ -43,9 +50,12 @@ SHOWN = {"dsc": "DSC %", "assd": "ASSD mm", "hd95": "HD95 mm"}
 NAMED = 5  # missing cells named one by one
 
 
-def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
-    """Print the table of a run's cells, what was trained, reused and resumed, and what a reader
-    must know of them; with JSON the last goes to standard error too."""
+def show_run(
+    bench: Bench, entries: list[Entry], *, as_json: bool, apart: Apart | None = None
+) -> None:
+    """Print the table of a run's cells, beside them the scores on a set that was kept `apart`, what
+    was trained, reused and resumed, and what a reader must know of them; with JSON the last goes to
+    standard error too."""
     lines, missing, ceilings = _table(bench, entries)
     entries = list(ceilings.entries)
     shows, first, why_not = _shows(bench, entries), entries[0], _no_verdict_of_run(entries)
@@ -59,10 +69,11 @@ def show_run(bench: Bench, entries: list[Entry], *, as_json: bool) -> None:
             "preset": first.preset,
             "part": first.part,
             "verdict_possible": not why_not,
+            **({"test_on": asdict(apart)} if apart else {}),
         }
         _put_json({**_results(bench, lines, missing, ceilings), **about}, ceilings, told)
         return
-    _print_run(lines, ceilings)
+    _print_run(lines, ceilings, apart)
     put(f"this run shows: {shows['text']}")
     put(f"next: {shows['next']}")
     put(described(["assd", "hd95"]))
@@ -176,9 +187,9 @@ def _no_verdict_of_run(entries: list[Entry]) -> str:
     return no_verdict(first.preset, common_overrides(entries, {})) or inner
 
 
-def _print_run(lines: list[ScoreLine], ceilings: Ceilings) -> None:
+def _print_run(lines: list[ScoreLine], ceilings: Ceilings, apart: Apart | None) -> None:
     """Print one line an organ, with DSC, its reference lines where they are known, ASSD and HD95,
-    each with its n."""
+    each with its n, and the DSC on a set that was kept apart."""
     for row, dataset, preset in dict.fromkeys((x.row, x.dataset, x.preset) for x in lines):
         chosen = [x for x in lines if (x.row, x.dataset, x.preset) == (row, dataset, preset)]
         beside = ceilings.of(row, dataset)
@@ -188,11 +199,16 @@ def _print_run(lines: list[ScoreLine], ceilings: Ceilings) -> None:
             dsc_text, *others = (number_text(by_metric.get(metric), metric) for metric in SHOWN)
             values = (dsc_text, *(ceiling_texts(beside.get(organ)) if beside else ()), *others)
             dsc = by_metric["dsc"]
-            body.append((organ, *values, str(dsc.n), str(dsc.n_missed)))
+            body.append(
+                (organ, *values, str(dsc.n), str(dsc.n_missed), *apart_cells(row, organ, apart))
+            )
         dsc_title, *titles = SHOWN.values()
         references = NAMES if beside else ()
-        headings = ("organ", dsc_title, *references, *titles, "patients", "missed")
+        beside_it = apart_headings(apart)
+        headings = ("organ", dsc_title, *references, *titles, "patients", "missed", *beside_it)
         print_rows(f"{row} on {dataset}, preset {preset}", headings, body, width=160)
+    if apart:
+        put(apart_text(apart))
 
 
 def _words(lines: list[ScoreLine]) -> list[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from benchmark.analysis.ceilings import NAMES, Ceilings, alike, ceiling_texts
 from benchmark.analysis.suites import Standing
 from benchmark.analysis.tables import MEAN, ScoreLine, number_text
 from benchmark.cli.out import print_rows, put
 from benchmark.scoring.surface import described
 from benchmark.settings.resolve import without
+
+if TYPE_CHECKING:
+    from benchmark.running.held_out import Apart
 
 
 def print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> None:
@@ -59,3 +64,30 @@ def _cells(lines: list[ScoreLine], organs: list[str]) -> list[str]:
     whole, assd = found["dsc", MEAN], number_text(found.get(("assd", MEAN)), "assd")
     values = [number_text(found.get(("dsc", organ)), "dsc") for organ in organs]
     return [*values, assd, str(whole.n), str(whole.n_missed)]
+
+
+def apart_headings(apart: Apart | None) -> tuple[str, ...]:
+    """Return the headings of what was scored on a set that was kept apart."""
+    return (f"{apart.dataset}: DSC %", "patients there") if apart else ()
+
+
+def apart_cells(row: str, organ: str, apart: Apart | None) -> tuple[str, ...]:
+    """Return a row's DSC there and its patients; "-" where the set has no such organ, and for means
+    over several where it lacks one of them."""
+    if apart is None:
+        return ()
+    if not (apart.whole or organ in apart.organs):
+        return "-", "-"
+    place = row, organ, "dsc"
+    found = next((x for x in apart.lines if (x.row, x.organ, x.metric) == place), None)
+    return number_text(found, "dsc"), str(found.n) if found else "-"
+
+
+def apart_text(apart: Apart) -> str:
+    """Return how often the set was looked at, and what that means."""
+    times = "once" if apart.looks == 1 else f"{apart.looks} times"
+    return (
+        f"{apart.dataset} was kept apart: the mean of all folds' networks over its patients, +- sd "
+        f"over patients; looked at {times} in this workspace. What is chosen by it is no longer "
+        "tested by it."
+    )

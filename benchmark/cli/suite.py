@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ from benchmark.cli.options import (
     add_folds,
     add_preset,
     add_sets,
+    add_split,
     add_training,
     option,
     options_of,
     say_refused,
+    split_for,
 )
 from benchmark.cli.out import say
 from benchmark.cli.session import keep_references
@@ -26,6 +29,7 @@ from benchmark.plan.wording import duration
 
 if TYPE_CHECKING:
     from benchmark.cli.view import SuiteView
+    from benchmark.data.feeding.folds import Split
     from benchmark.data.library import DataSet
     from benchmark.running.bench import Bench
     from benchmark.running.cells import Cell
@@ -47,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(parser, "--rows", "table1|controls|all|NAME,...", about)
     option(parser, "--datasets", "NAME,...", "default: phantom")
     add_preset(parser, default=None)
+    add_split(parser)
     add_folds(parser, "default: 0,1,2 for a preset that may give a verdict, else 0")
     add_sets(parser, "ground.NAME, or a hyper-parameter for every row that has it")
     add_training(parser, WORKERS)
@@ -142,9 +147,11 @@ def _recorded(
     """Return the suite's cells, with its plan written down before its first result."""
     from benchmark.running.suites import count_results, suite_cells, suite_plan
 
-    cells = suite_cells(settings, _datasets(args, order), _folds(order), _seeds(order))
-    before = None if order.analysis else bench.plans.latest(order.name)
-    analysis = before.analysis if before else order.analysis
+    planned, sets = bench.plans.latest(order.name), _datasets(args, order)
+    folds = None if order.folds is None else list(order.folds)
+    splits = _splits(args, sets, planned.splits if planned else {})
+    cells = suite_cells(settings, sets, folds, _seeds(order), splits)
+    analysis = order.analysis or (planned.analysis if planned else None)
     plan = suite_plan(settings, cells, order.preset, order.set, analysis)
     bench.plans.record(
         order.name, plan, lambda whole: count_results(bench, cells, whole, order.name)
@@ -180,10 +187,14 @@ def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:
     return {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
 
 
-def _folds(order: SuiteOrder) -> list[int]:
-    from benchmark.plan.folds import FOLDS
-
-    return list(range(FOLDS)) if order.folds is None else list(order.folds)
+def _splits(
+    args: argparse.Namespace, sets: list[DataSet], planned: Mapping[str, str]
+) -> dict[str, Split]:
+    """The folds of each data set: what `--split` names, what the suite was planned with, or its
+    own."""
+    if args.split and len(sets) > 1:
+        raise BadInput("--split is of one data set: give a suite for each with --datasets, --name")
+    return {each.name: split_for(args.split, each, planned.get(each.name, "")) for each in sets}
 
 
 def _seeds(order: SuiteOrder) -> list[int]:

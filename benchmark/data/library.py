@@ -133,6 +133,7 @@ def add(
     force: Collection[str] = (),
     command: str = "",
     workers: int = 1,
+    folds: int = 0,
     say: Say = lambda _: None,
 ) -> DataSet:
     """Store a source under a name and return the set; `say` gets warnings as single lines.
@@ -140,9 +141,9 @@ def add(
     A set of that name from the same source is returned as it is. Bad cases are all listed in one
     BadInput and nothing is added; `skip_bad` leaves them out instead; for the cases in `force`
     what a person judged is recorded, not refused. `command` is what adds the set again, for the
-    message when it is found damaged. `workers` processes read a reader's cases. Raises BadInput
-    too for another set under the same name, an unknown case in `force`, and a workspace that
-    cannot be written.
+    message when it is found damaged. `workers` processes read a reader's cases. `folds` is the
+    number of folds, 0 the usual one. Raises BadInput too for more folds than cases, another set
+    under the same name, an unknown case in `force`, and a workspace that cannot be written.
     """
     check_name(name)
     if command:
@@ -152,13 +153,14 @@ def add(
         with brief_lock(final):
             if not final.exists():
                 with commit_folder(final) as folder:
-                    _write(folder, source, skip_bad, frozenset(force), command, workers, say)
+                    given = command, workers, folds
+                    _write(folder, source, skip_bad, frozenset(force), given, say)
                 return _open(final)
     except OSError as error:
         if not final.is_dir():  # else another process was faster
             what = f"cannot write in the workspace {root}: {error.strerror or error}"
             raise BadInput(f"{what}; choose another with --root") from None
-    return _same(final, source, frozenset(force), say)
+    return _same(final, source, frozenset(force), folds, say)
 
 
 def open_dataset(root: Path, name: str, *, say: Say = lambda _: None) -> DataSet:
@@ -220,20 +222,25 @@ def _write(
     source: Source,
     skip_bad: bool,
     force: frozenset[str],
-    command: str,
-    workers: int,
+    given: tuple[str, int, int],
     say: Say,
 ) -> None:
     """Fill `folder` with all good cases of the source; raises BadInput as `add` says."""
+    command, workers, folds = given
     stamp = getattr(source, "stamp", "")  # before: what changes meanwhile is noticed next time
     found = take_in(folder, source, force, workers)
     if (found.bad and not skip_bad) or not found.cases:
         raise BadInput(refusal(found.bad, len(found.cases) + len(found.bad), found.forcible))
+    if folds > len(found.cases):
+        raise BadInput(
+            f"--folds {folds}: there are {len(found.cases)} good cases; give fewer folds"
+        )
     for line in [*found.warnings, *found.left_out()]:
         say(line)
     origin = dict(getattr(source, "origin", {}), command=command, skipped=found.bad)
     origin |= {"fingerprint": source.fingerprint, "stamp": stamp, "warnings": found.warnings}
     values = {"format": FORMAT, "organs": list(source.organs), "cases": found.cases}
+    origin |= {"folds": folds} if folds else {}  # see `fold_count`
     write_json(folder / "dataset.json", values | {"origin": origin | {"readers": READERS}})
 
 
@@ -257,7 +264,7 @@ def _open(folder: Path) -> DataSet:
     return DataSet(name=name, organs=organs, cases=tuple(cases), folder=folder, origin=origin)
 
 
-def _same(final: Path, source: Source, force: frozenset[str], say: Say) -> DataSet:
+def _same(final: Path, source: Source, force: frozenset[str], folds: int, say: Say) -> DataSet:
     """Return the stored set when it came from this source; else raise BadInput."""
     stored, stamp = _open(final), getattr(source, "stamp", "")
     untouched = stamp and stamp == stored.origin.get("stamp")  # sizes and times of all files
@@ -265,6 +272,8 @@ def _same(final: Path, source: Source, force: frozenset[str], say: Say) -> DataS
         what = "exists and holds another source (or the files changed since)"
     elif left_out := sorted(force & set(stored.origin.get("skipped", ()))):
         what = f"exists and was added without {', '.join(left_out)}"
+    elif folds and folds != stored.origin.get("folds"):
+        what = "exists with another number of folds (one set has one)"
     else:
         if stored.origin.get("readers", 1) != READERS:
             say(OTHER_READERS.format(folder=final))

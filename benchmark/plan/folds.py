@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.errors import BadInput
@@ -18,6 +18,7 @@ from benchmark.plan.keys import canonical, content_hash, digest, draw_seed
 from benchmark.plan.wording import counted
 
 FOLDS = 5
+FEWEST = 2  # one patient to train on and one to test
 SPLIT_SEED = 20200403  # fixed for ever: a fold is a property of the data set, not of a run
 
 
@@ -61,25 +62,46 @@ def split(subjects: list[Subject], folds: int = FOLDS) -> tuple[Fold, ...]:
     result = []
     for index, test in enumerate(dealt):
         rest = [subject for subject in subjects if subject.name not in test]
-        inner = [subject.name for subject in rest]
-        ordered = [subject.name for subject in _shuffled(rest)]
-        # each fold starts one patient later: else most folds would be tuned on the same patients
-        validation = _deal(ordered[index:] + ordered[:index], folds)[0]
-        result.append(
-            Fold(
-                index=index,
-                train=tuple(sorted(inner)),
-                validation=tuple(sorted(validation)),
-                test=tuple(sorted(test)),
-            )
-        )
+        result.append(_fold(index, rest, test, folds))
     return tuple(result)
+
+
+def given_folds(
+    subjects: list[Subject], parts: Sequence[tuple[Collection[str], Collection[str]]]
+) -> tuple[Fold, ...]:
+    """Return the folds that somebody gave as (training, test) names, all of known subjects. A fifth
+    of the training patients are the inner validation ones, as in `split`."""
+    return tuple(
+        _fold(index, [subject for subject in subjects if subject.name in train], test, FOLDS)
+        for index, (train, test) in enumerate(parts)
+    )
+
+
+def _fold(index: int, rest: list[Subject], test: Collection[str], folds: int) -> Fold:
+    ordered = [subject.name for subject in _shuffled(rest)]
+    # each fold starts one patient later: else most folds would be tuned on the same patients
+    start = index % max(len(ordered), 1)
+    validation = _deal(ordered[start:] + ordered[:start], folds)[0]
+    return Fold(
+        index=index,
+        train=tuple(sorted(subject.name for subject in rest)),
+        validation=tuple(sorted(validation)),
+        test=tuple(sorted(test)),
+    )
 
 
 def split_fingerprint(subjects: list[Subject], folds: tuple[Fold, ...]) -> str:
     """Return the hash of a split: which case (by its bytes) is tested in which fold."""
     sha256 = {subject.name: subject.sha256 for subject in subjects}
     return digest([sorted(sha256[name] for name in fold.test) for fold in folds])
+
+
+def given_fingerprint(subjects: list[Subject], folds: tuple[Fold, ...]) -> str:
+    """Return the hash of a split that somebody gave: also of which cases are trained on, since
+    these need not be all the others."""
+    sha256 = {subject.name: subject.sha256 for subject in subjects}
+    parts = [[sorted(sha256[n] for n in names) for names in (f.train, f.test)] for f in folds]
+    return digest({"given": parts})
 
 
 def nested(train: Mapping[str, str], count: int | None) -> tuple[str, ...]:

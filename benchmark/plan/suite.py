@@ -59,9 +59,13 @@ class SuitePlan:
         """Yield every planned cell: by data set, label, seed and fold, in that order."""
         for dataset in self.splits:
             for label in self.labels:
-                for seed in self.seeds:
-                    for fold in self.folds:
-                        yield Planned(dataset=dataset, label=label, fold=fold, seed=seed)
+                yield from self.cells_of(dataset, label)
+
+    def cells_of(self, dataset: str, label: str) -> Iterator[Planned]:
+        """Yield the cells that a row has, or would have, in a table of the suite."""
+        for seed in self.seeds:
+            for fold in self.folds:
+                yield Planned(dataset=dataset, label=label, fold=fold, seed=seed)
 
     def joined(self, other: SuitePlan, name: str) -> SuitePlan:
         """Return this plan with what `other` adds to it. Raises `BadInput` where the two can

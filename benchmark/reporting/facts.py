@@ -11,7 +11,6 @@ from benchmark.analysis.suites import older_line
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import ANALYSES, fingerprint
 from benchmark.plan.budget import budget, trains
-from benchmark.plan.folds import FOLDS
 from benchmark.plan.nodes import Train, in_order, stages_of
 from benchmark.plan.presets import PRESETS
 from benchmark.reporting.chapter import Chapter, TrainingRecord
@@ -55,7 +54,7 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     preset = PRESETS.get(group.preset)
     yield "preset", group.preset + (f": {preset.about}" if preset else "")
     yield "values that all rows share", ", ".join(f"{n}={v}" for n, v in group.common.items())
-    yield "folds", f"{', '.join(map(str, group.folds))} of {FOLDS}"
+    yield "folds", f"{', '.join(map(str, group.folds))} of {scores.fold_count}"
     yield "seeds", ", ".join(map(str, group.seeds))
     yield "cells", f"{len(group.entries)}, {len(scores.missing)} missing"
     yield (

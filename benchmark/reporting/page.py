@@ -163,6 +163,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("Scores", ("table1", "beyond"), ("forest", "patients")),
     ("Ablation", ("ablation",), ()),
     ("Controls", ("controls",), ("forest-controls",)),
+    ("Rows of other tools", ("outside",), ()),
     ("Claims and readings", ("claims", "readings"), ("readings",)),
     ("Does the comparison work?", ("checks",), ()),
     ("Ranks", ("ranks",), ("ranks",)),

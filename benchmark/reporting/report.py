@@ -164,6 +164,8 @@ def _to_fill(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
 def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
     """The command that runs a row's missing cells."""
     entry = chapter.group.cells[row][0]
+    if entry.outside:
+        return f"bench import predictions DIR --row {entry.row} --fold K, a fold at a time"
     folds = ",".join(map(str, sorted({cell.fold for cell in cells})))
     seeds = ",".join(map(str, sorted({cell.seed for cell in cells})))
     values = {} if entry.tuned else entry.overrides

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.analysis.comparisons import ONE_SET
 from benchmark.plan.analysis import ANALYSES, Contrast
 from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
@@ -15,13 +16,16 @@ from benchmark.scoring.claims import ClaimLine
 from benchmark.scoring.comparison import Comparison, word_in_family
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
 from benchmark.scoring.surface import described
+from benchmark.settings.registry import OUTSIDE
 
 WITHOUT_FSM = "bottleneck-supervised"  # "FSM without FSM" (docs/methods.md section 3)
 
 
 def statistics_sheets(chapter: Chapter) -> list[Sheet]:
     """Return the tables; an ablation or control that was not run is named in a note."""
-    return [_ablation(chapter), _controls(chapter), _comparisons(chapter), _ranks(chapter)]
+    first = [_ablation(chapter), _controls(chapter)]
+    outside = [_outside(chapter)] if chapter.group.of_kind(OUTSIDE) else []
+    return [*first, *outside, _comparisons(chapter), _ranks(chapter)]
 
 
 def _ablation(chapter: Chapter) -> Sheet:
@@ -39,6 +43,11 @@ def _controls(chapter: Chapter) -> Sheet:
         "Holm family.",
     )
     return _against("controls", "Controls", rows, notes, chapter)
+
+
+def _outside(chapter: Chapter) -> Sheet:
+    rows = chapter.group.of_kind(OUTSIDE)
+    return _against(OUTSIDE, "Rows of other tools", rows, (f"Each is {ONE_SET}.",), chapter)
 
 
 def _against(
@@ -66,7 +75,8 @@ SCORED = ("DSC %", "ASSD mm", "n", "missed", "n ASSD")
 
 def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
     plan, name = chapter.plan, row.partition("@")[0]
-    about = chapter.registry[name].about if name in chapter.registry else NOTHING
+    source = chapter.group.cells[row][0].outside or NOTHING
+    about = chapter.registry[name].about if name in chapter.registry else source
     found = [chapter.analysis.comparison(plan.subject, row, m.name) for m in plan.metrics]
     gains = [gain_text(each.primary) if each else NOTHING for each in found]
     contrast = Contrast(row=plan.subject, reference=row, metric=plan.metrics[0].name)

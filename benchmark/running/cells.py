@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.feeding.folds import FoldData, GridCache, Split, folds_of
 from benchmark.data.feeding.slices import CaseSlices
+from benchmark.data.feeding.splits import INNER, fold_at, split_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
@@ -29,13 +30,12 @@ from benchmark.settings.resolve import Setting
 from benchmark.store.ledger import SCRATCH, Entry
 from benchmark.store.results import ResultRow, rows_of
 
-INNER = "inner"
-
 
 @dataclass(frozen=True, kw_only=True)
 class CellName:
     """All that another process needs to make a cell of its own; it can be sent through a pipe.
-    `guarded`: its data set lacks the outer test cases, and what is read is noted."""
+    `guarded`: its data set lacks the outer test cases, and what is read is noted. `split` is the
+    fingerprint of folds that are not the set's own."""
 
     setting: Setting
     dataset: str
@@ -44,6 +44,7 @@ class CellName:
     stage: str
     part: str = "test"
     guarded: bool = False
+    split: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,7 @@ class Cell:
             stage=self.stage,
             part=self.part,
             guarded=isinstance(self.data.cache, InnerCache),
+            split=self.split if self.own_split else "",
         )
 
     def entry(self, suite: str) -> Entry:
@@ -196,19 +198,10 @@ def scoring_code(final: Weights) -> Code:
     return code_of(values_in(final.node.nets), (networks, measured))
 
 
-def fold_at(known: tuple[Fold, ...], index: int, part: str) -> Fold:
-    """Return a fold, for `part` "inner" the one within its training patients. Raises `BadInput`."""
-    if not 0 <= index < len(known):
-        raise BadInput(f"fold {index} is not there: the folds are 0 to {len(known) - 1}")
-    return known[index].inner() if part == INNER else known[index]
-
-
 @dataclass(kw_only=True)
 class InnerCache(GridCache):
     """Cases on one training grid; folds share the memory, and each reaches its own cases only.
-
-    `read` notes which cases were asked for.
-    """
+    `read` notes which cases were asked for."""
 
     read: set[str] = field(default_factory=set)
 
@@ -223,8 +216,7 @@ class InnerCache(GridCache):
 @dataclass(frozen=True, kw_only=True)
 class InnerFold:
     """The inner part of one fold, in a data set from which the outer test cases are missing: asking
-    for one of them is an error whoever asks. `split` is the fingerprint of the whole set's split.
-    """
+    for one is an error whoever asks. `split` is the fingerprint of the whole set's split."""
 
     index: int
     train: tuple[str, ...]
@@ -266,19 +258,15 @@ def _inner_fold(dataset: DataSet, split: Split, index: int) -> InnerFold:
 
 @dataclass(kw_only=True)
 class Cells:
-    """Cells from their names; a data set is opened once, and its cases are put on the training grid
-    once."""
+    """Cells from their names; a data set is opened, and put on the training grid, once."""
 
     open: Callable[[str], DataSet]
-    _sets: dict[str, tuple[DataSet, Split]] = field(default_factory=dict)
+    _sets: dict[tuple[str, str], tuple[DataSet, Split]] = field(default_factory=dict)
     _memory: dict[tuple[str, int | None, str], dict[str, CaseSlices]] = field(default_factory=dict)
 
     def of(self, name: CellName) -> Cell:
         """Return the cell; raises `BadInput` for a set or a fold that is not there."""
-        if name.dataset not in self._sets:
-            opened = self.open(name.dataset)
-            self._sets[name.dataset] = opened, folds_of(opened)
-        dataset, split = self._sets[name.dataset]
+        dataset, split = self.opened(name.dataset, name.split)
         ground = name.setting.ground
         memory = self._memory.setdefault((name.dataset, ground.size, ground.labels), {})
         if name.guarded:
@@ -292,5 +280,13 @@ class Cells:
             seed=name.seed,
             part=name.part,
             split=split.fingerprint,
+            own_split=split.own,
             stage=name.stage,
         )
+
+    def opened(self, dataset: str, split: str = "") -> tuple[DataSet, Split]:
+        """Return a data set and its folds, its own or those of a fingerprint. Raises `BadInput`."""
+        if (dataset, split) not in self._sets:
+            found = self.open(dataset)
+            self._sets[dataset, split] = found, split_of(found, split)
+        return self._sets[dataset, split]

@@ -236,7 +236,8 @@ def _suite(entry: Entry) -> str:
 
 def _params(entry: Entry) -> dict[str, str]:
     short = {name: value for name, value in entry.params.items() if len(value) <= SHORT}
-    return {"method": entry.row, "preset": entry.preset, **short}
+    source = {"source": entry.outside[:SHORT]} if entry.outside else {}
+    return {"method": entry.row, "preset": entry.preset, **source, **short}
 
 
 def _slug(title: str) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.feeding.folds import FoldData, GridCache, folds_of
+from benchmark.data.feeding.folds import FoldData, GridCache
 from benchmark.data.feeding.slices import hu_on_grid, scaled
+from benchmark.data.feeding.splits import fold_at, split_of
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.data.scan import Scan
 from benchmark.data.volume import Label
@@ -22,7 +23,6 @@ from benchmark.plan.folds import Fold
 from benchmark.plan.keys import Context, canonical, key
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
-from benchmark.running.cells import fold_at
 from benchmark.settings.registry import Registry
 from benchmark.settings.resolve import Setting, resolve
 from benchmark.store.ledger import Entry
@@ -141,7 +141,11 @@ def seen_in_training(trained: Trained, scan: Scan, bench: Bench) -> str:
         return ""
     dataset = open_dataset(bench.root, name)
     case = _case_of(dataset, scan)
-    split = folds_of(dataset)
+    first = trained.entries[0]
+    try:
+        split = split_of(dataset, first.split if first.own_split else "")
+    except BadInput:  # its cases changed since
+        return ""
     known = [e for e in trained.entries if e.split == split.fingerprint]
     used = [
         e.fold

@@ -15,11 +15,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.feeding.folds import FoldData
+from benchmark.data.feeding.splits import fold_at
 from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput, failure
+from benchmark.files.code import Code
 from benchmark.plan.wording import named
-from benchmark.running.cells import Cell, CellName, Cells, scoring_code
+from benchmark.running.cells import CellName, Cells, scoring_code
 from benchmark.running.measure import case_scores
+from benchmark.running.outside import NET, outside_code, outside_data
 from benchmark.scoring.cases import OF_THE_CUT_ARRAY
 from benchmark.settings.registry import Registry
 from benchmark.settings.resolve import resolve
@@ -49,21 +53,34 @@ def rescore(
     """Score again the cells that are not of the definitions of now; `done` is told of each cell."""
     cells, found = Cells(open=partial(stored_dataset, workspace.root)), []
     for entry in entries:
-        one = _rescored(entry, lambda entry: _cell_now(entry, registry, cells), workspace)
+        one = _rescored(entry, lambda entry: _now(entry, registry, cells), workspace)
         done(one)
         found.append(one)
     return found
 
 
-def _cell_now(entry: Entry, registry: Registry, cells: Cells) -> Cell:
+@dataclass(frozen=True, kw_only=True)
+class Now:
+    """A cell as it would be scored now: its entry, the fold's data and the code behind its rows."""
+
+    entry: Entry
+    data: FoldData
+    code: Code
+
+
+def _now(entry: Entry, registry: Registry, cells: Cells) -> Now:
     """Return the cell of an entry as it would be run now. Raises `BadInput`."""
-    if entry.own_split:
-        raise BadInput("it was tested in folds of its own, which are not stored")
+    dataset, split = cells.opened(entry.dataset, entry.split if entry.own_split else "")
+    if entry.outside:  # its masks are all there is of it
+        fold = fold_at(split.folds, entry.fold, entry.part)
+        data = outside_data(dataset, fold)
+        found = replace(entry, evaluation=data.evaluation(NET), split=split.fingerprint)
+        return Now(entry=found, data=data, code=outside_code())
     row, _, stage = entry.row.partition("@")
     setting = resolve(registry, row, entry.preset, dict(entry.overrides))
     if stage and stage not in setting.stages:
         raise BadInput(f"the row {row} has no stage {stage}")
-    return cells.of(
+    cell = cells.of(
         CellName(
             setting=replace(setting, tuned=entry.tuned),
             dataset=entry.dataset,
@@ -71,16 +88,18 @@ def _cell_now(entry: Entry, registry: Registry, cells: Cells) -> Cell:
             seed=entry.seed,
             stage=stage,
             part=entry.part,
+            split=entry.split if entry.own_split else "",
         )
     )
+    return Now(entry=cell.entry(entry.suite), data=cell.data, code=scoring_code(cell.final))
 
 
-def _rescored(entry: Entry, cell_now: Callable[[Entry], Cell], workspace: Workspace) -> Rescored:
+def _rescored(entry: Entry, now_of: Callable[[Entry], Now], workspace: Workspace) -> Rescored:
     if entry.state == "failed":
         return Rescored(entry=entry, state="no label maps", why=f"it failed: {entry.error}")
     try:
-        cell = cell_now(entry)
-        now = cell.entry(entry.suite)
+        found = now_of(entry)
+        now = found.entry
     except (Exception, SystemExit) as error:  # a method of somebody's own may raise anything
         return Rescored(
             entry=entry, state="not scored", why=failure(error, entry.where, workspace.root)
@@ -93,7 +112,7 @@ def _rescored(entry: Entry, cell_now: Callable[[Entry], Cell], workspace: Worksp
         return Rescored(entry=entry, state="already current")
     with workspace.results.lock(*place):
         there = workspace.results.intact(*place)
-        lacking = None if there else _score(entry, cell, now.evaluation, workspace)
+        lacking = None if there else _score(entry, found, workspace)
     if lacking:
         return lacking
     again = replace(entry, evaluation=now.evaluation)
@@ -101,12 +120,13 @@ def _rescored(entry: Entry, cell_now: Callable[[Entry], Cell], workspace: Worksp
     return Rescored(entry=again, state="scored again")
 
 
-def _score(entry: Entry, cell: Cell, evaluation: str, workspace: Workspace) -> Rescored | None:
+def _score(entry: Entry, now: Now, workspace: Workspace) -> Rescored | None:
     """Write the rows of now, or return why not. The caller holds the lock."""
+    evaluation, data = now.entry.evaluation, now.data
     old = _with_maps(entry, evaluation, workspace)
     if old is None:
         return Rescored(entry=entry, state="no label maps", why=f"none are stored: {RUN}")
-    code, before = scoring_code(cell.final), workspace.results.code(entry.key, old)
+    code, before = now.code, workspace.results.code(entry.key, old)
     changed = workspace.codes.difference(before, code)
     if changed.others:
         why = f"its label maps were made by other code ({named(changed.others)} changed): {RUN}"
@@ -116,9 +136,9 @@ def _score(entry: Entry, cell: Cell, evaluation: str, workspace: Workspace) -> R
     rows: list[ResultRow] = []
     labels: dict[str, NDArray[np.uint8]] = {}
     try:
-        for case in cell.data.fold.test:
+        for case in data.fold.test:
             labels[case] = workspace.results.labels(entry.key, old, case)
-            scores = case_scores(cell.data.dataset.load(case), labels[case], cell.data)
+            scores = case_scores(data.dataset.load(case), labels[case], data)
             rows += rows_of(
                 scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=case, code=noted
             )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.analysis.suites import on_plan, planned_cell
+from benchmark.data.feeding.folds import Split, folds_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan
@@ -34,14 +35,30 @@ def check_suite_name(name: str) -> str:
 
 
 def suite_cells(
-    settings: Iterable[Setting], datasets: Iterable[DataSet], folds: list[int], seeds: list[int]
+    settings: Iterable[Setting],
+    datasets: Iterable[DataSet],
+    folds: list[int] | None,
+    seeds: list[int],
+    splits: Mapping[str, Split] | None = None,
 ) -> list[Cell]:
-    """Return all cells, those of earlier stages too; raises `BadInput` as `plan_cells` does."""
+    """Return all cells, those of earlier stages too, in all folds where `folds` is None. `splits`
+    are those of the data sets, by name, that are not a set's own.
+
+    Raises `BadInput` as `plan_cells` does, and where data sets have other numbers of folds.
+    """
+    sets = [
+        (dataset, (splits or {}).get(dataset.name) or folds_of(dataset)) for dataset in datasets
+    ]
+    counts = {dataset.name: len(split.folds) for dataset, split in sets}
+    if folds is None and len({*counts.values()}) > 1:
+        each = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise BadInput(f"the data sets have other numbers of folds ({each}): a suite each, --name")
+    chosen = list(range(min(counts.values()))) if folds is None else folds
     return [
         cell
-        for dataset in datasets
+        for dataset, split in sets
         for setting in settings
-        for cell in plan_cells(setting, dataset, folds=folds, seeds=seeds)
+        for cell in plan_cells(setting, dataset, folds=chosen, seeds=seeds, split=split)
     ]
 
 

@@ -40,6 +40,7 @@ GROUPS = {
     "atlas": "Rows that also see masks of patients without CT",
     "spikes": "Rows of known gain, by which the suite is tested",
 }
+OUTSIDE = "outside"  # the group of rows that another tool predicted: the ledger alone knows them
 TABLE1 = ("U-Net", "U-Net+Loss", "U-Net+Trans", "Joint-Train", "No-Refine", "No-Noise", "U-Net+Our")
 
 

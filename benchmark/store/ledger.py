@@ -19,6 +19,7 @@ from benchmark.plan.presets import known_as, lasting_name
 MAIN = "main"  # the suite that `bench suite` fills without --name
 SCRATCH = "default"  # where `bench run` notes what is tried out; people read and type `scratch`
 HEAL = "the next run of its row writes it again"
+ON = "on "  # start of the part of what was scored on another data set, kept apart
 SWEEPS = "sweep-"  # start of the suites in which sweeps note their trials: no rows of a comparison
 
 
@@ -37,7 +38,8 @@ class Entry:
     `preset_hash` are known now. `own_split` says that `split` is somebody's own, not the one that
     the data set has by itself. `nodes` are the keys of all its trainings in order,
     `probes` the (name, key, evaluation) of what was measured afterwards. `tuned` names the tuning
-    that chose the overrides, for each fold its own: the cells are one row all the same.
+    that chose the overrides, for each fold its own: the cells are one row all the same. `outside`
+    says what predicted the masks where bench did not: nothing was trained then.
     """
 
     dataset: str
@@ -62,6 +64,7 @@ class Entry:
     tuned: str = ""
     preset_hash: str = ""
     own_split: bool = False
+    outside: str = ""
 
     @property
     def name(self) -> str:

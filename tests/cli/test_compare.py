@@ -291,6 +291,10 @@ def test_a_row_on_two_splits_is_refused(compare: Callable[..., Ran], tmp_path: P
         ledger.write(replace(entry, split="t", own_split=True))
     ran = compare("fsm", "unet", "--suite", "loose")
     assert (ran.code, ran.out) == (2, "") and "bench: fsm mixes splits of data set" in ran.err
+    assert "choose one with --split" in ran.err
+    for split in ("s", "t"):
+        chosen = compare("fsm", "unet", "--suite", "loose", "--split", split, "--json")
+        assert chosen.code == 0 and chosen.json["comparisons"][0]["patients"] == 20
 
 
 def test_a_suite_counts_the_values_of_its_plan(compare: Callable[..., Ran], tmp_path: Path) -> None:

@@ -148,11 +148,14 @@ def test_one_forced_case_leaves_the_other_bad(
     assert "--force names no case of this source: c7" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("patients", [1, 4, 5])
-def test_fewer_patients_than_folds_are_said(
-    tmp_path: Path, patients: int, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("patients", "told"),
+    [(1, "no row can be run on it"), (4, "4 folds, each tests one patient"), (6, "")],
+)
+def test_a_set_that_is_too_small_or_small_is_said_at_once(
+    tmp_path: Path, patients: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = make(tmp_path / "raw", patients)
     assert main(["data", "add", "folder", str(raw), "--root", str(tmp_path / "root")]) == 0
-    told = capsys.readouterr().err
-    assert ("fewer than the 5 folds" in told) == (patients < 5)
+    said = capsys.readouterr().err
+    assert told in said and ("folds" in said) == (patients == 4)

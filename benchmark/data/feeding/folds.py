@@ -30,6 +30,8 @@ from benchmark.files.atomic import commit_folder, damage, read_json, write_json
 from benchmark.files.locks import at_once, brief_lock
 from benchmark.parts.batch import Batch, Patient, mask_input
 from benchmark.plan.folds import (
+    FEWEST,
+    FOLDS,
     Fold,
     Subject,
     fold_fingerprint,
@@ -231,10 +233,16 @@ class Split:
     own: bool = False
 
 
+def fold_count(dataset: DataSet) -> int:
+    """Return how many folds a set has by itself: those asked for, else five, or one a patient
+    where there are fewer (leave-one-out)."""
+    return int(dataset.origin.get("folds", 0)) or min(FOLDS, len(dataset.cases))
+
+
 def folds_of(dataset: DataSet) -> Split:
-    """Return the folds that the set has by itself; raises `BadInput` for too few patients."""
+    """Return the folds that the set has by itself; raises `BadInput` for a lone patient."""
     known = subjects(dataset)
-    folds = split(known)
+    folds = split(known, max(fold_count(dataset), FEWEST))
     return Split(folds=folds, fingerprint=split_fingerprint(known, folds))
 
 

@@ -21,6 +21,7 @@ from benchmark.data.badfile import BadFile, digest_of, read_regular
 from benchmark.data.judging.checks import Check, check_finite, check_values
 from benchmark.data.readers.base import Read, Reader, integers, place_checks, volume_of
 from benchmark.data.readers.names import (
+    ENDINGS,
     called,
     image_files,
     is_case_name,
@@ -33,6 +34,14 @@ from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 
 MAX_JSON = 64 * 1024**2
+
+
+TRAINING, APART = "Tr", "Ts"  # the endings of nnU-Net's folders
+
+
+def has_labels_apart(folder: Path) -> bool:
+    """Return whether a raw folder holds labels of the test patients, too."""
+    return any(label_files(folder / f"labels{APART}", ending) for ending in ENDINGS)
 
 
 def default_name(folder: Path) -> str:
@@ -64,26 +73,27 @@ class NnUNetRaw(Reader):
     origin: dict[str, Any] = {}  # noqa: RUF012 - set below
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._folder = folder
+    def __init__(self, folder: Path, part: str = TRAINING) -> None:
+        super().__init__(folder, options=None if part == TRAINING else part)
+        self._folder, self._part = folder, part
         described = _description(folder)
         self._ids, self._ignore = _label_ids(described.get("labels"))
         self.organs = tuple(dict.fromkeys(self._ids.values()))
         ending = str(described.get("file_ending", ".nii.gz"))
         if ending not in (".nii", ".nii.gz"):
             raise BadInput(f"{folder}: files end in {ending!r}; convert them to .nii.gz")
-        labels = label_files(folder / "labelsTr", ending)
-        images, twice = image_files(folder / "imagesTr", ending, labels)
+        labels = label_files(folder / f"labels{part}", ending)
+        images, twice = image_files(folder / f"images{part}", ending, labels)
         stems = {*images, *labels}
         if not stems:
-            raise BadInput(f"{folder}: no {ending} file in imagesTr and labelsTr")
+            raise BadInput(f"{folder}: no {ending} file in images{part} and labels{part}")
         names = safe_names(stems, is_case_name)
         self.cases = tuple(sorted(names.values()))
         self._images, self._labels = called(names, images), called(names, labels)
         self._twice = called(names, twice)
         self._annotated = called(names, _annotated(folder, described, self.organs, stems))
-        self.warnings = (*_warnings(described, len(self.cases)), *renamed(names))
+        told = _warnings(described, len(self.cases)) if part == TRAINING else ()
+        self.warnings = (*told, *renamed(names))
         self.origin = {"reader": "nnunet", "folder": folder.resolve().name}
         self._sha256: dict[Path, str] = {}
 
@@ -95,9 +105,9 @@ class NnUNetRaw(Reader):
 
     def read(self, case: str) -> Read:
         """Returns the case; raises BadFile when one of its files is missing or unreadable."""
-        for kind, files in (("imagesTr", self._images), ("labelsTr", self._labels)):
+        for kind, files in (("images", self._images), ("labels", self._labels)):
             if case not in files:
-                message = f"it has no file in {kind}"
+                message = f"it has no file in {kind}{self._part}"
                 raise BadFile("pair", "missing", "image and label", message)
         if case in self._twice:
             raise BadFile("images", "several", "one", self._twice[case])

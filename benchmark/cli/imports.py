@@ -1,0 +1,197 @@
+"""`bench import`: masks that another tool predicted become a row beside ours."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.options import add_common, add_split, flag, numbers, option, split_for
+from benchmark.cli.out import put, put_json, say, warn
+from benchmark.cli.session import mlflow_there
+from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
+
+if TYPE_CHECKING:
+    from benchmark.data.feeding.folds import Split
+    from benchmark.data.library import DataSet
+    from benchmark.data.readers.predictions import NnUNetFolder, Numbers
+    from benchmark.running.outside import Imported, Order, Place
+    from benchmark.store.workspace import Workspace
+
+HELP = "score what another tool predicted, as a row beside ours: bench import nnunet DIR --row NAME"
+NNUNET = "a folder TRAINER__PLANS__CONFIGURATION of nnUNet_results, with fold_K/validation"
+UNNAMED = "another tool, which nobody named (--source)"
+MAP = "which number is which organ: liver=5,left_kidney=3; all others are background"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add a subcommand for each kind of folder."""
+    kinds = parser.add_subparsers(required=True, metavar="nnunet|predictions")
+    nnunet = kinds.add_parser("nnunet", help="what nnU-Net v2 left", description=NNUNET)
+    option(nnunet, "path", "DIR", NNUNET, type=Path)
+    about = (
+        "its splits_final.json (default: in DIR, or in nnUNet_preprocessed beside nnUNet_results)"
+    )
+    option(nnunet, "--splits", "FILE", about, type=Path)
+    option(nnunet, "--folds", "0,1,...", "default: all that have predictions", type=numbers)
+    plain = kinds.add_parser("predictions", help="a folder with CASE.nii.gz of any tool")
+    option(plain, "path", "DIR", "CASE.nii.gz for each test patient of the fold", type=Path)
+    option(plain, "--fold", "K", "whose test patients these are", type=int, required=True)
+    add_split(plain)
+    for each, orders in ((nnunet, _nnunet), (plain, _predictions)):
+        each.set_defaults(orders=orders)
+        option(each, "--row", "NAME", "what the row is called in every table", required=True)
+        option(each, "--dataset", "NAME", "default: the only one in the workspace")
+        option(each, "--map", "ORGAN=N,...", MAP)
+        option(each, "--source", "TEXT", "what predicted them: it is shown with the row")
+        option(each, "--suite", "NAME", "beside the rows of this suite (default: as bench compare)")
+        option(each, "--preset", "NAME", "beside the rows of this preset, where there are several")
+        option(each, "--seed", "N", "beside this seed alone (default: beside all)", type=int)
+        flag(each, "--replace", "take the place of other masks of that row")
+        option(each, "--mlflow", "URI", "send it there too, or none (default: local, if there)")
+        add_common(each)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Import, print what became of each fold; returns 0. Raises `BadInput`."""
+    from benchmark.data.feeding.splits import keep_split
+    from benchmark.running.outside import import_row, place_for
+    from benchmark.store.workspace import open_workspace
+
+    workspace = open_workspace(args.root, warn=warn)
+    dataset = _dataset(args)
+    split, order = args.orders(args, dataset)
+    place = place_for(
+        workspace, dataset, split, suite=args.suite, preset=args.preset, seed=args.seed
+    )
+    found = import_row(workspace, dataset, split, order, place, say)
+    keep_split(dataset, split)
+    if uri := mlflow_there(args):
+        _mirror(workspace, found, place, uri, warn)
+    if args.json:
+        put_json(_json(found, place, order))
+    else:
+        _print(workspace, found, place, order)
+    return 0
+
+
+def _dataset(args: argparse.Namespace) -> DataSet:
+    from benchmark.data.library import known_names, list_datasets, open_dataset
+
+    if args.dataset:
+        return open_dataset(args.root, args.dataset, say=say)
+    stored = list_datasets(args.root, say=warn)
+    if len(stored) != 1:
+        names = ", ".join(each.name for each in stored) or ", ".join(known_names(args.root))
+        raise BadInput(f"--dataset NAME: say which data set these are of: {names}")
+    return stored[0]
+
+
+def _nnunet(args: argparse.Namespace, dataset: DataSet) -> tuple[Split, Order]:
+    from benchmark.data.feeding.splits import read_split
+    from benchmark.data.readers.predictions import nnunet_folder
+    from benchmark.running.outside import Order
+
+    given = _numbers(args.map) if args.map else None
+    found = nnunet_folder(args.path, args.splits, given)
+    split = read_split(found.splits, dataset, say)
+    chosen = _chosen(args, found)
+    if found.unfinished and args.folds is None:
+        lost = ", ".join(map(str, found.unfinished))
+        say(f"fold {lost} of {args.path.name} has no predictions and is left out")
+    order = Order(
+        row=args.row,
+        folders={fold: found.validation[fold] for fold in chosen},
+        numbers=found.numbers,
+        source=args.source or found.source,
+        replaces=args.replace,
+    )
+    return split, order
+
+
+def _chosen(args: argparse.Namespace, found: NnUNetFolder) -> list[int]:
+    chosen: list[int] = args.folds if args.folds is not None else sorted(found.validation)
+    if lost := [fold for fold in chosen if fold not in found.validation]:
+        there = ", ".join(map(str, sorted(found.validation)))
+        raise BadInput(f"fold {lost[0]} has no validation in {args.path}: there is fold {there}")
+    return chosen
+
+
+def _predictions(args: argparse.Namespace, dataset: DataSet) -> tuple[Split, Order]:
+    from benchmark.data.readers.predictions import own_numbers
+    from benchmark.running.outside import Order
+
+    meant = _numbers(args.map) if args.map else own_numbers(dataset.organs)
+    if not args.map:
+        said = ", ".join(f"{number} {organ}" for number, organ in meant.organ.items())
+        say(f"the masks' numbers are taken for {said} (--map says otherwise)")
+    split = split_for(args.split, dataset)
+    order = Order(
+        row=args.row,
+        folders={args.fold: args.path},
+        numbers=meant,
+        source=args.source or UNNAMED,
+        replaces=args.replace,
+    )
+    return split, order
+
+
+def _numbers(text: str) -> Numbers:
+    from benchmark.data.readers.pairs import parse_map
+    from benchmark.data.readers.predictions import Numbers
+
+    pairs = {
+        number: organ
+        for organ, found in parse_map(text).items()
+        for number in ([found] if isinstance(found, int) else found)
+    }
+    return Numbers(organ=pairs, rest=True)
+
+
+def _mirror(
+    workspace: Workspace,
+    found: list[Imported],
+    place: Place,
+    uri: str,
+    say: Callable[[str], None],
+) -> None:
+    from benchmark.running.mlflow_runs import mirror_again
+
+    entries = [replace(one.entry, seed=seed) for one in found for seed in place.seeds]
+    mirror_again(workspace, entries, uri, say)
+
+
+def _print(workspace: Workspace, found: list[Imported], place: Place, order: Order) -> None:
+    from benchmark.analysis.tables import number_text, table
+    from benchmark.store.ledger import shown_suite
+
+    for one in found:
+        done = replace(one.entry, state="done")
+        lines, _ = table([done], lambda e: workspace.results.rows(e.key, e.evaluation))
+        dsc = [line for line in lines if line.metric == "dsc"]
+        means = ", ".join(f"{line.organ} {number_text(line, 'dsc')}" for line in dsc)
+        patients = counted(max((line.n for line in dsc), default=0), "patient")
+        where = f"{order.row} on {done.dataset}, fold {done.fold}"
+        put(f"{where}: {one.state}, {patients}, DSC % {means}")
+    seeds = ", ".join(map(str, place.seeds))
+    put(
+        f"{order.row} ({order.source}) stands beside the rows of suite {shown_suite(place.suite)}, "
+        f"preset {place.preset}, seed {seeds}: bench compare ROW {order.row}"
+    )
+
+
+def _json(found: list[Imported], place: Place, order: Order) -> dict[str, Any]:
+    folds = [
+        {"fold": one.entry.fold, "key": one.entry.key, "evaluation": one.entry.evaluation,
+         "state": one.state}
+        for one in found
+    ]  # fmt: skip
+    first = found[0].entry
+    return {
+        "row": order.row, "source": order.source, "dataset": first.dataset, "split": first.split,
+        "own_split": first.own_split, "suite": place.suite, "preset": place.preset,
+        "seeds": list(place.seeds), "folds": folds,
+    }  # fmt: skip
