@@ -120,11 +120,11 @@ def why_not(module: Network, to: Build, reads: str, one: Try) -> str:
         with torch.no_grad():
             maps = module.train(one.training).encoder(x_BCHW)
             logits = module.decoder(maps)
+        channels = tuple(part.shape[1] for part in maps)
     except Exception as error:  # anybody's architecture
         return one_line(error)
     finally:
         module.train(before)
-    channels = tuple(part.shape[1] for part in maps)
     if channels != tuple(module.channels):
         return f"its maps have {channels} channels, and it says {tuple(module.channels)}"
     if logits.shape != (one.batch, classes, one.height, one.width):
