@@ -183,6 +183,11 @@ def _best(args: argparse.Namespace) -> int:
     if ALL_FOLDS in tunings and len(tunings) > 1:
         raise BadInput(f"{args.name!r} was tuned per fold and for all folds: name one study")
     for summary in summaries:
+        if summary.best is None and summary.points:
+            raise BadInput(
+                f"no setting of the study {summary.study!r} keeps its constraints: run more "
+                "trials, or another space"
+            )
         if summary.best is None:
             raise BadInput(f"the study {summary.study!r} has no value yet: run it first")
     files = [_write_config(args, summary, len(summaries) > 1) for summary in summaries]
@@ -244,6 +249,7 @@ def _lines(summary: Summary) -> Iterator[str]:
         folds = "  ".join(f"{value:6.2f}" for value in point.folds.values())
         mark = " <- best" if point is summary.best else ""
         note = f"  diverged: {point.diverged}" if point.diverged else ""
+        note += "".join(f"  breaks its constraint: {n} = {v:.3g}" for n, v in point.broken.items())
         value = f"{values:36s} {point.value:6.2f}"
         yield f"  trial {point.number:3d}  {value}  folds {folds}{note}{mark}"
     if summary.running:

@@ -33,7 +33,7 @@ from sweeps.planning import StudyPlan, SweepOptions, plan_studies
 from sweeps.samplers import make_sampler
 from sweeps.spaces import at_the_edge
 from sweeps.storage import open_storage
-from sweeps.summary import DEFAULT, EDGES, SAME, Summary, fresh_seeds, summarise
+from sweeps.summary import DEFAULT, EDGES, SAME, ScoredTrial, Summary, fresh_seeds, summarise
 
 POLL_SECONDS = 1.0
 END_SECONDS = 10.0  # for a worker to save its training when the sweep is stopped
@@ -183,21 +183,27 @@ def _drive(
     )
     drive = Drive(options=options, study=study, plan=plan, evaluations=evaluations)
     drive.run()
-    same = _note_best(plan, study)
-    if fresh := fresh_seeds(plan.about.seeds, options.repeats):
-        best = summarise(study).best
-        assert best is not None
-        options.say(f"{study.study_name}: the best and the default again with seeds {list(fresh)}")
-        drive.repeat([{}] if same else [best.overrides, {}], fresh)
-        drive.repeat([{}], plan.about.seeds)
+    best = summarise(study).best
+    if best is None:
+        options.say(f"{study.study_name}: no setting keeps its constraints, so there is no best")
+    else:
+        _repeat_best(options, drive, best)
     write_figures(study, summarise(study), options.root / "reports" / "sweeps")
 
 
-def _note_best(plan: StudyPlan, study: Study) -> bool:
+def _repeat_best(options: SweepOptions, drive: Drive, best: ScoredTrial) -> None:
+    """Train the best and the default again with fresh seeds, as many as were asked for."""
+    same = _note_best(drive.plan, drive.study, best)
+    if fresh := fresh_seeds(drive.plan.about.seeds, options.repeats):
+        name = drive.study.study_name
+        options.say(f"{name}: the best and the default again with seeds {list(fresh)}")
+        drive.repeat([{}] if same else [best.overrides, {}], fresh)
+        drive.repeat([{}], drive.plan.about.seeds)
+
+
+def _note_best(plan: StudyPlan, study: Study, best: ScoredTrial) -> bool:
     """Note what only the space and the row know about the best setting; return whether it is the
     default."""
-    best = summarise(study).best
-    assert best is not None  # there is at least one trial
     chosen, default = plan.to(best.overrides), plan.to({})
     same = (chosen.method, chosen.ground) == (default.method, default.ground)
     values = {**leaves(default.method), **leaves(default.ground, GROUND)}

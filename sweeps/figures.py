@@ -25,16 +25,21 @@ from sweeps.summary import LEVEL, ScoredTrial, Summary
 
 BLUE, ORANGE, GREY = "#1f5fa8", "#d9730d", "#9a9a9a"
 WIDE = (6.4, 4.2)  # inches
+KINDS = ("png", "svg")
+IMPORTANCE = "importance"
 MARGIN = 0.03  # of a space, on both sides
 LEAST_TRIALS = 4  # for an importance to mean anything
 
 
 def write_figures(study: Study, summary: Summary, folder: Path) -> list[Path]:
     """Write every picture of a study that there is something for, as PNG and SVG; return the
-    files. Raises `OSError` where the folder cannot be written."""
+    files. An importance of fewer trials, which does not hold any more, goes. Raises `OSError`
+    where the folder cannot be written."""
+    for kind in KINDS:
+        (folder / f"{summary.study}-{IMPORTANCE}.{kind}").unlink(missing_ok=True)
     files = []
     for name, figure in figures(study, summary):
-        for kind in ("png", "svg"):
+        for kind in KINDS:
             path = folder / f"{summary.study}-{name}.{kind}"
             with commit_file(path) as temporary:
                 figure.savefig(temporary, format=kind, dpi=150)
@@ -44,7 +49,8 @@ def write_figures(study: Study, summary: Summary, folder: Path) -> list[Path]:
 
 def figures(study: Study, summary: Summary) -> Iterator[tuple[str, Figure]]:
     """Yield (name, figure): a response for each parameter on a scale, a matrix for each two
-    categorical ones, and the importance where there are several."""
+    categorical ones, and the importance where there are several and the response exceeds run
+    noise: of noise alone, one parameter would get nearly all of it."""
     points = [point for point in summary.points if not point.diverged]
     if not points:
         return
@@ -57,8 +63,8 @@ def figures(study: Study, summary: Summary) -> Iterator[tuple[str, Figure]]:
             yield f"response-{name}", response_figure(summary, name, distribution)
     for first, second in zip(choices[::2], choices[1::2], strict=False):
         yield f"matrix-{first}-{second}", matrix_figure(summary, first, second, distributions)
-    if len(distributions) > 1 and len(points) >= LEAST_TRIALS:
-        yield "importance", importance_figure(study, summary)
+    if len(distributions) > 1 and len(points) >= LEAST_TRIALS and summary.response.exceeds:
+        yield IMPORTANCE, importance_figure(study, summary)
 
 
 def response_figure(summary: Summary, name: str, distribution: Any) -> Figure:

@@ -136,13 +136,15 @@ def _trial(trial: FrozenTrial, above: TrialReport) -> TrialReport:
     overrides = trial.user_attrs[studies.OVERRIDES]
     values = ", ".join(f"{name}={value}" for name, value in overrides.items())
     folds = {f"trial/dsc_fold{fold}": value for fold, value in measured["folds"].items()}
+    broken = ", ".join(f"{name} = {value:.3g}" for name, value in studies.broken(trial).items())
+    told = {"diverged": measured["diverged"], "broken": broken}
     return TrialReport(
         dataset=above.dataset,
         level="trial",
         title=f"trial {trial.number}: {values}",
         params={name: str(value) for name, value in overrides.items()},
         metrics={"trial/dsc": _value(trial), "time/seconds": measured["seconds"], **folds},
-        more={"diverged": measured["diverged"]} if measured["diverged"] else {},
+        more={name: text for name, text in told.items() if text},
         above=above,
         start_ms=_milliseconds(trial.datetime_start),
         end_ms=_milliseconds(trial.datetime_complete),
@@ -167,7 +169,7 @@ def _curve(trials: list[FrozenTrial]) -> tuple[CurvePoint, ...]:
     points, best = [], 0.0
     for step, trial in enumerate(trials):
         value, at_ms = _value(trial), _milliseconds(trial.datetime_complete)
-        best = max(best, value)
+        best = best if studies.broken(trial) else max(best, value)
         for name, shown in (("sweep/dsc", value), ("sweep/best_so_far", best)):
             points.append(CurvePoint(name=name, epoch=step, value=shown, at_ms=at_ms))
     return tuple(points)

@@ -17,7 +17,8 @@ from benchmark.files.code import Code
 from benchmark.running.bench import Options
 from benchmark.running.cells import InnerFold, inner_folds, scoring_code
 from benchmark.running.crew import why_not_sent
-from benchmark.running.execute import check_networks, training_code
+from benchmark.running.execute import training_code
+from benchmark.running.fitting import check_networks
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import Setting, resolve
 from benchmark.store.workspace import open_workspace
@@ -157,7 +158,7 @@ def _resolve(preset: str, setting: Setting, dataset: DataSet | None = None) -> R
     def to(overrides: Mapping[str, Any]) -> Setting:
         made = resolve(registry, setting.row, preset, {**setting.overrides, **overrides})
         if dataset:
-            check_networks(made.plan, dataset.organs, made.ground.size)
+            check_networks(made.plan, dataset, made.ground)
         return made
 
     return to

@@ -4,13 +4,14 @@ look at one before the first trial: its parameters, and whether every corner is 
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -25,6 +26,7 @@ GROUP = "beyond_loss.sweeps"
 LEVELS = (-1, -2, -3)  # of a network, from the bottom upwards
 Overrides = Mapping[str, Any]
 Space = Callable[[BaseTrial], Overrides]
+KEPT = (type(None), bool, int, float, str)  # choices that Optuna's storages keep as they are
 LOOKS = 16  # random draws, to find parameters that depend on others
 NEAR = 0.02  # of a parameter's range counts as its edge
 BEYOND = 0.1  # of the range: how far out we look whether there is anything
@@ -67,9 +69,43 @@ class Sweep:
         """Return what the space says for a trial. Raises `BadInput` where it fails: it may be
         anybody's code."""
         try:
-            return dict(self.space(trial))
+            return dict(self.space(cast(BaseTrial, _Keeping(trial))))
+        except BadInput:
+            raise
         except Exception as error:
             raise BadInput(f"the space {self.name!r} fails with {_first_line(error)}") from error
+
+
+class _Keeping:
+    """A trial whose choices a storage gives back as they were.
+
+    Optuna keeps None, truth values, numbers and text; a tuple comes back as a list, which it takes
+    for another choice. So any other choice is kept as its JSON text, and the space is given the
+    choice itself.
+    """
+
+    def __init__(self, trial: BaseTrial) -> None:
+        self._trial = trial
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trial, name)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return one of the choices. Raises `BadInput` for one that no storage can keep."""
+        own = {_as_text(name, c): c for c in choices if not isinstance(c, KEPT)}
+        kept = [c if isinstance(c, KEPT) else _as_text(name, c) for c in choices]
+        chosen = self._trial.suggest_categorical(name, kept)
+        return own.get(chosen, chosen) if isinstance(chosen, str) else chosen
+
+
+def _as_text(name: str, choice: Any) -> str:
+    try:
+        return json.dumps(choice)
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"the parameter {name!r} has the choice {choice!r}, which no study can keep: give "
+            "None, True, False, numbers, text, or tuples and lists of these"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -167,6 +167,11 @@ def evaluation(trial: FrozenTrial) -> dict[str, Any]:
     return dict(trial.user_attrs[EVALUATION])
 
 
+def broken(trial: FrozenTrial) -> dict[str, float]:
+    """Return the constraints that a space set for a trial and that it breaks: those over 0."""
+    return {name: value for name, value in trial.constraints.items() if value > 0}
+
+
 def next_trial(study: Study, sweep: Sweep, trials: int, driver: str) -> Trial | None:
     """Return a trial to evaluate, with its overrides noted, or None where enough are done or
     under way. Drivers that ask at the same moment never make more than `trials` of them."""

@@ -40,7 +40,10 @@ BySeed = Mapping[int, ByFold]
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredTrial:
-    """One trial that has its value: DSC in percent, also by fold and by fold and patient."""
+    """One trial that has its value: DSC in percent, also by fold and by fold and patient.
+
+    `broken` are the constraints of its space that it breaks, by name, each over 0.
+    """
 
     number: int
     params: Mapping[str, Any]
@@ -49,6 +52,7 @@ class ScoredTrial:
     folds: Mapping[str, float]
     patients: Mapping[str, Mapping[str, float]]
     diverged: str
+    broken: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +98,8 @@ class Response:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One study, as far as it is. `best` is None before any trial has its value."""
+    """One study, as far as it is. `best` is the best of the trials that keep their constraints;
+    None before any of them has its value."""
 
     study: str
     about: studies.About
@@ -117,7 +122,8 @@ def summarise(study: Study) -> Summary:
     """Return the summary of a study. Raises `BadInput` for one that is not ours."""
     about = studies.about(study)
     points = tuple(_point(trial) for trial in studies.counted(study))
-    best = max(points, key=lambda point: (point.value, -point.number), default=None)
+    allowed = [point for point in points if not point.broken]
+    best = max(allowed, key=lambda point: (point.value, -point.number), default=None)
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     return Summary(
         study=study.study_name,
@@ -148,6 +154,7 @@ def _point(trial: Any) -> ScoredTrial:
         folds=measured["folds"],
         patients=measured["patients"],
         diverged=measured["diverged"],
+        broken=studies.broken(trial),
     )
 
 
@@ -175,19 +182,20 @@ def _default(study: Study, about: studies.About) -> float | None:
 def _response(
     study: Study, about: studies.About, points: tuple[ScoredTrial, ...], best: ScoredTrial | None
 ) -> Response:
-    overrides = best.overrides if best else {}
+    values = {studies.repeat_name(p.overrides, 0): p.value for p in points if not p.diverged}
+    if best is None:
+        return judge(values.values(), {}, {}, seeds_per_trial=len(about.seeds), same=False)
     groups = [
         {
             seed: found["folds"]
             for seed, found in studies.repeats(study, chosen).items()
             if seed not in about.seeds and not found["diverged"]
         }
-        for chosen in (overrides, {})
+        for chosen in (best.overrides, {})
     ]
-    distinct = {studies.repeat_name(p.overrides, 0): p.value for p in points if not p.diverged}
     same = bool(study.user_attrs.get(SAME, False))
     return judge(
-        distinct.values(),
+        values.values(),
         groups[1] if same else groups[0],
         groups[1],
         seeds_per_trial=len(about.seeds),

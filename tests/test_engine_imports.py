@@ -138,7 +138,7 @@ for name in {BLOCKED!r}:
     print(name)
 import torch, numpy, scipy, filelock
 from benchmark.errors import BadInput
-from benchmark.parts.networks import Smp
+from benchmark.parts.smp import Smp
 from benchmark.plan.nodes import Build
 try:
     Smp().build(Build(organs=("a",), size=None, built={{}}))

@@ -87,7 +87,7 @@ def _registry_problems() -> list[str]:
 
 def _smp_problem() -> list[str]:
     from benchmark.errors import BadInput
-    from benchmark.parts.networks import smp_library
+    from benchmark.parts.smp import smp_library
 
     try:
         smp_library()

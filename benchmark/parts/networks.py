@@ -5,19 +5,15 @@
 from __future__ import annotations
 
 import math
-import sys
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from types import ModuleType
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.errors import BadInput
 from benchmark.plan.nodes import Arch, Build, check_choice, check_range
 
 NORMS = ("none", "batch", "instance", "group")
@@ -28,20 +24,28 @@ class Network(nn.Module):
     """A segmentation network: class logits (B, K + 1, H, W) from an input (B, C, H, W).
 
     `channels` are those of the encoder's feature maps, finest first; H and W must be multiples
-    of `stride` (the engine pads).
+    of `stride` (the engine pads). `tappable` are the levels that hold features of the network's
+    own: all, where it is not given.
     """
 
     channels: tuple[int, ...]
     stride: int
+    tappable: tuple[int, ...]
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, channels: tuple[int, ...], stride: int
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        channels: tuple[int, ...],
+        stride: int,
+        tappable: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.channels = channels
         self.stride = stride
+        self.tappable = tuple(range(len(channels))) if tappable is None else tappable
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the class logits."""
@@ -50,7 +54,7 @@ class Network(nn.Module):
 
 def stride_of(nets: Mapping[str, nn.Module]) -> int:
     """Return what H and W must be multiples of, in pixels, for all of these networks."""
-    return max(int(getattr(net, "stride", 1)) for net in nets.values())
+    return math.lcm(*(int(getattr(net, "stride", 1)) for net in nets.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,50 +137,6 @@ class UNetDecoder(nn.Module):
         return cast(Tensor, dropped.contiguous())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Smp:
-    """Any encoder-decoder of segmentation_models_pytorch, from random weights.
-
-    Written `smp:unet/resnet34`. Its first feature map is the input itself.
-    """
-
-    kind: ClassVar[str] = "smp"
-    reads: str = "image"
-    decoder: str = "unet"
-    encoder: str = "resnet18"
-
-    def build(self, to: Build) -> Network:
-        """Return the untrained network; raises `BadInput` where the library has no such one."""
-        model = smp_model(self.decoder, self.encoder, to.channels(self.reads), len(to.organs) + 1)
-        channels = tuple(int(number) for number in model.encoder.out_channels)
-        stride = int(getattr(model.encoder, "output_stride", 2 ** (len(channels) - 1)))
-        decoder = SmpDecoder(model.decoder, model.segmentation_head)
-        return Network(model.encoder, decoder, channels, stride)
-
-
-class SmpDecoder(nn.Module):
-    """A decoder of the library together with its head."""
-
-    def __init__(self, decoder: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.body = decoder
-        self.head = head
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Return the class logits."""
-        return cast(Tensor, self.head(self.body(features)))
-
-
-def arch_named(name: str, reads: str) -> Arch:
-    """Return the architecture of a name: `unet`, or `smp:DECODER/ENCODER`."""
-    if name == "unet":
-        return UNet(reads=reads)
-    decoder, slash, encoder = name.removeprefix("smp:").partition("/")
-    if not name.startswith("smp:") or not slash or not decoder or not encoder:
-        raise BadInput(f"no architecture {name!r}: write unet, or smp:DECODER/ENCODER")
-    return Smp(reads=reads, decoder=decoder, encoder=encoder)
-
-
 def decoders_fit(one: Arch, other: Arch) -> bool:
     """Return whether the decoder of one architecture can be given to the other."""
     if type(one) is not type(other) or not hasattr(one, "reads"):
@@ -213,62 +173,3 @@ def he_init(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-_SCHEMAS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
-_library: list[torch.library.Library] = []  # the schemas live as long as this object
-
-
-def smp_library() -> ModuleType:
-    """Return segmentation_models_pytorch; raises `BadInput` where it is not installed."""
-    try:
-        return _import()
-    except ModuleNotFoundError as error:
-        raise BadInput(
-            "smp: architectures need segmentation-models-pytorch: pip install "
-            f"segmentation-models-pytorch ({error})"
-        ) from error
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-    _declare_missing()
-    return _import()
-
-
-def smp_model(decoder: str, encoder: str, inputs: int, classes: int) -> Any:
-    """Return a model of the library with random weights; never downloads any."""
-    smp = smp_library()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the library's own deprecations
-            return smp.create_model(
-                decoder,
-                encoder_name=encoder,
-                encoder_weights=None,
-                in_channels=inputs,
-                classes=classes,
-            )
-    except (KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise BadInput(f"smp:{decoder}/{encoder} cannot be made: {reason}") from error
-
-
-def _import() -> ModuleType:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import segmentation_models_pytorch as smp
-    module: ModuleType = smp
-    return module
-
-
-def _declare_missing() -> None:
-    half_imported = ("torchvision", "timm", "segmentation_models_pytorch")
-    for name in [name for name in sys.modules if name.split(".")[0] in half_imported]:
-        del sys.modules[name]
-    declared = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-    for schema in _SCHEMAS:
-        declared.define(schema)  # type: ignore[no-untyped-call]
-    _library.append(declared)

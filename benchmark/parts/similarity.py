@@ -148,11 +148,19 @@ def full_precision(device_type: str) -> AbstractContextManager[None]:
 
 
 def channels_at(network: Network, level: int, name: str) -> int:
-    """Return the channels of an encoder level; raises `BadInput` where there is none."""
+    """Return the channels of an encoder level; raises `BadInput` for one that is not there, has no
+    channels, or is the network's input."""
     levels = len(network.channels)
     if not -levels <= level < levels:
         raise BadInput(
             f"taps: level {level} is not in network {name!r}, whose encoder has {levels} levels "
             f"(0 to {levels - 1}, or -{levels} to -1)"
+        )
+    place = level % levels
+    if place not in network.tappable:
+        what = "is its input" if network.channels[place] else "has no channels"
+        there = ", ".join(f"{n} (or {n - levels})" for n in network.tappable)
+        raise BadInput(
+            f"taps: level {level} of network {name!r} {what}; its taps are the levels {there}"
         )
     return network.channels[level]

@@ -22,7 +22,8 @@ from benchmark.plan.keys import Context, key, values_in
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_use_rows
-from benchmark.running.execute import check_networks, execute, load_networks, networks
+from benchmark.running.execute import execute, load_networks, networks
+from benchmark.running.fitting import check_networks
 from benchmark.running.measure import measured
 from benchmark.running.probing import with_probes
 from benchmark.settings.resolve import Setting
@@ -121,7 +122,7 @@ def plan_cells(
     (None: the data set's own); raises `BadInput` for a fold that is not there and for networks
     that cannot be built."""
     split = split or folds_of(dataset)
-    check_networks(setting.plan, dataset.organs, setting.ground.size)
+    check_networks(setting.plan, dataset, setting.ground)
     cache = GridCache(dataset=dataset, ground=setting.ground)
     chosen = [fold_at(split.folds, index, part) for index in folds]
     return [

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from benchmark.data.feeding.draw import SliceDraw, draw_for
 from benchmark.data.feeding.folds import FoldData
-from benchmark.errors import BadInput, Stopped, one_line
+from benchmark.errors import Stopped
 from benchmark.files.code import Code
 from benchmark.files.source import code_of
 from benchmark.parts.networks import stride_of
@@ -27,7 +26,7 @@ from benchmark.running.code import may_resume, may_use
 from benchmark.running.events import EpochEnded, Progress, Resumed, TrainingBegun
 from benchmark.store.objects import as_recorded
 from benchmark.training.meter import Epoch
-from benchmark.training.nets import build, on_meta, place, start
+from benchmark.training.nets import build, place, start
 from benchmark.training.precision import Hardware, completed
 from benchmark.training.trainer import Control, History, State, fit
 
@@ -82,38 +81,6 @@ def execute(final: Train, data: FoldData, seed: int, bench: Bench) -> tuple[str,
             if bench.stop.requested:
                 raise Stopped(f"stopped after training {node_key} was stored")
     return keys
-
-
-def check_networks(final: Weights, organs: tuple[str, ...], size: int | None) -> None:
-    """Build every network of a plan without memory and pass on the shapes of its weights.
-
-    Raises `BadInput` for what only building shows (a tap that is not there, weights that do not
-    fit), which a training must not find out after hours of its parents.
-    """
-    made: dict[Train, Mapping[str, nn.Module]] = {}
-    with torch.device("meta"):
-        for node in in_order(final.node):
-            nets = _built(node, organs, size)
-            parents = [weights for net in node.nets.values() for weights in net.init]
-            loaded = {weights: made[weights.node][weights.net].state_dict() for weights in parents}
-            try:
-                start(node, nets, loaded)
-            except ValueError as error:
-                raise BadInput(f"training {node.title!r}: {error}") from error
-            made[node] = nets
-
-
-def _built(node: Train, organs: tuple[str, ...], size: int | None) -> Mapping[str, nn.Module]:
-    try:
-        nets = build(node, organs=organs, size=size, seed=0)
-        on_meta(nets)  # some libraries make some weights elsewhere
-    except BadInput:
-        raise
-    except (Exception, SystemExit) as error:
-        raise BadInput(
-            f"the networks of training {node.title!r} cannot be built: {one_line(error)}"
-        ) from error
-    return nets
 
 
 def load_networks(node: Train, node_key: str, data: FoldData, bench: Bench) -> dict[str, nn.Module]:

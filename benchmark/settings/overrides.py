@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmark.errors import BadInput
 from benchmark.files.values import DEEP, check_depth, json_of
-from benchmark.parts.networks import arch_named
+from benchmark.parts.smp import arch_named
 from benchmark.plan.nodes import Arch
 
 LARGEST = 1e15

@@ -13,14 +13,13 @@ from torch.nn import functional as F
 from benchmark.errors import BadInput
 from benchmark.parts.networks import (
     Network,
-    Smp,
     UNet,
     UNetDecoder,
-    arch_named,
     decoders_fit,
     norm_layers,
 )
 from benchmark.parts.similarity import Similarity
+from benchmark.parts.smp import Smp, arch_named
 
 MakeNet = Callable[..., Network]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,8 +16,10 @@ import torch
 from torch import nn
 
 from benchmark.errors import BadInput
-from benchmark.parts import networks as smp
-from benchmark.parts.networks import Network, Smp
+from benchmark.parts import smp
+from benchmark.parts.networks import Network
+from benchmark.parts.similarity import Similarity
+from benchmark.parts.smp import Smp
 from benchmark.plan.ground import Ground
 from benchmark.plan.nodes import Build, Schedule, in_order
 from methods.fsm import Fsm
@@ -24,6 +27,8 @@ from methods.fsm import Fsm
 ROOT = Path(__file__).parents[2]
 RESNET = Smp(encoder="resnet18")
 FPN = Smp(decoder="fpn", encoder="mobilenet_v2")
+MIT = Smp(decoder="segformer", encoder="mit_b0")
+DPT = Smp(decoder="dpt", encoder="tu-test_vit")
 SCHEDULE = Schedule(epochs=1, steps_per_epoch=2, lr=1e-3)
 
 
@@ -60,6 +65,65 @@ def test_stage_three_with_another_decoder_is_refused_at_once() -> None:
     assert Fsm(ct=RESNET, gt=masks(RESNET), refine_init="n_gt").flags() == ()
     assert Fsm(ct=RESNET, gt=masks(FPN), refine_init="own").flags()
     assert Fsm(ct=RESNET, gt=masks(FPN), refine_init="n_gt", refine=False).flags() == ()
+
+
+def test_transformers_train_through_all_stages(cpu_trainer: Any) -> None:
+    """Of a Mix Transformer one level has no channels; of a DPT's every map lies on one grid."""
+    cpu_trainer.ground = Ground(batch=2)
+    method = Fsm(ct=MIT, gt=masks(DPT), schedule=SCHEDULE)
+    final = method.plan()
+    done = cpu_trainer.train(final)
+    stage1, stage2, stage3 = in_order(final.node)
+    assert not changed(done[stage2]["gt"], done[stage1]["gt"].state_dict())
+    refined = changed(done[stage3]["ct"], done[stage2]["ct"].state_dict())
+    assert refined and all(path.startswith("decoder.") for path in refined)
+    assert all(0 < cpu_trainer.histories[n].epochs[-1].terms["dsc"] < 1 for n in done)
+
+
+def test_a_dpt_answers_as_the_librarys_own(make_net: Callable[..., Network]) -> None:
+    net = make_net(DPT, organs=2, seed=3).eval()
+    torch.manual_seed(3)
+    own = smp.smp_model("dpt", "tu-test_vit", 1, 3).eval()
+    x = torch.rand(2, 1, 64, 96)
+    with torch.no_grad():
+        assert torch.equal(net(x), own(x))
+        maps, tokens = own.encoder(x)
+        assert not torch.equal(net.encoder(x)[-1], maps[-1])  # what the tokens say is in it
+    assert tokens[-1] is not None and net.tappable == (0, 1, 2, 3)
+    assert len({part.shape[2:] for part in maps}) == 1 and net.stride == 32
+
+
+ATTO = Smp(encoder="tu-convnext_atto")
+
+
+@pytest.mark.parametrize(
+    "arch, level, words",
+    [
+        (RESNET, 0, "level 0 of network 'ct' is its input; its taps are the levels 1 (or -5), 2"),
+        (RESNET, -6, "level -6 of network 'ct' is its input"),
+        (ATTO, 1, "level 1 of network 'ct' has no channels; its taps are the levels 2 (or -4), 3"),
+        (MIT, -5, "level -5 of network 'ct' has no channels"),
+        (DPT, 4, "level 4 is not in network 'ct', whose encoder has 4 levels"),
+    ],
+)
+def test_what_is_no_tap_is_refused(
+    arch: Smp, level: int, words: str, make_net: Callable[..., Network]
+) -> None:
+    with torch.device("meta"):
+        nets = {"ct": make_net(arch), "gt": make_net(masks(RESNET))}
+        Similarity(taps=((-1, -1),)).build(Build(organs=("a",), size=None, built=nets))
+        with pytest.raises(BadInput, match=re.escape(words)):
+            Similarity(taps=((level, -1),)).build(Build(organs=("a",), size=None, built=nets))
+
+
+@pytest.mark.parametrize("arch", [Smp(encoder="vgg11"), DPT, RESNET, ATTO])
+def test_level_0_is_a_tap_where_it_is_not_the_input(
+    arch: Smp, make_net: Callable[..., Network]
+) -> None:
+    with torch.device("meta"):
+        net = make_net(arch).eval()
+        x = torch.zeros(1, 1, 64, 64)
+        assert (net.encoder(x)[0] is x) == (0 not in net.tappable)
 
 
 @pytest.mark.parametrize("decoder, stride", [("unet", 32), ("deeplabv3plus", 16), ("pspnet", 8)])
@@ -128,7 +192,7 @@ def test_a_missing_library_is_the_users_to_install(monkeypatch: pytest.MonkeyPat
 
 
 REAL = """
-from benchmark.parts import networks as smp
+from benchmark.parts import smp
 declared, real = [], smp._declare_missing
 smp._declare_missing = lambda: (declared.append(1), real())
 smp.smp_library()

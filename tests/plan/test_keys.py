@@ -13,9 +13,10 @@ import pytest
 from baselines.unet import METHODS as BASELINES
 from benchmark.errors import BadInput
 from benchmark.parts import similarity
-from benchmark.parts.networks import Smp, UNet
+from benchmark.parts.networks import UNet
 from benchmark.parts.objectives import Matched, Segmentation
 from benchmark.parts.similarity import Similarity
+from benchmark.parts.smp import Smp
 from benchmark.plan.folds import fold_fingerprint
 from benchmark.plan.ground import Augmentation, Ground, LossForm
 from benchmark.plan.keys import Context, canonical, digest, draw_seed, key, spec

@@ -9,7 +9,8 @@ import pytest
 from changed_preset import NEW, OLD
 
 from benchmark.errors import BadInput
-from benchmark.parts.networks import Smp, UNet
+from benchmark.parts.networks import UNet
+from benchmark.parts.smp import Smp
 from benchmark.plan.ground import Augmentation, Ground, LossForm
 from benchmark.plan.nodes import Schedule
 from benchmark.plan.presets import (
