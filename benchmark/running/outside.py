@@ -275,9 +275,11 @@ def _imported(
         if not there:
             rows, labels = _scored(data, order, first, hashes, workspace)
             workspace.results.commit(*place, rows, labels)
+    if there and done:
+        return Imported(entry=first, state="already there")
     for entry in entries:
         workspace.ledger.write(replace(entry, state="done"))
-    return Imported(entry=first, state="already there" if there and done else "imported")
+    return Imported(entry=first, state="imported")
 
 
 def _scored(
