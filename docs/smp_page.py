@@ -54,7 +54,7 @@ def page(known: dict[str, Any]) -> Iterator[str]:
     every = [tried for by_decoder in found.values() for tried in by_decoder.values()]
     inside = sum(1 for tried in every if tried["trained"])
     left = sum(1 for tried in every if tried["grid"] and not tried["trained"])
-    alone = sum(1 for by in found.values() if not any(t["grid"] for t in by.values()))
+    alone = sum(1 for by in found.values() if not any(t["trained"] for t in by.values()))
     yield f"Of {len(every)} networks {inside} are in, and of {len(found)} families of encoders "
     yield f"{len(found) - alone} with at least one decoder.\n"
     if left:
