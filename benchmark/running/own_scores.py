@@ -130,7 +130,7 @@ def _rows(entry: Entry, metric: _Known, maps: _Maps, code: str) -> list[ResultRo
                 organs=dataset.organs,
                 annotated=volume.annotated,
                 box=slices_of(volume.box) if volume.box else None,
-                unknown_ZYX=getattr(volume, "unknown", None),  # of sets that can say so
+                unknown_ZYX=volume.unknown,  # of sets that can say so
             )
         except BadInput as error:
             raise BadInput(f"case {case}: {error}") from error.__cause__
