@@ -194,7 +194,7 @@ def _command(args: argparse.Namespace, name: str) -> str:
 def report(added: DataSet, *, apart: bool = False) -> None:
     """Print one line about a set, and say at once where it is too small to be run, or so small
     that its folds are others than usual; of one that is kept `apart` no fold is made."""
-    from benchmark.data.feeding.folds import fold_count
+    from benchmark.data.library import fold_count
     from benchmark.plan.folds import FEWEST, FOLDS
 
     count, folds = len(added.cases), fold_count(added)

@@ -24,6 +24,7 @@ from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
 from benchmark.files.values import read_as
+from benchmark.plan.folds import FOLDS
 from benchmark.plan.keys import content_hash
 
 FORMAT = 1
@@ -262,6 +263,11 @@ def _open(folder: Path) -> DataSet:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, path, error, origin) from None
     return DataSet(name=name, organs=organs, cases=tuple(cases), folder=folder, origin=origin)
+
+
+def fold_count(dataset: DataSet) -> int:
+    """Return a set's own number of folds: as asked for, else five, or one a patient if fewer."""
+    return int(dataset.origin.get("folds", 0)) or min(FOLDS, len(dataset.cases))
 
 
 def _same(final: Path, source: Source, force: frozenset[str], folds: int, say: Say) -> DataSet:
