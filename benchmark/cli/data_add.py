@@ -88,17 +88,13 @@ def _folder(args: argparse.Namespace) -> int:
         raise BadInput("--organ is for PNG masks; dataset.json names the organs here")
     code = _add(args, name, lambda: NnUNetRaw(args.path))
     if has_labels_apart(args.path):  # a set of its own: no fold of the other trains on it
-        test, args.folds = f"{name}{TEST}", 0
-        args.force = [case for case in args.force if case in ("all", *_cases(args.path, APART))]
+        test, args.folds, there = f"{name}{TEST}", 0, {"all"}
+        if args.force:
+            there.update(NnUNetRaw(args.path, APART).cases)
+        args.force = [case for case in args.force if case in there]
         _add(args, test, lambda: NnUNetRaw(args.path, APART), apart=True)
         put(f"{test} is kept apart as a test: bench run --dataset {name} --test-on {test}")
     return code
-
-
-def _cases(path: Path, part: str) -> tuple[str, ...]:
-    from benchmark.data.readers.nnunet import NnUNetRaw
-
-    return NnUNetRaw(path, part).cases
 
 
 def _pair(args: argparse.Namespace) -> int:

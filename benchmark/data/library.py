@@ -278,7 +278,7 @@ def _same(final: Path, source: Source, force: frozenset[str], folds: int, say: S
         what = "exists and holds another source (or the files changed since)"
     elif left_out := sorted(force & set(stored.origin.get("skipped", ()))):
         what = f"exists and was added without {', '.join(left_out)}"
-    elif folds and folds != stored.origin.get("folds"):
+    elif folds and folds != fold_count(stored):
         what = "exists with another number of folds (one set has one)"
     else:
         if stored.origin.get("readers", 1) != READERS:
