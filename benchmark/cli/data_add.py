@@ -98,17 +98,13 @@ def _folder(args: argparse.Namespace) -> int:
     organs = _organs(args) if args.organ else ()
     code = _add(args, name, lambda: NnUNetRaw(args.path, organs=organs))
     if has_labels_apart(args.path):  # a set of its own: no fold of the other trains on it
-        test, args.folds = f"{name}{TEST}", 0
-        args.force = [case for case in args.force if case in ("all", *_cases(args.path, APART))]
+        test, args.folds, there = f"{name}{TEST}", 0, {"all"}
+        if args.force:
+            there.update(NnUNetRaw(args.path, APART).cases)
+        args.force = [case for case in args.force if case in there]
         _add(args, test, lambda: NnUNetRaw(args.path, APART, organs), apart=True)
         put(f"{test} is kept apart as a test: bench run --dataset {name} --test-on {test}")
     return code
-
-
-def _cases(path: Path, part: str) -> tuple[str, ...]:
-    from benchmark.data.readers.nnunet import NnUNetRaw
-
-    return NnUNetRaw(path, part).cases
 
 
 def _pair(args: argparse.Namespace) -> int:
@@ -213,7 +209,7 @@ def _command(args: argparse.Namespace, name: str) -> str:
 def report(added: DataSet, *, apart: bool = False) -> None:
     """Print one line about a set, and say at once where it is too small to be run, or so small
     that its folds are others than usual; of one that is kept `apart` no fold is made."""
-    from benchmark.data.feeding.folds import fold_count
+    from benchmark.data.library import fold_count
     from benchmark.plan.folds import FEWEST, FOLDS
 
     count, folds = len(added.cases), fold_count(added)

@@ -145,8 +145,7 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
 
 def _fold_count(args: argparse.Namespace) -> int:
     """How many folds the row's data set has; the usual number where it is not here any more."""
-    from benchmark.data.feeding.folds import fold_count
-    from benchmark.data.library import stored_dataset
+    from benchmark.data.library import fold_count, stored_dataset
     from benchmark.plan.folds import FOLDS
 
     try:

@@ -27,6 +27,7 @@ from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
 from benchmark.files.values import read_as
+from benchmark.plan.folds import FOLDS
 from benchmark.plan.keys import content_hash
 
 FORMAT = 1
@@ -258,6 +259,11 @@ def _open(folder: Path) -> DataSet:
     return DataSet(name=name, organs=organs, cases=tuple(cases), folder=folder, origin=origin)
 
 
+def fold_count(dataset: DataSet) -> int:
+    """Return a set's own number of folds: as asked for, else five, or one a patient if fewer."""
+    return int(dataset.origin.get("folds", 0)) or min(FOLDS, len(dataset.cases))
+
+
 def _same(final: Path, source: Source, force: frozenset[str], folds: int, say: Say) -> DataSet:
     """Return the stored set when it came from this source; else raise BadInput."""
     stored, stamp = _open(final), getattr(source, "stamp", "")
@@ -266,7 +272,7 @@ def _same(final: Path, source: Source, force: frozenset[str], folds: int, say: S
         what = "exists and holds another source (or the files changed since)"
     elif left_out := sorted(force & set(stored.origin.get("skipped", ()))):
         what = f"exists and was added without {', '.join(left_out)}"
-    elif folds and folds != stored.origin.get("folds"):
+    elif folds and folds != fold_count(stored):
         what = "exists with another number of folds (one set has one)"
     else:
         if stored.origin.get("readers", 1) != READERS:

@@ -147,9 +147,9 @@ def test_n_gt_decoder_needs_equal_architectures(root: Path) -> None:
     assert not (root / "objects").exists()
 
 
-def test_fewer_patients_than_folds(root: Path) -> None:
-    tiny_workspace(root, patients=4, name="few")
-    refused(bench(*run_argv(root, "fsm", "--dataset", "few")), "4 patients", "5 folds")
+def test_a_lone_patient_makes_no_fold(root: Path) -> None:
+    tiny_workspace(root, patients=1, name="lone")
+    refused(bench(*run_argv(root, "fsm", "--dataset", "lone")), "1 patient", "2 folds")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

@@ -160,6 +160,7 @@ def test_number_of_folds_of_a_set(tmp_path: Path) -> None:
     assert bench(*add, "--folds", "7", "--name", "seven").code == 2
     other = bench(*add, "--folds", "3", "--name", "four")
     assert other.code == 2 and "another number of folds" in other.err
+    assert bench(*add, "--folds", "5", "--name", "five").code == 0, "it has five already"
 
 
 def test_few_patients_are_left_out_one_by_one(tmp_path: Path) -> None:

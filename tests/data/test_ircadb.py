@@ -202,7 +202,7 @@ def test_adding_again_reads_nothing_and_a_changed_file_is_noticed(tmp_path: Path
 
         digest = read
 
-    assert library._same(first.folder, _as(Blind(raw)), frozenset(), print) == first
+    assert library._same(first.folder, _as(Blind(raw)), frozenset(), 0, print) == first
     path = raw / "3Dircadb1.1" / "PATIENT_DICOM" / "image_4"
     times = path.stat()
     os.utime(path)  # touched, not changed: read, and found to be the same

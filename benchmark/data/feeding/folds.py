@@ -20,13 +20,12 @@ import numpy as np
 import torch
 
 from benchmark.data.feeding.slices import CaseSlices, on_training_grid, training_grid
-from benchmark.data.library import DataSet
+from benchmark.data.library import DataSet, fold_count
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, damage, read_json, write_json
 from benchmark.files.locks import at_once, brief_lock
 from benchmark.plan.folds import (
     FEWEST,
-    FOLDS,
     Fold,
     Subject,
     fold_fingerprint,
@@ -232,12 +231,6 @@ class Split:
     folds: tuple[Fold, ...]
     fingerprint: str
     own: bool = False
-
-
-def fold_count(dataset: DataSet) -> int:
-    """Return how many folds a set has by itself: those asked for, else five, or one a patient
-    where there are fewer (leave-one-out)."""
-    return int(dataset.origin.get("folds", 0)) or min(FOLDS, len(dataset.cases))
 
 
 def folds_of(dataset: DataSet) -> Split:
