@@ -26,18 +26,22 @@ class LiverAlone:
     there, behind an organ that the networks do not know."""
 
     first: int = 40
+    unknown: bool = False  # whether nobody said what the upper half of the liver's slices is
     organs: tuple[str, ...] = ("marker", "liver")
 
     @property
     def fingerprint(self) -> str:
-        return f"liver-{self.first}"
+        return f"liver-{self.first}{'-unknown' * self.unknown}"
 
     def volumes(self) -> Iterator[Volume]:
         for number in range(self.first, self.first + 3):
             made = tiny_volume(number)
             label = np.where(made.label == 1, 2, 0).astype(np.uint8)
             label[0, 0, 0] = 1
-            yield replace(made, label=label, annotated=self.organs)
+            unknown = np.zeros(label.shape, bool)
+            unknown[:, : label.shape[1] // 2] = True
+            known = replace(made, label=label, annotated=self.organs)
+            yield replace(known, unknown=unknown) if self.unknown else known
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add(where, "tiny", TinySource(patients=6))
     add(where, "other", LiverAlone())
     add(where, "same", LiverAlone(first=4))
+    add(where, "unknown", LiverAlone(unknown=True))
     return where
 
 
@@ -73,6 +78,18 @@ def test_each_network_is_scored_there_once(root: Path) -> None:
     assert again.json["test_on"]["lines"] == found["lines"]
     now = [e for e in tree(root / "results").items() if "/".join([entries[0].key, ""]) in e[0]]
     assert now == kept
+
+
+def test_unknown_voxels_are_out_of_its_scores(root: Path) -> None:
+    assert run(root, "--test-on", "unknown").code == 0
+    entry = next(e for e in Ledger(root / "ledger").entries() if e.part == "on unknown")
+    rows = Results(root / "results", print).rows(entry.key, entry.evaluation)
+    found = {row.case: row.n_voxels_true for row in rows if row.organ == "liver"}
+    for case in open_dataset(root, "unknown").cases:
+        volume = open_dataset(root, "unknown").load(case.name)
+        assert volume.unknown is not None
+        liver = volume.label == 2
+        assert found[case.name] == (liver & ~volume.unknown).sum() < liver.sum()
 
 
 def test_it_has_a_column_of_its_own_and_stays_out_of_all_tables(root: Path) -> None:
