@@ -20,10 +20,11 @@ from typing import Any
 
 from benchmark.errors import BadInput, one_line
 from benchmark.files.locks import cores
-from benchmark.running.executors.remote import Ear, Sign, look, unseen
+from benchmark.running.executors.remote import Ear, Kept, Sign, look, unseen
 from benchmark.running.stop import SIGNALS
 
 STORE_BYTES = 100_000_000  # of objects: what travels are tasks and their ends
+MOST_RESTARTS = 10  # of a command that was left to the cluster, when its node is lost
 LOOK_SECONDS = 60.0  # for a node to start a worker
 TOKEN, TOKEN_FILE, MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
 USUAL = Path("~/.ray/auth_token")
@@ -83,6 +84,19 @@ class Joined:
             kind = self.ray.remote(num_cpus=0, max_restarts=-1)(Ear)
             self._ear = kind.options(scheduling_strategy=_on(here, soft=True)).remote()
         return self._ear
+
+    def keep(self, argv: list[str], root: Path) -> tuple[Path, str]:
+        """Start a `bench` command in the cluster that outlives this process, and its own node;
+        return its log in the workspace, and its process. Raises `BadInput` where none answers."""
+        name = f"bench-{uuid.uuid4().hex[:8]}"
+        log = root / "logs" / f"{name}.log"
+        kind = self.ray.remote(num_cpus=0, max_restarts=MOST_RESTARTS)(Kept)
+        about = {"name": name, "namespace": "bench", "lifetime": "detached"}
+        kept = kind.options(**about).remote(argv, str(Path.cwd()), str(log))
+        try:
+            return log, self.ray.get(kept.where.remote(), timeout=LOOK_SECONDS)
+        except self.ray.exceptions.RayError as error:
+            raise BadInput(f"nobody in the cluster takes the command: {one_line(error)}") from None
 
     def leave(self) -> None:
         """Leave the cluster, or end our own; take back what was written and set."""
@@ -161,6 +175,8 @@ def _init(ray: Any, address: str, folder: Path | None) -> None:
         "_temp_dir": str(folder),
     }
     given = {"address": address} if address else own
+    with suppress(AttributeError):  # without `log_to_driver` too, a lost node prints its whole log
+        ray._private.worker.listen_error_messages = lambda worker, stopped: None
     with _own_handlers():
         try:
             ray.init(**given, log_to_driver=False, logging_level=logging.CRITICAL)
@@ -196,18 +212,11 @@ def _most(ray: Any, name: str) -> float:
 
 def _gpus(ray: Any, wanted: Wanted) -> float:
     """The share of a GPU that a task gets."""
-    device = wanted.device
-    if device not in ("auto", "cpu", "cuda"):
-        raise BadInput(f"--device {device}: the cluster says which GPU: --device cuda --num-gpus 1")
-    if device == "cpu" and wanted.num_gpus:
-        raise BadInput("--num-gpus is for GPUs: leave it out, or --device cpu")
-    if device == "cpu":
+    if wanted.device == "cpu":
         return 0.0
-    if device == "cuda" and wanted.num_gpus == 0:
-        raise BadInput("--device cuda --num-gpus 0: a task needs a GPU, or a part of one")
     if wanted.num_gpus is not None:
         return wanted.num_gpus
-    return float(device == "cuda" or _most(ray, "GPU") >= 1)
+    return float(wanted.device == "cuda" or _most(ray, "GPU") >= 1)
 
 
 def _check_fits(joined: Joined) -> None:

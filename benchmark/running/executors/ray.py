@@ -129,7 +129,8 @@ class OnRay:
             joined.leave()
 
     def _cancel(self, *, force: bool) -> None:
-        assert self._joined is not None
+        if self._joined is None:
+            return
         for running in self._running.values():
             with suppress(self._joined.ray.exceptions.RayError, ValueError):
                 self._joined.ray.cancel(running.ref, force=force)
@@ -187,10 +188,11 @@ class OnRay:
 
 def _lost(error: Exception, errors: Any) -> Lost:
     """Who was lost: a worker, or its whole node."""
+    node = isinstance(error, (errors.NodeDiedError, errors.LocalRayletDiedError))
     if isinstance(error, errors.OutOfMemoryError):
         cause = "the worker was killed by Ray for want of memory"
     elif isinstance(error, errors.WorkerCrashedError):
         cause = "the worker was killed"
     else:
-        cause = f"its node was lost ({type(error).__name__})"
-    return Lost(cause=cause, process=None, code=None)
+        cause = "its node was lost" if node else one_line(error)
+    return Lost(cause=cause, process=None, code=None, node=node)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 SHIP_SECONDS = 0.5  # what a task says goes to the driver in lots: most tell of a single step
 FLUSH_SECONDS = 5.0
+# what Ray sets for its workers, and a driver would take for its own
+OF_WORKERS = ("RAY_JOB", "RAY_RAYLET", "RAY_NODE", "CUDA_VISIBLE", "OMP_NUM")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,35 @@ class Ear:
         """Return all lots since the last time, in their order."""
         said, self._said = self._said, []
         return said
+
+
+class Kept:
+    """An actor that runs a command in a process of its own, on whichever node, and goes with it.
+    Where its node is lost Ray starts it again elsewhere, and the command goes on from there."""
+
+    def __init__(self, argv: list[str], folder: str, log: str) -> None:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "benchmark.cli.main", *argv]
+        with Path(log).open("ab") as file:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                cwd=folder if Path(folder).is_dir() else None,
+                env={name: v for name, v in os.environ.items() if not name.startswith(OF_WORKERS)},
+            )
+        threading.Thread(target=self._go_with_it, daemon=True).start()
+
+    def where(self) -> str:
+        """Return its process and node."""
+        return f"process {self._process.pid} on {here()}"
+
+    def _go_with_it(self) -> None:
+        import ray
+
+        self._process.wait()
+        ray.kill(ray.get_runtime_context().current_actor)
 
 
 @dataclass(kw_only=True)
