@@ -16,7 +16,7 @@ from ray_nodes import Node, Nodes
 from suite_process import progress, wait_for
 
 pytestmark = pytest.mark.long
-STEPS = 300  # of each training: seconds
+STEPS = 120  # of each training
 
 
 def argv(root: Path, *more: str) -> list[str]:
@@ -38,26 +38,25 @@ def start(nodes: Nodes, root: Path, every_seconds: float = 0) -> subprocess.Pope
 
 
 def busy(nodes: Nodes, root: Path, process: subprocess.Popen[str]) -> Node:
-    """A node beside the head whose worker is in the middle of a training."""
-    wait_for(root, process, beyond=(0, 0))
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        for node in nodes.running[1:]:
-            if node.tasks and progress(root)[1]:
-                return node
-        time.sleep(0.02)
-    raise AssertionError(process.communicate())
+    """A node beside the head whose worker is in the middle of a training: both have saved."""
+    under_way(root, process, "*.partial/[0-9]*")
+    return next(node for node in nodes.running[1:] if node.tasks)
+
+
+def under_way(root: Path, process: subprocess.Popen[str], pattern: str) -> None:
+    """Wait until both trainings have left something."""
+    until = time.monotonic() + 90
+    while len({path.parent for path in (root / "objects").glob(pattern)}) < 2:
+        assert process.poll() is None and time.monotonic() < until, process.communicate()
+        time.sleep(0.01)
 
 
 def test_ctrl_c_saves(tmp_path: Path, three_nodes: Nodes, undisturbed: tuple[Path, Ran]) -> None:
     root = tiny_workspace(tmp_path)
     process = start(three_nodes, root, 1000)
-    until = time.monotonic() + 60
-    while len(list((root / "objects").glob("*.partial"))) < 2:  # both trainings are under way
-        assert process.poll() is None and time.monotonic() < until, process.communicate()
-        time.sleep(0.01)
+    under_way(root, process, "*.partial/epochs.jsonl")
     process.send_signal(signal.SIGINT)
-    ran = finish(process)
+    ran = finish(process, 120)
     assert ran.code == 130 and "Traceback" not in ran.err, ran.err
     assert "the same command goes on from there" in ran.err.splitlines()[-1]
     assert progress(root)[1] > 0, "nothing was saved"
@@ -99,6 +98,7 @@ def test_a_node_is_lost(tmp_path: Path, three_nodes: Nodes, undisturbed: tuple[P
     busy(three_nodes, root, process).lose()
     ran = finish(process, 120)
     assert ran.err.count("its node was lost; trying once more") == 1, ran.err
+    assert ran.json["resumed"], ran.err
     assert "Raylet is terminated" not in ran.err + ran.out
     same_result(root, ran, undisturbed)
     assert bench("store", "verify", "--root", str(root)).code == 0

@@ -97,3 +97,20 @@ def test_what_no_node_has_is_said_and_not_waited_for(tmp_path: Path, three_nodes
     for line, words in zip(lines[::2], LACKING.values(), strict=True):
         assert words in line
     assert progress(root) == (0, 0)
+
+
+def test_a_node_that_does_not_see_the_workspace_is_named(
+    tmp_path: Path, three_nodes: Nodes
+) -> None:
+    """The last test of the file: the fourth node has another, empty folder there."""
+    hide = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {tmp_path} && exec "$@"', "sh"]
+    tried = subprocess.run([*hide, "true"], capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"no namespace of mounts here: {tried.stderr.strip()}")
+    node = three_nodes.add(before=hide)
+    root = tiny_workspace(tmp_path)
+    ran = finish(three_nodes.spawn(*on(three_nodes, root)), 120)
+    line = ran.err.splitlines()[-1]
+    assert ran.code == 2 and line.startswith(f"bench: node {node.address}: the workspace"), ran.err
+    assert "a folder that all nodes share" in line and "127.0.0.7" not in line
+    assert progress(root) == (0, 0)

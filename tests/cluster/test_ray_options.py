@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from bench_process import REPOSITORY, Ran, bench, run_argv, tiny_workspace
+from bench_process import REPOSITORY, Ran, bench, run_argv, tiny_workspace, tree
+
+from benchmark.data.library import open_dataset
+from benchmark.running.bench import Options
+from benchmark.running.cells import plan_cells
+from benchmark.running.executors.remote import Call, Sign, run
+from benchmark.running.tasks import Work
+from benchmark.settings.registry import load_registry
+from benchmark.settings.resolve import resolve
 
 WITHOUT = "import sys; sys.modules['ray'] = None; from benchmark.cli.main import main; "
 
@@ -67,6 +76,29 @@ def test_what_runs_in_the_cluster_loads_no_torch_by_itself() -> None:
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     assert ran.stdout.split() == ["False"], ran.stderr
+
+
+def test_where_the_workspace_is_not_seen_a_task_trains_nothing(tmp_path: Path) -> None:
+    """A node may join the cluster after the start, without the shared folder."""
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'beyond-loss[ray]'")
+    root = tiny_workspace(tmp_path / "w")
+    options = Options(root=root, device="cpu", threads=1)
+    cells = plan_cells(
+        resolve(load_registry(), "unet"), open_dataset(root, "tiny"), folds=[0], seeds=[0]
+    )
+    work = Work()
+    work.add(cells, options.open(), "default")
+    before = tree(root)
+    sign = Sign(path=root / "logs" / "sign", text="of the driver")
+    for left in ("", "of another folder"):
+        if left:
+            sign.path.parent.mkdir(exist_ok=True)
+            sign.path.write_text(left)
+            before = tree(root)
+        call = Call(number=1, task=work.graph.left[0], options=options, sign=sign)
+        back = pickle.loads(run(pickle.dumps(call), None))
+        assert f"the workspace {root} is not seen" in back.unfit and back.unfit.startswith("node ")
+        assert tree(root) == before
 
 
 def test_a_cluster_without_a_token_is_not_joined(
