@@ -92,7 +92,7 @@ class OnRay:
         by_ref = {running.ref: number for number, running in self._running.items()}
         if not by_ref:
             self._tell_if_none(hear)
-            time.sleep(seconds if not self.free() else 0)
+            time.sleep(seconds)
             return
         wait = self._joined.ray.wait
         done, _ = wait(list(by_ref), num_returns=1, timeout=seconds)
