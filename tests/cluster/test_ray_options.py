@@ -36,6 +36,7 @@ def refused(ran: Ran, *words: str) -> None:
      ("--num-cpus two", "--num-cpus"), ("--executor slum", "--executor"),
      ("--num-gpus 0.5 --executor local", "--executor ray"),
      ("--address here:1 --executor local", "--executor ray"),
+     ("--detach", "give its --address"), ("--detach --executor local", "--executor ray"),
      ("--device cuda:1", "the cluster says which GPU"), ("--device gpu", "the cluster says"),
      ("--device cpu --num-gpus 1", "leave one"), ("--device cuda --num-gpus 0", "leave one")],
 )  # fmt: skip
