@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +59,22 @@ METHODS = {"untidy": Row(method=Method(), group="x", title="untidy", about="-", 
 
 
 def by_ray(*argv: str, site: Path | None = None) -> Ran:
-    """Run a command by an instance of Ray, and see that nothing of it is left."""
+    """Run a command by an instance of Ray, and see that nothing of it is left, nor of one whose
+    command was killed."""
     pytest.importorskip("ray", reason="ray is not installed: pip install 'beyond-loss[ray]'")
     found = [site and str(site), str(REPOSITORY), os.environ.get("PYTHONPATH")]
     paths = [path for path in found if path]
     known = {name: v for name, v in os.environ.items() if not name.startswith("RAY_")}
-    before = {path.name for path in Path("/tmp").glob("bench-ray-*")}
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmark.cli.main", *argv, "--executor", "ray"],
-        capture_output=True, text=True, timeout=240,
-        env={**known, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths),
-             "TMPDIR": "/tmp"},
-    )  # fmt: skip
-    assert {path.name for path in Path("/tmp").glob("bench-ray-*")} == before
+    with tempfile.TemporaryDirectory(prefix="rh-", dir="/tmp") as temporary:  # short, for sockets
+        of_killed = Path(temporary, f"bench-ray-{2**31 - 1}-x")
+        of_killed.mkdir()
+        ran = subprocess.run(
+            [sys.executable, "-m", "benchmark.cli.main", *argv, "--executor", "ray"],
+            capture_output=True, text=True, timeout=240,
+            env={**known, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths),
+                 "TMPDIR": temporary},
+        )  # fmt: skip
+        assert not list(Path(temporary).glob("bench-ray-*"))
     return Ran(code=ran.returncode, out=ran.stdout, err=ran.stderr)
 
 
@@ -89,7 +93,7 @@ def test_a_run_stores_and_says_what_one_process_does(tmp_path: Path) -> None:
     assert ran.json["table"] == alone.json["table"] != []
     assert trained_lines(ran) == trained_lines(alone) and len(trained_lines(ran)) == 8
     assert (ran.json["trained"], ran.json["reused"]) == (6, 0)
-    again = by_ray(*run_argv(roots[1], "fsm", *argv))
+    again = bench(*run_argv(roots[1], "fsm", *argv, "--executor", "ray"))  # needs no Ray
     assert (again.code, again.json["trained"]) == (0, 0), again.err
 
 

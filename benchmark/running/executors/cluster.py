@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmark.errors import BadInput, one_line
 from benchmark.files.locks import cores
 from benchmark.running.executors.remote import Ear, Kept, Sign, look, unseen
@@ -27,6 +29,7 @@ STORE_BYTES = 100_000_000  # of objects: what travels are tasks and their ends
 MOST_RESTARTS = 10  # of a command that was left to the cluster, when its node is lost
 LOOK_SECONDS = 60.0  # for a node to start a worker
 TOKEN, TOKEN_FILE, MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
+FOLDER = "bench-ray-"  # and the process that made it
 USUAL = Path("~/.ray/auth_token")
 ENVIRONMENT = {
     MODE: "token",
@@ -147,8 +150,13 @@ def package() -> Any:
 
 
 def _own_folder() -> Path:
-    """A folder of our instance, with its token where the user has none; nobody else may read it."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-ray-"))
+    """A folder of our instance, with its token where the user has none; nobody else may read it.
+    Those of commands that were killed go."""
+    for left in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+        owner = left.name.removeprefix(FOLDER).partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
     if not _token_there():
         token = folder / "token"
         handle = os.open(token, os.O_WRONLY | os.O_CREAT, 0o600)
