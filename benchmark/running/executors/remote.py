@@ -97,9 +97,8 @@ class Kept:
     Where its node is lost Ray starts it again elsewhere, and the command goes on from there."""
 
     def __init__(self, argv: list[str], folder: str, log: str) -> None:
-        Path(log).parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "benchmark.cli.main", *argv]
-        with Path(log).open("ab") as file:
+        with Path(log).open("ab") as file:  # raises where the workspace is not seen
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
