@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.executors import add_executor, wanted_of
 from benchmark.cli.options import (
     MOST_PORT,
     add_common,
@@ -87,6 +88,7 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     add_sets(parser, "a value below all trials")
     option(parser, "--config", "FILE", "the same, as JSON or TOML", type=Path)
     add_training(parser, "processes", default=1)
+    add_executor(parser)
     about = "a driver that misses three of these counts as dead (default 20)"
     option(parser, "--heartbeat-seconds", "N", about, type=at_most(86_400), default=20)
     flag(parser, "--mlflow-cells", "folds and seeds below every trial in MLflow")
@@ -131,6 +133,7 @@ def sweep_options(args: argparse.Namespace) -> SweepOptions:
         "folds": None if args.folds is None else tuple(args.folds),
         "seeds": tuple(args.seeds),
         "storage": _storage(args),
+        "wanted": wanted_of(args),
     }
     return SweepOptions(**{**same, **own}, setting=setting, training=options_of(args), say=say)
 

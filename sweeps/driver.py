@@ -19,12 +19,12 @@ from optuna.study import Study
 from optuna.trial import Trial
 
 from benchmark.running.bench import Bench
-from benchmark.running.crew import crew
+from benchmark.running.crew import crew, executor_on_ray
 from benchmark.running.events import Event, Lost, Warned
 from benchmark.running.executors import Executor
 from benchmark.running.executors.local import Local
 from benchmark.running.tasks import Work
-from benchmark.settings.resolve import GROUND, leaves
+from benchmark.settings.resolve import GROUND, Setting, leaves
 from sweeps import studies
 from sweeps.figures import write_figures
 from sweeps.mlflow_runs import follow
@@ -87,9 +87,7 @@ class Notices:
 def _workers(options: SweepOptions, plan: StudyPlan) -> Iterator[Executor]:
     """Yield the workers; they end with the block, whatever ends it: a training saves itself first,
     if it takes no longer than seconds."""
-    size = plan.to({}).ground.size
-    # as many threads for any number of workers: the bits of a value rest on them
-    executor = Local(options=crew(options.training, size, options.workers, sharing=1))
+    executor = _executor(options, plan.to({}))
     try:
         executor.start()
         yield executor
@@ -98,6 +96,14 @@ def _workers(options: SweepOptions, plan: StudyPlan) -> Iterator[Executor]:
         raise
     finally:
         executor.close()
+
+
+def _executor(options: SweepOptions, setting: Setting) -> Executor:
+    if options.wanted:
+        return executor_on_ray(options.training, options.wanted, [setting])
+    # as many threads for any number of workers: the bits of a value rest on them
+    size = setting.ground.size
+    return Local(options=crew(options.training, size, options.workers, sharing=1))
 
 
 @dataclass(kw_only=True)

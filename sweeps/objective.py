@@ -248,6 +248,8 @@ class Evaluations(Conductor):
 
 def death(lost: Lost) -> str:
     """Return what is said of a worker that died."""
+    if lost.process is None:  # in a cluster
+        return lost.cause
     return f"worker {lost.process} died (exit code {lost.code})"
 
 

@@ -19,6 +19,7 @@ from benchmark.running.bench import Options
 from benchmark.running.cells import InnerFold, inner_folds, scoring_code
 from benchmark.running.crew import why_not_sent
 from benchmark.running.execute import training_code
+from benchmark.running.executors.cluster import Wanted
 from benchmark.running.fitting import check_networks
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import Setting, resolve
@@ -36,7 +37,8 @@ STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,150}")
 class SweepOptions:
     """What a person asks of a sweep. `setting` resolves a row with the values below all trials,
     `split` gives the folds of a data set, of which `folds` are used (None: all); `training` says
-    how trainings are run, `say` takes notices."""
+    how trainings are run, and `wanted` by which cluster (None: processes here); `say` takes
+    notices."""
 
     name: str
     rows: tuple[str, ...]
@@ -59,6 +61,7 @@ class SweepOptions:
     mlflow_cells: bool
     training: Options
     say: Callable[[str], None]
+    wanted: Wanted | None = None
 
     @property
     def root(self) -> Path:

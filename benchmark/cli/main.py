@@ -15,6 +15,7 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
 
+from benchmark.cli.executors import detached
 from benchmark.cli.options import DEFAULT_ROOT, Parser
 from benchmark.cli.out import others_print, results_only, say
 from benchmark.errors import BadInput, failure, memory_short, one_line, shortened
@@ -88,7 +89,7 @@ def _run(argv: list[str]) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, module in _commands().items():
         sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        sub.set_defaults(module=module, command=name)
+        sub.set_defaults(module=module, command=name, argv=argv)
         module.configure(sub)
     args = parser.parse_args(argv or ["--help"])
     try:
@@ -105,7 +106,9 @@ def _run(argv: list[str]) -> int:
 
 
 def _result_of(args: argparse.Namespace) -> int:
-    """Run the command; one of another package owns standard output."""
+    """Run the command, or leave it to a cluster; one of another package owns standard output."""
+    if getattr(args, "detach", False):
+        return detached(args)
     ours = args.module.__name__.partition(".")[0] in DISTRIBUTION
     with nullcontext() if ours else others_print():
         code: int = args.module.run(args)

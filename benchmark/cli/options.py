@@ -266,4 +266,7 @@ def options_of(args: argparse.Namespace) -> Options:
     from benchmark.running.bench import Options
 
     names = {f.name for f in fields(Options)}
-    return Options(**{name: value for name, value in vars(args).items() if name in names})
+    given = {name: value for name, value in vars(args).items() if name in names}
+    if getattr(args, "executor", "local") != "local":  # the device is one of the cluster
+        given["device"] = "auto"
+    return Options(**given)

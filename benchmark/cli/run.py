@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from benchmark.cli.executors import add_executor, wanted_of
 from benchmark.cli.experiment import complete
 from benchmark.cli.options import (
     add_common,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from benchmark.running.bench import Bench
     from benchmark.running.cells import Cell
     from benchmark.running.crew import Left
+    from benchmark.running.executors import Executor
     from benchmark.store.ledger import Entry
 
 HELP = "train and score one row: bench run --method fsm"
@@ -42,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_setting(parser)
     add_training(parser, WORKERS, auto=True)
+    add_executor(parser)
     flag(parser, "--fresh", "train again what is stored")
     option(parser, "--test-on", "SET", TEST_ON)
     add_common(parser)
@@ -94,7 +97,7 @@ def _entries(
     """Run the cells, here or by several workers; of a workspace that is only read, take them."""
     from benchmark.running.cells import stored_cells
     from benchmark.running.conduct import Conductor
-    from benchmark.running.crew import crew, executor_for
+    from benchmark.running.crew import left_of
     from benchmark.running.renewal import renew
     from benchmark.running.tasks import Graph, Work
     from benchmark.store.ledger import SCRATCH
@@ -102,29 +105,39 @@ def _entries(
 
     if is_read_only(args.root):
         return stored_cells(cells, bench)
-    left, workers = _workers(args, cells, bench)
-    options = crew(options_of(args), cells[0].setting.ground.size, workers)
-    executor = executor_for(bench, cells, SCRATCH, options)
+    left = left_of(cells, bench)
+    executor = _executor(args, cells, bench, left)
     try:
         executor.start()  # the workers load meanwhile
         if not bench.fresh:
             renew(cells, bench)
-        work = Work(graph=Graph(in_turn=workers == 1))
+        work = Work(graph=Graph(in_turn=not executor.apart))
         work.add(cells, bench, SCRATCH, left.seconds)
-        view.expect(work, workers)
+        view.expect(work, executor.free())
         return Conductor(work=work, executor=executor, bench=bench, as_run=True).run()
     except BaseException:
         executor.stop(0)
         raise
 
 
-def _workers(args: argparse.Namespace, cells: list[Cell], bench: Bench) -> tuple[Left, int]:
-    """What is left to train, and by how many processes."""
-    from benchmark.running.crew import left_of, run_workers, why_not_sent
+def _executor(args: argparse.Namespace, cells: list[Cell], bench: Bench, left: Left) -> Executor:
+    """Who runs the tasks: a cluster that was asked for, where something is left to train; else
+    processes, as many as pay, or this one."""
+    from benchmark.running.crew import (
+        crew,
+        executor_for,
+        executor_on_ray,
+        run_workers,
+        why_not_sent,
+    )
+    from benchmark.store.ledger import SCRATCH
 
-    setting, left = cells[0].setting, left_of(cells, bench)
-    workers = run_workers(options_of(args), args.workers, setting.ground.size, left)
+    setting, options = cells[0].setting, options_of(args)
+    wanted = wanted_of(args)
+    if wanted and left.seconds:
+        return executor_on_ray(options, wanted, [setting])
+    workers = run_workers(options, args.workers, setting.ground.size, left)
     if workers > 1 and (why := why_not_sent(setting)):
         say(f"one worker alone trains: another process cannot make {setting.row} ({why})")
         workers = 1
-    return left, workers
+    return executor_for(bench, cells, SCRATCH, crew(options, setting.ground.size, workers))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.cli.executors import add_executor, wanted_of
 from benchmark.cli.options import (
     add_common,
     add_folds,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from benchmark.data.library import DataSet
     from benchmark.running.bench import Bench
     from benchmark.running.cells import Cell
-    from benchmark.running.executors.local import Local
+    from benchmark.running.executors import Executor
     from benchmark.running.tasks import Work
     from benchmark.settings.resolve import Setting
 
@@ -55,6 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_folds(parser, "default: 0,1,2 for a preset that may give a verdict, else 0")
     add_sets(parser, "ground.NAME, or a hyper-parameter for every row that has it")
     add_training(parser, WORKERS)
+    add_executor(parser)
     add_common(parser)
 
 
@@ -85,7 +87,7 @@ def _run(args: argparse.Namespace, order: SuiteOrder) -> int:
         stack.callback(executor.close)
         cells = _recorded(args, bench, order, settings)
         work = _plan(bench, order.name, cells, executor)
-        workers = len(executor.options)
+        workers = executor.free()
         _say_plan(work, workers, view)
         view.expect(work, workers)
         with follow(args.mlflow, bench, order.name, view.warn):
@@ -129,16 +131,18 @@ def _datasets(args: argparse.Namespace, order: SuiteOrder) -> list[DataSet]:
     return [open_dataset(args.root, name, say=say) for name in names]
 
 
-def _executor(args: argparse.Namespace, name: str, settings: list[Setting]) -> Local:
-    """The workers that the options ask for: one a GPU, or N on the CPU with their share of the
-    cores."""
-    from benchmark.running.crew import crew, default_workers, threads_for
+def _executor(args: argparse.Namespace, name: str, settings: list[Setting]) -> Executor:
+    """The workers that the options ask for: a cluster, or one a GPU, or N on the CPU with their
+    share of the cores."""
+    from benchmark.running.crew import crew, default_workers, executor_on_ray, threads_for
     from benchmark.running.executors.local import Local
 
+    options = replace(options_of(args), log=args.root / "logs" / f"suite-{name}")
+    if wanted := wanted_of(args):
+        return executor_on_ray(options, wanted, settings)
     size = settings[0].ground.size
     workers = args.workers or default_workers(args.device, threads_for(size))
-    log = args.root / "logs" / f"suite-{name}"
-    return Local(options=crew(replace(options_of(args), log=log), size, workers))
+    return Local(options=crew(options, size, workers))
 
 
 def _recorded(
@@ -159,7 +163,7 @@ def _recorded(
     return cells
 
 
-def _plan(bench: Bench, name: str, cells: list[Cell], executor: Local) -> Work:
+def _plan(bench: Bench, name: str, cells: list[Cell], executor: Executor) -> Work:
     """Return what is to be done."""
     from benchmark.running.renewal import renew
     from benchmark.running.tasks import Graph, Work

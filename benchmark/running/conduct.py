@@ -26,6 +26,7 @@ from benchmark.running.tasks import Task, Work
 from benchmark.store.ledger import Entry
 
 ATTEMPTS = 2  # a task whose worker died is tried once more, from its checkpoint
+MOST_NODES = 10  # that a task may lose beside: a machine with no power says nothing of a task
 STOP_SECONDS = 4.0
 LOOK_SECONDS = 0.5
 
@@ -48,6 +49,7 @@ class Conductor:
     _started: set[str] = field(default_factory=set)
     _spent: dict[str, float] = field(default_factory=dict)  # seconds, by cell
     _told: set[str] = field(default_factory=set)
+    _nodes: Counter[str] = field(default_factory=Counter)  # that were lost, by task
 
     def run(self) -> list[Entry]:
         """Run all tasks; return the entries of all cells, cached ones too.
@@ -99,6 +101,9 @@ class Conductor:
 
     def lost(self, task: Task, lost: Lost) -> None:
         """A worker died under a task: try once more, then give it up."""
+        if lost.node and self._nodes[task.name] < MOST_NODES:
+            self._nodes[task.name] += 1
+            self.attempts[task.name] -= 1
         if self.attempts[task.name] < ATTEMPTS:
             self.bench.warn(f"{task.where}: {lost.cause}; trying once more")
             self.work.graph.put_back(task)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from benchmark.errors import one_line
+from benchmark.errors import BadInput, one_line
 from benchmark.files.locks import cores
 from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Schedule
 from benchmark.running.bench import Bench, Options
 from benchmark.running.cells import Cell
 from benchmark.running.executors import Executor
+from benchmark.running.executors.cluster import Wanted
 from benchmark.running.executors.inline import Inline
 from benchmark.running.executors.local import Local
 from benchmark.running.renewal import Stored
@@ -134,6 +135,19 @@ def dealt(shared: Options, workers: int, devices: list[str]) -> Crew:
         )
         for number in range(workers)
     ]
+
+
+def executor_on_ray(options: Options, wanted: Wanted, settings: Iterable[Setting]) -> Executor:
+    """Return who runs the tasks of rows in a Ray cluster. Each task has as many threads as the
+    options say, else as `wanted` gives it CPUs. Raises `BadInput` for a row that cannot be sent."""
+    from benchmark.running.executors.ray import OnRay
+
+    for setting in settings:
+        if why := why_not_sent(setting):
+            raise BadInput(f"no worker can be sent the row {setting.row}: {why}")
+    threads = options.threads or max(1, int(wanted.num_cpus))
+    log = options.log or options.root / "logs" / "ray"
+    return OnRay(options=replace(options, threads=threads, log=log), wanted=wanted)
 
 
 def executor_for(bench: Bench, cells: Iterable[Cell], suite: str, crew: Crew) -> Executor:

@@ -101,11 +101,13 @@ class Ended:
 @dataclass(frozen=True, kw_only=True)
 class Lost:
     """The worker, a process of number `process`, died with an exit code; `cause` says of what.
-    Without a task (`Said`) it died between two, and another takes its place."""
+    Without a task (`Said`) it died between two, and another takes its place. `node`: its whole
+    machine was lost, which is no task's fault."""
 
     cause: str
     process: int | None
     code: int | None
+    node: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

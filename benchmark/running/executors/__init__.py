@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from benchmark.running.events import Ended, Hear, Said
-from benchmark.running.tasks import Task
+if TYPE_CHECKING:  # this package loads no torch: `remote` says why
+    from benchmark.running.events import Ended, Hear, Said
+    from benchmark.running.tasks import Task
 
 STOPPED = "stopped between two trainings"
 
