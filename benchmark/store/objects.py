@@ -74,8 +74,9 @@ class Objects:
             return False
         fault = damage(self.folder / key)
         if fault:
-            place = self.set_aside(key)
-            self._warn(f"object {key} is damaged ({fault}): set aside as {place.name}")
+            with suppress(FileNotFoundError):  # another process set it aside just now
+                place = self.set_aside(key)
+                self._warn(f"object {key} is damaged ({fault}): set aside as {place.name}")
         return not fault
 
     def set_aside(self, key: str) -> Path:
@@ -105,26 +106,43 @@ class Objects:
     def commit(
         self, key: str, nets: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]
     ) -> None:
-        """Write an object whole (`nets`: states by network), then drop its checkpoints. The caller
-        holds the lock. Raises `FileExistsError` where it is there, and `OSError` for a full
-        disk."""
+        """Write an object whole (`nets`: states by network), then drop its checkpoints. Where
+        another process was faster (a lock is lost with its machine), its object is the one that
+        counts, and `warn` is told. Raises `OSError` for a full disk."""
+        try:
+            self._commit(key, nets, record)
+        except FileExistsError:
+            if self.whole(key):
+                self._warn(f"{key} was trained twice at the same time: what was stored first stays")
+            else:  # and it was damaged
+                self._commit(key, nets, record)
+        self.drop_checkpoints(key)
+
+    def _commit(
+        self, key: str, nets: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]
+    ) -> None:
         with commit_folder(self.folder / key, checksums=True) as folder:
             for name, state in nets.items():
                 save_file(_plain(state), folder / f"{name}.safetensors")
             write_json(folder / "record.json", dict(record))
-        self.drop_checkpoints(key)
 
     def save_checkpoint(self, key: str, state: State, about: Mapping[str, Any]) -> None:
         """Write a checkpoint whole and keep the one before it. `about`: parents, hardware, code,
-        seconds. Raises `OSError` for a full disk; those of before stay."""
+        seconds. Raises `OSError` for a full disk; those of before stay. Where another process
+        trains the same, one of the two writes a step; where it is through, nothing is written."""
         partial = self.folder / f"{key}.partial"
         final = partial / f"{state.step:09d}"
-        if final.exists():
-            shutil.rmtree(final)
-        with commit_folder(final, checksums=True) as folder:
-            save_file(_plain(state.tensors), folder / "state.safetensors")
-            epochs = [asdict(epoch) for epoch in state.epochs]
-            write_json(folder / "state.json", {**about, "step": state.step, "epochs": epochs})
+        shutil.rmtree(final, ignore_errors=True)
+        try:
+            with commit_folder(final, checksums=True) as folder:
+                save_file(_plain(state.tensors), folder / "state.safetensors")
+                epochs = [asdict(epoch) for epoch in state.epochs]
+                write_json(folder / "state.json", {**about, "step": state.step, "epochs": epochs})
+        except FileExistsError:
+            pass
+        except (OSError, SafetensorError):
+            if not self.has(key):  # else its folder was dropped under our hands
+                raise
         for old in sorted(_checkpoints(partial))[:-KEPT_CHECKPOINTS]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -154,8 +172,12 @@ class Objects:
         self.epochs_file(key).write_text("".join(_line(title, one) for one in epochs), "utf-8")
 
     def add_epoch(self, key: str, title: str, epoch: Epoch) -> None:
-        """Append an epoch to the curves that `begin_epochs` started."""
-        with self.epochs_file(key).open("a", encoding="utf-8") as file:
+        """Append an epoch to the curves that `begin_epochs` started; none where another process was
+        through with the training and dropped them."""
+        with (
+            suppress(FileNotFoundError),
+            self.epochs_file(key).open("a", encoding="utf-8") as file,
+        ):
             file.write(_line(title, epoch))
 
     def epochs_file(self, key: str) -> Path:

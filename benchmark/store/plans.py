@@ -6,6 +6,7 @@ ledger/SUITE/plan/NUMBER.json      written once, never changed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,20 +69,27 @@ class Plans:
         `results` counts the results that a plan's cells have already. Raises `BadInput` where
         the plan cannot join what is there; then nothing is written.
         """
-        folder = self.folder / suite / "plan"
         with lock(self.folder / f"{suite}.lock"):
-            before = self.versions(suite)
-            whole = before[-1].plan.joined(plan, suite) if before else plan
-            if before and before[-1].fingerprint == whole.fingerprint:
-                return whole
-            value = {
-                "plan": canonical(whole),
-                "fingerprint": whole.fingerprint,
-                "results": results(whole),
-                "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-            with commit_file(folder / f"{len(before) + 1:04d}.json") as temporary:
-                write_json(temporary, value)
+            while True:
+                with suppress(FileExistsError):  # of two at once, the second joins the first's
+                    return self._record(suite, plan, results)
+
+    def _record(
+        self, suite: str, plan: SuitePlan, results: Callable[[SuitePlan], int]
+    ) -> SuitePlan:
+        before = self.versions(suite)
+        whole = before[-1].plan.joined(plan, suite) if before else plan
+        if before and before[-1].fingerprint == whole.fingerprint:
+            return whole
+        value = {
+            "plan": canonical(whole),
+            "fingerprint": whole.fingerprint,
+            "results": results(whole),
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        path = self.folder / suite / "plan" / f"{len(before) + 1:04d}.json"
+        with commit_file(path, new=True) as temporary:
+            write_json(temporary, value)
         return whole
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,8 @@ class Results:
         fault = damage(folder)
         if fault:
             self._warn(f"rows of {key} are damaged ({fault}): they are computed again")
-            self.discard(key, evaluation)
+            with suppress(FileNotFoundError):  # another process moved them just now
+                self.discard(key, evaluation)
         return not fault
 
     def intact(self, key: str, evaluation: str) -> bool:
@@ -121,9 +122,18 @@ class Results:
         rows: Iterable[ResultRow],
         labels: Mapping[str, NDArray[np.uint8]],
     ) -> None:
-        """Write rows and predicted label maps (by case; a probe has none) whole. The caller holds
-        the lock."""
+        """Write rows and predicted label maps (by case; a probe has none) whole. Where another
+        process was faster, its rows are the ones that count. Raises `OSError` for a full disk."""
         table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+        try:
+            self._commit(key, evaluation, table, labels)
+        except FileExistsError:
+            if not self.whole(key, evaluation):  # it was damaged, and is out of the way now
+                self._commit(key, evaluation, table, labels)
+
+    def _commit(
+        self, key: str, evaluation: str, table: pa.Table, labels: Mapping[str, NDArray[np.uint8]]
+    ) -> None:
         with commit_folder(self.path(key, evaluation), checksums=True) as folder:
             pq.write_table(table, folder / "rows.parquet")
             if labels:
