@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmark.files.values import json_of
 
@@ -28,8 +28,21 @@ TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})  # what a rename onto a folde
 WORDS = ("no space left on device", "disk quota exceeded", "database or disk is full")
 
 
+class Keeper(Protocol):
+    """Who keeps what is committed elsewhere too (`mirror.py`), before it appears here. Both raise
+    `FileExistsError` where the name is taken there."""
+
+    def keep_folder(self, final: Path, folder: Path) -> None:
+        """Keep a folder that is to become `final`."""
+
+    def keep_file(self, final: Path, file: Path, *, new: bool) -> None:
+        """Keep a file that is to become `final`."""
+
+
 @contextmanager
-def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
+def commit_folder(
+    final: Path, *, checksums: bool = False, keeper: Keeper | None = None
+) -> Iterator[Path]:
     """Yield a temporary folder beside `final` that becomes `final` by one rename.
 
     On success every file is flushed to disk first, and with `checksums` a `checksums.json` is
@@ -50,6 +63,8 @@ def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
             _fsync(path)
         _fsync(temporary)
         temporary.chmod(0o755)  # mkdtemp makes it private; results are meant to be shared
+        if keeper:
+            keeper.keep_folder(final, temporary)
         try:
             temporary.rename(final)
         except OSError as error:
@@ -63,7 +78,7 @@ def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def commit_file(final: Path, *, new: bool = False) -> Iterator[Path]:
+def commit_file(final: Path, *, new: bool = False, keeper: Keeper | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `final` that replaces `final` by one rename on success; `new`:
     that becomes it by one hard link, and raises `FileExistsError` where there is one already.
 
@@ -77,6 +92,8 @@ def commit_file(final: Path, *, new: bool = False) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         _fsync(temporary)
+        if keeper:
+            keeper.keep_file(final, temporary, new=new)
         if new:
             _link(temporary, final)
         else:

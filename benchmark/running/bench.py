@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmark.files.code import Difference
+from benchmark.files.roots import root_of, shown
 from benchmark.running.events import Listener, Resumed, Warned, Warnings
 from benchmark.running.stop import Stop
 from benchmark.store.workspace import Workspace, open_workspace
@@ -61,6 +63,14 @@ class Options:
     fresh: bool = False
     reuse: bool = False
     log: Path | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another machine has another folder for the copy of a bucket: it is sent the address."""
+        return {**vars(self), "root": shown(self.root)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in {**state, "root": root_of(state["root"])}.items():
+            object.__setattr__(self, name, value)
 
     def open(self, listener: Listener | None = None, *, reading: bool = False) -> Bench:
         """Return the bench and set the threads; by default nobody listens. `reading`: of a

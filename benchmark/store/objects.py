@@ -5,6 +5,9 @@
     objects/KEY.partial/epochs.jsonl  its curves so far, a line an epoch
     objects/aside/KEY-N/              what was found damaged, or was replaced by --fresh
 
+Where the workspace is a bucket's, the folder here is a copy: `whole` asks the bucket, all else
+brings here what is not here yet, and the newest checkpoint is there too (`Objects.path`).
+
 Nothing is ever unpickled.
 """
 
@@ -14,7 +17,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from benchmark.errors import BadInput
 from benchmark.files.atomic import (
     checked,
     commit_folder,
@@ -32,7 +36,9 @@ from benchmark.files.atomic import (
     read_json,
     write_json,
 )
+from benchmark.files.lease import is_leased, leased
 from benchmark.files.locks import is_held, lock, shown_lock
+from benchmark.files.mirror import Mirror, Pace
 from benchmark.files.values import json_of, read_as
 from benchmark.training.meter import Epoch
 from benchmark.training.trainer import State
@@ -45,14 +51,24 @@ KEY = re.compile(r"[0-9a-f]{20}")  # `glob` also finds what a living writer prep
 class Objects:
     """The store of trained networks under `folder`; `warn` is told what was set aside."""
 
-    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, warn: Callable[[str], None], mirror: Mirror | None = None
+    ) -> None:
         self.folder = folder
         self._warn = warn
+        self._mirror = mirror
+        self._sent = Pace()
 
-    def lock(self, key: str) -> AbstractContextManager[None]:
-        """Return the lock of a key: a second worker says for whom it waits, then finds the
-        result."""
-        return shown_lock(self.folder / f"{key}.lock", f"training {key}", self._warn)
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold the lock of a key: a second worker, of this machine or another, says for whom it
+        waits, then finds the result."""
+        what = f"training {key}"
+        with ExitStack() as held:
+            held.enter_context(shown_lock(self.folder / f"{key}.lock", what, self._warn))
+            if self._mirror:
+                held.enter_context(leased(self._mirror.bucket, key, what, self._warn))
+            yield
 
     def lock_at_once(self, key: str) -> AbstractContextManager[object]:
         """Return the lock of a key for who does not wait: entering it raises `Timeout` where
@@ -60,16 +76,36 @@ class Objects:
         return lock(self.folder / f"{key}.lock", seconds=0)
 
     def is_training(self, key: str) -> bool:
-        """Return whether a living process trains this key."""
-        return is_held(self.folder / f"{key}.lock")
+        """Return whether a living process, of this machine or another, trains this key."""
+        if is_held(self.folder / f"{key}.lock"):
+            return True
+        return self._mirror is not None and is_leased(self._mirror.bucket, key)
+
+    def path(self, key: str) -> Path:
+        """Return the folder of an object, whether it is there or not; of a bucket's workspace it is
+        brought here first."""
+        if self._mirror and not (self.folder / key).exists():
+            self._mirror.bring(f"objects/{key}")
+        return self.folder / key
+
+    def about(self, key: str) -> bytes | None:
+        """Return the bytes of an object's record, as it was written; None where there is none.
+        Networks are brought from no bucket for that."""
+        if self._mirror and not (self.folder / key).exists():
+            return self._mirror.member(f"objects/{key}", "record.json")
+        return checked(self.folder / key, "record.json")
 
     def has(self, key: str) -> bool:
         """Return whether the object is there and its record is as it was written."""
-        return checked(self.folder / key, "record.json") is not None
+        if self._mirror and not (self.folder / key).exists():
+            return self._mirror.has(f"objects/{key}")
+        return self.about(key) is not None
 
     def whole(self, key: str) -> bool:
         """Return whether the object is there and matches its checksums; a damaged one is set
         aside, with a warning."""
+        if self._mirror:
+            return self._mirror.bring(f"objects/{key}", sound=True)
         if not (self.folder / key).exists():
             return False
         fault = damage(self.folder / key)
@@ -82,26 +118,35 @@ class Objects:
     def set_aside(self, key: str) -> Path:
         """Move an object out of the way; return where it lies now. Raises `OSError` where it is not
         there, or cannot be moved."""
-        return move_aside(self.folder / key, self.folder / "aside", key)
+        folder = self.path(key)
+        if self._mirror:
+            self._mirror.drop(f"objects/{key}")
+        return move_aside(folder, self.folder / "aside", key)
 
     def stored(self) -> list[str]:
         """Return the keys of all objects, damaged ones too, sorted."""
-        return sorted(p.name for p in self.folder.glob("*") if KEY.fullmatch(p.name))
+        if self._mirror:
+            names = (Path(name).name for name in self._mirror.committed("objects/"))
+        else:
+            names = (path.name for path in self.folder.glob("*"))
+        return sorted(name for name in names if KEY.fullmatch(name))
 
     def record(self, key: str) -> dict[str, Any]:
         """Return the record of an object: spec, history, seconds, versions, code. Raises `OSError`
         or `ValueError` where it cannot be read."""
+        if (content := self.about(key)) is not None:
+            return dict(json_of(content))
         return dict(read_json(self.folder / key / "record.json"))
 
     def weights(self, key: str, net: str) -> dict[str, Tensor]:
         """Return the weights of one network of an object by parameter name, on the CPU, in the
         format in which they were trained. Raises `OSError` or `SafetensorError` for a file that is
         none."""
-        return dict(load_file(self.folder / key / f"{net}.safetensors"))
+        return dict(load_file(self.path(key) / f"{net}.safetensors"))
 
     def weight_files(self, key: str) -> list[Path]:
         """Return the weight files of an object."""
-        return sorted((self.folder / key).glob("*.safetensors"))
+        return sorted(self.path(key).glob("*.safetensors"))
 
     def commit(
         self, key: str, nets: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]
@@ -121,7 +166,7 @@ class Objects:
     def _commit(
         self, key: str, nets: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]
     ) -> None:
-        with commit_folder(self.folder / key, checksums=True) as folder:
+        with commit_folder(self.folder / key, checksums=True, keeper=self._mirror) as folder:
             for name, state in nets.items():
                 save_file(_plain(state), folder / f"{name}.safetensors")
             write_json(folder / "record.json", dict(record))
@@ -145,10 +190,30 @@ class Objects:
                 raise
         for old in sorted(_checkpoints(partial))[:-KEPT_CHECKPOINTS]:
             shutil.rmtree(old, ignore_errors=True)
+        if self._mirror and self._sent.due():
+            with suppress(OSError, BadInput), self._sent:
+                self._send_checkpoint(final, self._mirror)
+
+    def _send_checkpoint(self, folder: Path, mirror: Mirror) -> None:
+        """Send a checkpoint to the bucket, and drop those before it there. It may fail: then the
+        one of before serves whoever goes on."""
+        before = mirror.committed(f"objects/{folder.parent.name}/")
+        mirror.keep_folder(folder, folder)
+        for name in before:
+            mirror.drop(name)
+
+    def _bring_checkpoint(self, key: str, mirror: Mirror) -> None:
+        """Bring the newest checkpoint here that another machine has sent."""
+        there = mirror.committed(f"objects/{key}.partial/")
+        here = self.checkpoint_step(key)
+        if there and (here is None or int(Path(there[-1]).name) > here):
+            mirror.bring(there[-1])
 
     def checkpoint(self, key: str) -> tuple[State, dict[str, Any]] | None:
         """Return the newest whole checkpoint with what was said about it, or None. A damaged one is
         removed with a warning, and the one before is taken."""
+        if self._mirror:
+            self._bring_checkpoint(key, self._mirror)
         for folder in sorted(_checkpoints(self.folder / f"{key}.partial"), reverse=True):
             fault = damage(folder)
             if not fault:
@@ -207,13 +272,20 @@ class Objects:
 
     def drop_checkpoints(self, key: str) -> None:
         """Remove the checkpoints of a key."""
+        if self._mirror:
+            for name in self._mirror.committed(f"objects/{key}.partial/"):
+                self._mirror.drop(name)
         shutil.rmtree(self.folder / f"{key}.partial", ignore_errors=True)
 
     def remove(self, key: str) -> bool:
         """Remove an object and its checkpoints, unless somebody trains it just now; return whether
         it was removed."""
+        if self.is_training(key):
+            return False
         try:
             with lock(self.folder / f"{key}.lock", seconds=0):
+                if self._mirror:
+                    self._mirror.drop(f"objects/{key}")
                 shutil.rmtree(self.folder / key, ignore_errors=True)
                 self.drop_checkpoints(key)
                 return True
@@ -224,6 +296,9 @@ class Objects:
         """Return the keys, also of unfinished trainings, that are not in `used` and that no
         living process trains."""
         partial = {path.name.removesuffix(".partial") for path in self.folder.glob("*.partial")}
+        if self._mirror:
+            there = (Path(name).parts[1] for name in self._mirror.committed("objects/"))
+            partial |= {n.removesuffix(".partial") for n in there if n.endswith(".partial")}
         keys = sorted({*self.stored(), *partial} - used)
         return [key for key in keys if not self.is_training(key)]
 
@@ -234,11 +309,13 @@ class Objects:
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield (key, "" or what is wrong) for every object; changes nothing."""
         for key in self.stored():
-            fault = damage(self.folder / key)
-            yield key, fault or self._unreadable(key)
+            fault = self._mirror.fault(f"objects/{key}") if self._mirror else ""
+            if not self._mirror or (self.folder / key).exists():
+                fault = fault or damage(self.folder / key) or self._unreadable(key)
+            yield key, fault
 
     def _unreadable(self, key: str) -> str:
-        for path in self.weight_files(key):
+        for path in sorted((self.folder / key).glob("*.safetensors")):
             try:
                 with safe_open(path, framework="pt") as file:
                     file.keys()

@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.files.locks import lock
+from benchmark.files.mirror import Mirror
 from benchmark.files.values import read_as
 from benchmark.plan.analysis import POST_HOC
 from benchmark.plan.keys import canonical
@@ -36,8 +37,9 @@ class Version:
 class Plans:
     """All plans under `folder`, the ledger's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mirror: Mirror | None = None) -> None:
         self.folder = folder
+        self._mirror = mirror
 
     def suites(self) -> list[str]:
         """Return the suites that have a plan, sorted."""
@@ -73,6 +75,8 @@ class Plans:
             while True:
                 with suppress(FileExistsError):  # of two at once, the second joins the first's
                     return self._record(suite, plan, results)
+                if self._mirror:
+                    self._mirror.refresh(f"ledger/{suite}/plan/")
 
     def _record(
         self, suite: str, plan: SuitePlan, results: Callable[[SuitePlan], int]
@@ -88,7 +92,7 @@ class Plans:
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         path = self.folder / suite / "plan" / f"{len(before) + 1:04d}.json"
-        with commit_file(path, new=True) as temporary:
+        with commit_file(path, new=True, keeper=self._mirror) as temporary:
             write_json(temporary, value)
         return whole
 
