@@ -26,7 +26,7 @@ from benchmark.errors import BadInput
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
-from benchmark.files.mirror import mirror_of
+from benchmark.files.mirror import is_here, mirror_of, names_in
 from benchmark.files.values import read_as
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.keys import content_hash
@@ -293,18 +293,8 @@ def _damaged(folder: Path, path: Path, error: Exception, origin: Mapping[str, An
 
 
 def _is_here(root: Path, name: str) -> bool:
-    """Whether a set lies in the workspace; one of a bucket is brought here, with its splits."""
-    if not NAME.fullmatch(name):
-        return False
-    if mirror := mirror_of(root):
-        mirror.bring(f"data/{name}")
-        mirror.refresh(f"data/{name}/splits/")
-    return (root / "data" / name / "dataset.json").is_file()
+    return bool(NAME.fullmatch(name)) and is_here(root, f"data/{name}", "dataset.json")
 
 
 def _stored_names(root: Path) -> list[str]:
-    if mirror := mirror_of(root):
-        names = {one.removeprefix("data/") for one in mirror.committed("data/")}
-    else:
-        names = {path.parent.name for path in (root / "data").glob("*/dataset.json")}
-    return sorted(name for name in names if NAME.fullmatch(name))
+    return [name for name in names_in(root, "data", "dataset.json") if NAME.fullmatch(name)]

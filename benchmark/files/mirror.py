@@ -19,10 +19,7 @@ import hashlib
 import json
 import os
 import shutil
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +27,6 @@ from uuid import uuid4
 
 from benchmark.files.atomic import (
     CHECKSUMS,
-    commit_file,
     commit_folder,
     damage,
     move_aside,
@@ -38,12 +34,11 @@ from benchmark.files.atomic import (
     sha256_file,
 )
 from benchmark.files.bucket import SCHEME, Bucket
-from benchmark.files.locks import lock
+from benchmark.files.notes import Notes, say
 from benchmark.files.roots import OWN, shown
 from benchmark.files.values import json_of
 
-COMMITS, FILES, NOTES = "commits", "files", "notes"
-PULLED = ("format", "ledger/", "code/")  # notes that every command brings here
+COMMITS, FILES = "commits", "files"
 UNDER_WAY = ".partial/"
 DATASET = "dataset.json"  # holds the checksums of a data set, which has no other file of them
 CACHED = ("objects/", "results/")  # commits that are made again where they are gone
@@ -60,6 +55,22 @@ def mirror_of(root: Path) -> Mirror | None:
     return _mirror(root.absolute(), url, os.getpid())
 
 
+def is_here(root: Path, name: str, file: str) -> bool:
+    """Return whether a workspace has a folder with a file in it; one of a bucket is brought here,
+    with the notes that belong to it."""
+    if mirror := mirror_of(root):
+        mirror.bring(name)
+        mirror.refresh(f"{name}/")
+    return (root / name / file).is_file()
+
+
+def names_in(root: Path, under: str, file: str) -> list[str]:
+    """Return the names of the folders of `under` that have a file, sorted; none is brought."""
+    if mirror := mirror_of(root):
+        return [Path(name).name for name in mirror.committed(f"{under}/")]
+    return sorted(path.parent.name for path in (root / under).glob(f"*/{file}"))
+
+
 @cache
 def _mirror(root: Path, url: str, process: int) -> Mirror:
     mirror = Mirror(root, Bucket(url=url))
@@ -68,15 +79,10 @@ def _mirror(root: Path, url: str, process: int) -> Mirror:
     return mirror
 
 
-class Mirror:
+class Mirror(Notes):
     """The bucket behind the folder `root`. Names are paths below it, with slashes. All raise `Away`
     where the storage does not answer; standard error is told, in a line each, of what is damaged
     there."""
-
-    def __init__(self, root: Path, bucket: Bucket) -> None:
-        self.root, self.bucket = root, bucket
-
-    # folders
 
     def keep_folder(self, final: Path, folder: Path) -> None:
         """Commit a folder that is whole under the name of `final`. Raises `FileExistsError` where
@@ -93,8 +99,13 @@ class Mirror:
             },
             "place": owner,
         }
-        self.bucket.send({f"{FILES}/{owner}/{file}": path for file, path in files.items()})
-        tag = self.bucket.put(f"{COMMITS}/{name}", json.dumps(manifest), new=True)
+        sent = {f"{FILES}/{owner}/{file}": path for file, path in files.items()}
+        self.bucket.send(sent)
+        try:
+            tag = self.bucket.put(f"{COMMITS}/{name}", json.dumps(manifest), new=True)
+        except FileExistsError:
+            self.bucket.delete(sent)
+            raise
         self._remember(f"{COMMITS}/{name}", tag)
 
     def has(self, name: str) -> bool:
@@ -212,59 +223,13 @@ class Mirror:
         start = f"{COMMITS}/"
         return sorted(key.removeprefix(start) for key in self.bucket.listed(start + under))
 
-    # notes
-
-    def keep_file(self, final: Path, file: Path, *, new: bool) -> None:
-        """Write a small file under the name of `final`; `new`: raises `FileExistsError` where there
-        is one."""
-        key = f"{NOTES}/{self._name(final)}"
-        self._remember(key, self.bucket.put(key, file.read_text(encoding="utf-8"), new=new))
-
-    def forget(self, final: Path) -> None:
-        """Remove the note of that name."""
-        self.bucket.delete([f"{NOTES}/{self._name(final)}"])
-
-    def note(self, name: str, text: str) -> None:
-        """Write a note that is not kept here."""
-        self.bucket.put(f"{NOTES}/{name}", text)
-
-    def notes(self, under: str) -> int:
-        """Return how many notes begin with `under`."""
-        return len(self.bucket.listed(f"{NOTES}/{under}"))
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Let nobody on this machine bring an older note between a note's way there and here."""
-        with lock(self.root / OWN / "notes.lock"):
-            yield
-
     def refresh(self, *under: str) -> None:
-        """Bring the notes here that were written, or removed, by other machines (those that begin
-        with `under`); drop the copies of what was committed anew or taken back."""
-        with self.writing():
-            for start in under or PULLED:
-                self._refresh(f"{NOTES}/{start}")
-            if not under:
+        """Bring the notes here that other machines wrote or removed (those that begin with
+        `under`); without one, drop the copies too of what was committed anew or taken back."""
+        super().refresh(*under)
+        if not under:
+            with self.writing():
                 self._drop_old()
-
-    def _refresh(self, start: str) -> None:
-        there = self.bucket.listed(start)
-        changed = [key for key, found in there.items() if self._remembered(key) != found.tag]
-        read = self.bucket.get_all(changed, damaged=True)
-        for key in changed:
-            text = read[key]
-            if text is None:
-                say(f"{key} in {self.bucket.url} is damaged: it counts as missing")
-                continue
-            path = self.root / key.removeprefix(f"{NOTES}/")
-            with commit_file(path) as temporary:
-                temporary.write_text(text.text, encoding="utf-8")
-            os.utime(path, (there[key].at.timestamp(),) * 2)  # the newest suite is told by it
-            self._remember(key, there[key].tag)
-        for key in self._all_remembered(start):
-            if key not in there:
-                (self.root / key.removeprefix(f"{NOTES}/")).unlink(missing_ok=True)
-                self._remember(key, "")
 
     def _drop_old(self) -> None:
         """Drop the copies of folders whose commit is another now; they come back when needed."""
@@ -273,13 +238,12 @@ class Mirror:
             for key in self._all_remembered(f"{COMMITS}/{start}"):
                 if UNDER_WAY in key:  # a checkpoint goes with its training
                     continue
-                if key not in there or there[key].tag != self._remembered(key):
+                tag = self._remembered(key)
+                if (key not in there or there[key].tag != tag) and not self._is_now(key, tag):
                     folder = self.root / key.removeprefix(f"{COMMITS}/")
                     with suppress(FileNotFoundError):
                         move_aside(folder, folder.parent / "aside", folder.name)
                     self._remember(key, "")
-
-    # room
 
     def sweep(self, seconds: float) -> int:
         """Remove what writers left that were killed before their commit, and uploads that nobody
@@ -294,60 +258,10 @@ class Mirror:
         self.bucket.delete([*orphans, *self.bucket.older("probe/", seconds)])
         return len(orphans) + self.bucket.abort_uploads(seconds)
 
-    # inside
-
-    def _name(self, final: Path) -> str:
-        return final.absolute().relative_to(self.root).as_posix()
-
     def _manifest(self, name: str) -> Manifest | None:
         key = f"{COMMITS}/{name}"
         found = self.bucket.get(key)
         return json_of(found.text) if found else None
-
-    def _tag_file(self, key: str) -> Path:
-        return self.root / OWN / "tags" / f"{key}.tag"
-
-    def _remember(self, key: str, tag: str) -> None:
-        """Note the tag of what is here, so that a list tells whether it is still that; "": it is
-        not here."""
-        path = self._tag_file(key)
-        if not tag:
-            path.unlink(missing_ok=True)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(tag, encoding="utf-8")  # a half one is another tag: then it comes again
-
-    def _remembered(self, key: str) -> str:
-        try:
-            return self._tag_file(key).read_text(encoding="utf-8")
-        except OSError:
-            return ""
-
-    def _all_remembered(self, start: str) -> list[str]:
-        tags = self.root / OWN / "tags"
-        below = tags / start.rpartition("/")[0]
-        found = (path.relative_to(tags).as_posix() for path in below.rglob("*.tag"))
-        return [key for path in found if (key := path.removesuffix(".tag")).startswith(start)]
-
-
-class Pace:
-    """How often something may be sent that costs time: it takes a twentieth of all, at most."""
-
-    SHARE = 20.0
-
-    def __init__(self) -> None:
-        self._next = self._began = 0.0
-
-    def due(self) -> bool:
-        """Return whether it may be sent now."""
-        return time.monotonic() >= self._next
-
-    def __enter__(self) -> None:
-        self._began = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        now = time.monotonic()
-        self._next = now + self.SHARE * (now - self._began)
 
 
 def _is_copy(folder: Path, manifest: Manifest) -> bool:
@@ -362,8 +276,3 @@ def _is_copy(folder: Path, manifest: Manifest) -> bool:
 
 def _sums(manifest: Manifest) -> dict[str, str]:
     return {file: sha256 for file, (_, sha256) in manifest["files"].items()}
-
-
-def say(text: str) -> None:
-    """Tell a person one line, whichever command this is."""
-    sys.stderr.write(f"bench: {text}\n")
