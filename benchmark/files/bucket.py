@@ -115,12 +115,12 @@ class Bucket:
         full = {self._full(key): key for key in keys}
         if not full:
             return {}
-        with self._asking("read"):
-            read: dict[str, Any] = self._files.cat(list(full), on_error="return")
+        whole = [None] * len(full)
+        with self._asking("read"):  # `cat` would ask twice for each
+            read = self._files.cat_ranges(list(full), whole, whole, on_error="return")
         found: dict[str, Text | None] = {}
-        for path, key in full.items():
-            content = read.get(path)
-            if isinstance(content, FileNotFoundError) or content is None:
+        for key, content in zip(full.values(), read, strict=True):
+            if isinstance(content, FileNotFoundError):
                 found[key] = None
                 continue
             if isinstance(content, Exception):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -139,6 +142,28 @@ def test_a_server_that_ignores_the_condition_is_refused(proxy: Proxy) -> None:
         Bucket(url=URL).check(writing=True)
     Bucket(url=URL).check(writing=False)
     assert not Bucket(url=URL).listed("")
+
+
+def test_s3rver_is_refused(tmp_path: Path) -> None:
+    """A server of another make that answers 200 to every writer."""
+    program = os.environ.get("S3RVER") or shutil.which("s3rver")
+    if not program:
+        pytest.skip("no s3rver here: npm install s3rver@3.7.1, and name it in S3RVER")
+    port = s3_server.free_port()
+    command = [program, "-d", str(tmp_path), "-a", "127.0.0.1", "-p", str(port), "--silent"]
+    process = subprocess.Popen([*command, "--configure-bucket", BUCKET])
+    variables = s3_server.environment(f"http://127.0.0.1:{port}", tmp_path)
+    keys = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"}
+    try:
+        s3_server.wait_for(port, process)
+        with (
+            s3_server.machine({**variables, **keys}),
+            pytest.raises(BadInput, match="ignores If-None-Match"),
+        ):
+            Bucket(url=URL).check(writing=True)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def mirrors(tmp_path: Path) -> tuple[Mirror, Mirror]:

@@ -16,7 +16,7 @@ from nnunet_files import make
 
 if reason := s3_server.missing():
     pytest.skip(reason, allow_module_level=True)
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 PAGE = (REPOSITORY / "docs" / "cluster.md").read_text(encoding="utf-8")
 BENCH = '#!/bin/sh\nexec "{python}" -m benchmark.cli.main "$@"\n'
 
@@ -40,7 +40,7 @@ def test_each_command_of_the_page(tmp_path: Path) -> None:
             env=environment(tmp_path),
             capture_output=True,
             text=True,
-            timeout=115,
+            timeout=280,
             check=False,
         )
     assert ran.returncode == 0, (ran.stdout, ran.stderr)
