@@ -8,7 +8,8 @@ import pytest
 import torch
 from bench_process import flip
 
-from benchmark.store.objects import KEPT_CHECKPOINTS, Objects
+from benchmark.store.checkpoints import KEPT_CHECKPOINTS
+from benchmark.store.objects import Objects
 from benchmark.training.meter import Epoch
 from benchmark.training.trainer import State
 
