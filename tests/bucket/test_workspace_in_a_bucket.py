@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -269,6 +270,63 @@ def test_a_storage_that_is_busy(
         assert refused.code == 2 and len(refused.err.splitlines()) == 1, refused
         assert URL in refused.err and "give the same command again" in refused.err
         assert refused.out == "" and SECRET not in refused.err
+
+
+def test_every_answer_is_lost_once(
+    machines: tuple[Machine, Machine], undisturbed: dict[str, Any], running: str
+) -> None:
+    """The server did what it was asked, and says 503: nothing is twice, nothing is missing."""
+    first, second = machines
+    lost: set[str] = set()
+
+    def judge(method: str, path: str, headers: dict[str, str]) -> Answer | None:
+        what = f"{method} {path}"
+        if what in lost:
+            return None
+        lost.add(what)
+        return Answer(lose=True)
+
+    with Proxy(target=running, judge=judge).running() as proxy:
+        first.variables["AWS_ENDPOINT_URL"] = proxy.address
+        ran = first.run("--json")
+    assert ran.code == 0 and ran.json["trained"] == 1, ran.err
+    assert {one.split()[0] for one in lost} >= {"PUT", "POST", "GET", "HEAD"}
+    assert "trained twice" not in ran.err and rows(first.root) == undisturbed
+    again = second.run("--json")
+    assert again.code == 0 and again.json["trained"] == 0, again.err
+    assert rows(second.root) == undisturbed
+    assert second.bench("store", "verify", "--root", URL).code == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("after", [12, 21, 30, 36, 42, 48])
+def test_killed_at_a_request(
+    machines: tuple[Machine, Machine], undisturbed: dict[str, Any], running: str, after: int
+) -> None:
+    """kill -9 after so many of some fifty requests; then both machines have the undisturbed rows,
+    and nothing that is stored is damaged."""
+    first, second = machines
+    seen: list[str] = []
+    processes: list[subprocess.Popen[str]] = []
+
+    def judge(method: str, path: str, headers: dict[str, str]) -> Answer | None:
+        seen.append(path)
+        if len(seen) == after:
+            processes[0].kill()
+        return None
+
+    with Proxy(target=running, judge=judge).running() as proxy:
+        first.variables["AWS_ENDPOINT_URL"] = proxy.address
+        processes.append(s3_server.start(first.variables, *argv()))
+        ran = finish(processes[0], 110)
+        assert ran.code == -signal.SIGKILL, (len(seen), ran)
+        with s3_server.machine(first.variables):
+            first.bucket.delete(first.bucket.listed("leases/"))  # else it is waited for
+        for one in (second, first):  # the first one goes on with what is left on its disk
+            again = one.run()
+            assert again.code == 0, again.err
+            assert rows(one.root) == undisturbed
+        assert second.bench("store", "verify", "--root", URL).code == 0
 
 
 def test_a_server_without_conditions_is_refused(
