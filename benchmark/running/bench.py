@@ -65,11 +65,18 @@ class Options:
     log: Path | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Another machine has another folder for the copy of a bucket: it is sent the address."""
-        return {**vars(self), "root": shown(self.root)}
+        """Another machine has another folder for the copy of a bucket: it is sent the address, and
+        where the log lies below it."""
+        sent = {**vars(self), "root": shown(self.root)}
+        if sent["root"] != str(self.root) and self.log and self.log.is_relative_to(self.root):
+            sent["log"] = self.log.relative_to(self.root)
+        return sent
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in {**state, "root": root_of(state["root"])}.items():
+    def __setstate__(self, sent: dict[str, Any]) -> None:
+        root, log = root_of(sent["root"]), sent["log"]
+        if log and sent["root"] != str(root):
+            log = root / log
+        for name, value in {**sent, "root": root, "log": log}.items():
             object.__setattr__(self, name, value)
 
     def open(self, listener: Listener | None = None, *, reading: bool = False) -> Bench:

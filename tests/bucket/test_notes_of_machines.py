@@ -130,10 +130,11 @@ def test_options_find_the_copy_of_their_own_machine(
     roots: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task that is sent to another machine opens the bucket there, not a folder of this one."""
-    sent = pickle.dumps(Options(root=roots[0], threads=1))
+    here = Options(root=roots[0], threads=1, log=roots[0] / "logs" / "w.log")
+    sent = pickle.dumps(here)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "three"))
     options = pickle.loads(sent)
     assert options.root == root_of(URL) != roots[0]
-    assert options == replace(Options(root=roots[0], threads=1), root=options.root)
-    plain = Options(root=tmp_path / "folder")
+    assert options == replace(here, root=options.root, log=options.root / "logs" / "w.log")
+    plain = Options(root=tmp_path / "folder", log=Path("logs"))
     assert pickle.loads(pickle.dumps(plain)) == plain
