@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import psutil
+from optuna.exceptions import StorageInternalError
 from optuna.study import Study
 from optuna.trial import Trial
+from sqlalchemy.exc import SQLAlchemyError
 
+from benchmark.errors import BadInput
 from benchmark.running.bench import Bench
 from benchmark.running.crew import crew, executor_on_ray
 from benchmark.running.events import Event, Lost, Warned
@@ -29,10 +32,11 @@ from sweeps import studies
 from sweeps.figures import write_figures
 from sweeps.mlflow_runs import follow
 from sweeps.objective import Evaluation, Evaluations, Job, WorkerFailed, death, suite
+from sweeps.patience import OUTAGE_SECONDS, is_lost
 from sweeps.planning import StudyPlan, SweepOptions, plan_studies
 from sweeps.samplers import make_sampler
 from sweeps.spaces import at_the_edge
-from sweeps.storage import open_storage
+from sweeps.storage import open_storage, shown
 from sweeps.summary import DEFAULT, EDGES, SAME, ScoredTrial, Summary, fresh_seeds, summarise
 
 POLL_SECONDS = 1.0
@@ -66,6 +70,14 @@ def run_sweep(options: SweepOptions) -> list[Summary] | None:
         except WorkerFailed as error:
             say(f"{error}; the same command goes on from there")
             return None
+        except (StorageInternalError, SQLAlchemyError) as error:
+            if not is_lost(error):
+                raise
+            where = shown(options.storage)
+            raise BadInput(
+                f"the storage {where} was gone for {OUTAGE_SECONDS / 60:.0f} minutes: what was "
+                "trained is kept, and the same command goes on from there"
+            ) from error
     return [summarise(study) for _, study in opened]
 
 

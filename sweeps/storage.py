@@ -49,10 +49,13 @@ def open_storage(url: str, *, heartbeat_seconds: int = 20, create: bool = True) 
     """Return the storage at `url`. A SQLite file is made before any other process needs it, in WAL
     mode; with `create` false a file that is not there is refused.
 
-    Raises `BadInput` for an address that nobody answers or that holds something else.
+    Raises `BadInput` for an address that nobody answers or that holds something else. A database
+    server may restart meanwhile (`patience.py`).
     """
     import optuna
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+
+    from sweeps.patience import Patient
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     target = _target(url)
@@ -62,7 +65,7 @@ def open_storage(url: str, *, heartbeat_seconds: int = 20, create: bool = True) 
             # heartbeats and their callback are what we came for, though called experimental
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             opened = partial(
-                RDBStorage,
+                RDBStorage if path else Patient,
                 target,
                 heartbeat_interval=heartbeat_seconds,
                 grace_period=GRACE * heartbeat_seconds,

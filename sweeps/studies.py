@@ -11,6 +11,7 @@ import copy
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -201,11 +202,10 @@ def finish(study: Study, trial: Trial, measured: Mapping[str, Any]) -> bool:
     dead, and whose trial another took, comes too late, and that is no error."""
     if stored(study, trial).state != TrialState.RUNNING:
         return False
-    try:
+    with suppress(optuna.exceptions.UpdateFinishedTrialError):
         trial.set_user_attr(EVALUATION, dict(measured))
         study.tell(trial, measured["value"], skip_if_finished=True)
-    except optuna.exceptions.UpdateFinishedTrialError:
-        return False
+    # asked even where the storage refused: it may have lost the answer to what it took
     return stored(study, trial).state == TrialState.COMPLETE
 
 

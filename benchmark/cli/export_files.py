@@ -119,7 +119,7 @@ def _weights(entry: Entry, workspace: Workspace, folder: Path, counts: _Counts) 
         counts.notes.append(f"fold {entry.fold} has no weights: they are not in this workspace")
         return 0
     (folder / "weights").mkdir()
-    for path in (*files, workspace.objects.folder / entry.key / "record.json"):
+    for path in (*files, workspace.objects.path(entry.key) / "record.json"):
         shutil.copyfile(path, folder / "weights" / path.name)
     return len(files)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from benchmark.cli.experiment import DEFAULTS, LIMIT, values_alone
 from benchmark.cli.out import put, say, warn
 from benchmark.errors import BadInput
+from benchmark.files.roots import root_of
 
 if TYPE_CHECKING:
     from benchmark.data.feeding.folds import Split
@@ -58,8 +59,11 @@ def flag(parser: argparse.ArgumentParser, name: str, about: str) -> None:
 
 def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
     """Add `--root`, and `--json` for commands that print results."""
-    about = f"the workspace (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})"
-    option(parser, "--root", "DIR", about, type=Path, default=default_root())
+    about = (
+        f"the workspace: DIR or s3://BUCKET/PREFIX (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})"
+    )
+    default = os.environ.get("BENCH_ROOT") or DEFAULT_ROOT
+    option(parser, "--root", "DIR", about, type=root_of, default=default)
     if json:
         add_json(parser)
 
@@ -76,7 +80,7 @@ def add_suite(parser: argparse.ArgumentParser) -> None:
 
 def default_root() -> Path:
     """Return the workspace of a command without `--root`."""
-    return Path(os.environ.get("BENCH_ROOT") or DEFAULT_ROOT)
+    return root_of(os.environ.get("BENCH_ROOT") or DEFAULT_ROOT)
 
 
 def add_setting(parser: argparse.ArgumentParser) -> None:

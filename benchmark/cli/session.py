@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.cli.options import options_of
 from benchmark.cli.out import say, warn
 from benchmark.errors import BadInput
+from benchmark.files.roots import shown
 
 if TYPE_CHECKING:
     from benchmark.cli.view import View
@@ -53,8 +54,11 @@ def stored(args: argparse.Namespace, *, writing: bool = False) -> Workspace:
 
 def check_workspace(root: Path) -> None:
     """Raise `BadInput` where there is no workspace."""
+    from benchmark.files.mirror import mirror_of
+
+    mirror_of(root)  # a bucket's is brought here
     if not (root / "format").exists():
-        raise BadInput(f"no workspace at {root}: run something first, or give --root")
+        raise BadInput(f"no workspace at {shown(root)}: run something first, or give --root")
 
 
 def mlflow_there(args: argparse.Namespace) -> str | None:

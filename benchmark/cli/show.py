@@ -35,6 +35,7 @@ from benchmark.cli.show_rows import (
     print_suite,
     row_name,
 )
+from benchmark.files.roots import shown
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.presets import scope_note
 from benchmark.running.code import old_line
@@ -183,7 +184,7 @@ def _put_json(found: dict[str, Any], ceilings: Ceilings, told: Iterable[str]) ->
 
 def _shows(bench: Bench, entries: list[Entry]) -> dict[str, str]:
     """What the run shows, in plain words, and the command to type next."""
-    root = "" if bench.root == default_root() else str(bench.root)
+    root = "" if bench.root == default_root() else shown(bench.root)
     seen = seen_of(bench, entries, root=root)
     return {"text": text_of(seen), "next": next_of(seen)}
 

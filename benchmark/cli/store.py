@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from benchmark.cli import store_space
 from benchmark.cli.options import add_common, flag
-from benchmark.cli.out import put, put_json
+from benchmark.cli.out import put, put_json, say
 from benchmark.cli.session import stored
 from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
     from benchmark.store.workspace import Workspace
@@ -125,6 +126,7 @@ def _unreferred(workspace: Workspace) -> tuple[list[str], list[tuple[str, str]]]
 
     # listed before the ledger is read: a run writes there first, so what it makes meanwhile stays
     objects, results = workspace.objects.unused(set()), workspace.results.unused(set())
+    workspace.ledger.refresh()
     nodes, evaluations = store_space.referred(workspace.ledger.entries())
     return (
         [key for key in objects if key not in nodes],
@@ -139,6 +141,7 @@ def _unreferred(workspace: Workspace) -> tuple[list[str], list[tuple[str, str]]]
 def _remove(workspace: Workspace, objects: list[str], results: list[tuple[str, str]]) -> list[str]:
     """Remove them, what was set aside and what killed writers left; return the objects' keys."""
     from benchmark.files.atomic import sweep_temporaries
+    from benchmark.files.mirror import mirror_of
 
     gone = [key for key in objects if workspace.objects.remove(key)]
     for key, evaluation in results:
@@ -146,4 +149,6 @@ def _remove(workspace: Workspace, objects: list[str], results: list[tuple[str, s
     workspace.objects.clear_aside()
     workspace.results.clear_aside()
     sweep_temporaries(workspace.root, ABANDONED_SECONDS)
+    if (mirror := mirror_of(workspace.root)) and (swept := mirror.sweep(ABANDONED_SECONDS)):
+        say(f"removed from the bucket: {counted(swept, 'file')} of commits that were broken off")
     return gone

@@ -26,6 +26,7 @@ from benchmark.errors import BadInput
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
+from benchmark.files.mirror import is_here, mirror_of, names_in
 from benchmark.files.values import read_as
 from benchmark.plan.folds import FOLDS
 from benchmark.plan.keys import content_hash
@@ -144,11 +145,13 @@ def add(
     final = root / "data" / name
     try:
         with brief_lock(final):
-            if not final.exists():
-                with commit_folder(final) as folder:
+            if not _is_here(root, name):
+                with commit_folder(final, keeper=mirror_of(root)) as folder:
                     given = command, workers, folds
                     _write(folder, source, skip_bad, frozenset(force), given, say)
                 return _open(final)
+    except FileExistsError:  # another machine was faster
+        _is_here(root, name)
     except OSError as error:
         if not final.is_dir():  # else another process was faster
             what = f"cannot write in the workspace {root}: {error.strerror or error}"
@@ -166,7 +169,7 @@ def open_dataset(root: Path, name: str, *, say: Say = lambda _: None) -> DataSet
     point = embedded().get(name)
     if name in refused_names():
         say(f"warning: {refused_names()[name]}")
-    if name in _stored_names(root):
+    if _is_here(root, name):
         stored = _open(root / "data" / name)
         if point and not stored.origin.get("command"):  # written from the entry point
             _warn_if_outdated(stored, point, say)
@@ -182,7 +185,7 @@ def open_dataset(root: Path, name: str, *, say: Say = lambda _: None) -> DataSet
 def stored_dataset(root: Path, name: str) -> DataSet:
     """Return a set that lies in the workspace; writes nothing. Raises BadInput where it is not
     there, and where it is damaged."""
-    if name not in _stored_names(root):
+    if not _is_here(root, name):
         raise BadInput(f"the data set {name!r} is not in the workspace: bench data add")
     return _open(root / "data" / name)
 
@@ -199,6 +202,7 @@ def list_datasets(root: Path, *, say: Say = lambda _: None) -> list[DataSet]:
     sets = []
     for name in _stored_names(root):
         try:
+            _is_here(root, name)
             sets.append(_open(root / "data" / name))
         except BadInput as error:
             say(str(error))
@@ -288,6 +292,9 @@ def _damaged(folder: Path, path: Path, error: Exception, origin: Mapping[str, An
     return BadInput(f"{path} is damaged ({reason}); remove {folder}, then {again}")
 
 
+def _is_here(root: Path, name: str) -> bool:
+    return bool(NAME.fullmatch(name)) and is_here(root, f"data/{name}", "dataset.json")
+
+
 def _stored_names(root: Path) -> list[str]:
-    found = (root / "data").glob("*/dataset.json")
-    return sorted(path.parent.name for path in found if NAME.fullmatch(path.parent.name))
+    return [name for name in names_in(root, "data", "dataset.json") if NAME.fullmatch(name)]

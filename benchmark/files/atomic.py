@@ -17,23 +17,38 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmark.files.values import json_of
 
 CHECKSUMS = "checksums.json"
 # what a full disk is told by: libraries say it in many ways, some in text alone
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})  # what a rename onto a folder with files says
 WORDS = ("no space left on device", "disk quota exceeded", "database or disk is full")
 
 
+class Keeper(Protocol):
+    """Who keeps what is committed elsewhere too (`mirror.py`), before it appears here. Both raise
+    `FileExistsError` where the name is taken there."""
+
+    def keep_folder(self, final: Path, folder: Path) -> None:
+        """Keep a folder that is to become `final`."""
+
+    def keep_file(self, final: Path, file: Path, *, new: bool) -> None:
+        """Keep a file that is to become `final`."""
+
+
 @contextmanager
-def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
+def commit_folder(
+    final: Path, *, checksums: bool = False, keeper: Keeper | None = None
+) -> Iterator[Path]:
     """Yield a temporary folder beside `final` that becomes `final` by one rename.
 
     On success every file is flushed to disk first, and with `checksums` a `checksums.json` is
     added that `damage` reads. On any exception the temporary folder is removed and `final` is
-    untouched. Raises `FileExistsError` where `final` already exists.
+    untouched. Raises `FileExistsError` where `final` already exists, also where another writer was
+    faster: the rename alone decides, no lock is needed for that.
     """
     if final.exists():
         raise FileExistsError(final)
@@ -48,7 +63,14 @@ def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
             _fsync(path)
         _fsync(temporary)
         temporary.chmod(0o755)  # mkdtemp makes it private; results are meant to be shared
-        temporary.rename(final)
+        if keeper:
+            keeper.keep_folder(final, temporary)
+        try:
+            temporary.rename(final)
+        except OSError as error:
+            if error.errno in TAKEN:
+                raise FileExistsError(final) from error
+            raise
         _fsync(final.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -56,8 +78,9 @@ def commit_folder(final: Path, *, checksums: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def commit_file(final: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `final` that replaces `final` by one rename on success.
+def commit_file(final: Path, *, new: bool = False, keeper: Keeper | None = None) -> Iterator[Path]:
+    """Yield a temporary path beside `final` that replaces `final` by one rename on success; `new`:
+    that becomes it by one hard link, and raises `FileExistsError` where there is one already.
 
     On any exception the temporary file is removed and `final` is what it was. Raises `OSError`
     where the disk does not take it."""
@@ -69,11 +92,30 @@ def commit_file(final: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         _fsync(temporary)
-        temporary.replace(final)
+        if keeper:
+            keeper.keep_file(final, temporary, new=new)
+        if new:
+            _link(temporary, final)
+        else:
+            temporary.replace(final)
         _fsync(final.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _link(temporary: Path, final: Path) -> None:
+    """Give a file its name, which nobody else can have; where a file system has no hard links, a
+    look before the rename has to do."""
+    try:
+        os.link(temporary, final)
+    except FileExistsError:
+        raise
+    except OSError:
+        if final.exists():
+            raise FileExistsError(final) from None
+        temporary.replace(final)
+    temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -115,9 +157,17 @@ def damage(folder: Path) -> str:
 def move_aside(folder: Path, aside: Path, name: str) -> Path:
     """Move a folder below `aside` as `NAME-0`, `NAME-1`, ...: nothing there is replaced; return
     where it lies now. Raises `OSError` where it is not there, or cannot be moved."""
-    places = (aside / f"{name}-{number}" for number in itertools.count())
     aside.mkdir(parents=True, exist_ok=True)
-    return folder.rename(next(place for place in places if not place.exists()))
+    for number in itertools.count():
+        place = aside / f"{name}-{number}"
+        if place.exists():
+            continue
+        try:
+            return folder.rename(place)
+        except OSError as error:
+            if error.errno not in TAKEN:  # else another machine took this number just now
+                raise
+    raise AssertionError("the numbers do not end")
 
 
 def disk_full(error: BaseException | None) -> bool:

@@ -1,22 +1,64 @@
 """Locks between processes, which the operating system frees when their owner dies; and the cores
-that a process may use."""
+that a process may use.
+
+A lock saves work, and nothing rests on it: of two that make the same, the commit takes one
+(`atomic.py`). So a file system without locks is used all the same, and one line says so. A lock
+file that stands for one (filelock's `SoftFileLock`) would stay for ever when its machine is lost.
+"""
 
 from __future__ import annotations
 
+import errno
+import inspect
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 TELL_SECONDS = 1.0  # how long one waits for a lock in silence
+NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
+# where a file that is unlinked while another holds it open is gone for all; a network's may come
+# back under another name, and two processes would then hold two locks of one name
+OWN_DISKS = frozenset(
+    ("apfs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs")
+)
+MOUNTS = Path("/proc/self/mounts")
+# releases of filelock before 4 know no such option
+_KNOWN = inspect.signature(FileLock.__init__).parameters
+HARD: dict[str, Any] = {"fallback_to_soft": False} if "fallback_to_soft" in _KNOWN else {}
+
+
+class Lock(FileLock):
+    """A lock of the operating system, and none where the file system has none: then whoever asks
+    goes on, and a line on standard error says so once a process."""
+
+    told = False
+
+    def acquire(self, *args: Any, **named: Any) -> Any:
+        """Wait for the lock as `FileLock` does. Raises `Timeout`, and `OSError` for a file that
+        cannot be opened."""
+        try:
+            return super().acquire(*args, **named)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            if not Lock.told:
+                Lock.told = True
+                sys.stderr.write(
+                    f"bench: the file system of {Path(self.lock_file).parent} has no locks "
+                    f"({os.strerror(error.errno)}): two processes may train the same at once, "
+                    "and one result is kept; mount it with flock to save that time\n"
+                )
+            return AcquireReturnProxy(lock=self)
 
 
 def cores() -> int:
@@ -33,10 +75,10 @@ def at_once(function: Callable[[Item], Made], items: Sequence[Item]) -> list[Mad
         return list(pool.map(function, items))
 
 
-def lock(path: Path, *, seconds: float = -1) -> FileLock:
+def lock(path: Path, *, seconds: float = -1) -> Lock:
     """Return a lock to enter with `with`; it waits `seconds` (-1: for ever), then `Timeout`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, timeout=seconds)
+    return Lock(path, timeout=seconds, **HARD)
 
 
 @contextmanager
@@ -68,7 +110,8 @@ def _holder(who: Path) -> str:
 
 @contextmanager
 def brief_lock(final: Path) -> Iterator[None]:
-    """Let one process (and thread) at a time make `final`; the lock beside it is removed again.
+    """Let one process (and thread) at a time make `final`; the lock beside it is removed again
+    where the disk is this machine's own.
 
     Whoever waited on the removed file may then run beside a newcomer; the rename of
     `commit_folder` decides between them, so that what is made stays whole.
@@ -78,8 +121,26 @@ def brief_lock(final: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # Windows keeps an open file
-                path.unlink()
+            if is_own_disk(path.parent):
+                with suppress(OSError):  # Windows keeps an open file
+                    path.unlink()
+
+
+def is_own_disk(folder: Path, mounts: str | None = None) -> bool:
+    """Return whether a folder lies on a disk of this machine, by the table of `mounts` (default:
+    the system's); false for a file system of a kind that is not known, true without a table."""
+    if mounts is None:
+        try:
+            mounts = MOUNTS.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return True
+    found = ("", "")
+    for line in mounts.splitlines():
+        _, place, kind, *_ = [*line.split(" "), "", "", ""]
+        place = place.replace("\\040", " ")
+        if folder.resolve().is_relative_to(place or "?") and len(place) >= len(found[0]):
+            found = place, kind  # the last one of a place hides those before
+    return found[1] in OWN_DISKS
 
 
 def is_held(path: Path) -> bool:
@@ -87,7 +148,7 @@ def is_held(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        with FileLock(path, timeout=0):
+        with FileLock(path, timeout=0, **HARD):
             return False
     except Timeout:
         return True

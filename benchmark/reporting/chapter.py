@@ -20,7 +20,6 @@ from benchmark.analysis.interpretations import Interpretations, interpretations_
 from benchmark.analysis.judgement import Analysis, analyse
 from benchmark.analysis.rows import Scores, group_scores
 from benchmark.analysis.tables import ScoreLine, lines_of
-from benchmark.files.atomic import checked
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.nodes import Row
 from benchmark.scoring.controls import ControlCheck
@@ -155,7 +154,7 @@ def read_trainings(objects: Objects, keys: Iterable[str]) -> dict[str, TrainingR
     """Return the trainings that are in the store, by key."""
     found = {}
     for key in dict.fromkeys(keys):
-        content = checked(objects.folder / key, "record.json")
+        content = objects.about(key)
         if content is not None:
             found[key] = _training(json.loads(content))
     return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmark.files.code import Difference
+from benchmark.files.roots import root_of, shown
 from benchmark.running.events import Listener, Resumed, Warned, Warnings
 from benchmark.running.stop import Stop
 from benchmark.store.workspace import Workspace, open_workspace
@@ -61,6 +63,21 @@ class Options:
     fresh: bool = False
     reuse: bool = False
     log: Path | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another machine has another folder for the copy of a bucket: it is sent the address, and
+        where the log lies below it."""
+        sent = {**vars(self), "root": shown(self.root)}
+        if sent["root"] != str(self.root) and self.log and self.log.is_relative_to(self.root):
+            sent["log"] = self.log.relative_to(self.root)
+        return sent
+
+    def __setstate__(self, sent: dict[str, Any]) -> None:
+        root, log = root_of(sent["root"]), sent["log"]
+        if log and sent["root"] != str(root):
+            log = root / log
+        for name, value in {**sent, "root": root, "log": log}.items():
+            object.__setattr__(self, name, value)
 
     def open(self, listener: Listener | None = None, *, reading: bool = False) -> Bench:
         """Return the bench and set the threads; by default nobody listens. `reading`: of a

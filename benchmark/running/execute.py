@@ -24,7 +24,7 @@ from benchmark.plan.nodes import Train, Weights, in_order
 from benchmark.running.bench import Bench
 from benchmark.running.code import may_resume, may_use
 from benchmark.running.events import EpochEnded, Progress, Resumed, TrainingBegun
-from benchmark.store.objects import as_recorded
+from benchmark.store.checkpoints import as_recorded
 from benchmark.training.meter import Epoch
 from benchmark.training.nets import build, place, start
 from benchmark.training.precision import Hardware, completed
@@ -190,7 +190,7 @@ def _control(
     """What the trainer tells while it runs; `about` is what is said of a checkpoint of now."""
 
     def save(at: State) -> None:
-        bench.objects.save_checkpoint(node_key, at, about())
+        bench.objects.save_checkpoint(node_key, at, about(), last=bench.stop.requested)
 
     def watch(step: int, steps: int, terms: Mapping[str, float]) -> None:
         bench.listener.hear(Progress(step=step, steps=steps, terms=dict(terms)))

@@ -223,7 +223,7 @@ def _trained(bench: Bench, setting: Setting, chosen: list[tuple[Entry, str]]) ->
     records = [bench.objects.record(key) for _, key in chosen]
     weights = []
     for (entry, node_key), record in zip(chosen, records, strict=True):
-        if fault := damage(bench.objects.folder / node_key):
+        if fault := damage(bench.objects.path(node_key)):
             raise BadInput(f"training {node_key} is damaged ({fault}): bench run trains it again")
         if canonical(setting.ground) != record["ground"]:
             raise _changed(entry)

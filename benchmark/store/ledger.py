@@ -6,12 +6,13 @@ ledger/SUITE/CELL.json      one small file a cell, replaced by one rename
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark.files.atomic import commit_file, read_json, write_json
+from benchmark.files.mirror import Mirror
 from benchmark.files.values import read_as
 from benchmark.plan.keys import canonical, digest
 from benchmark.plan.presets import known_as, lasting_name
@@ -90,20 +91,34 @@ class Ledger:
     """All entries under `folder`. A damaged file takes no other cell along: `warn` is told of it
     once, and its cell counts as missing."""
 
-    def __init__(self, folder: Path, warn: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        warn: Callable[[str], None] = lambda text: None,
+        mirror: Mirror | None = None,
+    ) -> None:
         self.folder = folder
         self._warn = warn
+        self._mirror = mirror
         self._told: set[Path] = set()
 
     def write(self, entry: Entry) -> None:
         """Write or replace the file of an entry's cell, by one rename. Raises `OSError` where the
         disk does not take it; then the file of before is whole."""
-        with commit_file(self.file(entry)) as temporary:
+        writing = self._mirror.writing() if self._mirror else nullcontext()
+        with writing, commit_file(self.file(entry), keeper=self._mirror) as temporary:
             write_json(temporary, asdict(entry))
 
     def remove(self, entry: Entry) -> None:
         """Take a cell's file away; one that is not there is no error."""
+        if self._mirror:
+            self._mirror.forget(self.file(entry))
         self.file(entry).unlink(missing_ok=True)
+
+    def refresh(self) -> None:
+        """See what other machines wrote meanwhile; without a bucket that is seen anyway."""
+        if self._mirror:
+            self._mirror.refresh("ledger/")
 
     def compared(self) -> list[Entry]:
         """Return the entries of all suites that compare rows: the trials of sweeps are left out."""

@@ -1,21 +1,21 @@
 """Trained networks by content key: one folder a key, committed by one rename under a lock.
 
     objects/KEY/NET.safetensors, record.json, checksums.json
-    objects/KEY.partial/STEP/...      the two newest checkpoints of a training that is not done
-    objects/KEY.partial/epochs.jsonl  its curves so far, a line an epoch
+    objects/KEY.partial/              a training that is not done (`checkpoints.py`)
     objects/aside/KEY-N/              what was found damaged, or was replaced by --fresh
+
+Where the workspace is a bucket's, the folder here is a copy: `whole` asks the bucket, all else
+brings here what is not here yet (`Objects.path`).
 
 Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,27 +32,27 @@ from benchmark.files.atomic import (
     read_json,
     write_json,
 )
+from benchmark.files.lease import is_leased, leased
 from benchmark.files.locks import is_held, lock, shown_lock
-from benchmark.files.values import json_of, read_as
-from benchmark.training.meter import Epoch
-from benchmark.training.trainer import State
+from benchmark.files.values import json_of
+from benchmark.store.checkpoints import Checkpoints, checkpoints_in, plain
 
-KEPT_CHECKPOINTS = 2
-EPOCHS = "epochs.jsonl"
 KEY = re.compile(r"[0-9a-f]{20}")  # `glob` also finds what a living writer prepares
 
 
-class Objects:
+class Objects(Checkpoints):
     """The store of trained networks under `folder`; `warn` is told what was set aside."""
 
-    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
-        self.folder = folder
-        self._warn = warn
-
-    def lock(self, key: str) -> AbstractContextManager[None]:
-        """Return the lock of a key: a second worker says for whom it waits, then finds the
-        result."""
-        return shown_lock(self.folder / f"{key}.lock", f"training {key}", self._warn)
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold the lock of a key: a second worker, of this machine or another, says for whom it
+        waits, then finds the result."""
+        what = f"training {key}"
+        with ExitStack() as held:
+            held.enter_context(shown_lock(self.folder / f"{key}.lock", what, self._warn))
+            if self._mirror and not self._mirror.has(f"objects/{key}"):
+                held.enter_context(leased(self._mirror.bucket, key, what, self._warn))
+            yield
 
     def lock_at_once(self, key: str) -> AbstractContextManager[object]:
         """Return the lock of a key for who does not wait: entering it raises `Timeout` where
@@ -60,138 +60,120 @@ class Objects:
         return lock(self.folder / f"{key}.lock", seconds=0)
 
     def is_training(self, key: str) -> bool:
-        """Return whether a living process trains this key."""
-        return is_held(self.folder / f"{key}.lock")
+        """Return whether a living process, of this machine or another, trains this key."""
+        if is_held(self.folder / f"{key}.lock"):
+            return True
+        return self._mirror is not None and is_leased(self._mirror.bucket, key)
+
+    def path(self, key: str) -> Path:
+        """Return the folder of an object, whether it is there or not; of a bucket's workspace it is
+        brought here first."""
+        if self._mirror and not (self.folder / key).exists():
+            self._mirror.bring(f"objects/{key}")
+        return self.folder / key
+
+    def about(self, key: str) -> bytes | None:
+        """Return the bytes of an object's record, as it was written; None where there is none.
+        Networks are brought from no bucket for that."""
+        if self._mirror and not (self.folder / key).exists():
+            return self._mirror.member(f"objects/{key}", "record.json")
+        return checked(self.folder / key, "record.json")
 
     def has(self, key: str) -> bool:
         """Return whether the object is there and its record is as it was written."""
-        return checked(self.folder / key, "record.json") is not None
+        if self._mirror and not (self.folder / key).exists():
+            return self._mirror.has(f"objects/{key}")
+        return self.about(key) is not None
 
     def whole(self, key: str) -> bool:
         """Return whether the object is there and matches its checksums; a damaged one is set
         aside, with a warning."""
+        if self._mirror:
+            return self._mirror.bring(f"objects/{key}", sound=True)
         if not (self.folder / key).exists():
             return False
         fault = damage(self.folder / key)
         if fault:
-            place = self.set_aside(key)
-            self._warn(f"object {key} is damaged ({fault}): set aside as {place.name}")
+            with suppress(FileNotFoundError):  # another process set it aside just now
+                place = self.set_aside(key)
+                self._warn(f"object {key} is damaged ({fault}): set aside as {place.name}")
         return not fault
 
     def set_aside(self, key: str) -> Path:
         """Move an object out of the way; return where it lies now. Raises `OSError` where it is not
         there, or cannot be moved."""
-        return move_aside(self.folder / key, self.folder / "aside", key)
+        folder = self.path(key)
+        if self._mirror:
+            self._mirror.drop(f"objects/{key}")
+        return move_aside(folder, self.folder / "aside", key)
 
     def stored(self) -> list[str]:
         """Return the keys of all objects, damaged ones too, sorted."""
-        return sorted(p.name for p in self.folder.glob("*") if KEY.fullmatch(p.name))
+        if self._mirror:
+            names = (Path(name).name for name in self._mirror.committed("objects/"))
+        else:
+            names = (path.name for path in self.folder.glob("*"))
+        return sorted(name for name in names if KEY.fullmatch(name))
 
     def record(self, key: str) -> dict[str, Any]:
         """Return the record of an object: spec, history, seconds, versions, code. Raises `OSError`
         or `ValueError` where it cannot be read."""
+        if (content := self.about(key)) is not None:
+            return dict(json_of(content))
         return dict(read_json(self.folder / key / "record.json"))
 
     def weights(self, key: str, net: str) -> dict[str, Tensor]:
         """Return the weights of one network of an object by parameter name, on the CPU, in the
         format in which they were trained. Raises `OSError` or `SafetensorError` for a file that is
         none."""
-        return dict(load_file(self.folder / key / f"{net}.safetensors"))
+        return dict(load_file(self.path(key) / f"{net}.safetensors"))
 
     def weight_files(self, key: str) -> list[Path]:
         """Return the weight files of an object."""
-        return sorted((self.folder / key).glob("*.safetensors"))
+        return sorted(self.path(key).glob("*.safetensors"))
 
     def commit(
         self, key: str, nets: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]
     ) -> None:
-        """Write an object whole (`nets`: states by network), then drop its checkpoints. The caller
-        holds the lock. Raises `FileExistsError` where it is there, and `OSError` for a full
-        disk."""
-        with commit_folder(self.folder / key, checksums=True) as folder:
-            for name, state in nets.items():
-                save_file(_plain(state), folder / f"{name}.safetensors")
-            write_json(folder / "record.json", dict(record))
+        """Write an object whole (`nets`: states by network), then drop its checkpoints. Where
+        another process was faster (a lock is lost with its machine), its object is the one that
+        counts, and `warn` is told. Raises `OSError` for a full disk."""
+        try:
+            self._commit(key, nets, record)
+        except FileExistsError:
+            if self.whole(key):
+                self._warn(f"{key} was trained twice at the same time: what was stored first stays")
+            else:  # and it was damaged
+                self._commit(key, nets, record)
         self.drop_checkpoints(key)
 
-    def save_checkpoint(self, key: str, state: State, about: Mapping[str, Any]) -> None:
-        """Write a checkpoint whole and keep the one before it. `about`: parents, hardware, code,
-        seconds. Raises `OSError` for a full disk; those of before stay."""
-        partial = self.folder / f"{key}.partial"
-        final = partial / f"{state.step:09d}"
-        if final.exists():
-            shutil.rmtree(final)
-        with commit_folder(final, checksums=True) as folder:
-            save_file(_plain(state.tensors), folder / "state.safetensors")
-            epochs = [asdict(epoch) for epoch in state.epochs]
-            write_json(folder / "state.json", {**about, "step": state.step, "epochs": epochs})
-        for old in sorted(_checkpoints(partial))[:-KEPT_CHECKPOINTS]:
-            shutil.rmtree(old, ignore_errors=True)
-
-    def checkpoint(self, key: str) -> tuple[State, dict[str, Any]] | None:
-        """Return the newest whole checkpoint with what was said about it, or None. A damaged one is
-        removed with a warning, and the one before is taken."""
-        for folder in sorted(_checkpoints(self.folder / f"{key}.partial"), reverse=True):
-            fault = damage(folder)
-            if not fault:
-                about = read_json(folder / "state.json")
-                epochs = tuple(read_as(Epoch, epoch) for epoch in about.pop("epochs"))
-                tensors = load_file(folder / "state.safetensors")
-                return State(step=about["step"], tensors=tensors, epochs=epochs), about
-            self._warn(f"checkpoint {folder.name} of {key} is damaged ({fault}): not using it")
-            shutil.rmtree(folder, ignore_errors=True)  # else it would be kept as the newest
-        return None
-
-    def checkpoint_step(self, key: str) -> int | None:
-        """Return the step of the newest checkpoint of a training that is not done, or None."""
-        steps = [int(path.name) for path in _checkpoints(self.folder / f"{key}.partial")]
-        return max(steps, default=None)
-
-    def begin_epochs(self, key: str, title: str, epochs: Iterable[Epoch]) -> None:
-        """Start the curves of a training that begins, or goes on after these `epochs`: those that
-        it did after its checkpoint it will do again."""
-        self.epochs_file(key).parent.mkdir(parents=True, exist_ok=True)
-        self.epochs_file(key).write_text("".join(_line(title, one) for one in epochs), "utf-8")
-
-    def add_epoch(self, key: str, title: str, epoch: Epoch) -> None:
-        """Append an epoch to the curves that `begin_epochs` started."""
-        with self.epochs_file(key).open("a", encoding="utf-8") as file:
-            file.write(_line(title, epoch))
-
-    def epochs_file(self, key: str) -> Path:
-        """Return where the curves of a training lie until it is stored. It is there as soon as the
-        training has begun."""
-        return self.folder / f"{key}.partial" / EPOCHS
-
-    def epochs(self, key: str) -> list[dict[str, Any]]:
-        """Return the epochs of a training that is not done, as its record will hold them, each with
-        its `title`; none where there is no such training. A line that is not whole ends them."""
-        found: list[dict[str, Any]] = []
-        with suppress(OSError, ValueError):
-            for line in self.epochs_file(key).read_text(encoding="utf-8").splitlines(keepends=True):
-                if line.endswith("\n"):
-                    found.append(json_of(line))
-        return found
+    def _commit(
+        self, key: str, nets: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]
+    ) -> None:
+        with commit_folder(self.folder / key, checksums=True, keeper=self._mirror) as folder:
+            for name, state in nets.items():
+                save_file(plain(state), folder / f"{name}.safetensors")
+            write_json(folder / "record.json", dict(record))
 
     def parents(self) -> dict[str, tuple[str, ...]]:
         """Return what each training started from, by key; also of those that are not done."""
         found = {key: self.record(key)["parents"] for key in self.stored() if self.has(key)}
         for partial in self.folder.glob("*.partial"):
-            for folder in _checkpoints(partial):
+            for folder in checkpoints_in(partial):
                 with suppress(OSError, ValueError):
                     about = read_json(folder / "state.json")
                     found.setdefault(partial.stem, about.get("parents", ()))
         return {key: tuple(above) for key, above in found.items()}
 
-    def drop_checkpoints(self, key: str) -> None:
-        """Remove the checkpoints of a key."""
-        shutil.rmtree(self.folder / f"{key}.partial", ignore_errors=True)
-
     def remove(self, key: str) -> bool:
         """Remove an object and its checkpoints, unless somebody trains it just now; return whether
         it was removed."""
+        if self.is_training(key):
+            return False
         try:
             with lock(self.folder / f"{key}.lock", seconds=0):
+                if self._mirror:
+                    self._mirror.drop(f"objects/{key}")
                 shutil.rmtree(self.folder / key, ignore_errors=True)
                 self.drop_checkpoints(key)
                 return True
@@ -202,6 +184,9 @@ class Objects:
         """Return the keys, also of unfinished trainings, that are not in `used` and that no
         living process trains."""
         partial = {path.name.removesuffix(".partial") for path in self.folder.glob("*.partial")}
+        if self._mirror:
+            there = (Path(name).parts[1] for name in self._mirror.committed("objects/"))
+            partial |= {n.removesuffix(".partial") for n in there if n.endswith(".partial")}
         keys = sorted({*self.stored(), *partial} - used)
         return [key for key in keys if not self.is_training(key)]
 
@@ -212,33 +197,16 @@ class Objects:
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield (key, "" or what is wrong) for every object; changes nothing."""
         for key in self.stored():
-            fault = damage(self.folder / key)
-            yield key, fault or self._unreadable(key)
+            fault = self._mirror.fault(f"objects/{key}") if self._mirror else ""
+            if not self._mirror or (self.folder / key).exists():
+                fault = fault or damage(self.folder / key) or self._unreadable(key)
+            yield key, fault
 
     def _unreadable(self, key: str) -> str:
-        for path in self.weight_files(key):
+        for path in sorted((self.folder / key).glob("*.safetensors")):
             try:
                 with safe_open(path, framework="pt") as file:
                     file.keys()
             except (SafetensorError, OSError) as error:
                 return f"{path.name}: {error}"
         return ""
-
-
-def _checkpoints(partial: Path) -> list[Path]:
-    return [path for path in partial.glob("*") if path.name.isdigit()]
-
-
-def _line(title: str, epoch: Epoch) -> str:
-    return json.dumps({"title": title, **as_recorded(epoch)}, allow_nan=False) + "\n"
-
-
-def as_recorded(epoch: Epoch) -> dict[str, Any]:
-    """Return an epoch as records hold it: index, terms, time, and pulls where it has some."""
-    pulls = {"pulls": dict(epoch.pulls)} if epoch.pulls else {}
-    return {"index": epoch.index, "terms": dict(epoch.terms), "at_ms": epoch.at_ms, **pulls}
-
-
-def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies on the host: the file format knows neither strides nor devices."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}

@@ -6,6 +6,7 @@ ledger/SUITE/plan/NUMBER.json      written once, never changed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.files.locks import lock
+from benchmark.files.mirror import Mirror
 from benchmark.files.values import read_as
 from benchmark.plan.analysis import POST_HOC
 from benchmark.plan.keys import canonical
@@ -35,8 +37,9 @@ class Version:
 class Plans:
     """All plans under `folder`, the ledger's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mirror: Mirror | None = None) -> None:
         self.folder = folder
+        self._mirror = mirror
 
     def suites(self) -> list[str]:
         """Return the suites that have a plan, sorted."""
@@ -68,20 +71,29 @@ class Plans:
         `results` counts the results that a plan's cells have already. Raises `BadInput` where
         the plan cannot join what is there; then nothing is written.
         """
-        folder = self.folder / suite / "plan"
         with lock(self.folder / f"{suite}.lock"):
-            before = self.versions(suite)
-            whole = before[-1].plan.joined(plan, suite) if before else plan
-            if before and before[-1].fingerprint == whole.fingerprint:
-                return whole
-            value = {
-                "plan": canonical(whole),
-                "fingerprint": whole.fingerprint,
-                "results": results(whole),
-                "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-            with commit_file(folder / f"{len(before) + 1:04d}.json") as temporary:
-                write_json(temporary, value)
+            while True:
+                with suppress(FileExistsError):  # of two at once, the second joins the first's
+                    return self._record(suite, plan, results)
+                if self._mirror:
+                    self._mirror.refresh(f"ledger/{suite}/plan/")
+
+    def _record(
+        self, suite: str, plan: SuitePlan, results: Callable[[SuitePlan], int]
+    ) -> SuitePlan:
+        before = self.versions(suite)
+        whole = before[-1].plan.joined(plan, suite) if before else plan
+        if before and before[-1].fingerprint == whole.fingerprint:
+            return whole
+        value = {
+            "plan": canonical(whole),
+            "fingerprint": whole.fingerprint,
+            "results": results(whole),
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        path = self.folder / suite / "plan" / f"{len(before) + 1:04d}.json"
+        with commit_file(path, new=True, keeper=self._mirror) as temporary:
+            write_json(temporary, value)
         return whole
 
 

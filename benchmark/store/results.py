@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from benchmark.files.arrays import load_member
 from benchmark.files.atomic import commit_folder, damage, move_aside
 from benchmark.files.locks import shown_lock
+from benchmark.files.mirror import Mirror
 from benchmark.scoring.cases import Score
 
 BESIDE = "+"  # between an evaluation and the metric of one's own that scored its label maps
@@ -68,9 +69,12 @@ def rows_of(
 class Results:
     """The store of rows under `folder`; `warn` is told what was set aside."""
 
-    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, warn: Callable[[str], None], mirror: Mirror | None = None
+    ) -> None:
         self.folder = folder
         self._warn = warn
+        self._mirror = mirror
 
     def lock(self, key: str, evaluation: str) -> AbstractContextManager[None]:
         """Return the lock of one evaluation; whoever waits says for whom."""
@@ -78,7 +82,14 @@ class Results:
         return shown_lock(path, f"the scoring of {key}", self._warn)
 
     def path(self, key: str, evaluation: str) -> Path:
-        """Return the folder of one evaluation, whether it is there or not."""
+        """Return the folder of one evaluation, whether it is there or not; of a bucket's workspace
+        it is brought here first."""
+        place = self._place(key, evaluation)
+        if self._mirror and not place.exists():
+            self._mirror.bring(f"results/{key}/{evaluation}")
+        return place
+
+    def _place(self, key: str, evaluation: str) -> Path:
         return self.folder / key / evaluation
 
     def has(self, key: str, evaluation: str) -> bool:
@@ -88,13 +99,16 @@ class Results:
     def whole(self, key: str, evaluation: str) -> bool:
         """Return whether the rows are there and match their checksums; damaged ones are moved
         out of the way with a warning, since they can be computed again."""
-        folder = self.path(key, evaluation)
+        if self._mirror:
+            return self._mirror.bring(f"results/{key}/{evaluation}", sound=True)
+        folder = self._place(key, evaluation)
         if not folder.exists():
             return False
         fault = damage(folder)
         if fault:
             self._warn(f"rows of {key} are damaged ({fault}): they are computed again")
-            self.discard(key, evaluation)
+            with suppress(FileNotFoundError):  # another process moved them just now
+                self.discard(key, evaluation)
         return not fault
 
     def intact(self, key: str, evaluation: str) -> bool:
@@ -103,7 +117,7 @@ class Results:
 
     def discard_all(self, key: str) -> None:
         """Move all evaluations of a key out of the way: its networks are no more."""
-        for stored, evaluation in self._all():
+        for stored, evaluation in self._all(key):
             if stored == key and self.has(key, evaluation):  # else it went with what it is beside
                 self.discard(key, evaluation)
 
@@ -112,7 +126,10 @@ class Results:
         metrics of one's own have beside it. Raises `OSError` where it is not there."""
         for beside in self.beside(key, evaluation).values():
             self.discard(key, beside)
-        move_aside(self.path(key, evaluation), self.folder / "aside", f"{key}-{evaluation}")
+        folder = self.path(key, evaluation)
+        if self._mirror:
+            self._mirror.drop(f"results/{key}/{evaluation}")
+        move_aside(folder, self.folder / "aside", f"{key}-{evaluation}")
 
     def commit(
         self,
@@ -121,10 +138,20 @@ class Results:
         rows: Iterable[ResultRow],
         labels: Mapping[str, NDArray[np.uint8]],
     ) -> None:
-        """Write rows and predicted label maps (by case; a probe has none) whole. The caller holds
-        the lock."""
+        """Write rows and predicted label maps (by case; a probe has none) whole. Where another
+        process was faster, its rows are the ones that count. Raises `OSError` for a full disk."""
         table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
-        with commit_folder(self.path(key, evaluation), checksums=True) as folder:
+        try:
+            self._commit(key, evaluation, table, labels)
+        except FileExistsError:
+            if not self.whole(key, evaluation):  # it was damaged, and is out of the way now
+                self._commit(key, evaluation, table, labels)
+
+    def _commit(
+        self, key: str, evaluation: str, table: pa.Table, labels: Mapping[str, NDArray[np.uint8]]
+    ) -> None:
+        final = self._place(key, evaluation)
+        with commit_folder(final, checksums=True, keeper=self._mirror) as folder:
             pq.write_table(table, folder / "rows.parquet")
             if labels:
                 arrays: dict[str, Any] = dict(labels)
@@ -149,7 +176,7 @@ class Results:
         """Return the metrics of one's own that have rows beside an evaluation, each with the name
         of theirs."""
         start = evaluation + BESIDE
-        found = sorted(path.parent.name for path in (self.folder / key).glob("*/rows.parquet"))
+        found = [other for stored, other in self._all(key) if stored == key]
         return {name.removeprefix(start): name for name in found if name.startswith(start)}
 
     def label_cases(self, key: str, evaluation: str) -> tuple[str, ...]:
@@ -170,7 +197,11 @@ class Results:
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield (KEY/EVALUATION, "" or what is wrong) for every evaluation; changes nothing."""
         for key, evaluation in self._all():
-            yield f"{key}/{evaluation}", damage(self.path(key, evaluation))
+            name, place = f"{key}/{evaluation}", self._place(key, evaluation)
+            fault = self._mirror.fault(f"results/{name}") if self._mirror else ""
+            if not self._mirror or place.exists():
+                fault = fault or damage(place)
+            yield name, fault
 
     def unused(self, used: set[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return the (key, evaluation) pairs that are not in `used`."""
@@ -181,14 +212,21 @@ class Results:
         error."""
         for beside in self.beside(key, evaluation).values():
             self.remove(key, beside)
-        shutil.rmtree(self.path(key, evaluation), ignore_errors=True)
+        if self._mirror:
+            self._mirror.drop(f"results/{key}/{evaluation}")
+        shutil.rmtree(self._place(key, evaluation), ignore_errors=True)
 
     def clear_aside(self) -> None:
         """Remove all that was set aside, for good. What cannot be removed stays."""
         shutil.rmtree(self.folder / "aside", ignore_errors=True)
 
-    def _all(self) -> list[tuple[str, str]]:
-        files = sorted(self.folder.glob("*/*/rows.parquet"))
-        found = [(path.parts[-3], path.parts[-2]) for path in files]
+    def _all(self, key: str = "") -> list[tuple[str, str]]:
+        """The (key, evaluation) pairs, of one key or of all."""
+        if self._mirror:
+            names = self._mirror.committed(f"results/{key}/" if key else "results/")
+            found = [(name.split("/")[1], name.split("/")[2]) for name in names]
+        else:
+            files = sorted(self.folder.glob(f"{key or '*'}/*/rows.parquet"))
+            found = [(path.parts[-3], path.parts[-2]) for path in files]
         # `glob` also finds what a living writer prepares, under a name with a dot
         return [pair for pair in found if pair[0] != "aside" and not pair[1].startswith(".")]

@@ -14,6 +14,8 @@ from pathlib import Path
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, disk_full, read_json, write_json
 from benchmark.files.code import Code, Difference, code_from, kept_list
+from benchmark.files.mirror import Mirror, mirror_of
+from benchmark.files.roots import shown
 from benchmark.store.ledger import Ledger
 from benchmark.store.objects import Objects
 from benchmark.store.plans import Plans
@@ -23,8 +25,9 @@ from benchmark.store.results import Results
 class Codes:
     """The codes under `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mirror: Mirror | None = None) -> None:
         self.folder = folder
+        self._mirror = mirror
         self._known: dict[str, Code | None] = {}
 
     def note(self, code: Code) -> str:
@@ -33,7 +36,7 @@ class Codes:
         fingerprint = code.fingerprint
         path = self.folder / f"{fingerprint}.json"
         if self._known.get(fingerprint) is None and self._stored(fingerprint) is None:
-            with commit_file(path) as temporary:
+            with commit_file(path, keeper=self._mirror) as temporary:
                 write_json(temporary, code.plain())
         self._known[fingerprint] = code
         return fingerprint
@@ -58,8 +61,11 @@ class Codes:
 
     def _stored(self, fingerprint: str) -> Code | None:
         """What is noted, None for what is not there or cannot be read: then nothing is known."""
+        path = self.folder / f"{fingerprint}.json"
         try:
-            return _read(self.folder / f"{fingerprint}.json")
+            if self._mirror and not path.exists():  # another machine may have noted it just now
+                self._mirror.refresh(f"code/{path.name}")
+            return _read(path)
         except (OSError, ValueError):
             return None
 
@@ -110,31 +116,36 @@ def open_workspace(
     """Return the workspace at `root`, made where there is none; `reading` makes and writes nothing.
 
     Raises `BadInput` where it cannot be written (or, for `reading`, read), or was made in another
-    format.
+    format; and for a copy of a bucket's where that does not answer, or would let two writers
+    overwrite each other.
     """
-    _check(root, reading=reading)
+    mirror = mirror_of(root)
+    if mirror and not reading:
+        mirror.bucket.check(writing=True)
+    _check(root, reading=reading, mirror=mirror)
     return Workspace(
         root=root,
-        objects=Objects(root / "objects", warn),
-        results=Results(root / "results", warn),
-        ledger=Ledger(root / "ledger", warn),
-        codes=Codes(root / "code"),
-        plans=Plans(root / "ledger"),
+        objects=Objects(root / "objects", warn, mirror),
+        results=Results(root / "results", warn, mirror),
+        ledger=Ledger(root / "ledger", warn, mirror),
+        codes=Codes(root / "code", mirror),
+        plans=Plans(root / "ledger", mirror),
         warn=warn,
     )
 
 
-def _check(root: Path, *, reading: bool) -> None:
+def _check(root: Path, *, reading: bool, mirror: Mirror | None) -> None:
     try:
         if not reading:
-            _make(root)
+            _make(root, mirror)
         found = (root / MARKER).read_text(encoding="utf-8", errors="replace").strip()
     except OSError as error:
         if disk_full(error):
             raise
         what = "read" if reading else "written"
         raise BadInput(
-            f"the workspace {root} cannot be {what} ({error.strerror}): choose another with --root"
+            f"the workspace {shown(root)} cannot be {what} ({error.strerror}): choose another with "
+            "--root"
         ) from error
     if found != FORMAT:
         raise BadInput(f"the workspace {root} has format {found[:20]}, this bench reads {FORMAT}")
@@ -147,8 +158,8 @@ def is_read_only(root: Path) -> bool:
     return (root / MARKER).is_file() and not os.access(root, os.W_OK | os.X_OK)
 
 
-def _make(root: Path) -> None:
+def _make(root: Path, mirror: Mirror | None) -> None:
     root.mkdir(parents=True, exist_ok=True)
     if not (root / MARKER).exists():
-        with commit_file(root / MARKER) as temporary:
+        with commit_file(root / MARKER, keeper=mirror) as temporary:
             temporary.write_text(FORMAT + "\n", encoding="utf-8")

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from filelock import FileLock
-
+from benchmark.files.locks import Lock, lock
 from benchmark.tracking.database import DATABASE, HOME, follow_move, make_ready, sqlite_path
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Store:
     artifacts: Path
     client: MlflowClient
     local: bool
-    lock: FileLock
+    lock: Lock
     experiments: dict[str, str] = field(default_factory=dict)
 
     def experiment(self, dataset: str) -> str:
@@ -128,7 +127,7 @@ def connect(
     prepare_environment(seconds)
     artifacts = artifacts.resolve()
     artifacts.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(artifacts.parent / ".mlflow.lock", timeout=LOCK_SECONDS)
+    one = lock(artifacts.parent / ".mlflow.lock", seconds=LOCK_SECONDS)
     path = sqlite_path(uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,12 +137,12 @@ def connect(
         for name in ("mlflow", "alembic", "urllib3.connectionpool"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if path is not None:
-        with lock:
+        with one:
             own = path == artifacts.parent / DATABASE
             make_ready(path, artifacts, seconds, own=own, say=say)
             follow_move(path, artifacts, seconds)
     local = not uri.startswith(("http:", "https:", "databricks"))
-    return Store(uri, artifacts, MlflowClient(uri), local, lock)
+    return Store(uri, artifacts, MlflowClient(uri), local, one)
 
 
 def bounded(

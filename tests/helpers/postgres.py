@@ -9,7 +9,8 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
@@ -25,9 +26,33 @@ def missing() -> str:
     return ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running one; `url` is the address of its empty database."""
+
+    url: str
+    data: Path
+    options: str
+
+    def stop(self, mode: str) -> None:
+        """End it: `fast` asks its connections to end, `immediate` is as good as a crash."""
+        _run("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "stop")
+
+    def start(self) -> None:
+        log = str(self.data.parent / "log")
+        _run("pg_ctl", "-D", str(self.data), "-o", self.options, "-l", log, "-w", "start")
+
+
 @contextmanager
 def server() -> Iterator[str]:
     """Yield the address of a server with an empty database."""
+    with running() as one:
+        yield one.url
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """Yield a server that can be stopped and started again."""
     folder = Path(tempfile.mkdtemp(prefix="bench-postgres-"))
     if os.getuid() == 0:
         shutil.chown(folder, USER, USER)
@@ -36,11 +61,14 @@ def server() -> Iterator[str]:
     options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
     try:
         _run("initdb", "-D", str(data), "-A", "trust", "-U", "bench", "--no-sync")
-        _run("pg_ctl", "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start")
+        url = f"postgresql://bench@127.0.0.1:{port}/postgres"
+        one = Server(url=url, data=data, options=options)
+        one.start()
         try:
-            yield f"postgresql://bench@127.0.0.1:{port}/postgres"
+            yield one
         finally:
-            _run("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
+            with suppress(AssertionError):  # it is down
+                one.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -148,16 +148,16 @@ def mirror_of(root: Path, warnings: list[str]) -> Mirror:
 class Server:
     """A real `mlflow server` that can be killed, hung and started again on the same database."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, store: str = "") -> None:
+        self.root, self.store = root, store or default_uri(root)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.uri = f"http://127.0.0.1:{self.port}"
         self.child: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        command = server_command(default_uri(self.root), self.root / "served", self.port)
+    def start(self, seconds: float = 60) -> None:
+        command = server_command(self.store, self.root / "served", self.port)
         self.child = subprocess.Popen(
             [*command, "--artifacts-destination", str(self.root / "served")],
             env=server_environment(),
@@ -166,7 +166,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        end = time.monotonic() + 60
+        end = time.monotonic() + seconds
         while True:
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=1):

@@ -20,6 +20,7 @@ from benchmark.data.library import DataSet
 from benchmark.data.readers.names import is_case_name, safe_names
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, read_json, write_json
+from benchmark.files.mirror import mirror_of
 from benchmark.plan.folds import Fold, given_fingerprint, given_folds
 from benchmark.plan.wording import counted, named
 
@@ -70,7 +71,8 @@ def keep_split(dataset: DataSet, split: Split) -> None:
     """Write a given split down beside its set, once; the set's own needs no file."""
     path = _path(dataset, split.fingerprint)
     if split.own and not path.exists():
-        with commit_file(path) as temporary:
+        root = dataset.folder.parent.parent
+        with commit_file(path, keeper=mirror_of(root)) as temporary:
             write_json(temporary, {"folds": for_nnunet(split.folds)})
 
 
