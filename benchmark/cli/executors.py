@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.cli.options import flag, option
 from benchmark.cli.out import put
 from benchmark.errors import BadInput
+from benchmark.files.roots import shown
 
 if TYPE_CHECKING:
     from benchmark.running.executors.cluster import Wanted
@@ -69,11 +70,11 @@ def detached(args: argparse.Namespace) -> int:
     argv = [word for word in args.argv if word != "--detach"]
     joined = join(wanted, root)
     try:
-        log, where = joined.keep([*argv, "--root", str(root), "--address", wanted.address], root)
+        log, where = joined.keep([*argv, "--root", shown(root), "--address", wanted.address], root)
     finally:
         joined.leave()
     put(f"detached: {where}, which writes to {log}; kill it there, and it saves and ends")
-    put(f"how far it is: bench status --root {root}")
+    put(f"how far it is: bench status --root {shown(root)}")
     return 0
 
 

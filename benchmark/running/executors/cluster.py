@@ -22,6 +22,7 @@ import psutil
 
 from benchmark.errors import BadInput, one_line
 from benchmark.files.locks import cores
+from benchmark.files.roots import shown
 from benchmark.running.executors.remote import Ear, Kept, Sign, look, unseen
 from benchmark.running.stop import SIGNALS
 
@@ -128,7 +129,7 @@ def join(wanted: Wanted, root: Path) -> Joined:
         _init(joined.ray, wanted.address, joined._folder)
         joined.num_gpus = _gpus(joined.ray, wanted)
         _check_fits(joined)
-        if wanted.address:
+        if wanted.address and shown(root) == str(root):  # of a bucket each node has its own copy
             joined.sign = Sign(
                 path=root / "logs" / f"ray-{uuid.uuid4().hex}", text=uuid.uuid4().hex
             )
