@@ -17,7 +17,7 @@ from types import ModuleType
 
 from benchmark.cli.options import DEFAULT_ROOT, Parser
 from benchmark.cli.out import others_print, results_only, say
-from benchmark.errors import BadInput, failure, memory_short, one_line, shortened
+from benchmark.errors import BadInput, failure, lacking, memory_short, one_line, shortened
 from benchmark.files.atomic import disk_full
 from benchmark.files.source import OURS as DISTRIBUTION
 from benchmark.running.stop import interruptible
@@ -128,13 +128,15 @@ def _commands() -> dict[str, ModuleType]:
 
 
 def ended_by(error: BaseException, root: Path, command: str) -> tuple[int, str] | None:
-    """Return exit code and line for an error of the system, a full disk, want of memory or a
-    package that left; None for any other, whose traceback is wanted.
+    """Return exit code and line for an error of the system, a full disk, want of memory, a part
+    that is not installed or a package that left; None for any other, whose traceback is wanted.
 
     The traceback of what stays unclear lies in `logs/failures.log` of the workspace `root`.
     """
     if disk_full(error):
         return 1, FULL.format(root=root)
+    if (part := lacking(error)) is not None:
+        return 2, f"bench {command}: {part}"
     if isinstance(error, OSError) and error.errno in CAUSED:
         return 2, _of_the_system(error)
     if isinstance(error, RecursionError) or DIGITS in str(error):

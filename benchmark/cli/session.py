@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import options_of
 from benchmark.cli.out import say, warn
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, install
 
 if TYPE_CHECKING:
     from benchmark.cli.view import View
@@ -55,6 +56,12 @@ def check_workspace(root: Path) -> None:
     """Raise `BadInput` where there is no workspace."""
     if not (root / "format").exists():
         raise BadInput(f"no workspace at {root}: run something first, or give --root")
+
+
+def need(module: str) -> None:
+    """Raise `BadInput` where a part of `errors.PARTS` is not installed."""
+    if find_spec(module) is None:
+        raise BadInput(install(module))
 
 
 def mlflow_there(args: argparse.Namespace) -> str | None:

@@ -136,7 +136,7 @@ def smp_library() -> ModuleType:
     except ModuleNotFoundError as error:
         raise BadInput(
             "smp: architectures need segmentation-models-pytorch: pip install "
-            f"segmentation-models-pytorch ({error})"
+            f"'beyond-loss[smp]' ({error})"
         ) from error
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
