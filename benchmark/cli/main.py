@@ -10,7 +10,7 @@ import errno
 import importlib
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,7 @@ from benchmark.cli.options import DEFAULT_ROOT, Parser
 from benchmark.cli.out import others_print, results_only, say
 from benchmark.errors import BadInput, failure, lacking, memory_short, one_line, shortened
 from benchmark.files.atomic import disk_full
+from benchmark.files.layout import check_format
 from benchmark.files.source import OURS as DISTRIBUTION
 from benchmark.running.stop import interruptible
 
@@ -105,7 +106,11 @@ def _run(argv: list[str]) -> int:
 
 
 def _result_of(args: argparse.Namespace) -> int:
-    """Run the command; one of another package owns standard output."""
+    """Run the command; one of another package owns standard output. Raises `BadInput` for a
+    workspace in another format, of whatever command, so that none reads or writes half of it."""
+    if "root" in args:
+        with suppress(OSError):  # there is none yet
+            check_format(args.root)
     ours = args.module.__name__.partition(".")[0] in DISTRIBUTION
     with nullcontext() if ours else others_print():
         code: int = args.module.run(args)

@@ -246,7 +246,7 @@ def _open(folder: Path) -> DataSet:
         values = read_json(path)
         origin = dict(values["origin"])
         if values["format"] not in (FORMAT, FORMAT_UNKNOWN):
-            raise ValueError(f"format {values['format']} is not known")
+            raise ValueError(f"format {values['format']} is not known: is it of a newer bench?")
         cases = []
         for name, checksum in sorted(values["cases"].items()):
             path = folder / "cases" / name / "case.json"
