@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmark.cli.names import claimed, shadowed
 from benchmark.cli.options import add_common
 from benchmark.cli.out import put, put_json
 from benchmark.errors import PARTS, BadInput
@@ -29,7 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what was found; returns 1 where something will not work."""
     facts = {**_versions(), **_parts(), **_hardware(), **_workspace(args.root), **_own_metrics()}
-    problems = [*_registry_problems(), *_smp_problem(), *_disk_problem(args.root)]
+    problems = [
+        *shadowed(),
+        *claimed(),
+        *_registry_problems(),
+        *_smp_problem(),
+        *_disk_problem(args.root),
+    ]
     if args.json:
         put_json({"facts": facts, "problems": problems})
     else:

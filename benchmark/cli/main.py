@@ -15,6 +15,7 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
 
+from benchmark.cli.names import shadowed
 from benchmark.cli.options import DEFAULT_ROOT, Parser
 from benchmark.cli.out import others_print, results_only, say
 from benchmark.errors import BadInput, failure, lacking, memory_short, one_line, shortened
@@ -107,7 +108,10 @@ def _run(argv: list[str]) -> int:
 
 def _result_of(args: argparse.Namespace) -> int:
     """Run the command; one of another package owns standard output. Raises `BadInput` for a
-    workspace in another format, of whatever command, so that none reads or writes half of it."""
+    workspace in another format, of whatever command, so that none reads or writes half of it, and
+    where another package stands before one of ours."""
+    if args.command != "doctor" and (wrong := next(shadowed(), None)):
+        raise BadInput(wrong)
     if "root" in args:
         with suppress(OSError):  # there is none yet
             check_format(args.root)

@@ -90,9 +90,12 @@ def load_registry() -> Registry:
     entries = entry_points(group=GROUP)
     for entry in sorted(entries, key=lambda e: (not is_ours(e.value), e.name)):
         try:
+            before = len(registry.rows)
             for module in modules_of(entry.value):
                 methods = getattr(module, "METHODS", {})
                 problems += _take(methods, module.__name__, registry, is_ours(entry.value))
+            if is_ours(entry.value) and len(registry.rows) == before:
+                problems.append(f"{entry.value} holds no row: did another package overwrite it?")
         except (Exception, SystemExit) as error:
             problems.append(f"{entry.value}: {one_line(error)}")
     return replace(registry, problems=tuple(problems))
