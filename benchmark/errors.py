@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,15 @@ class BadInput(Exception):  # noqa: N818 - reads as what it is: the input, not w
 
     def __init__(self, message: object = "") -> None:
         super().__init__(shortened(str(message)))
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean fsm? " with the nearest of the known names, "" where none is near."""
+    from difflib import get_close_matches  # for who mistyped alone
+
+    by_case = {str(one).casefold(): str(one) for one in known}
+    found = [by_case[one] for one in get_close_matches(name.casefold(), by_case, n=3)]
+    return f"did you mean {' or '.join(found)}? " if found else ""
 
 
 class Diverged(Exception):  # noqa: N818 - the field's word for it

@@ -22,7 +22,7 @@ from benchmark.data.intake import take_in
 from benchmark.data.judging.checks import NAME, check_name
 from benchmark.data.source import OTHER_READERS, READERS, Source, refusal
 from benchmark.data.volume import Case, Label, Volume, slices_of
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
@@ -172,8 +172,9 @@ def open_dataset(root: Path, name: str, *, say: Say = lambda _: None) -> DataSet
             _warn_if_outdated(stored, point, say)
         return stored
     if point is None:
-        known = f"known: {', '.join(known_names(root)) or 'none'}"
-        raise BadInput(f"no data set {name!r}; {known}. See 'bench data add folder PATH'")
+        known = known_names(root)
+        there = f"{near(name, known)}known: {', '.join(known) or 'none'}"
+        raise BadInput(f"no data set {name!r}; {there}. See 'bench data add folder PATH'")
     source = load_embedded(point)
     say(f"the embedded data set {name!r} is written to the workspace, once")
     return add(root, name, source, say=say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import warnings
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.parts.networks import Network, UNet
 from benchmark.plan.nodes import Arch, Build
 
@@ -172,7 +173,9 @@ def smp_model(decoder: str, encoder: str, inputs: int, classes: int) -> Any:
             return make()
     except Exception as error:  # anybody's architecture, by name
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise BadInput(f"smp:{decoder}/{encoder} cannot be made: {reason}") from error
+        known = re.findall(r"'([\w.-]+)'", str(error))  # the library lists its names
+        hint = near(decoder, known) or near(encoder, known)
+        raise BadInput(f"smp:{decoder}/{encoder} cannot be made: {hint}{reason}") from error
 
 
 def _import() -> ModuleType:
