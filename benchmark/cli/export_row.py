@@ -103,9 +103,9 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
         raise BadInput(f"no finished cell of a row {args.method!r}: {there}")
     for name in ("dataset", "preset", "seed", "label"):
         wanted = getattr(args, name, None)
-        there = list(dict.fromkeys(getattr(e, name) for e in found))
-        if wanted is not None and wanted not in there:
-            shown = ", ".join(map(str, there))
+        held = list(dict.fromkeys(getattr(e, name) for e in found))
+        if wanted is not None and wanted not in held:
+            shown = ", ".join(map(str, held))
             raise BadInput(f"{args.method} was not run with {name} {wanted}: there is {shown}")
         found = [e for e in found if wanted in (None, getattr(e, name))]
         _check_one(args.method, name, [str(getattr(e, name)) for e in found])

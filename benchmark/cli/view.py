@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from benchmark.cli.forecast import Forecast
 from benchmark.plan.wording import duration
 from benchmark.running.events import (
     CellEnded,
@@ -31,52 +31,6 @@ if TYPE_CHECKING:
 LINE_EVERY_SECONDS = 20.0
 FIELDS = ("epoch", "terms", "left")  # of a bar, beside what it is of
 WHOLE = "whole"  # the bar of a whole suite
-
-
-@dataclass(kw_only=True)
-class Forecast:
-    """Seconds left: what the open tasks were estimated at, corrected by the pace so far, that of
-    trainings and that of scorings each."""
-
-    workers: int
-    open: dict[str, Task] = field(default_factory=dict)
-    _estimated: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
-    _spent: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
-    _began: dict[str, float] = field(default_factory=dict)
-
-    def begin(self, task: Task) -> None:
-        """A task starts."""
-        self._began[task.name] = time.monotonic()
-
-    def end(self, task: Task) -> None:
-        """A task ended, one way or another."""
-        if task.name in self._began and task.name in self.open:
-            del self.open[task.name]
-            self._spent[task.scores] += time.monotonic() - self._began.pop(task.name)
-            self._estimated[task.scores] += task.seconds
-
-    def keep(self, names: Iterable[str]) -> None:
-        """Forget what was given up."""
-        self.open = {name: self.open[name] for name in names if name in self.open}
-
-    def pace(self, scores: bool, progress: Mapping[str, float]) -> float | None:
-        """Return how often its estimate a task takes, None before any has shown it."""
-        spent, estimated = self._spent[scores], self._estimated[scores]
-        for name, share in progress.items():
-            task = self.open.get(name)
-            if task and task.scores == scores and name in self._began:
-                spent += time.monotonic() - self._began[name]
-                estimated += task.seconds * share
-        return spent / estimated if estimated else None
-
-    def seconds(self, progress: Mapping[str, float]) -> float:
-        """Return the seconds left; `progress` is the share done of running tasks."""
-        paces = {scores: self.pace(scores, progress) or 1.0 for scores in (True, False)}
-        left = sum(
-            task.seconds * (1 - progress.get(name, 0.0)) * paces[task.scores]
-            for name, task in self.open.items()
-        )
-        return left / self.workers
 
 
 class Screen:
@@ -130,12 +84,14 @@ class View:
                 self.warn(text)
             case TaskBegun(task=task):
                 self.forecast.begin(task)
+            case Said(task=task, event=TrainingBegun(resumed=int(step), steps=steps)):
+                self.forecast.resume(task, step / max(1, steps))
             case Said(task=task, event=Progress(step=step, steps=steps)):
                 self.share[task.name] = step / max(1, steps)
             case Said(task=task, event=Ended() | Lost() as end):
-                self.share.pop(task.name, None)
+                trained = self.share.pop(task.name, None) is not None
                 if isinstance(end, Ended) and not end.stopped:
-                    self.forecast.end(task)
+                    self.forecast.end(task, worked=trained or task.scores)
             case CellEnded():
                 self.forecast.keep([task.name for task in self.work.graph.left])
 
@@ -202,7 +158,7 @@ class RunView(View):
             return
         where, title = self._at[worker]
         terms = " ".join(f"{name} {value:.3f}" for name, value in said.terms.items())
-        known = self.forecast.pace(False, self.share) is not None
+        known = self.forecast.knows(self.share)
         left = f"{duration(self.forecast.seconds(self.share) if known else None)} left"
         if self.screen.bars is not None:
             epoch, total = f"epoch {self._epoch[worker]}", max(1, said.steps)
