@@ -16,8 +16,8 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmark.cli.names import shadowed
-from benchmark.cli.options import DEFAULT_ROOT, Parser
-from benchmark.cli.out import others_print, results_only, say
+from benchmark.cli.options import DEFAULT_ROOT, Parser, add_telling
+from benchmark.cli.out import complain, others_print, results_only, to_log, told
 from benchmark.errors import BadInput, failure, lacking, memory_short, one_line, shortened
 from benchmark.files.atomic import disk_full
 from benchmark.files.layout import check_format
@@ -68,12 +68,12 @@ def main(argv: list[str] | None = None) -> int:
         with results_only(), interruptible():
             return _run(given)
     except BadInput as error:
-        say(str(error))
+        complain(str(error))
         return 2
     except KeyboardInterrupt as stopped:
         reason = f" ({stopped})" if str(stopped) else ""
         again = "the same command" + (" without --fresh" if "--fresh" in given else "")
-        say(f"interrupted{reason}: {again} goes on from there")
+        complain(f"interrupted{reason}: {again} goes on from there")
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
@@ -92,17 +92,29 @@ def _run(argv: list[str]) -> int:
         sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
         sub.set_defaults(module=module, command=name)
         module.configure(sub)
+    add_telling(parser)
     args = parser.parse_args(argv or ["--help"])
+    with told(quiet=args.quiet, log=args.log_file, command=argv):
+        code = _ended(args)
+        to_log(f"exit code {code}")
+    return code
+
+
+def _ended(args: argparse.Namespace) -> int:
+    """Run the command; return its exit code, and that of what a person or the system caused."""
     try:
         return _result_of(args)
-    except (BadInput, BrokenPipeError):
+    except BadInput as error:
+        complain(str(error))
+        return 2
+    except BrokenPipeError:
         raise
     except (Exception, SystemExit) as error:
         ended = ended_by(error, getattr(args, "root", Path(DEFAULT_ROOT)), args.command)
         if ended is None:
             raise
         code, line = ended
-        say(shortened(line))
+        complain(shortened(line))
         return code
 
 
@@ -132,7 +144,7 @@ def _commands() -> dict[str, ModuleType]:
             found.setdefault(entry.name, module)
         except (Exception, SystemExit) as error:
             why = f"it left with {error!r}" if isinstance(error, SystemExit) else error
-            say(f"the command {entry.name!r} is broken: {why}")
+            complain(f"the command {entry.name!r} is broken: {why}")
     return found
 
 

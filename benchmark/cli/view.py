@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.cli.forecast import Forecast
+from benchmark.cli.out import is_quiet, to_log
 from benchmark.plan.wording import duration
 from benchmark.running.events import (
     CellEnded,
@@ -40,8 +41,11 @@ class Screen:
         self.bars: dict[Hashable, Any] | None = None if progress is None else {}
         self._progress = progress
 
-    def print(self, text: str) -> None:
-        """Print a line."""
+    def print(self, text: str, wrong: bool = False) -> None:
+        """Print a line; where `--quiet` was given, of what went wrong alone."""
+        to_log(text)
+        if is_quiet() and not wrong:
+            return
         if self.bars is None:
             print(text, file=sys.stderr, flush=True)
         else:
@@ -84,8 +88,9 @@ class View:
                 self.warn(text)
             case TaskBegun(task=task):
                 self.forecast.begin(task)
-            case Said(task=task, event=TrainingBegun(resumed=int(step), steps=steps)):
-                self.forecast.resume(task, step / max(1, steps))
+            case Said(task=task, event=TrainingBegun() as said) if not task.scores:
+                self.forecast.begin(task)  # the worker is loaded, the data set open
+                self.forecast.resume(task, (said.resumed or 0) / max(1, said.steps))
             case Said(task=task, event=Progress(step=step, steps=steps)):
                 self.share[task.name] = step / max(1, steps)
             case Said(task=task, event=Ended() | Lost() as end):
@@ -104,11 +109,11 @@ class View:
         """Print a warning, once."""
         if text not in self._told:
             self._told.add(text)
-            self.print(f"warning: {text}")
+            self.print(f"warning: {text}", wrong=True)
 
-    def print(self, text: str) -> None:
+    def print(self, text: str, wrong: bool = False) -> None:
         """Print a line."""
-        self.screen.print(text)
+        self.screen.print(text, wrong)
         self._printed = time.monotonic()
 
 
@@ -213,7 +218,7 @@ class SuiteView(View):
         self.done += not failed
         what = f"FAILED: {entry.error}" if failed else "done"
         where = f"{entry.label} on {entry.dataset}, fold {entry.fold} seed {entry.seed}"
-        self.print(f"[{self.done + self.failed}/{self.cells}] {where}: {what}")
+        self.print(f"[{self.done + self.failed}/{self.cells}] {where}: {what}", failed)
 
     def _draw(self) -> None:
         done = self.done + self.failed
@@ -241,7 +246,7 @@ Shown = TypeVar("Shown", bound=View)
 @contextmanager
 def shown(view: type[Shown]) -> Iterator[Shown]:
     """Yield a view on standard error: bars on a terminal, lines elsewhere."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or is_quiet():
         yield view(Screen())
         return
     from rich.console import Console
