@@ -20,7 +20,6 @@ LESS_MEMORY = "fewer slices at a time need less: --set ground.batch=N"
 PARTS = {  # what the engine runs without, by module: the extra in pyproject.toml that brings it
     "PIL": "files",
     "SimpleITK": "files",
-    "argcomplete": "completion",
     "highdicom": "dicom",
     "jinja2": "report",
     "matplotlib": "report",
@@ -32,6 +31,7 @@ PARTS = {  # what the engine runs without, by module: the extra in pyproject.tom
     "psycopg": "sweeps",
     "pydicom": "files",
     "segmentation_models_pytorch": "smp",
+    "shtab": "completion",
     "sqlalchemy": "sweeps",
 }
 

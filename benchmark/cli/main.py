@@ -16,8 +16,9 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmark.cli.names import shadowed
-from benchmark.cli.options import DEFAULT_ROOT, Parser, add_telling
+from benchmark.cli.options import DEFAULT_ROOT, Parser
 from benchmark.cli.out import complain, others_print, results_only, to_log, told
+from benchmark.cli.shared import add_telling
 from benchmark.errors import BadInput, failure, lacking, memory_short, one_line, shortened
 from benchmark.files.atomic import disk_full
 from benchmark.files.layout import check_format
@@ -37,6 +38,8 @@ OTHERS = (
     "doctor",
     "speed",
     "new",
+    "init",
+    "completion",
 )
 OURS = (*RESULTS, *OTHERS)
 MODULES = {"import": "imports"}  # a word of Python is no name of a file
@@ -81,6 +84,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    args = whole_parser().parse_args(argv or ["--help"])
+    with told(quiet=args.quiet, log=args.log_file, command=argv):
+        code = _ended(args)
+        to_log(f"exit code {code}")
+    return code
+
+
+def whole_parser() -> Parser:
+    """Return what reads the command line: our commands and those of installed packages."""
     parser = Parser(
         prog="bench",
         description="Does a CT segmentation network learn more from ground-truth images "
@@ -93,11 +105,7 @@ def _run(argv: list[str]) -> int:
         sub.set_defaults(module=module, command=name)
         module.configure(sub)
     add_telling(parser)
-    args = parser.parse_args(argv or ["--help"])
-    with told(quiet=args.quiet, log=args.log_file, command=argv):
-        code = _ended(args)
-        to_log(f"exit code {code}")
-    return code
+    return parser
 
 
 def _ended(args: argparse.Namespace) -> int:

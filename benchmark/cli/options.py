@@ -73,23 +73,6 @@ def flag(parser: argparse.ArgumentParser, name: str, about: str) -> None:
     parser.add_argument(name, action="store_true", help=about)
 
 
-def add_telling(parser: argparse.ArgumentParser) -> None:
-    """Add `--quiet` and `--log-file` to each command below a parser, and their defaults to it."""
-    commands = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    for below in {id(each): each for a in commands for each in a.choices.values()}.values():
-        add_telling(below)
-    if commands:
-        parser.set_defaults(quiet=False, log_file=None)
-    own = parser._option_string_actions
-    if (commands and commands[0].required) or {"--quiet", "--log-file"} & own.keys():
-        return
-    none: Any = {"default": argparse.SUPPRESS}  # or it would undo what stood before the subcommand
-    about = "print results, warnings and errors alone: no progress, no notices"
-    parser.add_argument("--quiet", action="store_true", help=about, **none)
-    about = "append all that is printed to FILE, each line with its time"
-    option(parser, "--log-file", "FILE", about, type=Path, **none)
-
-
 def add_common(parser: argparse.ArgumentParser, json: bool = True) -> None:
     """Add `--root`, and `--json` for commands that print results."""
     about = f"the workspace (default: $BENCH_ROOT, else ./{DEFAULT_ROOT})"
