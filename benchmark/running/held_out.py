@@ -29,7 +29,7 @@ from benchmark.plan.keys import digest
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, scoring_code
 from benchmark.running.execute import load_networks
-from benchmark.running.measure import _predicted
+from benchmark.running.measure import predicted_label_map
 from benchmark.scoring.cases import Score, score_case
 from benchmark.store.ledger import ON, Entry
 from benchmark.store.results import ResultRow, rows_of
@@ -141,7 +141,7 @@ def _measured(
     labels: dict[str, NDArray[np.uint8]] = {}
     for case in data.fold.test:
         volume = data.dataset.load(case)
-        found = _predicted(network, volume, data, bench.hardware)
+        found = predicted_label_map(network, volume, data, bench.hardware)
         labels[case] = _in_numbers_of(data.dataset, found, cell.data.dataset)
         scores: list[Score] = score_case(
             volume.label,
@@ -150,6 +150,7 @@ def _measured(
             organs=data.dataset.organs,
             annotated=[o for o in volume.annotated if o in cell.data.dataset.organs],
             box=slices_of(volume.box) if volume.box else None,
+            unknown_ZYX=volume.unknown,
         )
         rows += rows_of(
             scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=case, code=code

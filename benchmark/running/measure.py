@@ -22,16 +22,18 @@ def measured(
     """Yield each test case with its predicted label map (Z, Y, X) and its scores."""
     for name in data.fold.test:
         volume = data.dataset.load(name)
-        predicted = _predicted(network, volume, data, hardware)
+        predicted = predicted_label_map(network, volume, data, hardware)
         yield name, predicted, case_scores(volume, predicted, data)
 
 
-def _predicted(
+def predicted_label_map(
     network: nn.Module, volume: Volume, data: FoldData, hardware: Hardware
 ) -> NDArray[np.uint8]:
+    """Return the label map (Z, Y, X) that a network predicts for a case, on the case's own grid;
+    background outside of the case's crop box."""
     whole = np.zeros(volume.label.shape, np.uint8)
     box = slices_of(volume.box)
-    whole[box] = predict_labels(  # nothing is known outside of the crop box
+    whole[box] = predict_labels(
         network,
         data.cache.case(volume.case).hu_ZHW,
         scaled=lambda hu: scaled(hu, data.ground),

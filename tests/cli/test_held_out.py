@@ -26,18 +26,20 @@ class LiverAlone:
     there, behind an organ that the networks do not know."""
 
     first: int = 40
+    unknown: bool = False  # whether nobody said what lies around the liver
     organs: tuple[str, ...] = ("marker", "liver")
 
     @property
     def fingerprint(self) -> str:
-        return f"liver-{self.first}"
+        return f"liver-{self.first}{'-unknown' * self.unknown}"
 
     def volumes(self) -> Iterator[Volume]:
         for number in range(self.first, self.first + 3):
             made = tiny_volume(number)
             label = np.where(made.label == 1, 2, 0).astype(np.uint8)
             label[0, 0, 0] = 1
-            yield replace(made, label=label, annotated=self.organs)
+            around = label == 0 if self.unknown else None
+            yield replace(made, label=label, annotated=self.organs, unknown=around)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add(where, "tiny", TinySource(patients=6))
     add(where, "other", LiverAlone())
     add(where, "same", LiverAlone(first=4))
+    add(where, "unknown", LiverAlone(unknown=True))
     return where
 
 
@@ -73,6 +76,16 @@ def test_each_network_is_scored_there_once(root: Path) -> None:
     assert again.json["test_on"]["lines"] == found["lines"]
     now = [e for e in tree(root / "results").items() if "/".join([entries[0].key, ""]) in e[0]]
     assert now == kept
+
+
+def test_unknown_voxels_are_out_of_its_scores(root: Path) -> None:
+    found = {}
+    for name in ("other", "unknown"):
+        assert run(root, "--test-on", name).code == 0
+        entry = next(e for e in Ledger(root / "ledger").entries() if e.part == f"on {name}")
+        rows = Results(root / "results", print).rows(entry.key, entry.evaluation)
+        found[name] = {r.case: r.value for r in rows if (r.organ, r.metric) == ("liver", "dsc")}
+    assert all(found["unknown"][case] > value > 20 for case, value in found["other"].items())
 
 
 def test_it_has_a_column_of_its_own_and_stays_out_of_all_tables(root: Path) -> None:
