@@ -173,9 +173,15 @@ def smp_model(decoder: str, encoder: str, inputs: int, classes: int) -> Any:
             return make()
     except Exception as error:  # anybody's architecture, by name
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        known = re.findall(r"'([\w.-]+)'", str(error))  # the library lists its names
-        hint = near(decoder, known) or near(encoder, known)
-        raise BadInput(f"smp:{decoder}/{encoder} cannot be made: {hint}{reason}") from error
+        raise BadInput(
+            f"smp:{decoder}/{encoder} cannot be made: {_meant(error, decoder, encoder)}{reason}"
+        ) from error
+
+
+def _meant(error: Exception, decoder: str, encoder: str) -> str:
+    """Return the nearest of the names that the library's error lists, "" where none is near."""
+    known = re.findall(r"'([\w.-]+)'", str(error))
+    return near(decoder, known) or near(encoder, known)
 
 
 def _import() -> ModuleType:
