@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_SECONDS = 20.0
 FIELDS = ("epoch", "terms", "left")  # of a bar, beside what it is of
+NARROW = 100  # letters: from here on a bar has room beside its words
 WHOLE = "whole"  # the bar of a whole suite
 
 
@@ -250,10 +251,21 @@ def shown(view: type[Shown]) -> Iterator[Shown]:
         yield view(Screen())
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=20)]
-    columns += [TextColumn("{task.fields[" + name + "]}") for name in FIELDS]
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+    with bars(Console(stderr=True)) as progress:
         yield view(Screen(progress))
+
+
+def bars(console: Any) -> Any:
+    """Return a `rich` progress for a terminal; on a narrow one a bar has what it is of, on as many
+    lines as that takes, and the time left."""
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
+
+    narrow = console.width < NARROW
+    of = Column(no_wrap=not narrow, overflow="fold" if narrow else "ellipsis")
+    columns = [TextColumn("{task.description}", markup=False, table_column=of)]
+    columns += [] if narrow else [BarColumn(bar_width=20)]
+    fields = ["left"] if narrow else FIELDS
+    columns += [TextColumn("{task.fields[" + name + "]}") for name in fields]
+    return Progress(*columns, console=console, transient=True, refresh_per_second=4)

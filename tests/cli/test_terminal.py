@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from bench_process import REPOSITORY, run_argv, tiny_workspace
+from rich.console import Console
 from suite_process import suite_argv
+
+from benchmark.cli.view import Screen, bars
 
 pty = pytest.importorskip("pty")
 
@@ -80,3 +84,21 @@ def test_sixty_columns_show_every_number_and_no_colour(tmp_path: Path) -> None:
     for line, name, value in zip(block, heading, values, strict=True):
         assert re.fullmatch(rf"  {re.escape(name)} +{re.escape(value)}", line) and len(line) <= 60
     assert "│" not in narrow and "…" not in narrow
+
+
+def test_bars_of_sixty_columns_are_whole() -> None:
+    """What a bar is of, and the time left, stand there to the last letter."""
+    words = "[1/10] fsm[gt=smp:unet/resnet18,xi=0.1] fold 0 seed 0: N_CT + FSM (2/3)"
+    for columns, shown in ((60, ("9 min left",)), (200, ("9 min left", "epoch 3", "dsc 0.123"))):
+        console = Console(width=columns, force_terminal=True, no_color=True, file=io.StringIO())
+        progress = bars(console)
+        fields = {"epoch": "epoch 3", "terms": "dsc 0.123", "left": "9 min left"}
+        Screen(progress).draw(0, words, 5, 10, **fields)
+        with console.capture() as drawn:
+            console.print(progress.get_renderable())
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", drawn.get()).splitlines()
+        text = " ".join(lines)
+        assert max(map(len, lines)) <= columns and "…" not in text
+        assert all(word in text for word in shown)
+        letters = re.sub(r"\s", "", text.replace(shown[0], "", 1))
+        assert re.sub(r"\s", "", words) in letters
