@@ -61,11 +61,14 @@ class Forecast:
     def seconds(self, progress: Mapping[str, float]) -> float:
         """Return the seconds left; `progress` is the share done of running tasks. Never less than
         the longest chain of tasks that wait for one another."""
-        paces = self._paces(progress)
+        paces, now = self._paces(progress), time.monotonic()
         left = {
             name: task.seconds * (1 - progress.get(name, 0.0)) * _pace_of(task, paces)
             for name, task in self.open.items()
         }
+        for name in self._began.keys() & left.keys() - progress.keys():  # a scoring tells no share
+            if self.open[name].scores:
+                left[name] = max(0.0, left[name] - (now - self._began[name]))
         chain: dict[str, float] = {}
         for name, task in self.open.items():  # parents first, as in the graph
             chain[name] = left[name] + max((chain.get(n, 0.0) for n in task.needs), default=0.0)

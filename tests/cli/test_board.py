@@ -12,8 +12,15 @@ from benchmark.cli.forecast import Forecast
 from benchmark.running.tasks import Task
 
 
-def task(name: str, seconds: float, scores: bool = False, *needs: str, title: str = "") -> Task:
-    cell = SimpleNamespace(setting=SimpleNamespace(label="row"), stage="")
+def task(
+    name: str,
+    seconds: float,
+    scores: bool = False,
+    *needs: str,
+    title: str = "",
+    row: str = "row",
+) -> Task:
+    cell = SimpleNamespace(setting=SimpleNamespace(label=row), stage="")
     return Task(
         name=name, title=title, scores=scores, cell=cast(Any, cell), entry="e", group=0,
         needs=frozenset(needs), seconds=seconds,
@@ -83,3 +90,58 @@ def test_what_was_stored_or_resumed_does_not_tell_of_whole_trainings(now: list[f
     forecast.resume(tasks[1], 0.75)
     took(forecast, tasks[1], 5, now)  # a quarter of the steps
     assert forecast.knows({}) and forecast.seconds({}) == 20
+
+
+# Measured: three rows in two folds by two workers, on two cores with ten other processes. The row,
+# the title, the estimate, what was waited for; when it was handed out, began to train, and ended.
+MEASURED: list[tuple[str, str, float, list[int], tuple[int, int, int]]] = [
+    ("unet", "N_CT", 10.6, [], (0, 6, 71)),
+    ("unet", "scoring", 5.0, [0], (71, 71, 81)),
+    ("fsm", "N_GT", 10.8, [], (0, 6, 74)),
+    ("fsm", "N_CT + FSM", 13.8, [2], (74, 74, 163)),
+    ("fsm", "refine", 8.0, [3, 2], (163, 164, 210)),
+    ("fsm", "headroom", 1.2, [4, 3], (210, 211, 216)),
+    ("fsm", "scoring", 35.0, [5, 4, 3, 2], (216, 216, 251)),
+    ("fsm@stage2", "scoring", 5.0, [3, 2], (212, 212, 217)),
+    ("param-transfer", "N_CT held near N_GT", 10.6, [2], (81, 82, 154)),
+    ("param-transfer", "scoring", 5.0, [8, 2], (154, 154, 160)),
+    ("unet", "N_CT", 10.6, [], (251, 251, 310)),
+    ("unet", "scoring", 5.0, [10], (408, 408, 420)),
+    ("fsm", "N_GT", 10.8, [], (160, 161, 212)),
+    ("fsm", "N_CT + FSM", 13.8, [12], (217, 217, 270)),
+    ("fsm", "refine", 8.0, [12, 13], (270, 271, 320)),
+    ("fsm", "headroom", 1.2, [14, 13], (320, 321, 332)),
+    ("fsm", "scoring", 35.0, [15, 12, 14, 13], (332, 332, 415)),
+    ("fsm@stage2", "scoring", 5.0, [12, 13], (416, 416, 428)),
+    ("param-transfer", "N_CT held near N_GT", 10.6, [12], (311, 311, 408)),
+    ("param-transfer", "scoring", 5.0, [12, 18], (420, 420, 431)),
+]
+
+
+def test_after_the_first_training_a_measured_plan_is_foretold_within_half(
+    now: list[float],
+) -> None:
+    """At the end of every task as long as a tenth of the whole is left."""
+    tasks: list[Task] = []
+    for number, (row, title, estimate, needs, _) in enumerate(MEASURED):
+        waits = (str(need) for need in needs)
+        tasks.append(task(str(number), estimate, title == "scoring", *waits, title=title, row=row))
+    times = [measured[-1] for measured in MEASURED]
+    forecast, end = of(*tasks), max(ended for _, _, ended in times)
+    moments = sorted((at, kind, n) for n, each in enumerate(times) for kind, at in enumerate(each))
+    factors = []
+    for at, kind, number in moments:
+        now[0] = at
+        if kind == 2:
+            forecast.end(tasks[number])
+        elif kind == 0 or not tasks[number].scores:
+            forecast.begin(tasks[number])
+        running = [n for n, (_, began, ended) in enumerate(times) if began < at < ended]
+        share = {
+            str(n): (at - times[n][1]) / (times[n][2] - times[n][1])
+            for n in running
+            if not tasks[n].scores
+        }
+        if kind == 2 and end - at > end / 10:
+            factors.append(forecast.seconds(share) / (end - at))
+    assert len(factors) > 10 and min(factors) > 1 / 1.5 and max(factors) < 1.5, factors
