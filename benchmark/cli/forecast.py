@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchmark.running.tasks import Task
 
 MOST = 3.0  # what trainings alone say of scorings, in either direction; and the other way round
+MANY = 2000  # open tasks: from here on who waits for whom is not asked at every tick
 LEAST_SHARE = 0.1  # done of a running training, from which on it tells a pace
 Kind = tuple[bool, str, str]  # whether it scores, the row with its stage, the training's title
 
@@ -59,8 +62,7 @@ class Forecast:
         return any(not scores for scores, _, _ in self._paces(progress))
 
     def seconds(self, progress: Mapping[str, float]) -> float:
-        """Return the seconds left; `progress` is the share done of running tasks. Never less than
-        the longest chain of tasks that wait for one another."""
+        """Return the seconds left; `progress` is the share done of running tasks."""
         paces, now = self._paces(progress), time.monotonic()
         left = {
             name: task.seconds * (1 - progress.get(name, 0.0)) * _pace_of(task, paces)
@@ -69,10 +71,10 @@ class Forecast:
         for name in self._began.keys() & left.keys() - progress.keys():  # a scoring tells no share
             if self.open[name].scores:
                 left[name] = max(0.0, left[name] - (now - self._began[name]))
-        chain: dict[str, float] = {}
-        for name, task in self.open.items():  # parents first, as in the graph
-            chain[name] = left[name] + max((chain.get(n, 0.0) for n in task.needs), default=0.0)
-        return max(sum(left.values()) / self.workers, max(chain.values(), default=0.0))
+        order = sorted(self.open, key=lambda name: name not in self._began)
+        return _makespan(
+            {name: (left[name], self.open[name].needs) for name in order}, self.workers
+        )
 
     def _paces(self, progress: Mapping[str, float]) -> dict[Kind, float]:
         """How often its estimate each kind took that has shown it."""
@@ -84,6 +86,31 @@ class Forecast:
                 spent[kind] = spent.get(kind, 0.0) + now - self._began[name]
                 estimated[kind] = estimated.get(kind, 0.0) + task.seconds * (share - before)
         return {kind: spent[kind] / of for kind, of in estimated.items() if of > 0}
+
+
+def _makespan(open_: Mapping[str, tuple[float, frozenset[str]]], workers: int) -> float:
+    """Return when the last of these tasks ends: seconds of each, and what it waits for. Workers
+    take what is ready in turn; of very many tasks none stands in another's way for long."""
+    if len(open_) > MANY:
+        return sum(seconds for seconds, _ in open_.values()) / workers
+    waits = {name: set(needs & open_.keys()) for name, (_, needs) in open_.items()}
+    children: dict[str, list[str]] = {}
+    for name, parents in waits.items():
+        for parent in parents:
+            children.setdefault(parent, []).append(name)
+    ready = deque(name for name, parents in waits.items() if not parents)
+    busy: list[tuple[float, str]] = []
+    now = 0.0
+    while ready or busy:
+        while ready and len(busy) < workers:
+            name = ready.popleft()
+            heappush(busy, (now + open_[name][0], name))
+        now, name = heappop(busy)
+        for child in children.get(name, ()):
+            waits[child].discard(name)
+            if not waits[child]:
+                ready.append(child)
+    return now
 
 
 def kind_of(task: Task) -> Kind:

@@ -264,7 +264,7 @@ def bars(console: Any) -> Any:
 
     narrow = console.width < NARROW
     of = Column(no_wrap=not narrow, overflow="fold" if narrow else "ellipsis")
-    columns = [TextColumn("{task.description}", markup=False, table_column=of)]
+    columns: list[Any] = [TextColumn("{task.description}", markup=False, table_column=of)]
     columns += [] if narrow else [BarColumn(bar_width=20)]
     fields = ["left"] if narrow else FIELDS
     columns += [TextColumn("{task.fields[" + name + "]}") for name in fields]

