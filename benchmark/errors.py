@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,23 @@ LONGEST = 400  # letters of a line
 MEMORY = "out of memory"  # how torch says it for a GPU
 CPU_MEMORY = "can't allocate memory"
 LESS_MEMORY = "fewer slices at a time need less: --set ground.batch=N"
+PARTS = {  # what the engine runs without, by module: the extra in pyproject.toml that brings it
+    "PIL": "files",
+    "SimpleITK": "files",
+    "highdicom": "dicom",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "mlflow": "mlflow",
+    "nibabel": "files",
+    "optuna": "sweeps",
+    "optuna_dashboard": "sweeps",
+    "psutil": "sweeps",
+    "psycopg": "sweeps",
+    "pydicom": "files",
+    "segmentation_models_pytorch": "smp",
+    "shtab": "completion",
+    "sqlalchemy": "sweeps",
+}
 
 
 def shortened(text: str) -> str:
@@ -40,6 +58,15 @@ class BadInput(Exception):  # noqa: N818 - reads as what it is: the input, not w
 
     def __init__(self, message: object = "") -> None:
         super().__init__(shortened(str(message)))
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean fsm? " with the nearest of the known names, "" where none is near."""
+    from difflib import get_close_matches  # for who mistyped alone
+
+    by_case = {str(one).casefold(): str(one) for one in known}
+    found = [by_case[one] for one in get_close_matches(name.casefold(), by_case, n=3)]
+    return f"did you mean {' or '.join(found)}? " if found else ""
 
 
 class Diverged(Exception):  # noqa: N818 - the field's word for it
@@ -73,6 +100,8 @@ def one_line(error: BaseException) -> str:
     """Return the message of an error as one line of bounded length, with its kind."""
     if isinstance(error, SystemExit):
         return f"its code called sys.exit({error.code!r})"
+    if (part := lacking(error)) is not None:
+        return part
     text = " ".join(str(error).split()) or "no message"
     if isinstance(error, KNOWN):
         return text
@@ -80,6 +109,17 @@ def one_line(error: BaseException) -> str:
         text = f"{text[:LONGEST]} ..."
     hint = f"; {LESS_MEMORY}" if memory_short(error) else ""
     return f"{type(error).__name__}: {text}{hint}"
+
+
+def lacking(error: BaseException) -> str | None:
+    """Return the line for a part that is not installed here, None for any other error."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return install(name) if name in PARTS else None
+
+
+def install(module: str) -> str:
+    """Return which part is not here and how it comes here, for a module of `PARTS`."""
+    return f"{module} is not installed: pip install 'beyond-loss[{PARTS[module]}]', or [all]"
 
 
 def memory_short(error: BaseException) -> bool:

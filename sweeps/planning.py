@@ -13,7 +13,7 @@ from optuna.trial import FixedTrial
 
 from benchmark.data.feeding.folds import Split
 from benchmark.data.library import DataSet, open_dataset
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.files.code import Code
 from benchmark.running.bench import Options
 from benchmark.running.cells import InnerFold, inner_folds, scoring_code
@@ -143,7 +143,8 @@ def study_name(options: SweepOptions, sweep: str, row: str, tuning: str) -> str:
 
 def _trials(options: SweepOptions, distributions: Mapping[str, BaseDistribution]) -> int:
     if options.sampler not in SAMPLERS:
-        raise BadInput(f"no sampler {options.sampler!r}: choose one of {', '.join(SAMPLERS)}")
+        told = f"{near(options.sampler, SAMPLERS)}choose one of {', '.join(SAMPLERS)}"
+        raise BadInput(f"no sampler {options.sampler!r}: {told}")
     for name in ("trials", "workers", "heartbeat_seconds"):
         if getattr(options, name) < 1:
             raise BadInput(f"--{name.replace('_', '-')} {getattr(options, name)}: give at least 1")

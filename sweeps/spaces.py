@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import RandomSampler
 from optuna.trial import BaseTrial, FixedTrial
 
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.settings.resolve import Setting
 from sweeps.samplers import at_share
 
@@ -128,8 +128,9 @@ def find_sweep(name: str) -> Sweep:
     if name in OURS:
         return Sweep(name=name, space=OURS[name])
     if name not in installed:
-        known = ", ".join([*OURS, *sorted(installed)])
-        raise BadInput(f"no sweep {name!r}: the sweeps are {known}, or give FILE.py:FUNCTION")
+        names = [*OURS, *sorted(installed)]
+        known = f"{near(name, names)}the sweeps are {', '.join(names)}"
+        raise BadInput(f"no sweep {name!r}: {known}, or give FILE.py:FUNCTION")
     try:
         return Sweep(name=name, space=installed[name].load())
     except Exception as error:

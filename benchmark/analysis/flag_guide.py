@@ -10,10 +10,9 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from benchmark.analysis.ceilings import AT_TARGET_POINTS
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.parts.measures import NEGLIGIBLE_SHARE, STILL_RISING, UNUSED_POINTS
 from benchmark.parts.probes import GAP_PERCENT, NEGLIGIBLE, SATURATED
 from benchmark.plan.analysis import AnalysisPlan
@@ -242,8 +241,7 @@ def guide_of(name: str) -> FlagGuide:
     known = {guide.slug: guide for guide in GUIDES}
     if _slug(name) in known:
         return known[_slug(name)]
-    near = get_close_matches(_slug(name), known, n=3)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    hint = near(_slug(name), known)
     raise BadInput(
         f"no flag {name!r}: {hint}the flags are {', '.join(known)} (bench explain); "
         "a row of another package explains its own"

@@ -10,10 +10,9 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from benchmark.data.library import stored_dataset
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.plan.suite import Planned, SuitePlan
 from benchmark.plan.wording import counted
 from benchmark.settings.overrides import parse, pieces
@@ -216,7 +215,8 @@ def chosen_suite(workspace: Workspace, name: str | None) -> Chosen:
     if name not in newest and name == shown_suite(SCRATCH):
         name = SCRATCH
     if name not in newest:
-        raise BadInput(f"no suite {asked!r}: there is {', '.join(map(shown_suite, known))}")
+        there = [*map(shown_suite, known)]
+        raise BadInput(f"no suite {asked!r}: {near(asked, there)}there is {', '.join(there)}")
     return Chosen(name=name, others=tuple(suite for suite in known if suite != name))
 
 
@@ -244,9 +244,8 @@ def not_there(
     said += f": it holds {', '.join(held) or 'nothing'}"
     if command := command_for(suite, name, dataset):
         return BadInput(f"{said}; run it with: {command}")
-    near = get_close_matches(name, dict.fromkeys([*held, *load_registry().rows]), n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return BadInput(f"{said}{hint} (bench methods lists all rows)")
+    hint = near(name, [*held, *load_registry().rows]).rstrip()
+    return BadInput(f"{said}{hint and '; '}{hint} (bench methods lists all rows)")
 
 
 def command_for(suite: Standing, name: str, dataset: str | None = None) -> str:

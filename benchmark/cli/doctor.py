@@ -7,14 +7,17 @@ import os
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
+from benchmark.cli.names import claimed, shadowed
 from benchmark.cli.options import add_common
 from benchmark.cli.out import put, put_json
+from benchmark.errors import PARTS, BadInput
 
 HELP = "versions, hardware, speed, and what might go wrong here"
 TRAINING = ("torch", "torchvision", "segmentation-models-pytorch", "mlflow", "optuna")
-NUMBERS = ("medpy", "numpy", "scipy", "nibabel", "pyarrow", "safetensors")
+NUMBERS = ("numpy", "scipy", "nibabel", "pyarrow", "safetensors")
 PACKAGES = ("beyond-loss", *TRAINING, *NUMBERS)
 LEAST_FREE_GIB = 2.0
 
@@ -26,8 +29,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was found; returns 1 where something will not work."""
-    facts = {**_versions(), **_hardware(), **_workspace(args.root), **_own_metrics()}
-    problems = [*_registry_problems(), *_smp_problem(), *_disk_problem(args.root)]
+    facts = {**_versions(), **_parts(), **_hardware(), **_workspace(args.root), **_own_metrics()}
+    problems = [
+        *shadowed(),
+        *claimed(),
+        *_registry_problems(),
+        *_smp_problem(),
+        *_disk_problem(args.root),
+    ]
     if args.json:
         put_json({"facts": facts, "problems": problems})
     else:
@@ -47,6 +56,16 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def _parts() -> dict[str, str]:
+    """The extras that are not installed whole, with what they lack."""
+    missing: dict[str, list[str]] = {}
+    for module, extra in PARTS.items():
+        if find_spec(module) is None:
+            missing.setdefault(extra, []).append(module)
+    told = "; ".join(f"{extra} ({', '.join(names)})" for extra, names in missing.items())
+    return {"parts not installed": told or "none"}
 
 
 def _hardware() -> dict[str, str]:
@@ -86,9 +105,10 @@ def _registry_problems() -> list[str]:
 
 
 def _smp_problem() -> list[str]:
-    from benchmark.errors import BadInput
     from benchmark.parts.smp import smp_library
 
+    if find_spec("segmentation_models_pytorch") is None:
+        return []  # a part that nobody asked for
     try:
         smp_library()
     except (BadInput, RuntimeError, ImportError) as error:

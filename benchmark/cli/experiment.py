@@ -8,11 +8,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 
 SET = "set"
 TEXTS = ("method", "preset", "dataset", "split")
@@ -82,9 +81,7 @@ def complete(args: argparse.Namespace) -> None:
 
 
 def _hint(name: str) -> str:
-    near = get_close_matches(name, NAMES, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return f"{meant}it has {', '.join(NAMES)}, and values of the row stand in {SET}"
+    return f"{near(name, NAMES)}it has {', '.join(NAMES)}, and values of the row stand in {SET}"
 
 
 def _check(name: str, value: Any, path: Path) -> None:

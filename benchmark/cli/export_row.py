@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cli.options import add_common, add_hardware, flag, numbers, option, options_of
 from benchmark.cli.out import put, put_json, say, warn
 from benchmark.cli.session import stored
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
@@ -98,13 +98,14 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     found = [e for e in known if args.method == e.label]
     found = found or [e for e in known if args.method in (e.row, short(e.label))]
     if not found:
-        rows = ", ".join(dict.fromkeys(short(e.label) for e in known)) or "nothing"
-        raise BadInput(f"no finished cell of a row {args.method!r}: there is {rows}")
+        rows = dict.fromkeys(short(e.label) for e in known)
+        there = f"{near(args.method, rows)}there is {', '.join(rows) or 'nothing'}"
+        raise BadInput(f"no finished cell of a row {args.method!r}: {there}")
     for name in ("dataset", "preset", "seed", "label"):
         wanted = getattr(args, name, None)
-        there = list(dict.fromkeys(getattr(e, name) for e in found))
-        if wanted is not None and wanted not in there:
-            shown = ", ".join(map(str, there))
+        held = list(dict.fromkeys(getattr(e, name) for e in found))
+        if wanted is not None and wanted not in held:
+            shown = ", ".join(map(str, held))
             raise BadInput(f"{args.method} was not run with {name} {wanted}: there is {shown}")
         found = [e for e in found if wanted in (None, getattr(e, name))]
         _check_one(args.method, name, [str(getattr(e, name)) for e in found])

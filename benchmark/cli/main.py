@@ -10,16 +10,19 @@ import errno
 import importlib
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
 
 from benchmark.cli.executors import detached
+from benchmark.cli.names import shadowed
 from benchmark.cli.options import DEFAULT_ROOT, Parser
-from benchmark.cli.out import others_print, results_only, say
-from benchmark.errors import BadInput, failure, memory_short, one_line, shortened
+from benchmark.cli.out import complain, others_print, results_only, to_log, told
+from benchmark.cli.shared import add_telling
+from benchmark.errors import BadInput, failure, lacking, memory_short, one_line, shortened
 from benchmark.files.atomic import disk_full
+from benchmark.files.layout import check_format
 from benchmark.files.source import OURS as DISTRIBUTION
 from benchmark.running.stop import interruptible
 
@@ -36,6 +39,8 @@ OTHERS = (
     "doctor",
     "speed",
     "new",
+    "init",
+    "completion",
 )
 OURS = (*RESULTS, *OTHERS)
 MODULES = {"import": "imports"}  # a word of Python is no name of a file
@@ -67,12 +72,12 @@ def main(argv: list[str] | None = None) -> int:
         with results_only(), interruptible():
             return _run(given)
     except BadInput as error:
-        say(str(error))
+        complain(str(error))
         return 2
     except KeyboardInterrupt as stopped:
         reason = f" ({stopped})" if str(stopped) else ""
         again = "the same command" + (" without --fresh" if "--fresh" in given else "")
-        say(f"interrupted{reason}: {again} goes on from there")
+        complain(f"interrupted{reason}: {again} goes on from there")
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
@@ -80,6 +85,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    args = whole_parser().parse_args(argv or ["--help"])
+    args.argv = argv
+    with told(quiet=args.quiet, log=args.log_file, command=argv):
+        code = _ended(args)
+        to_log(f"exit code {code}")
+    return code
+
+
+def whole_parser() -> Parser:
+    """Return what reads the command line: our commands and those of installed packages."""
     parser = Parser(
         prog="bench",
         description="Does a CT segmentation network learn more from ground-truth images "
@@ -89,24 +104,39 @@ def _run(argv: list[str]) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, module in _commands().items():
         sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        sub.set_defaults(module=module, command=name, argv=argv)
+        sub.set_defaults(module=module, command=name)
         module.configure(sub)
-    args = parser.parse_args(argv or ["--help"])
+    add_telling(parser)
+    return parser
+
+
+def _ended(args: argparse.Namespace) -> int:
+    """Run the command; return its exit code, and that of what a person or the system caused."""
     try:
         return _result_of(args)
-    except (BadInput, BrokenPipeError):
+    except BadInput as error:
+        complain(str(error))
+        return 2
+    except BrokenPipeError:
         raise
     except (Exception, SystemExit) as error:
         ended = ended_by(error, getattr(args, "root", Path(DEFAULT_ROOT)), args.command)
         if ended is None:
             raise
         code, line = ended
-        say(shortened(line))
+        complain(shortened(line))
         return code
 
 
 def _result_of(args: argparse.Namespace) -> int:
-    """Run the command, or leave it to a cluster; one of another package owns standard output."""
+    """Run the command, or leave it to a cluster; one of another package owns standard output.
+    Raises `BadInput` for a workspace in another format, of whatever command, so that none reads or
+    writes half of it, and where another package stands before one of ours."""
+    if args.command != "doctor" and (wrong := next(shadowed(), None)):
+        raise BadInput(wrong)
+    if "root" in args:
+        with suppress(OSError):  # there is none yet
+            check_format(args.root)
     if getattr(args, "detach", False):
         return detached(args)
     ours = args.module.__name__.partition(".")[0] in DISTRIBUTION
@@ -126,18 +156,20 @@ def _commands() -> dict[str, ModuleType]:
             found.setdefault(entry.name, module)
         except (Exception, SystemExit) as error:
             why = f"it left with {error!r}" if isinstance(error, SystemExit) else error
-            say(f"the command {entry.name!r} is broken: {why}")
+            complain(f"the command {entry.name!r} is broken: {why}")
     return found
 
 
 def ended_by(error: BaseException, root: Path, command: str) -> tuple[int, str] | None:
-    """Return exit code and line for an error of the system, a full disk, want of memory or a
-    package that left; None for any other, whose traceback is wanted.
+    """Return exit code and line for an error of the system, a full disk, want of memory, a part
+    that is not installed or a package that left; None for any other, whose traceback is wanted.
 
     The traceback of what stays unclear lies in `logs/failures.log` of the workspace `root`.
     """
     if disk_full(error):
         return 1, FULL.format(root=root)
+    if (part := lacking(error)) is not None:
+        return 2, f"bench {command}: {part}"
     if isinstance(error, OSError) and error.errno in CAUSED:
         return 2, _of_the_system(error)
     if isinstance(error, RecursionError) or DIGITS in str(error):

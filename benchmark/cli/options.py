@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmark.cli.experiment import DEFAULTS, LIMIT, values_alone
 from benchmark.cli.out import put, say, warn
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.files.roots import root_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,23 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: object = None) -> None:
         """Print help and version where results go."""
         put(message, end="")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a word that is none of an argument's, with the nearest of them."""
+        if action.choices is not None and value not in action.choices:
+            words = [str(word) for word in action.choices]
+            told = f"{near(str(value), words)}choose from {', '.join(words)}"
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r}: {told}")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Take all words; a command refuses those that it does not know itself, so that the nearest
+        of its own options is named."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            given = str(unknown[0]).partition("=")[0]
+            hint = near(given, self._option_string_actions) if given.startswith("-") else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint and ': '}{hint.rstrip()}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as `BadInput`."""

@@ -19,7 +19,7 @@ from benchmark.cli.options import (
     setting_of,
     split_for,
 )
-from benchmark.cli.out import say
+from benchmark.cli.out import complain, say
 from benchmark.cli.session import keep_references, open_session
 from benchmark.errors import BadInput
 
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
     show_run(bench, entries, as_json=args.json, apart=found)
     for entry in (entry for entry in entries if entry.state != "done"):
-        say(f"{entry.where} failed: {entry.error}")
+        complain(f"{entry.where} failed: {entry.error}")
     return 0 if all(entry.state == "done" for entry in entries) else 1
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cli.options import add_common, option
 from benchmark.cli.out import put, put_json, say, warn
 from benchmark.cli.session import mlflow_there, stored
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
@@ -79,14 +79,16 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     known = [e for e in workspace.ledger.compared() if not args.suite or e.suite == suite]
     datasets = list(dict.fromkeys(entry.dataset for entry in known))
     if args.dataset and args.dataset not in datasets:
-        raise BadInput(f"no cell on data set {args.dataset!r}: there is {', '.join(datasets)}")
+        told = f"{near(args.dataset, datasets)}there is {', '.join(datasets)}"
+        raise BadInput(f"no cell on data set {args.dataset!r}: {told}")
     known = [entry for entry in known if args.dataset in (None, entry.dataset)]
     known = [entry for entry in known if not entry.part.startswith(ON)]  # run --test-on scores it
     names = {entry.name: {entry.label, short(entry.label), entry.row} for entry in known}
     there = set().union(*names.values())
     if lost := [row for row in args.rows if row not in there]:
-        rows = ", ".join(dict.fromkeys(short(entry.label) for entry in known)) or "nothing"
-        raise BadInput(f"no row {lost[0]!r} among these cells: there is {rows}")
+        rows = dict.fromkeys(short(entry.label) for entry in known)
+        told = f"{near(lost[0], rows)}there is {', '.join(rows) or 'nothing'}"
+        raise BadInput(f"no row {lost[0]!r} among these cells: {told}")
     return [entry for entry in known if not args.rows or names[entry.name] & set(args.rows)]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.options import options_of
 from benchmark.cli.out import say, warn
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, install
 from benchmark.files.roots import shown
 
 if TYPE_CHECKING:
@@ -59,6 +60,12 @@ def check_workspace(root: Path) -> None:
     mirror_of(root)  # a bucket's is brought here
     if not (root / "format").exists():
         raise BadInput(f"no workspace at {shown(root)}: run something first, or give --root")
+
+
+def need(module: str) -> None:
+    """Raise `BadInput` where a part of `errors.PARTS` is not installed."""
+    if find_spec(module) is None:
+        raise BadInput(install(module))
 
 
 def mlflow_there(args: argparse.Namespace) -> str | None:

@@ -184,7 +184,9 @@ def _put_json(found: dict[str, Any], ceilings: Ceilings, told: Iterable[str]) ->
 
 def _shows(bench: Bench, entries: list[Entry]) -> dict[str, str]:
     """What the run shows, in plain words, and the command to type next."""
-    root = "" if bench.root == default_root() else shown(bench.root)
+    root = (
+        "" if bench.root == default_root() else shown(bench.root).replace("\\", "/")
+    )  # any shell takes it
     seen = seen_of(bench, entries, root=root)
     return {"text": text_of(seen), "next": next_of(seen)}
 

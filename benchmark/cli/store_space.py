@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common, flag, option
 from benchmark.cli.out import print_rows, put, put_json
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
@@ -198,7 +198,8 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
         stages = [(e, {each.partition("@")[0] for each in of}) for e, of in names]
         matching = [e for e, of in (*names, *stages) if row in of]
         if not matching:
-            there = ", ".join(dict.fromkeys(short(e.label) for e in known)) or "nothing"
-            raise BadInput(f"no row {row!r} among these cells: there is {there}")
+            rows = dict.fromkeys(short(e.label) for e in known)
+            there = f"{near(row, rows)}there is {', '.join(rows) or 'nothing'}"
+            raise BadInput(f"no row {row!r} among these cells: {there}")
         found |= {(e.suite, e.name): e for e in matching}
     return list(found.values())

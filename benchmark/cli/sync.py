@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.cli.options import add_common, flag, option, seconds
 from benchmark.cli.out import put, say, warn
-from benchmark.cli.session import stored
+from benchmark.cli.session import need, stored
 
 if TYPE_CHECKING:
     from benchmark.running.following import Disk
@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.tracking.sync import sync
 
     workspace = stored(args)
+    need("mlflow")
     uri = args.mlflow or default_uri(args.root)
     disk = Disk(workspace)
     entries = workspace.ledger.compared()  # `bench sweep run` shows its trials in MLflow itself

@@ -7,7 +7,7 @@ from functools import partial
 
 from benchmark.cli.options import MOST_PORT, add_common, at_most, option
 from benchmark.cli.out import put
-from benchmark.cli.session import stored
+from benchmark.cli.session import need, stored
 
 HELP = "open the MLflow UI on this workspace"
 GAIN = ("dsc_minus_unet", "low_dsc_minus_unet", "high_dsc_minus_unet")
@@ -27,5 +27,6 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.tracking.ui import serve
 
     stored(args)
+    need("mlflow")
     uri = args.mlflow or default_uri(args.root)
     return serve(args.root, uri, args.port, columns=COLUMNS, say=partial(put, flush=True))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from benchmark.cli.forecast import Forecast
+from benchmark.cli.out import is_quiet, to_log
 from benchmark.plan.wording import duration
 from benchmark.running.events import (
     CellEnded,
@@ -30,53 +31,8 @@ if TYPE_CHECKING:
 
 LINE_EVERY_SECONDS = 20.0
 FIELDS = ("epoch", "terms", "left")  # of a bar, beside what it is of
+NARROW = 100  # letters: from here on a bar has room beside its words
 WHOLE = "whole"  # the bar of a whole suite
-
-
-@dataclass(kw_only=True)
-class Forecast:
-    """Seconds left: what the open tasks were estimated at, corrected by the pace so far, that of
-    trainings and that of scorings each."""
-
-    workers: int
-    open: dict[str, Task] = field(default_factory=dict)
-    _estimated: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
-    _spent: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
-    _began: dict[str, float] = field(default_factory=dict)
-
-    def begin(self, task: Task) -> None:
-        """A task starts."""
-        self._began[task.name] = time.monotonic()
-
-    def end(self, task: Task) -> None:
-        """A task ended, one way or another."""
-        if task.name in self._began and task.name in self.open:
-            del self.open[task.name]
-            self._spent[task.scores] += time.monotonic() - self._began.pop(task.name)
-            self._estimated[task.scores] += task.seconds
-
-    def keep(self, names: Iterable[str]) -> None:
-        """Forget what was given up."""
-        self.open = {name: self.open[name] for name in names if name in self.open}
-
-    def pace(self, scores: bool, progress: Mapping[str, float]) -> float | None:
-        """Return how often its estimate a task takes, None before any has shown it."""
-        spent, estimated = self._spent[scores], self._estimated[scores]
-        for name, share in progress.items():
-            task = self.open.get(name)
-            if task and task.scores == scores and name in self._began:
-                spent += time.monotonic() - self._began[name]
-                estimated += task.seconds * share
-        return spent / estimated if estimated else None
-
-    def seconds(self, progress: Mapping[str, float]) -> float:
-        """Return the seconds left; `progress` is the share done of running tasks."""
-        paces = {scores: self.pace(scores, progress) or 1.0 for scores in (True, False)}
-        left = sum(
-            task.seconds * (1 - progress.get(name, 0.0)) * paces[task.scores]
-            for name, task in self.open.items()
-        )
-        return left / self.workers
 
 
 class Screen:
@@ -86,8 +42,11 @@ class Screen:
         self.bars: dict[Hashable, Any] | None = None if progress is None else {}
         self._progress = progress
 
-    def print(self, text: str) -> None:
-        """Print a line."""
+    def print(self, text: str, wrong: bool = False) -> None:
+        """Print a line; where `--quiet` was given, of what went wrong alone."""
+        to_log(text)
+        if is_quiet() and not wrong:
+            return
         if self.bars is None:
             print(text, file=sys.stderr, flush=True)
         else:
@@ -130,12 +89,15 @@ class View:
                 self.warn(text)
             case TaskBegun(task=task):
                 self.forecast.begin(task)
+            case Said(task=task, event=TrainingBegun() as said) if not task.scores:
+                self.forecast.begin(task)  # the worker is loaded, the data set open
+                self.forecast.resume(task, (said.resumed or 0) / max(1, said.steps))
             case Said(task=task, event=Progress(step=step, steps=steps)):
                 self.share[task.name] = step / max(1, steps)
             case Said(task=task, event=Ended() | Lost() as end):
-                self.share.pop(task.name, None)
+                trained = self.share.pop(task.name, None) is not None
                 if isinstance(end, Ended) and not end.stopped:
-                    self.forecast.end(task)
+                    self.forecast.end(task, worked=trained or task.scores)
             case CellEnded():
                 self.forecast.keep([task.name for task in self.work.graph.left])
 
@@ -148,11 +110,11 @@ class View:
         """Print a warning, once."""
         if text not in self._told:
             self._told.add(text)
-            self.print(f"warning: {text}")
+            self.print(f"warning: {text}", wrong=True)
 
-    def print(self, text: str) -> None:
+    def print(self, text: str, wrong: bool = False) -> None:
         """Print a line."""
-        self.screen.print(text)
+        self.screen.print(text, wrong)
         self._printed = time.monotonic()
 
 
@@ -202,7 +164,7 @@ class RunView(View):
             return
         where, title = self._at[worker]
         terms = " ".join(f"{name} {value:.3f}" for name, value in said.terms.items())
-        known = self.forecast.pace(False, self.share) is not None
+        known = self.forecast.knows(self.share)
         left = f"{duration(self.forecast.seconds(self.share) if known else None)} left"
         if self.screen.bars is not None:
             epoch, total = f"epoch {self._epoch[worker]}", max(1, said.steps)
@@ -257,7 +219,7 @@ class SuiteView(View):
         self.done += not failed
         what = f"FAILED: {entry.error}" if failed else "done"
         where = f"{entry.label} on {entry.dataset}, fold {entry.fold} seed {entry.seed}"
-        self.print(f"[{self.done + self.failed}/{self.cells}] {where}: {what}")
+        self.print(f"[{self.done + self.failed}/{self.cells}] {where}: {what}", failed)
 
     def _draw(self) -> None:
         done = self.done + self.failed
@@ -285,14 +247,25 @@ Shown = TypeVar("Shown", bound=View)
 @contextmanager
 def shown(view: type[Shown]) -> Iterator[Shown]:
     """Yield a view on standard error: bars on a terminal, lines elsewhere."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or is_quiet():
         yield view(Screen())
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=20)]
-    columns += [TextColumn("{task.fields[" + name + "]}") for name in FIELDS]
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+    with bars(Console(stderr=True)) as progress:
         yield view(Screen(progress))
+
+
+def bars(console: Any) -> Any:
+    """Return a `rich` progress for a terminal; on a narrow one a bar has what it is of, on as many
+    lines as that takes, and the time left."""
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
+
+    narrow = console.width < NARROW
+    of = Column(no_wrap=not narrow, overflow="fold" if narrow else "ellipsis")
+    columns: list[Any] = [TextColumn("{task.description}", markup=False, table_column=of)]
+    columns += [] if narrow else [BarColumn(bar_width=20)]
+    fields = ["left"] if narrow else FIELDS
+    columns += [TextColumn("{task.fields[" + name + "]}") for name in fields]
+    return Progress(*columns, console=console, transient=True, refresh_per_second=4)

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from benchmark.data.judging.checks import Check
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, lacking
 
 
 class BadFile(Exception):  # noqa: N818 - like BadInput, for one case among many
@@ -39,7 +39,7 @@ def guarded(name: str) -> Iterator[None]:
 
 def unreadable(name: str, error: Exception) -> BadFile:
     """Return the refusal of a file that made a library raise `error`."""
-    told = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    told = lacking(error) or (error.strerror if isinstance(error, OSError) else None) or str(error)
     reason = " ".join(told.split()) or type(error).__name__
     return BadFile("readable", type(error).__name__, "whole", f"{name} cannot be read: {reason}")
 

@@ -22,7 +22,7 @@ from benchmark.data.intake import take_in
 from benchmark.data.judging.checks import NAME, check_name
 from benchmark.data.source import OTHER_READERS, READERS, Source, refusal
 from benchmark.data.volume import Case, Label, Volume, slices_of
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.files.arrays import load_array
 from benchmark.files.atomic import commit_folder, read_json, sha256_file, write_json
 from benchmark.files.locks import brief_lock
@@ -175,8 +175,9 @@ def open_dataset(root: Path, name: str, *, say: Say = lambda _: None) -> DataSet
             _warn_if_outdated(stored, point, say)
         return stored
     if point is None:
-        known = f"known: {', '.join(known_names(root)) or 'none'}"
-        raise BadInput(f"no data set {name!r}; {known}. See 'bench data add folder PATH'")
+        known = known_names(root)
+        there = f"{near(name, known)}known: {', '.join(known) or 'none'}"
+        raise BadInput(f"no data set {name!r}; {there}. See 'bench data add folder PATH'")
     source = load_embedded(point)
     say(f"the embedded data set {name!r} is written to the workspace, once")
     return add(root, name, source, say=say)
@@ -250,7 +251,7 @@ def _open(folder: Path) -> DataSet:
         values = read_json(path)
         origin = dict(values["origin"])
         if values["format"] not in (FORMAT, FORMAT_UNKNOWN):
-            raise ValueError(f"format {values['format']} is not known")
+            raise ValueError(f"format {values['format']} is not known: is it of a newer bench?")
         cases = []
         for name, checksum in sorted(values["cases"].items()):
             path = folder / "cases" / name / "case.json"

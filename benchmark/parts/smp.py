@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import warnings
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.parts.networks import Network, UNet
 from benchmark.plan.nodes import Arch, Build
 
@@ -136,7 +137,7 @@ def smp_library() -> ModuleType:
     except ModuleNotFoundError as error:
         raise BadInput(
             "smp: architectures need segmentation-models-pytorch: pip install "
-            f"segmentation-models-pytorch ({error})"
+            f"'beyond-loss[smp]' ({error})"
         ) from error
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
@@ -172,7 +173,15 @@ def smp_model(decoder: str, encoder: str, inputs: int, classes: int) -> Any:
             return make()
     except Exception as error:  # anybody's architecture, by name
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise BadInput(f"smp:{decoder}/{encoder} cannot be made: {reason}") from error
+        raise BadInput(
+            f"smp:{decoder}/{encoder} cannot be made: {_meant(error, decoder, encoder)}{reason}"
+        ) from error
+
+
+def _meant(error: Exception, decoder: str, encoder: str) -> str:
+    """Return the nearest of the names that the library's error lists, "" where none is near."""
+    known = re.findall(r"'([\w.-]+)'", str(error))
+    return near(decoder, known) or near(encoder, known)
 
 
 def _import() -> ModuleType:

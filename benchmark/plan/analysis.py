@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.plan.fields import later
 from benchmark.plan.keys import canonical, digest
 
@@ -129,7 +129,10 @@ class AnalysisPlan:
         for metric in self.metrics:
             if metric.name == name:
                 return metric
-        raise BadInput(f"{name} is not a tested metric: {[each.name for each in self.metrics]}")
+        names = [each.name for each in self.metrics]
+        raise BadInput(
+            f"{name} is not a tested metric: {near(name, names)}there is {', '.join(names)}"
+        )
 
 
 def families(plan: AnalysisPlan) -> tuple[Family, ...]:

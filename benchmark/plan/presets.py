@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.plan.ground import Ground
 from benchmark.plan.keys import canonical, digest
 from benchmark.plan.nodes import Arch, Method, Schedule
@@ -134,7 +134,9 @@ VERSION = re.compile(r"-(\d+|[0-9a-f]{6})$")  # what `known_as` may put behind a
 def preset_named(name: str) -> Preset:
     """Return a preset; raises `BadInput` with the known names."""
     if name not in PRESETS:
-        raise BadInput(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
+        raise BadInput(
+            f"no preset {name!r}: {near(name, PRESETS)}choose one of {', '.join(PRESETS)}"
+        )
     return PRESETS[name]
 
 

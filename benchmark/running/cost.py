@@ -264,8 +264,9 @@ def gpu_seconds(nodes: Iterable[PlannedTraining], bench: Bench) -> dict[str, flo
 
 def _stored_paces(bench: Bench) -> Iterator[tuple[tuple[str, str, str], float]]:
     """The kind and name of the device and the shape of each stored training, with its seconds a
-    step."""
-    for record in map(bench.objects.record, filter(bench.objects.has, bench.objects.stored())):
+    step; the longest last, since a short one is mostly its start."""
+    records = map(bench.objects.record, filter(bench.objects.has, bench.objects.stored()))
+    for record in sorted(records, key=lambda record: int(record["steps"])):
         if record["steps"]:
             made = record["hardware"]
             shape = _shape(record["spec"], record["ground"])

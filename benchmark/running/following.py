@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.analysis.suites import with_rows
+from benchmark.errors import BadInput, install
 from benchmark.running.mlflow_runs import (
     cell_report,
     row_key,
@@ -37,17 +39,26 @@ Told = Generator[tuple[AnyReport, bool], bool | None, bool]
 
 def mirror_uri(asked: str | None, root: Path) -> str | None:
     """Return the MLflow that `--mlflow` asks for: the workspace's own where it is silent, None for
-    `none`, and where the workspace can only be read."""
+    `none`, and where the workspace can only be read or, unasked, MLflow is not installed.
+
+    Raises `BadInput` where an address was given and MLflow is not installed."""
     if asked == OFF or (asked is None and is_read_only(root)):
         return None
+    if find_spec("mlflow") is None:
+        if asked is None:
+            return None
+        raise BadInput(f"--mlflow {asked}: {install('mlflow')}, or leave it out")
     return asked or default_uri(root)
 
 
 def follow(
     asked: str | None, workspace: Workspace, suite: str, warn: Callable[[str], None]
 ) -> AbstractContextManager[Follower | None]:
-    """Return what fills MLflow while a block works at the cells of a suite."""
+    """Return what fills MLflow while a block works at the cells of a suite; `warn` is told where
+    MLflow is not installed and `--mlflow none` did not say that none is wanted."""
     uri = mirror_uri(asked, workspace.root)
+    if asked is None and find_spec("mlflow") is None:
+        warn(f"{install('mlflow')}; results are on disk alone, and bench sync sends them later")
     where = workspace.root / "mlartifacts"
     return following(uri, Disk(workspace, suite), artifacts=where, warn=warn)
 

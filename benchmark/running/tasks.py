@@ -21,7 +21,7 @@ from benchmark.running.cells import Cell, CellName
 from benchmark.running.probing import is_probed
 from benchmark.store.ledger import SCRATCH, Entry
 
-SCORING_SECONDS = 5.0  # the guess for predicting and scoring a cell
+SCORING_SECONDS = 5.0  # the guess for predicting and scoring a cell, and for each of its probes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +200,7 @@ def _tasks(
             entry=entry.name,
             needs=frozenset(),
             group=group,
-            seconds=SCORING_SECONDS,
+            seconds=SCORING_SECONDS * (1 + len(cell.setting.probes) * is_probed(cell)),
             suite=entry.suite,
         )
         needed = []

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 from benchmark.scoring.overlap import Mask, as_masks
 
 if TYPE_CHECKING:
@@ -278,5 +278,5 @@ ELSEWHERE: Mapping[str, Elsewhere] = MappingProxyType(
 def elsewhere(name: str) -> Elsewhere:
     """Return the definitions of that name; raises `BadInput` with the known ones."""
     if name not in ELSEWHERE:
-        raise BadInput(f"--as {name!r}: there is {', '.join(ELSEWHERE)}")
+        raise BadInput(f"--as {name!r}: {near(name, ELSEWHERE)}there is {', '.join(ELSEWHERE)}")
     return ELSEWHERE[name]

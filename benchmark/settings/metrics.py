@@ -11,10 +11,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 
-from benchmark.errors import BadInput, one_line
+from benchmark.errors import BadInput, near, one_line
 from benchmark.files.code import Code
 from benchmark.files.source import reached, readable
 from benchmark.scoring.cases import METRIC_UNITS
@@ -35,11 +34,11 @@ class Metrics:
         """Return a metric; raises `BadInput` with the known names, and with what failed."""
         if name in self.metrics:
             return self.metrics[name]
-        near = get_close_matches(name, self.metrics, n=3)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
         known = ", ".join(sorted(self.metrics)) or "none: bench new metric NAME writes one"
         lost = f" ({'; '.join(self.problems)})" if self.problems else ""
-        raise BadInput(f"no metric {name!r}: {hint}the installed ones are {known}{lost}")
+        raise BadInput(
+            f"no metric {name!r}: {near(name, self.metrics)}the installed ones are {known}{lost}"
+        )
 
 
 def load_metrics() -> Metrics:

@@ -15,13 +15,12 @@ import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
-from benchmark.errors import BadInput, one_line
+from benchmark.errors import BadInput, near, one_line
 from benchmark.files.source import is_ours
 from benchmark.plan.keys import values_in
 from benchmark.plan.nodes import Method, Row, in_order, probes_of, stages_of
@@ -61,9 +60,8 @@ class Registry:
             return self.rows[name]
         if name in self.refused:
             raise BadInput(self.refused[name])
-        near = get_close_matches(name, self.rows, n=3)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
         lost = f" ({len(self.problems)} packages failed to import: bench doctor)"
+        hint = near(name, self.rows)
         raise BadInput(
             f"no method {name!r}: {hint}the methods are {', '.join(sorted(self.rows))}"
             + (lost if self.problems else "")
@@ -90,9 +88,12 @@ def load_registry() -> Registry:
     entries = entry_points(group=GROUP)
     for entry in sorted(entries, key=lambda e: (not is_ours(e.value), e.name)):
         try:
+            before = len(registry.rows)
             for module in modules_of(entry.value):
                 methods = getattr(module, "METHODS", {})
                 problems += _take(methods, module.__name__, registry, is_ours(entry.value))
+            if is_ours(entry.value) and len(registry.rows) == before:
+                problems.append(f"{entry.value} holds no row: did another package overwrite it?")
         except (Exception, SystemExit) as error:
             problems.append(f"{entry.value}: {one_line(error)}")
     return replace(registry, problems=tuple(problems))

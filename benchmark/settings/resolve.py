@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.errors import BadInput, one_line
+from benchmark.errors import BadInput, near, one_line
 from benchmark.files.source import is_ours, uses
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.ground import Ground, LossForm
@@ -140,6 +140,8 @@ def _rows_of(registry: Registry, name: str) -> list[str]:
     if not name:
         raise BadInput("--rows: no rows; give table1, controls, all, or names with commas")
     row, own = _named(name)
+    if row not in registry.rows and (hint := near(row, ("all", "controls", "table1"))):
+        raise BadInput(f"no rows {row!r}: {hint}give table1, controls, all, or names with commas")
     registry.row(row)
     return [label(row, own)]
 

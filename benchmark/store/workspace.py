@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, disk_full, read_json, write_json
 from benchmark.files.code import Code, Difference, code_from, kept_list
+from benchmark.files.layout import FORMAT, MARKER, check_format
 from benchmark.files.mirror import Mirror, mirror_of
 from benchmark.files.roots import shown
 from benchmark.store.ledger import Ledger
@@ -92,10 +93,6 @@ def _read(path: Path) -> Code:
     return code
 
 
-FORMAT = "1"
-MARKER = "format"  # the file that holds it
-
-
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
     """All that is stored under `root`; data sets lie in `root / "data"`. `warn` is told, in one
@@ -138,7 +135,7 @@ def _check(root: Path, *, reading: bool, mirror: Mirror | None) -> None:
     try:
         if not reading:
             _make(root, mirror)
-        found = (root / MARKER).read_text(encoding="utf-8", errors="replace").strip()
+        check_format(root)
     except OSError as error:
         if disk_full(error):
             raise
@@ -147,8 +144,6 @@ def _check(root: Path, *, reading: bool, mirror: Mirror | None) -> None:
             f"the workspace {shown(root)} cannot be {what} ({error.strerror}): choose another with "
             "--root"
         ) from error
-    if found != FORMAT:
-        raise BadInput(f"the workspace {root} has format {found[:20]}, this bench reads {FORMAT}")
     if not reading and is_read_only(root):
         raise BadInput(f"the workspace {root} cannot be written: choose another with --root")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from bench_process import bench, setting_argv, tiny_workspace, weights
+from bench_process import bench, setting_argv, tiny_workspace, tree, weights
 
 from benchmark.files.code import KeptList
 from benchmark.training.precision import hardware
@@ -63,6 +63,24 @@ def test_it_opens_and_says_what_is_there(unpacked: Path) -> None:
     assert (suite["name"], suite["done"], suite["planned"]) == ("kept", 6, 6)
     verified = bench("store", "verify", "--root", str(unpacked))
     assert verified.code == 0 and " 0 damaged" in verified.out
+
+
+FORMATS = {"2": "newer bench", "0": "knows of no older one", "": "damaged", "\u0661": "damaged"}
+
+
+@pytest.mark.parametrize("found", FORMATS)
+def test_another_format_is_refused_in_one_line(root: Path, found: str) -> None:
+    """Whoever reads or writes it; and nothing in it is touched."""
+    assert (root / "format").read_text() == "1\n", "as it was kept: what opens below"
+    (root / "format").write_text(found, encoding="utf-8")
+    before = tree(root)
+    for command in (["status"], ["report"], ["store", "verify"], ["sync"], ["sweep", "show", "xi"]):
+        ran = bench(*command, "--root", str(root))
+        (line,) = ran.err.splitlines()
+        assert (ran.code, ran.out) == (2, "") and FORMATS[found] in line, (command, ran)
+    trained = bench(*run(root, "unet", SMALL))
+    assert trained.code == 2 and FORMATS[found] in trained.err
+    assert tree(root) == before
 
 
 def test_both_rows_are_used_as_they_are(root: Path) -> None:

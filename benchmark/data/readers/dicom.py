@@ -21,6 +21,7 @@ from benchmark.data.badfile import BadFile
 from benchmark.data.readers.files import FoundFile
 from benchmark.data.readers.modality import other_modality, refusal_of
 from benchmark.data.readers.pixels import DEFLATED, Pixels, read_pixels
+from benchmark.errors import BadInput, lacking
 
 META = b"\x02\x00\x00\x00"  # the length of the group that names the transfer syntax
 MAX_SLICE_BYTES = 256 * 1024**2
@@ -181,9 +182,12 @@ def _cut(entry: FoundFile, header: Any) -> BadFile | None:
 
 @cache
 def quiet_pydicom() -> Any:
-    """Return the library, told to judge no header; it is slow to import."""
-    import pydicom
-
+    """Return the library, told to judge no header; it is slow to import. Raises `BadInput` where
+    it is not installed."""
+    try:
+        import pydicom
+    except ModuleNotFoundError as error:
+        raise BadInput(lacking(error) or error) from None
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     pydicom.config.logger.disabled = True
     return pydicom
@@ -196,8 +200,9 @@ def _header(entry: FoundFile, content: bytes) -> Any:
     """
     marked = content[128:132] == b"DICM"
     _check_deflated(entry, content[132:] if marked else content)
+    library = quiet_pydicom()
     try:
-        header = quiet_pydicom().dcmread(BytesIO(content), force=True)
+        header = library.dcmread(BytesIO(content), force=True)
         whole = marked or all(name in header for name in IMAGE)
     except Exception as error:  # whatever a broken file makes of the library
         whole, kind = False, type(error).__name__

@@ -192,8 +192,9 @@ def _structures_of(
     reads = masks_of_contours if kind_of(entry) == STRUCTURES else masks_of_segments
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they may quote the header
+        library = quiet_pydicom()
         try:
-            return reads(quiet_pydicom().dcmread(BytesIO(entry.read())), image, wanted, said)
+            return reads(library.dcmread(BytesIO(entry.read())), image, wanted, said)
         except BadFile:
             raise
         except Exception as error:  # its text may quote the header
