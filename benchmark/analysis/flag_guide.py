@@ -27,7 +27,7 @@ HEAD = """# The flags
 Written by `bench explain --markdown`; a test fails when it is stale. A flag is a warning that a
 fixed rule puts beside a row's numbers: what was measured on the test patients of a cell is past a
 limit. It says where numbers need care, and changes none. `bench explain NAME` prints one of these.
-M, R, T, tap, bottom, GT gap and headroom are explained in the [README](../README.md#words).
+M, R, T, tap, bottom, GT gap and headroom are explained in the [glossary](glossary.md).
 """
 
 
