@@ -207,6 +207,7 @@ hd95_mm = max(percentile(each, 95) for each in directed_mm)
 
 With MONAI 1.6.1 (the calls behind its row above):
 
+<!-- not run: MONAI is not installed beside bench -->
 ```python
 import torch
 from monai import metrics

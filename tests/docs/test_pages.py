@@ -1,0 +1,51 @@
+"""The pages that are made of the code are what it says, and the site builds without a warning."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import reference
+import trainings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", reference.PAGES)
+def test_the_page_is_what_the_code_says(name: str) -> None:
+    there = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert there == reference.PAGES[name](), "run `python docs/reference.py`"
+
+
+def test_every_command_has_its_part() -> None:
+    from benchmark.cli.main import OURS
+
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert not [name for name in OURS if f"\n## bench {name}\n" not in page]
+    assert "\n### bench sweep run\n" in page and "`--method NAME`" in page
+
+
+def test_every_finding_says_what_it_means() -> None:
+    page = reference.findings_page()
+    files = list((ROOT / "findings").glob("*.sh"))
+    assert page.count("\n## ") == len(files) > 3
+
+
+def test_the_picture_is_what_its_script_draws() -> None:
+    there = (ROOT / "docs" / "trainings.svg").read_text(encoding="utf-8")
+    assert there == trainings.picture(), "run `python docs/trainings.py`"
+
+
+@pytest.mark.skipif(not find_spec("material"), reason="mkdocs-material is not installed: make docs")
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """Links, anchors and the nav are warnings of mkdocs (`validation` in mkdocs.yml)."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    home = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "three trainings" in home and (tmp_path / "repository/examples").is_dir()
