@@ -27,7 +27,12 @@ API: dict[str, dict[str, tuple[str, ...]]] = {
         "benchmark.scoring.own": ("OwnMetric",),
     },
     "Two rows compared": {
-        "benchmark.scoring.statistics.layout": ("ScoredPatient", "RowValues", "gather"),
+        "benchmark.scoring.statistics.layout": (
+            "ScoredPatient",
+            "RowValues",
+            "endpoint_organs",
+            "gather",
+        ),
         "benchmark.scoring.comparison": ("compare", "compare_gain", "Comparison"),
         "benchmark.scoring.statistics.components": ("interval", "Interval", "interval_text"),
         "benchmark.plan.analysis": ("AnalysisPlan",),
@@ -47,7 +52,8 @@ API: dict[str, dict[str, tuple[str, ...]]] = {
         "benchmark.parts.stages": ("TwoNetworks", "plain", "again", "teacher", "frozen", "refine"),
     },
     "A data set": {
-        "benchmark.data.volume": ("Volume", "Geometry"),
+        "benchmark.data.volume": ("Volume", "Geometry", "from_canonical"),
+        "benchmark.data.library": ("open_dataset", "DataSet"),
         "benchmark.data.source": ("Source",),
     },
     "Tests of your own": {

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK
-from bench_process import bench, run_argv, tiny_workspace
+from bench_process import REPOSITORY, bench, run_argv, tiny_workspace
 from doc_blocks import KINDS, Block, blocks_of, commands, pages, shortened
 from metric_adapters import SPACING_MM, pairs
 from native import small
@@ -87,7 +88,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mine = add(root, "mine", TinySource(patients=6))
     add(root, "mine-test", Other())
     for row in ("unet", "fsm"):
-        ran = bench(*run_argv(root, row, "--folds", "0,1"))
+        ran = bench(*run_argv(root, row))
         assert ran.code == 0, ran.err
     _scans(room)
     _of_others(room, mine)
@@ -154,3 +155,17 @@ def _codes(argv: list[str]) -> tuple[int, ...]:
     """The exit codes of a command that did what it says: 1 says that something is incomplete."""
     reads = ("compare", "report", "doctor", "status")
     return (0, 1) if argv[1] in reads else (0,)
+
+
+def test_the_notebook_runs_from_top_to_bottom(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells, one after the other: what a person sees who runs all."""
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))  # of the commands that it runs
+    notebook = json.loads((REPOSITORY / "examples" / "notebook.ipynb").read_text("utf-8"))
+    assert (notebook["nbformat"], notebook["metadata"]["kernelspec"]["language"]) == (4, "python")
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    names: dict[str, Any] = {}
+    for number, cell in enumerate(cells):
+        exec(compile(cell, f"cell {number}", "exec"), names)
+    assert names["found"].patients == PATIENTS and len(names["figure"].axes) == 1
+    assert names["scores"]["value"].notna().any() and not names["folder"].is_absolute()
