@@ -12,6 +12,8 @@ import pytest
 import reference
 import trainings
 
+from benchmark.settings.registry import load_registry
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,6 +29,12 @@ def test_every_command_has_its_part() -> None:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert not [name for name in OURS if f"\n## bench {name}\n" not in page]
     assert "\n### bench sweep run\n" in page and "`--method NAME`" in page
+
+
+def test_readme_counts_the_rows() -> None:
+    rows = load_registry().rows.values()
+    ours = [row for row in rows if row.group != "own"]
+    assert f"There are {len(ours)} rows" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_finding_says_what_it_means() -> None:

@@ -30,7 +30,7 @@ LEFT_OUT = {
     "nothing": "files without a slice left out (scout views, reports)",
     "picture": "files of colours or several frames left out (dose pages, segmentations)",
     "other": "slices of another kind than CT left out (screenshots, other modalities)",
-    "foreign": "files that are no DICOM left out",
+    "foreign": "files that are not DICOM left out",
 }
 
 
@@ -130,7 +130,7 @@ def _found(entry: FoundFile, content: bytes, rescale: bool) -> _Found:
         warnings.simplefilter("ignore")
         header = _header(entry, content)
         if header is None:
-            message = f"{entry.shown} is no DICOM file"
+            message = f"{entry.shown} is not a DICOM file"
             error = BadFile("dicom", "other", "DICOM", message)
             return _Found(name=entry.shown, kind="foreign", error=error)
         try:
@@ -205,13 +205,13 @@ def _header(entry: FoundFile, content: bytes) -> Any:
         return _with_syntax(header)
     if marked or _damaged(entry, content):
         kind = kind if marked else "no mark"
-        raise BadFile("dicom", kind, "DICOM", f"{entry.shown} is no DICOM file")
+        raise BadFile("dicom", kind, "DICOM", f"{entry.shown} is not a DICOM file")
     return None
 
 
 def _check_size(entry: FoundFile, size: int) -> None:
     if size > MAX_SLICE_BYTES:
-        raise BadFile("size", size, "<= 256 MiB", f"{entry.shown} is no single slice")
+        raise BadFile("size", size, "<= 256 MiB", f"{entry.shown} is not a single slice")
 
 
 def _check_deflated(entry: FoundFile, content: bytes) -> None:
@@ -229,7 +229,7 @@ def _check_deflated(entry: FoundFile, content: bytes) -> None:
             left = stream.unconsumed_tail
             _check_size(entry, count)
     except zlib.error:
-        raise BadFile("dicom", "error", "DICOM", f"{entry.shown} is no DICOM file") from None
+        raise BadFile("dicom", "error", "DICOM", f"{entry.shown} is not a DICOM file") from None
 
 
 def _damaged(entry: FoundFile, content: bytes) -> bool:

@@ -126,7 +126,7 @@ def _check_alike(slices: Sequence[Slice], places: Sequence[Place]) -> None:
     row, column = places[0].along_row, places[0].along_column
     off = max(abs(math.hypot(*row) - 1), abs(math.hypot(*column) - 1), abs(np.dot(row, column)))
     if off > MAX_SHEAR or min(places[0].step_mm) <= 0:
-        message = f"rows and columns of the slices are no right-angled grid (off by {off:.3g})"
+        message = f"rows and columns of the slices are not a right-angled grid (off by {off:.3g})"
         raise BadFile("direction", off, f"<= {MAX_SHEAR:g}", message)
 
 
