@@ -4,6 +4,7 @@ pages link to (`../examples/...`) are part of the site."""
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,22 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 BESIDE = re.compile(r"\]\((?:\.\./)+((?:examples|findings)/[^)#]+|[A-Z]\w*(?:\.\w+)?)\)")
+EXPLAINED = (
+    "N_CT",
+    "N_GT",
+    "FSM",
+    "GT gap",
+    "headroom",
+    "DSC",
+    "ASSD",
+    "HD95",
+    "NSD",
+    "target ceiling",
+    "grid ceiling",
+    "mean shape",
+    "constant predictor",
+    "limit of detection",
+)
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -46,6 +63,18 @@ def _from_home(link: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Lead links out of docs/ to the files that were added."""
+    """Lead links out of docs/ to the files that were added, and explain words of the glossary
+    where the pointer rests on them."""
     up = "../" * page.file.src_uri.count("/")
-    return BESIDE.sub(lambda found: f"]({up}{_place(found[1])})", markdown)
+    led = BESIDE.sub(lambda found: f"]({up}{_place(found[1])})", markdown)
+    return led if page.file.src_uri == "glossary.md" else f"{led}\n\n{_explained()}"
+
+
+@cache
+def _explained() -> str:
+    """The words that are no everyday English, as abbreviations in Markdown."""
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    parts = [part.partition("\n\n") for part in text.split("\n### ")[1:]]
+    said = {word: " ".join(meaning.split()) for word, _, meaning in parts}
+    plain = {word: re.sub(r"\[([^]]*)\]\([^)]*\)|`", r"\1", said[word]) for word in EXPLAINED}
+    return "\n".join(f"*[{word}]: {meaning}" for word, meaning in plain.items())
