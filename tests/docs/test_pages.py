@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import reference
 import trainings
+from test_house import TREES, said
 
 from benchmark.settings.registry import load_registry
 
@@ -29,6 +31,18 @@ def test_every_command_has_its_part() -> None:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert not [name for name in OURS if f"\n## bench {name}\n" not in page]
     assert "\n### bench sweep run\n" in page and "`--method NAME`" in page
+
+
+def test_what_troubleshooting_quotes_is_what_the_code_says() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    lines = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    quoted = [text for cell in lines for text in re.findall(r"`([^`]+)`", cell)]
+    code = " ".join(" ".join(said(tree)) for tree in TREES.values())
+    assert len(quoted) > 10
+    for text in quoted:
+        parts = re.split(r"'[^']*' ?|-?\b\d[\d,]* ", text.replace("body's", "body\0s"))
+        longest = max(parts, key=len).replace("\0", "'").strip()
+        assert longest in code, text
 
 
 def test_readme_counts_the_rows() -> None:
