@@ -40,7 +40,7 @@ def test_what_troubleshooting_quotes_is_what_the_code_says() -> None:
     code = " ".join(" ".join(said(tree)) for tree in TREES.values())
     assert len(quoted) > 10
     for text in quoted:
-        parts = re.split(r"'[^']*' ?|-?\b\d[\d,]* ", text.replace("body's", "body\0s"))
+        parts = re.split(r"'[^']*' ?|-?\b\d[\d,]*:? ?", text.replace("body's", "body\0s"))
         longest = max(parts, key=len).replace("\0", "'").strip()
         assert longest in code, text
 
