@@ -45,6 +45,21 @@ def test_what_troubleshooting_quotes_is_what_the_code_says() -> None:
         assert longest in code, text
 
 
+def test_commands_in_sentences_have_options_that_there_are() -> None:
+    """Blocks are run (test_blocks.py); what stands in a line is looked up."""
+    known = set(re.findall(r"--[a-z][a-z-]+", reference.commands_page())) | {"--help", "--version"}
+    names = {
+        word.split()[1] for word in re.findall(r"^##+ (bench \w+)", reference.commands_page(), re.M)
+    }
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for text in re.findall(r"(?<!`)`(bench [^`]+)`(?!`)", page.read_text(encoding="utf-8")):
+            command = re.split(r"\s[|;#]", text)[0].split()
+            assert command[1] in names | {"COMMAND", "--help"}, f"{page.name}: {text}"
+            options = {word.partition("=")[0] for word in command if word.startswith("--")}
+            assert options <= known, f"{page.name}: {text}"
+
+
 def test_readme_counts_the_rows() -> None:
     rows = load_registry().rows.values()
     ours = [row for row in rows if row.group != "own"]
