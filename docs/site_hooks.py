@@ -30,6 +30,14 @@ EXPLAINED = (
 )
 
 
+def on_config(config: Any) -> Any:
+    """Put the page of clusters into the nav where it is there."""
+    if (ROOT / "docs" / "cluster.md").is_file():
+        (use,) = [part["Use"] for part in config.nav if isinstance(part, dict) and "Use" in part]
+        use.insert(1, {"From one machine to many": "cluster.md"})
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add README as index.md, and what pages link to outside docs/."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,6 +74,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Lead links out of docs/ to the files that were added, and explain words of the glossary
     where the pointer rests on them."""
     up = "../" * page.file.src_uri.count("/")
+    markdown = markdown.replace("](../README.md)", f"]({up}index.md)")
     led = BESIDE.sub(lambda found: f"]({up}{_place(found[1])})", markdown)
     return led if page.file.src_uri == "glossary.md" else f"{led}\n\n{_explained()}"
 

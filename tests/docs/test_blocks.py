@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import SimpleITK
 from bench_process import REPOSITORY, bench, run_argv, tiny_workspace
-from doc_blocks import KINDS, Block, blocks_of, commands, pages, shortened
+from doc_blocks import ELSEWHERE, KINDS, Block, blocks_of, commands, pages, shortened
 from metric_adapters import SPACING_MM, pairs
 from native import small
 from nnunet_files import make
@@ -29,7 +29,7 @@ from benchmark.data.volume import Volume, from_canonical
 from benchmark.testing import TinySource, tiny_volume
 
 BLOCKS = [block for page in pages() for block in blocks_of(page)]
-RUN = [block for block in BLOCKS if not block.reason]
+RUN = [block for block in BLOCKS if not block.reason and block.page not in ELSEWHERE]
 SHELL = sorted({block.page for block in RUN if block.kind == "bash"})
 MOST_NOT_RUN = 22  # lower it with each that is run
 PATIENTS = 15  # as the phantom has: tuning needs four inner patients
@@ -45,6 +45,12 @@ def test_each_block_has_a_language_that_says_what_is_done_with_it() -> None:
     assert len(not_run) <= MOST_NOT_RUN
     shown = [block for block in BLOCKS if block.kind == "text"]
     assert not [one.place for one in shown if one.text.startswith(("bench ", "make ", "pip "))]
+
+
+def test_a_page_that_is_run_elsewhere_is_read_there() -> None:
+    tests = [path.read_text("utf-8") for path in (REPOSITORY / "tests").glob("*/test_*page*.py")]
+    there = [page for page in ELSEWHERE if (REPOSITORY / page).is_file()]
+    assert all(any(Path(page).name in text for text in tests) for page in there)
 
 
 @pytest.mark.parametrize("block", [b for b in RUN if b.kind == "toml"], ids=lambda b: b.place)

@@ -18,6 +18,7 @@ from bench_process import REPOSITORY, SMALL, SMALL_GT
 
 DOCS = REPOSITORY / "docs"
 KINDS = ("bash", "python", "toml", "json", "text", "pycon")
+ELSEWHERE = ("docs/cluster.md",)  # run by tests of their own, which read the page
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 REASON = re.compile(r"<!-- not run: (.+?) -->\s*\Z", re.DOTALL)
 ONE_NETWORK = ("unet", "unet-200", "my-loss")  # rows without N_GT
@@ -53,7 +54,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
         yield Block(
             page=name,
             line=text.count("\n", 0, found.start()) + 1,
-            kind=found[2],
+            kind="bash" if found[2] == "sh" else found[2],
             text=re.sub(rf"^{found[1]}", "", found[3], flags=re.MULTILINE),
             reason=reason[1] if reason else "",
         )
