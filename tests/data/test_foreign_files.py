@@ -66,11 +66,11 @@ def without_preamble(content: bytes) -> bytes:
 
 
 FOREIGN: dict[str, tuple[bytes, str]] = {
-    "LICENSE": (b"Copyright (c) nobody\n" * 40, "1 files that are not DICOM left out"),
-    "preview.jpg": (b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4, "not DICOM left out"),
-    "dose": (page(), "1 files of colours or several frames left out"),
-    "seg": (segmentation(), "1 files of colours or several frames left out"),
-    "screenshot": (of_another_series(SOPClassUID=CAPTURE), "1 slices of another kind than CT"),
+    "LICENSE": (b"Copyright (c) nobody\n" * 40, "1 file left out, not DICOM"),
+    "preview.jpg": (b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4, "file left out, not DICOM"),
+    "dose": (page(), "1 file of colours or several frames left out"),
+    "seg": (segmentation(), "1 file of colours or several frames left out"),
+    "screenshot": (of_another_series(SOPClassUID=CAPTURE), "1 slice of another kind than CT"),
 }
 
 

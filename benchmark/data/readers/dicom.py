@@ -21,16 +21,17 @@ from benchmark.data.badfile import BadFile
 from benchmark.data.readers.files import FoundFile
 from benchmark.data.readers.modality import other_modality, refusal_of
 from benchmark.data.readers.pixels import DEFLATED, Pixels, read_pixels
+from benchmark.plan.wording import counted
 
 META = b"\x02\x00\x00\x00"  # the length of the group that names the transfer syntax
 MAX_SLICE_BYTES = 256 * 1024**2
 CT = "1.2.840.10008.5.1.4.1.1.2"  # the SOP class "CT Image Storage"
 IMAGE = ("Rows", "Columns", "BitsAllocated", "PixelData")  # what a file without mark must have
 LEFT_OUT = {
-    "nothing": "files without a slice left out (scout views, reports)",
-    "picture": "files of colours or several frames left out (dose pages, segmentations)",
-    "other": "slices of another kind than CT left out (screenshots, other modalities)",
-    "foreign": "files that are not DICOM left out",
+    "nothing": "file without a slice left out (scout views, reports)",
+    "picture": "file of colours or several frames left out (dose pages, segmentations)",
+    "other": "slice of another kind than CT left out (screenshots, other modalities)",
+    "foreign": "file left out, not DICOM",
 }
 
 
@@ -90,7 +91,8 @@ def read_slices(entries: Iterable[FoundFile], *, rescale: bool = True) -> Slices
     kept = _kept(found, rescale)
     chosen = set(kept)
     left = [one.kind or "other" for one in found if one not in chosen]
-    said = [f"{left.count(kind)} {text}" for kind, text in LEFT_OUT.items() if kind in left]
+    told = {kind: text.split(" ", 1) for kind, text in LEFT_OUT.items() if kind in left}
+    said = [f"{counted(left.count(kind), what)} {rest}" for kind, (what, rest) in told.items()]
     slices = [one.slice for one in kept if one.slice is not None]
     return Slices(slices=slices, sha256=tuple(hashes), warnings=said)
 
