@@ -138,7 +138,7 @@ class Twice(TinySource):
 class Sources(SourceConformance):
     __test__ = False
     sources: ClassVar = {
-        "good": TinySource(), "shifts": Shifts(), "twice": Twice(), "few": TinySource(patients=2),
+        "good": TinySource(), "shifts": Shifts(), "twice": Twice(), "few": TinySource(patients=1),
     }  # fmt: skip
 
 
