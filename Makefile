@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test rows long faults fuzz study gpu sensitivity check
+.PHONY: run test rows long faults fuzz study gpu sensitivity check docs
 
 run: $(READY)
 	$(BIN)/bench run --method fsm
@@ -53,6 +53,14 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --collect-only -qq  # two test files of one name end here, in seconds
+
+# the site, into build/site; a warning, a link or an anchor that leads nowhere is an error
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $(VENV)/.docs
 
 # torch and torchvision are pinned as a pair, and first, so that no other package chooses them
 $(READY): pyproject.toml constraints.txt

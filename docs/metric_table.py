@@ -141,7 +141,7 @@ Hausdorff distance (SimpleITK, pymia, plastimatch, miseval), the modified Hausdo
 <!-- TABLE assd -->
 
 miseval's "AverageHausdorffDistance" is the maximum: compare it with scikit-image's HD below. The
-numbers of seg-metrics in P10 are no distances: it finds no border voxel in the truth.
+numbers of seg-metrics in P10 are not distances: it finds no border voxel in the truth.
 
 ## HD in mm
 
@@ -151,7 +151,7 @@ The largest distance. bench does not report it.
 
 torchmetrics measures slices only, and mixes up rows and columns where a slice is not square (its
 issue 3300): in P6 2.193 mm is right. miseval takes each row of the slice for a point, so its
-"HausdorffDistance" is no distance between masks at all.
+"HausdorffDistance" is not a distance between masks at all.
 
 ## HD95 in mm
 
@@ -207,6 +207,7 @@ hd95_mm = max(percentile(each, 95) for each in directed_mm)
 
 With MONAI 1.6.1 (the calls behind its row above):
 
+<!-- not run: MONAI is not installed beside bench -->
 ```python
 import torch
 from monai import metrics

@@ -60,7 +60,7 @@ def predicted(path: Path, volume: Volume) -> Label:
     label, _ = to_canonical(found.array, affine)
     whole = label.astype(np.uint8)
     if not np.array_equal(whole, label):
-        raise BadInput(f"{path.name} holds values that are no label: predict it again")
+        raise BadInput(f"{path.name} holds values that are not labels: predict it again")
     return whole
 
 

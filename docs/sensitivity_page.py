@@ -103,7 +103,8 @@ data sets is not seen here.
 
 ## To repeat it
 
-```
+<!-- not run: six seeds train for hours; a test makes this page of the stored scores -->
+```bash
 {commands}
 ```
 """

@@ -29,6 +29,7 @@ from benchmark.cli.options import (
 )
 from benchmark.cli.out import put, put_json, say
 from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -204,7 +205,8 @@ def _best(args: argparse.Namespace) -> int:
         assert summary.best is not None
         text = ", ".join(f"{name}={value}" for name, value in summary.best.overrides.items())
         put(
-            f"{summary.study}: {text}: DSC {summary.best.value:.2f} %, {len(summary.points)} trials"
+            f"{summary.study}: {text}: DSC {summary.best.value:.2f} %, "
+            f"{counted(len(summary.points), 'trial')}"
         )
         put(f"train it on all training patients: {_retrain(summary, path)}")
     if ALL_FOLDS in tunings:
@@ -260,7 +262,7 @@ def _lines(summary: Summary) -> Iterator[str]:
         value = f"{values:36s} {point.value:6.2f}"
         yield f"  trial {point.number:3d}  {value}  folds {folds}{note}{mark}"
     if summary.running:
-        yield f"  {summary.running} trials are under way"
+        yield f"  under way: {counted(summary.running, 'trial')}"
     yield from (f"warning: {line}" for line in summary.edges)
     if summary.points:
         yield summary.sharing.line()

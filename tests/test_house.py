@@ -20,6 +20,12 @@ MODULES = {
 TREES = {name: ast.parse(path.read_bytes()) for name, path in MODULES.items()}
 MOST_LINES = 300
 LONGEST_FUNCTION = 46  # lines, without the examples in its docstring
+BANNED = re.compile(
+    r"\bas good as\b|\bparts (?:it|them)\b|\bwhoever\b"
+    r"|(?<!there )\b(?:is|are|was|were) no (?!longer|more|better|worse|evidence|sign|surprise)\w"
+    r"|\b1 (?:patients|seeds|cells|folds|rows|cases|trainings|points|steps|epochs|organs)\b",
+    re.IGNORECASE,
+)  # no native speaker writes these: "is not a", "takes apart", "anybody who", "1 patient"
 ENTRANCES = ("benchmark.cli", "methods", "baselines")  # found by name, and imported by nobody
 FORMS = tuple(
     f"benchmark.data.readers.{one}" for one in ("numbers", "segments", "contours")
@@ -126,3 +132,33 @@ def test_whatever_is_imported_within_a_function_or_a_text_is_there() -> None:
                     names = {n for n in names if f"{node.module}.{n}" not in MODULES}
                     lacking += [f"{path.name}: {node.module}.{name}" for name in names]
     assert not lacking
+
+
+def said(tree: ast.AST) -> Iterator[str]:
+    """The texts of a module that may reach a person: all but docstrings."""
+    bodies = [node.body for node in ast.walk(tree) if hasattr(node, "body")]
+    first = [body[0] for body in bodies if isinstance(body, list) and body]
+    documents = {id(one.value) for one in first if isinstance(one, ast.Expr)}
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and id(node) not in documents:
+            yield text
+
+
+def test_pages_and_output_are_written_as_one_speaks() -> None:
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/**/*.txt")]
+    texts = {path.name: [path.read_text(encoding="utf-8")] for path in pages}
+    texts |= {name: list(said(tree)) for name, tree in TREES.items()}
+    found = [
+        f"{name}: {text[max(0, hit.start() - 30) : hit.end() + 30]!r}"
+        for name, of_name in texts.items()
+        for text in of_name
+        for hit in BANNED.finditer(text)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_readme_is_two_screens() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 110
+    assert "make run " in readme and "make test " in readme and "<!-- STUDY -->" in readme

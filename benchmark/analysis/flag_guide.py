@@ -20,13 +20,16 @@ from benchmark.plan.wording import counted
 
 WIDTH = 100
 POINT = counted(round(UNUSED_POINTS), "point")
-MARGINS = ", ".join(f"{one.name} {one.margin:g} {one.unit}" for one in AnalysisPlan().metrics)
+MARGINS = ", ".join(
+    f"{one.name} {one.margin:g} {one.unit.removesuffix('s') if one.margin == 1 else one.unit}"
+    for one in AnalysisPlan().metrics
+)
 HEAD = """# The flags
 
 Written by `bench explain --markdown`; a test fails when it is stale. A flag is a warning that a
 fixed rule puts beside a row's numbers: what was measured on the test patients of a cell is past a
 limit. It says where numbers need care, and changes none. `bench explain NAME` prints one of these.
-M, R, T, tap, bottom, GT gap and headroom are explained in the [README](../README.md#words).
+M, R, T, tap, bottom, GT gap and headroom are explained in the [glossary](glossary.md).
 """
 
 
@@ -60,11 +63,11 @@ class FlagGuide:
 GUIDES = (
     FlagGuide(
         name="fsm_saturated",
-        title="FSM pulls no more: R and T differ too much in size",
+        title="FSM no longer pulls: R and T differ too much in size",
         measured="M as a relative distance of R and T, from 0 to 1, on the test slices.",
         limit=f"{SATURATED:g} or more.",
-        meaning="At its end M has next to no gradient, whatever xi is. FSM is as good as switched "
-        "off, and the row is a network that was trained longer.",
+        meaning="At its end M has next to no gradient, whatever xi is. FSM does next to nothing, "
+        "and the row is a network that was trained longer.",
         todo="Do not read the row's gain as FSM's. Halve the rate and train longer (--set "
         "schedule.lr=... --set schedule.epochs=...), with the plain row beside it. A larger xi "
         "hardly helps. The preset quick-1 always does this.",
@@ -99,7 +102,7 @@ GUIDES = (
         "the place where the term acts (N_CT's bottom, or its output), on the test patients, after "
         "the training. The flag names the term: m is FSM's M.",
         limit=f"under {100 * NEGLIGIBLE:g} %.",
-        meaning="The term is as good as switched off at the end of the training: the network is "
+        meaning="The term does next to nothing at the end of the training: the network is "
         "what the loss alone makes of it. It may have pulled more at the start.",
         todo="See whether FSM is saturated or dead; if not, give the term more weight (--set "
         "xi=... for fsm; bench methods show NAME names the weight of another row), or let "
@@ -193,7 +196,7 @@ GUIDES = (
     ),
     FlagGuide(
         name="at_target",
-        title="the row is as good as its training target: there is no room to differ",
+        title="the row scores what its training target scores: there is no room to differ",
         measured="How many points of DSC an organ scores, mean over the test patients of a cell, "
         "under the target ceiling: what a perfect copy of the training target scores, when the "
         "labels of the training grid are brought back to the native grid as predictions are.",

@@ -11,6 +11,7 @@ from benchmark.cli import data_add
 from benchmark.cli.options import add_common, flag, option
 from benchmark.cli.out import note, put, put_json
 from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
     from benchmark.phantom.recipe import Phantom
@@ -80,7 +81,7 @@ def _write_layout(args: argparse.Namespace, source: Phantom) -> int:
     if not args.layout or not args.out:
         raise BadInput("--layout and --out belong together: --layout ircadb --out DIR")
     recipe.write(args.out, args.layout, source)
-    put(f"{source.patients} patients in {args.out}; add them with")
+    put(f"{counted(source.patients, 'patient')} in {args.out}; add them with")
     for line in recipe.commands(args.out, args.layout):
         put(f"  {line}")
     return 0

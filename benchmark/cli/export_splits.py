@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmark.cli.options import add_common, add_split, option, split_for
 from benchmark.cli.out import put, say
 from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
 
 HELP = "a data set's folds for another tool: bench export splits --for nnunet --dataset mine"
 
@@ -44,7 +45,10 @@ def run(args: argparse.Namespace) -> int:
     if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
         raise BadInput(f"{path} is there with other folds: give another file with -o")
     path.write_text(text, encoding="utf-8")
-    put(f"{path}: {len(split.folds)} folds of {dataset.name}, split {split.fingerprint[:8]}")
+    put(
+        f"{path}: {counted(len(split.folds), 'fold')} of {dataset.name}, "
+        f"split {split.fingerprint[:8]}"
+    )
     if nnunet:
         put("put it into nnUNet_preprocessed/DATASET before nnUNetv2_train; then: bench import")
     return 0

@@ -126,7 +126,8 @@ def add_values(parser: argparse.ArgumentParser, *, experiment: bool = False) -> 
 
 def add_preset(parser: argparse.ArgumentParser, default: Any = DEFAULTS["preset"]) -> None:
     """Add `--preset`."""
-    option(parser, "--preset", "quick|lite|study|paper", default=default)
+    about = "a set of values for grid, network and training"
+    option(parser, "--preset", "quick|lite|study|paper", about, default=default)
 
 
 def add_sets(parser: argparse.ArgumentParser, what: str) -> None:
@@ -164,8 +165,11 @@ def add_training(parser: argparse.ArgumentParser, workers: str, **more: Any) -> 
 
 def add_hardware(parser: argparse.ArgumentParser) -> None:
     """Add device, precision and threads."""
-    option(parser, "--device", "auto|cpu|cuda|cuda:N", default="auto")
-    option(parser, "--precision", "auto|fp32|bf16", default="auto")
+    option(
+        parser, "--device", "auto|cpu|cuda|cuda:N", "what trains (default: auto)", default="auto"
+    )
+    about = "of the numbers in a step; auto: bf16 where the hardware multiplies in it"
+    option(parser, "--precision", "auto|fp32|bf16", about, default="auto")
     about = "default: all cores, 1 for a grid up to 64"
     option(parser, "--threads", "N", about, type=at_most(MOST_THREADS))
 

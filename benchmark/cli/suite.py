@@ -26,7 +26,7 @@ from benchmark.cli.out import say
 from benchmark.cli.session import keep_references
 from benchmark.cli.suite_file import SuiteOrder, orders_of
 from benchmark.errors import BadInput
-from benchmark.plan.wording import duration
+from benchmark.plan.wording import counted, duration
 
 if TYPE_CHECKING:
     from benchmark.cli.view import SuiteView
@@ -215,7 +215,8 @@ def _say_plan(work: Work, workers: int, view: SuiteView) -> None:
     trainings = [task for task in left if not task.scores]
     seconds = sum(task.seconds for task in left) / workers
     view.print(
-        f"{len(work.entries)} cells, {len(work.cached)} of them done; {len(trainings)} trainings "
+        f"{counted(len(work.entries), 'cell')}, {len(work.cached)} of them done; "
+        f"{counted(len(trainings), 'training')} "
         f"to do, {len(work.reused)} in the store; about {duration(seconds)} with {workers} "
         f"worker{'s' if workers > 1 else ''}"
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.cli.options import add_common, flag, option, seconds
 from benchmark.cli.out import put, say, warn
 from benchmark.cli.session import need, stored
+from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
     from benchmark.running.following import Disk
@@ -54,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(synced: Synced) -> None:
-    suites = f" of {synced.suites} suites" if synced.suites else ""
+    suites = f" of {counted(synced.suites, 'suite')}" if synced.suites else ""
     put(
-        f"{synced.rows} rows and {synced.cells} cells{suites} are in MLflow; "
-        f"sent now: {synced.runs} runs, "
-        f"{synced.points} points, {synced.files} files; removed {synced.removed}, "
+        f"{counted(synced.rows, 'row')} and {counted(synced.cells, 'cell')}{suites} are in MLflow; "
+        f"sent now: {counted(synced.runs, 'run')}, {counted(synced.points, 'point')}, "
+        f"{counted(synced.files, 'file')}; removed {synced.removed}, "
         f"ended {synced.ended}",
         flush=True,
     )

@@ -24,6 +24,7 @@ from benchmark.data.judging.measures import organs_in
 from benchmark.data.library import DataSet
 from benchmark.data.volume import Volume
 from benchmark.files.atomic import commit_file
+from benchmark.plan.wording import counted
 
 
 def audited(dataset: DataSet, volume: Volume) -> dict[str, Any]:
@@ -114,7 +115,8 @@ class Page:
         name = html.escape(self._dataset.name)
         text = (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
-            f"<style>{STYLE}</style><h1>{name}: {len(self._parts)} cases</h1>"
+            f"<style>{STYLE}</style><h1>{name}: {counted(len(self._parts), 'case')}"
+            "</h1>"
             f'<p class="key">{organs}</p><p>The patient\'s right is on the left of a picture. '
             f"HU {WINDOW_HU[0]}..{WINDOW_HU[1]}.</p>{''.join(self._parts)}</html>\n"
         )

@@ -61,7 +61,7 @@ class Guarded:
         for name in ("organs", "fingerprint"):
             getattr(self, name)
         if not callable(getattr(source, "volumes", None)):
-            raise _fails(point, TypeError("it is no source: it has no volumes()"))
+            raise _fails(point, TypeError("it is not a source: it has no volumes()"))
 
     def __getattr__(self, name: str) -> Any:
         """Return what the source has of that name."""
@@ -69,7 +69,7 @@ class Guarded:
             return getattr(self._source, name)
         except AttributeError as error:
             if name in ("organs", "fingerprint"):
-                raise _fails(self._point, TypeError(f"it is no source: {error}")) from None
+                raise _fails(self._point, TypeError(f"it is not a source: {error}")) from None
             raise
         except (Exception, SystemExit) as error:
             raise _fails(self._point, error) from None

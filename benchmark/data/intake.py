@@ -58,7 +58,7 @@ def take_in(folder: Path, source: Source, force: frozenset[str], workers: int) -
     for taken in _all(folder, source, force, workers):
         if not CASE.fullmatch(taken.case) or taken.case in {*result.cases, *result.bad}:
             raise BadInput(
-                f"{taken.case!r} cannot name a case: it comes twice, or is no plain name"
+                f"{taken.case!r} cannot name a case: it comes twice, or is not a plain name"
             )
         if taken.bad:
             result.bad[taken.case] = "; also: ".join((taken.bad, *taken.warnings))

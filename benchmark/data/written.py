@@ -53,7 +53,7 @@ def check_form(ending: str, image: Path) -> None:
         return
     if not image.is_dir() or not contents(image).slices:
         raise BadInput(
-            f"{image.name} is no DICOM series: a DICOM SEG belongs to one, write .nii.gz"
+            f"{image.name} is not a DICOM series: a DICOM SEG belongs to one, write .nii.gz"
         )
     _highdicom()
 

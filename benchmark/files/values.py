@@ -18,7 +18,7 @@ PLAIN: Mapping[type, tuple[tuple[type, ...], str]] = {
     float: ((int, float), "a number"),
     bool: ((bool,), "true or false"),
 }
-"""What JSON may hold for a field of a type, and how that is called. A bool is no number here."""
+"""What JSON may hold for a field of a type, and how that is called. A bool is not a number here."""
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
@@ -116,7 +116,7 @@ def _readers(kind: Any, more: bool) -> dict[str, tuple[Reader, bool]]:
 
 def _instance(kind: Any, readers: dict[str, tuple[Reader, bool]], more: bool, value: Any) -> Any:
     if not isinstance(value, dict):
-        raise Unfit("is no table of names and values")
+        raise Unfit("is not a table of names and values")
     found, name = {}, ""
     try:
         for name, (read, needed) in readers.items():
@@ -144,13 +144,13 @@ def _optional(read: Reader, value: Any) -> Any:
 
 def _items(read: Reader, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise Unfit("is no list")
+        raise Unfit("is not a list")
     return _listed((read, item) for item in value)
 
 
 def _each(reads: tuple[Reader, ...], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple) or len(value) != len(reads):
-        raise Unfit(f"is no list of {len(reads)} values")
+        raise Unfit(f"is not a list of {len(reads)} values")
     return _listed(zip(reads, value, strict=True))
 
 
@@ -166,7 +166,7 @@ def _listed(pairs: Iterable[tuple[Reader, Any]]) -> tuple[Any, ...]:
 
 def _table(read: Reader, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Unfit("is no table of names and values")
+        raise Unfit("is not a table of names and values")
     found, name = {}, ""
     try:
         for name, item in value.items():

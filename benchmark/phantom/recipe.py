@@ -63,7 +63,7 @@ class Phantom:
         _share("hu_overlap", self.hu_overlap)
         if not isinstance(self.shape_informative, bool):
             raise BadInput(
-                f"phantom: shape_informative={self.shape_informative!r} is no truth value; "
+                f"phantom: shape_informative={self.shape_informative!r} is not a truth value; "
                 "give true or false."
             )
 

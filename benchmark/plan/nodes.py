@@ -271,7 +271,8 @@ def flags_of(method: Method) -> tuple[str, ...]:
 class Row:
     """A registry entry: a method and what people need to know about it.
 
-    `group` is one of paper, beyond, controls; `table1` the row's name in the paper's Table 1.
+    `group` is paper, beyond, controls, spikes, atlas or own; `table1` the row's name in the paper's
+    Table 1.
     """
 
     method: Method

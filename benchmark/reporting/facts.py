@@ -13,6 +13,7 @@ from benchmark.plan.analysis import ANALYSES, fingerprint
 from benchmark.plan.budget import budget, trains
 from benchmark.plan.nodes import Train, in_order, stages_of
 from benchmark.plan.presets import PRESETS
+from benchmark.plan.wording import counted
 from benchmark.reporting.chapter import Chapter, TrainingRecord
 from benchmark.reporting.look import NOTHING, Sheet
 from benchmark.settings.registry import Registry
@@ -47,7 +48,7 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     trainings = list(chapter.trainings.values())
     dataset = scores.dataset
     yield "suite", shown_suite(group.suite)
-    yield "data set", f"{group.dataset}, {len(scores.patients)} patients tested"
+    yield "data set", f"{group.dataset}, {counted(len(scores.patients), 'patient')} tested"
     yield "organs", ", ".join(scores.organs)
     yield "data set fingerprint", dataset.fingerprint if dataset else "not in this workspace"
     yield "split fingerprint", group.split

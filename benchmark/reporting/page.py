@@ -73,7 +73,9 @@ def check_place(out: Path) -> None:
     """Raise `BadInput` where `out` is not empty and no report, or cannot be written: better now
     than after all the work."""
     if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise BadInput(f"{out} holds something that is no report: choose another folder with --out")
+        raise BadInput(
+            f"{out} holds something that is not a report: choose another folder with --out"
+        )
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} is a file: choose a folder with --out")
 

@@ -76,9 +76,8 @@ def _table1(chapter: Chapter) -> Sheet:
     body += [(*_scored(row, chapter), *(_printed(row, each) for each in sets)) for row in rows]
     notes = [*_notes(rows, chapter)]
     notes.append(
-        "The paper's columns are what it prints of its own runs on its own data; they are no "
-        "input of any number of ours."
-        + ("" if dataset in PAPER else f" {dataset} is none of its sets.")
+        "The paper's columns are what it prints of its own runs on its own data; none of "
+        "our numbers uses them." + ("" if dataset in PAPER else f" {dataset} is none of its sets.")
     )
     notes += [f"{'(*)' if mark == '*' else mark}: {about}." for mark, about in MARKS.items()]
     return Sheet(

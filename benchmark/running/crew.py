@@ -74,9 +74,8 @@ def why_not_sent(setting: Setting) -> str:
     for value in values_in(setting):
         kind = type(value)
         if not _is_found(kind.__module__):
-            return (
-                f"{kind.__qualname__} is defined in {kind.__module__}, which is no module on disk"
-            )
+            place = f"{kind.__module__}, which is not a module on disk"
+            return f"{kind.__qualname__} is defined in {place}"
     return ""
 
 

@@ -166,7 +166,7 @@ def measured(
         raise BadInput(f"the metric {name} fails on {organ}: {cause}") from error
     if not _is_number(value):
         raise BadInput(
-            f"the metric {name} gives {value!r} for {organ}, which is no finite number: for an "
+            f"the metric {name} gives {value!r} for {organ}, which is not a finite number: for an "
             "empty mask declare a rule"
         )
     return float(value)

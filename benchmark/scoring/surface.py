@@ -112,7 +112,7 @@ def surface_distances(
     """Return the distances, in mm, from each surface to the other, for masks of equal shape.
 
     `spacing_mm` holds one number per axis. Neither mask holds an `unknown` voxel, and a voxel that
-    has unknown neighbours alone outside its mask is no border voxel. Where a mask has no border
+    has unknown neighbours alone outside its mask is not a border voxel. Where a mask has no border
     then (all around it is unknown), what was cut off is the border of both.
 
     Raises ValueError when a mask is empty (it has no surface: decide by `state_of` first), when

@@ -219,8 +219,9 @@ def _by_rule(
     if doubts:
         return "undecided", tuple(doubts)
     least = min((i for _, i in pairs if i is not None), key=lambda i: i.estimate)
+    asked = f"{margin:g} {unit.removesuffix('s') if margin == 1 else unit}"
     return "supported", (
-        f"the gain over each of {len(controls)} controls is over 0 and at least {margin:g} {unit}; "
+        f"the gain over each of {len(controls)} controls is over 0 and at least {asked}; "
         f"the least is {interval_text(least, unit)}",
     )
 

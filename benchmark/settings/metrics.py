@@ -58,7 +58,7 @@ def load_metrics() -> Metrics:
 def _take(offered: object, module: str, found: dict[str, OwnMetric]) -> Iterator[str]:
     """Take a module's metrics; yield a line for each that is refused."""
     if not isinstance(offered, dict):
-        yield f"{module}: METRICS is no dict"
+        yield f"{module}: METRICS is not a dict"
         return
     for name, metric in offered.items():
         if found.get(name) is metric:  # a package that shows its modules' metrics
@@ -77,7 +77,7 @@ def refusal(name: object, metric: object) -> str:
     if name in METRIC_UNITS:
         return "its name is that of a built-in metric"
     if not isinstance(metric, OwnMetric):
-        return "it is no OwnMetric"
+        return "it is not an OwnMetric"
     if not readable(metric.measure):
         return "its function must stand at the top of a module, so that an edit of it is seen"
     return ""

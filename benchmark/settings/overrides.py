@@ -156,7 +156,7 @@ def _coerced(value: Any, hint: Any, current: Any, name: str) -> Any:
 def _coerced_plain(value: Any, hint: Any, name: str) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and not abs(value) < LARGEST:  # also catches NaN
-        raise BadInput(f"{name} = {str(value)[:20]} is no number to compute with")
+        raise BadInput(f"{name} = {str(value)[:20]} is not a number to compute with")
     if hint is bool and isinstance(value, bool):
         return value
     if hint is float and number:

@@ -125,7 +125,7 @@ def _refusal(name: str, row: Row, registry: Registry, ours: bool) -> str:
     if not re.fullmatch(NAME, str(name)):
         return f"METHODS has {name!r}: a row's name is of letters, digits, '.', '_', '-'"
     if not isinstance(row, Row):
-        return f"METHODS[{name!r}] is no Row"
+        return f"METHODS[{name!r}] is not a Row"
     if name in registry.rows:
         whose = "taken already" if name in registry.theirs else "that of a built-in row"
         return f"the name {name!r} is {whose}: give the row another"

@@ -141,7 +141,7 @@ class MethodConformance:
         neither mask nor plane there: it never enters as absent."""
         for node, seen in masks_read_by(method, trainer):
             for given in seen:
-                assert given.own_masks, f"{node.title}: {given.net} is shown what is no mask"
+                assert given.own_masks, f"{node.title}: {given.net} is shown what is not a mask"
                 assert given.blind_to_ct or given.net != "gt", f"{node.title}: the teacher sees CT"
                 assert not given.unknown_shown, f"{node.title}: an unknown organ is shown as absent"
 

@@ -121,7 +121,7 @@ def test_a_label_map_as_dicom_seg_belongs_to_its_series(root: Path, tmp_path: Pa
     np.testing.assert_array_equal(found, label.T)
     assert label.any() and SECRET.encode() not in (tmp_path / "x.dcm").read_bytes()
     ran = predict(root, str(nifti(tmp_path / "a.nii.gz", 1)), "-o", str(tmp_path / "no.dcm"))
-    assert ran.code == 2 and "is no DICOM series" in ran.err
+    assert ran.code == 2 and "is not a DICOM series" in ran.err
 
 
 def test_a_seg_of_ours_can_be_added_as_labels(root: Path, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_export_is_what_nnunet_reads(tiny: DataSet, tmp_path: Path) -> None:
         ('[{"train": ["p00"], "val": ["who"]}]', "names who, which data set tiny has not"),
         ('[{"train": ["p00"]}]', "a fold has no list 'val'"),
         ('[{"train": [], "val": ["p00"]}]', "fold 0 has no training patients"),
-        ("[]", "it is no list of folds"),
+        ("[]", "it is not a list of folds"),
         ("case,fold\np00,0\np00,1\n", "case p00 is there twice"),
         ("case,fold\np00,0\np01,2\n", "number them 0, 1, 2"),
         ("case,fold\np00,first\n", "in fold 'first'"),

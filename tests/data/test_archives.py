@@ -127,7 +127,7 @@ def test_a_whole_archive_that_grows_too_much(tmp_path: Path, monkeypatch) -> Non
     monkeypatch.setattr(archives, "TOTAL_RATIO_FROM", 10**6)
     members = [(f"{GOOD}{n}", b"\0" * 10**6) for n in range(3)]
     save(tmp_path / "raw", {"a.zip": zip_of(*members)})
-    refused(tmp_path, Ircadb(tmp_path / "raw"), "it is no data set")
+    refused(tmp_path, Ircadb(tmp_path / "raw"), "it is not a data set")
 
 
 def test_masks_that_shrink_a_thousandfold_are_honest(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_a_deflated_slice_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     packer = zlib.compressobj(wbits=-15)
     grown = packer.compress(plain + bytes(10_000)) + packer.flush()
     save_files(tmp_path, {"a": content[:start] + grown})
-    with pytest.raises(BadFile, match="a is no single slice"):
+    with pytest.raises(BadFile, match="a is not a single slice"):
         read_slices(find_files(tmp_path))
 
 
@@ -176,7 +176,7 @@ def test_a_slice_whose_header_asks_for_too_much(tmp_path: Path) -> None:
 
     for form in ("RLE", "JPEG2000", "explicit"):
         save_files(tmp_path, {"a": edited(stored_as(SLICES["image_5"], form), huge)})
-        with pytest.raises(BadFile, match="a is no single slice"):
+        with pytest.raises(BadFile, match="a is not a single slice"):
             read_slices(find_files(tmp_path))
 
 
@@ -195,4 +195,4 @@ def test_a_mask_is_measured_before_it_is_unpacked(tmp_path: Path) -> None:
         tmp_path / "root", Stacks(tmp_path / "raw", "liver"), "measures 50000x60000, the slices"
     )
     path.write_bytes(b"BM" + bytes(100))
-    refused(tmp_path / "root", Stacks(tmp_path / "raw", "liver"), "is no whole PNG")
+    refused(tmp_path / "root", Stacks(tmp_path / "raw", "liver"), "is not a whole PNG")

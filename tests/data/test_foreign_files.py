@@ -66,11 +66,11 @@ def without_preamble(content: bytes) -> bytes:
 
 
 FOREIGN: dict[str, tuple[bytes, str]] = {
-    "LICENSE": (b"Copyright (c) nobody\n" * 40, "1 files that are no DICOM left out"),
-    "preview.jpg": (b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4, "no DICOM left out"),
-    "dose": (page(), "1 files of colours or several frames left out"),
-    "seg": (segmentation(), "1 files of colours or several frames left out"),
-    "screenshot": (of_another_series(SOPClassUID=CAPTURE), "1 slices of another kind than CT"),
+    "LICENSE": (b"Copyright (c) nobody\n" * 40, "1 file left out, not DICOM"),
+    "preview.jpg": (b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4, "file left out, not DICOM"),
+    "dose": (page(), "1 file of colours or several frames left out"),
+    "seg": (segmentation(), "1 file of colours or several frames left out"),
+    "screenshot": (of_another_series(SOPClassUID=CAPTURE), "1 slice of another kind than CT"),
 }
 
 
@@ -119,10 +119,10 @@ def test_in_every_layout(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
-        ("image_5", b"<html>404</html>" * 99, "image_5 is no DICOM file"),
-        ("image_5", b"", "image_5 is no DICOM file"),
-        ("other.dcm", b"<html>404</html>" * 99, "other.dcm is no DICOM file"),
-        ("zeros", bytes(10_000), "zeros is no DICOM file"),
+        ("image_5", b"<html>404</html>" * 99, "image_5 is not a DICOM file"),
+        ("image_5", b"", "image_5 is not a DICOM file"),
+        ("other.dcm", b"<html>404</html>" * 99, "other.dcm is not a DICOM file"),
+        ("zeros", bytes(10_000), "zeros is not a DICOM file"),
         ("image_5", SLICES["image_5"][:400], "image_5 "),
         ("image_5", SLICES["image_5"][:-999], "the pixels of .*image_5 cannot be read"),
         ("image_99", edited(SLICES["image_5"], lambda d: d.__delattr__("PixelData")), "cut off"),

@@ -147,7 +147,7 @@ BAD = {
     "place.nrrd": (f"{NRRD}spacings: 1 1 2\n\n", "does not say how it lies"),
     "four.nrrd": (NRRD.replace("6 5 4", "2 6 5 4").replace("n: 3", "n: 4") + "\n", "has 3 axes"),
     "huge.mha": (META.format(PLACE, "LOCAL").replace("6 5 4", "6000 5000 4000"), "GiB"),
-    "text.mha": ("hello", "is no MetaImage"),
+    "text.mha": ("hello", "is neither a MetaImage"),
 }
 
 

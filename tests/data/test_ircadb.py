@@ -147,7 +147,7 @@ def test_masks_pair_by_number_only_when_counts_agree(tmp_path: Path) -> None:
     [
         ("no image", ["no slice in PATIENT_DICOM"]),
         ("no mask", ["no mask of liver, left_kidney, right_kidney"]),
-        ("broken", ["PATIENT_DICOM/image_4 is no DICOM file"]),
+        ("broken", ["PATIENT_DICOM/image_4 is not a DICOM file"]),
         ("cut", ["the pixels of", "image_4 cannot be read"]),
         ("size", ["slices of different sizes"]),
         ("grey mask", ["the mask of liver holds other values"]),

@@ -92,7 +92,7 @@ def test_an_image_twice_byte_for_byte_is_used_once(tmp_path: Path) -> None:
     shutil.copy(path, path.with_name("1-004 (1).dcm"))
     found = add(tmp_path, reader(raw, "tcia"))
     same(found.load("tcia_0001"), not_looked_for(small(0), ORGANS, ["right_kidney"]))
-    assert any("1 slices came twice" in line for line in found.origin["warnings"])
+    assert any("1 slice came twice" in line for line in found.origin["warnings"])
 
 
 def test_series_that_fit_equally_are_for_a_person(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_folders_of_slices_and_pairs(tmp_path: Path, cases: int) -> None:
     (raw / f"{SECRET}, 0" / "DICOM" / "image_5").write_bytes(b"no file")
     argv = ["data", "add", "folder", str(raw), "--organ", "liver", "--rename", "--name", "s"]
     added = bench(*argv, "--root", str(tmp_path / "root"), "--skip-bad")
-    assert added.code == (2 if cases == 1 else 0) and "(a file) is no DICOM file" in added.err
+    assert added.code == (2 if cases == 1 else 0) and "(a file) is not a DICOM file" in added.err
     assert f"case_000 = {SECRET}_0" in added.out and SECRET not in added.err
     assert_clean(tmp_path / "root")
     pairs = named_set(tmp_path / "pairs")

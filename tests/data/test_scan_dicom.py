@@ -60,7 +60,7 @@ def test_what_is_no_single_ct_series_is_refused_in_one_line(tmp_path: Path) -> N
         "nowhere": "do not say where they lie",
         "gap": "missing there",
         "empty": "no DICOM series",
-        "text": "no DICOM file",
+        "text": "not a DICOM file",
     }.items():
         with pytest.raises(BadInput, match=words) as caught:
             read_scan(tmp_path / name)

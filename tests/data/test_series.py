@@ -75,7 +75,7 @@ def test_a_duplicate_is_refused_or_dropped_when_it_is_the_same(tmp_path: Path) -
         read(tmp_path, contents)
     series = read(tmp_path, contents, drop_equal=True)
     np.testing.assert_array_equal(series.values_kji, DISK.image_ijk.T)
-    assert series.warnings == ("1 slices came twice and are used once",)
+    assert series.warnings == ("1 slice came twice; each is used once",)
 
     def darker(data: pydicom.Dataset) -> None:
         data.RescaleIntercept = -1025

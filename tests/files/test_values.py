@@ -85,11 +85,11 @@ FAULTS: list[tuple[type, Any, Any, str]] = [
     (Entry, ENTRY, {"seed": True}, "seed is not a whole number"),
     (Entry, ENTRY, {"own_split": 1}, "own_split is not true or false"),
     (Entry, ENTRY, {"nodes": ["p", 1]}, "nodes[1] is not a text"),
-    (Entry, ENTRY, {"nodes": "pk"}, "nodes is no list"),
-    (Entry, ENTRY, {"probes": [["gap", "k"]]}, "probes[0] is no list of 3 values"),
+    (Entry, ENTRY, {"nodes": "pk"}, "nodes is not a list"),
+    (Entry, ENTRY, {"probes": [["gap", "k"]]}, "probes[0] is not a list of 3 values"),
     (Entry, ENTRY, {"probes": [["gap", "k", 1]]}, "probes[0][2] is not a text"),
     (Entry, ENTRY, {"params": {"xi": 1}}, "params.xi is not a text"),
-    (Entry, ENTRY, {"overrides": []}, "overrides is no table of names and values"),
+    (Entry, ENTRY, {"overrides": []}, "overrides is not a table of names and values"),
     (Entry, ENTRY, {"seconds": "3"}, "seconds is not a number"),
     (Entry, ENTRY, {"seconds": False}, "seconds is not a number"),
     (Epoch, EPOCH, {"terms": {"dsc": None}}, "terms.dsc is not a number"),
@@ -129,7 +129,7 @@ def test_what_is_missing_and_what_no_class_knows() -> None:
         read_as(Entry, plain(ENTRY) | {"later": 1})
     assert read_as(Entry, plain(ENTRY) | {"later": 1}, more=True) == ENTRY
     for value in ([1], None, "x", 5):
-        with pytest.raises(ValueError, match=r"^is no table"):
+        with pytest.raises(ValueError, match=r"^is not a table"):
             read_as(Entry, value)
 
 

@@ -192,7 +192,7 @@ def test_rows_go_where_their_label_maps_go(root: Path, site: Path) -> None:
     ("old", "new", "said"),
     [
         ("return 100.0 *", "return 1 / 0 *", "ZeroDivisionError"),
-        ("return 100.0 *", "return float('nan') *", "no finite number"),
+        ("return 100.0 *", "return float('nan') *", "not a finite number"),
         ("return 100.0 *", "import sys; sys.exit(3) *", "SystemExit: 3"),
     ],
 )
@@ -212,7 +212,7 @@ def test_a_package_that_is_none(root: Path, site: Path) -> None:
     assert "METRICS['dsc'] is left out: its name is that of a built-in metric" in ran.err
     assert ran.code == 0
     edit(site, "METRICS = {", "METRICS = [] and {")
-    assert "METRICS is no dict" in score(root).err
+    assert "METRICS is not a dict" in score(root).err
     unknown = score(root, "--metric", "volume")
     assert unknown.code == 2 and "no metric 'volume'" in unknown.err
 

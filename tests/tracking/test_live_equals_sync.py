@@ -102,7 +102,7 @@ def test_sync_into_an_empty_store_gives_the_same(
     shutil.copy(template, other / "mlflow.db")
     ran = bench("sync", "--root", str(trained), "--mlflow", default_uri(other))
     assert ran.code == 0, ran.err
-    assert ran.out.startswith("3 rows and 3 cells of 1 suites are in MLflow; sent now: 7 runs")
+    assert ran.out.startswith("3 rows and 3 cells of 1 suite are in MLflow; sent now: 7 runs")
     assert without_clock(dump_experiment(default_uri(other), "tiny")) == live
 
 

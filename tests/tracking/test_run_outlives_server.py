@@ -37,7 +37,7 @@ def test_a_run_outlives_its_server_and_sync_fills_the_gap(server: Server, tmp_pa
     server.start()
     synced = bench("sync", "--root", str(root), "--mlflow", server.uri)
     assert synced.code == 0, synced.err
-    assert synced.out.startswith("1 rows and 5 cells")
+    assert synced.out.startswith("1 row and 5 cells")
     shown = dump_experiment(server.uri, "tiny")
     assert len(shown) == 6 and all(run["status"] == "FINISHED" for run in shown.values())
     assert all(len(run["curves"]) > 5 for run in shown.values())

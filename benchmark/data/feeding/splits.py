@@ -143,7 +143,7 @@ def _from_json(path: Path, text: str) -> Parts:
     try:
         found: Any = json.loads(text)
         if not isinstance(found, list) or not found:
-            raise ValueError("it is no list of folds")
+            raise ValueError("it is not a list of folds")
         return [(_names(fold, "train"), _names(fold, "val")) for fold in found]
     except (ValueError, RecursionError) as error:
         raise BadInput(f"the split {path} cannot be used ({error}): {FORMS}") from None

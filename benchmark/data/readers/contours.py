@@ -59,7 +59,7 @@ def _mask(organ: str, contours: Sequence[Any], image: Placed, said: list[str]) -
         if kind == "POINT" or (len(numbers) < 3 and "PLANAR" in kind):
             continue
         if "CLOSED" not in kind or not np.isfinite(numbers).all() or points > MAX_POINTS:
-            message = f"{organ} is no set of closed contours"
+            message = f"{organ} is not a set of closed contours"
             raise BadFile("contours", "other", "closed polygons", message)
         k, flat = _in_slice(organ, numbers, np.asarray(to_index), image.array.shape)
         planes.setdefault(k, []).append(flat)

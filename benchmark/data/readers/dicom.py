@@ -22,16 +22,17 @@ from benchmark.data.readers.files import FoundFile
 from benchmark.data.readers.modality import other_modality, refusal_of
 from benchmark.data.readers.pixels import DEFLATED, Pixels, read_pixels
 from benchmark.errors import BadInput, lacking
+from benchmark.plan.wording import counted
 
 META = b"\x02\x00\x00\x00"  # the length of the group that names the transfer syntax
 MAX_SLICE_BYTES = 256 * 1024**2
 CT = "1.2.840.10008.5.1.4.1.1.2"  # the SOP class "CT Image Storage"
 IMAGE = ("Rows", "Columns", "BitsAllocated", "PixelData")  # what a file without mark must have
 LEFT_OUT = {
-    "nothing": "files without a slice left out (scout views, reports)",
-    "picture": "files of colours or several frames left out (dose pages, segmentations)",
-    "other": "slices of another kind than CT left out (screenshots, other modalities)",
-    "foreign": "files that are no DICOM left out",
+    "nothing": "file without a slice left out (scout views, reports)",
+    "picture": "file of colours or several frames left out (dose pages, segmentations)",
+    "other": "slice of another kind than CT left out (screenshots, other modalities)",
+    "foreign": "file left out, not DICOM",
 }
 
 
@@ -91,7 +92,8 @@ def read_slices(entries: Iterable[FoundFile], *, rescale: bool = True) -> Slices
     kept = _kept(found, rescale)
     chosen = set(kept)
     left = [one.kind or "other" for one in found if one not in chosen]
-    said = [f"{left.count(kind)} {text}" for kind, text in LEFT_OUT.items() if kind in left]
+    told = {kind: text.split(" ", 1) for kind, text in LEFT_OUT.items() if kind in left}
+    said = [f"{counted(left.count(kind), what)} {rest}" for kind, (what, rest) in told.items()]
     slices = [one.slice for one in kept if one.slice is not None]
     return Slices(slices=slices, sha256=tuple(hashes), warnings=said)
 
@@ -131,7 +133,7 @@ def _found(entry: FoundFile, content: bytes, rescale: bool) -> _Found:
         warnings.simplefilter("ignore")
         header = _header(entry, content)
         if header is None:
-            message = f"{entry.shown} is no DICOM file"
+            message = f"{entry.shown} is not a DICOM file"
             error = BadFile("dicom", "other", "DICOM", message)
             return _Found(name=entry.shown, kind="foreign", error=error)
         try:
@@ -210,13 +212,13 @@ def _header(entry: FoundFile, content: bytes) -> Any:
         return _with_syntax(header)
     if marked or _damaged(entry, content):
         kind = kind if marked else "no mark"
-        raise BadFile("dicom", kind, "DICOM", f"{entry.shown} is no DICOM file")
+        raise BadFile("dicom", kind, "DICOM", f"{entry.shown} is not a DICOM file")
     return None
 
 
 def _check_size(entry: FoundFile, size: int) -> None:
     if size > MAX_SLICE_BYTES:
-        raise BadFile("size", size, "<= 256 MiB", f"{entry.shown} is no single slice")
+        raise BadFile("size", size, "<= 256 MiB", f"{entry.shown} is not a single slice")
 
 
 def _check_deflated(entry: FoundFile, content: bytes) -> None:
@@ -234,7 +236,7 @@ def _check_deflated(entry: FoundFile, content: bytes) -> None:
             left = stream.unconsumed_tail
             _check_size(entry, count)
     except zlib.error:
-        raise BadFile("dicom", "error", "DICOM", f"{entry.shown} is no DICOM file") from None
+        raise BadFile("dicom", "error", "DICOM", f"{entry.shown} is not a DICOM file") from None
 
 
 def _damaged(entry: FoundFile, content: bytes) -> bool:

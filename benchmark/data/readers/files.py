@@ -244,7 +244,9 @@ def _zip_members(archive: zipfile.ZipFile, shown: str) -> list[ArchivedFile]:
             _refuse(shown, info.filename, f"grows {factor:.0f}-fold when unpacked")
     total, packed = sum(i.file_size for i in infos), sum(i.compress_size for i in infos)
     if total > TOTAL_RATIO_FROM and total > MAX_TOTAL_RATIO * packed:
-        raise BadInput(f"{shown} would grow {total / max(packed, 1):.0f}-fold: it is no data set")
+        raise BadInput(
+            f"{shown} would grow {total / max(packed, 1):.0f}-fold: it is not a data set"
+        )
     return _checked([ArchivedFile(info.filename, info.file_size) for info in infos], shown)
 
 
@@ -263,7 +265,7 @@ def _open_tar(path: Path, inner: tuple[str, ...]) -> dict[str, bytes]:
                 _refuse(shown, info.name, "is a link or a device")
             left -= info.size
             if left < 0:
-                raise BadInput(f"{shown} unpacks to too much: it is no archive of labels")
+                raise BadInput(f"{shown} unpacks to too much: it is not an archive of labels")
             if info.name in contents:
                 raise BadInput(f"{shown} holds two files of one name")
             _checked([ArchivedFile(info.name, info.size)], shown)
@@ -275,7 +277,7 @@ def _open_tar(path: Path, inner: tuple[str, ...]) -> dict[str, bytes]:
 def _checked(found: list[ArchivedFile], shown: str) -> list[ArchivedFile]:
     """Return the members; raises BadInput for names and sizes that no data set needs."""
     if len(found) > MAX_MEMBERS or sum(member.size for member in found) > MAX_TOTAL:
-        raise BadInput(f"{shown} holds too many or too large files: it is no data set")
+        raise BadInput(f"{shown} holds too many or too large files: it is not a data set")
     if len({member.name for member in found}) < len(found):
         raise BadInput(f"{shown} holds two files of one name")
     for member in found:

@@ -145,7 +145,7 @@ def _one_file(path: Path) -> tuple[tuple[Path, ...], tuple[FoundFile, ...]]:
     if not (kind := kind_of(entry)):
         return (path,), ()
     if kind not in (*SEGMENTATIONS, STRUCTURES):
-        message = f"{path.name} is no label map, no DICOM SEG and no RTSTRUCT"
+        message = f"{path.name} is neither a label map nor a DICOM SEG nor an RTSTRUCT"
         raise BadFile("label", "other", "a label", message)
     return (), (entry,)
 

@@ -77,7 +77,9 @@ def _head(name: str, content: bytes) -> tuple[Head, int]:
     part = content[:MAX_HEAD]
     end = re.search(rb"\r?\n\r?\n|\Z" if nrrd else rb"ElementDataFile[^\n]*(\n|\Z)", part)
     if end is None or (not nrrd and b"DimSize" not in part[: end.end()]):
-        raise BadFile("format", "other", "MetaImage or NRRD", f"{name} is no MetaImage and no NRRD")
+        raise BadFile(
+            "format", "other", "MetaImage or NRRD", f"{name} is neither a MetaImage nor an NRRD"
+        )
     lines = part[: end.end()].decode("utf-8", "replace").splitlines()
     pairs = (re.split(r":=?" if nrrd else "=", line, maxsplit=1) for line in lines)
     fields = {pair[0].strip().lower(): pair[1].strip() for pair in pairs if len(pair) == 2}

@@ -40,6 +40,7 @@ from benchmark.data.readers.regions import chosen_regions, described_labels, lab
 from benchmark.data.volume import to_canonical
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
+from benchmark.plan.wording import counted
 
 MAX_JSON = 64 * 1024**2
 
@@ -218,7 +219,7 @@ def _annotated(
         if case not in cases:
             raise BadInput(f"{path}: 'annotated' names a case {case!r} that does not exist")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise BadInput(f"{path}: 'annotated' of {case} is no list of organs")
+            raise BadInput(f"{path}: 'annotated' of {case} is not a list of organs")
         wanted = {organ_name(name) for name in names}
         if unknown := sorted(wanted - set(known)):
             raise BadInput(f"{path}: case {case} names {', '.join(unknown)}, not in 'labels'")
@@ -230,4 +231,4 @@ def _warnings(described: Mapping[str, Any], count: int) -> tuple[str, ...]:
     said = described.get("numTraining", count)
     if said == count:
         return ()
-    return (f"dataset.json says numTraining = {said}, the folder has {count} cases",)
+    return (f"dataset.json says numTraining = {said}, the folder has {counted(count, 'case')}",)

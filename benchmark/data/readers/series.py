@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from benchmark.data.badfile import BadFile
 from benchmark.data.readers.dicom import Place, Slice
 from benchmark.data.volume import MAX_SHEAR, SILENT_SHEAR, Affine, shear
+from benchmark.plan.wording import counted
 
 STEP_SHARE, STEP_MM = 0.01, 0.06  # positions are written with one decimal, too
 SAME_MM = 1e-3
@@ -63,7 +64,7 @@ def assemble(slices: Sequence[Slice], *, drop_equal: bool = False) -> Series:
     order, dropped = _without_duplicates(order, height_mm, slices, drop_equal)
     _check_steps(height_mm[order])
     affine = _affine([places[n] for n in order])
-    warnings = [f"{dropped} slices came twice and are used once"] if dropped else []
+    warnings = [f"{counted(dropped, 'slice')} came twice; each is used once"] if dropped else []
     warnings += _check_straight(affine, [places[n] for n in order])
     if len({slices[n].rescale for n in order}) > 1:
         warnings.append("slices have different rescale values; each is applied to its own")
@@ -126,7 +127,7 @@ def _check_alike(slices: Sequence[Slice], places: Sequence[Place]) -> None:
     row, column = places[0].along_row, places[0].along_column
     off = max(abs(math.hypot(*row) - 1), abs(math.hypot(*column) - 1), abs(np.dot(row, column)))
     if off > MAX_SHEAR or min(places[0].step_mm) <= 0:
-        message = f"rows and columns of the slices are no right-angled grid (off by {off:.3g})"
+        message = f"rows and columns of the slices are not a right-angled grid (off by {off:.3g})"
         raise BadFile("direction", off, f"<= {MAX_SHEAR:g}", message)
 
 

@@ -98,7 +98,7 @@ def _png(entry: FoundFile, size: tuple[int, int]) -> NDArray[np.bool_]:
         raise BadFile("mask", "archive", "a file", message)
     head = entry.read()[:24]
     if head[:8] != PNG:
-        raise BadFile("mask", "other", "PNG", f"{entry.shown} is no whole PNG")
+        raise BadFile("mask", "other", "PNG", f"{entry.shown} is not a whole PNG")
     own = int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
     if own != size:
         shown, limit = ("x".join(str(n) for n in pair) for pair in (own, size))
@@ -107,7 +107,7 @@ def _png(entry: FoundFile, size: tuple[int, int]) -> NDArray[np.bool_]:
     try:
         values = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(entry.path)))
     except RuntimeError:
-        raise BadFile("mask", "broken", "PNG", f"{entry.shown} is no whole PNG") from None
+        raise BadFile("mask", "broken", "PNG", f"{entry.shown} is not a whole PNG") from None
     if values.ndim != 2 or len(np.unique(values[values != 0])) > 1:
         message = f"{entry.shown} holds colours or several values: one organ, two values"
         raise BadFile("mask_values", "several", "two values", message)
