@@ -70,9 +70,7 @@ class DataSet:
 
     def record(self, case: str) -> dict[str, Any]:
         """Returns `case.json` as plain values: `checks`, `forced`, `files`, `source_sha256`...
-
-        Raises BadInput for an unknown case and for a file that cannot be read.
-        """
+        Raises BadInput for an unknown case and for a file that cannot be read."""
         path = self.folder / "cases" / self.case(case).name / "case.json"
         try:
             return dict(read_json(path))

@@ -216,15 +216,13 @@ class InnerCache(GridCache):
 @dataclass(frozen=True, kw_only=True)
 class InnerFold:
     """The inner part of one fold, in a data set from which the outer test cases are missing: asking
-    for one is an error whoever asks. `split` is the fingerprint of the whole set's split;
-    `own_split` says that it is somebody's own."""
+    for one is an error whoever asks. `split` is that of the whole set."""
 
     index: int
     train: tuple[str, ...]
     validation: tuple[str, ...]
     dataset: DataSet
-    split: str
-    own_split: bool = False
+    split: Split
 
     def cell(
         self, setting: Setting, seed: int, memory: dict[str, CaseSlices], stage: str = ""
@@ -239,8 +237,8 @@ class InnerFold:
             data=data,
             seed=seed,
             part=INNER,
-            split=self.split,
-            own_split=self.own_split,
+            split=self.split.fingerprint,
+            own_split=self.split.own,
             stage=stage,
         )
 
@@ -263,8 +261,7 @@ def _inner_fold(dataset: DataSet, split: Split, index: int) -> InnerFold:
         train=inner.train,
         validation=inner.test,
         dataset=replace(dataset, cases=kept),
-        split=split.fingerprint,
-        own_split=split.own,
+        split=split,
     )
 
 

@@ -98,10 +98,9 @@ class Needed:
 
 
 def smallest_detectable(found: Interval, *, margin: float, power: float = 0.8) -> float:
-    """Return the least true difference that this design calls "better" with `power`, in the unit of
-    the values: max(half, margin - half) + t of the power * SE, `half` being the interval's half
-    width. The interval must lie above 0, and its upper end above the `margin`: below it a
-    difference is called equivalent, however sure it is.
+    """Return the least true difference that this design calls "better" with `power`, in the values'
+    unit: max(half, margin - half) + t of the power * SE, `half` being the interval's half width.
+    Where the interval ends under the `margin`, the word is "equivalent".
 
     >>> from benchmark.scoring.statistics.components import as_interval
     >>> wide, narrow = (as_interval(2.0, se, degrees=8, level=0.95) for se in (0.5, 0.1))
@@ -116,11 +115,9 @@ def smallest_detectable(found: Interval, *, margin: float, power: float = 0.8) -
 def patients_needed(
     distance: float, spread: Components, *, seeds: int, folds: int, level: float = 0.95
 ) -> Needed | None:
-    """Return the least design whose interval's half width is under `distance`.
-
-    Patients come first, up to 100,000, then seeds, up to 100. The luck of the folds stays: neither
-    averages it out. None where not even that decides, and where `distance` is not above 0.
-    """
+    """Return the least design whose interval's half width is under `distance`. Patients come first,
+    up to 100,000, then seeds, up to 100. The luck of the folds stays: neither averages it out. None
+    where not even that decides, and where `distance` is not above 0."""
     if not distance > 0:
         return None
     run_of_one_seed = float(spread.run_squared) * seeds / float(spread.runs)
