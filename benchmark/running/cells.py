@@ -246,8 +246,7 @@ class InnerFold:
 def inner_folds(
     dataset: DataSet, indices: Iterable[int], split: Split | None = None
 ) -> tuple[InnerFold, ...]:
-    """Return the inner parts of the folds of a split, the data set's own without one; raises
-    `BadInput` for a fold that is not there."""
+    """Return the inner parts of folds of a split (None: the set's own). Raises `BadInput`."""
     split = split or folds_of(dataset)
     return tuple(_inner_fold(dataset, split, index) for index in indices)
 
