@@ -19,8 +19,9 @@ test: $(READY)
 rows: $(READY)
 	$(BIN)/pytest -m rows -n 2 -rA tests/test_rows_train.py
 
-# many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is one
-long: $(READY)
+# many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is one, on Ray nodes
+# and in a bucket
+long: $(VENV)/.ray
 	$(BIN)/pytest -m long
 
 # a kill and a full disk at every disk operation of a run, one after the other
@@ -61,6 +62,10 @@ docs: $(VENV)/.docs
 $(VENV)/.docs: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $(VENV)/.docs
+
+$(VENV)/.ray: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	touch $(VENV)/.ray
 
 # torch and torchvision are pinned as a pair, and first, so that no other package chooses them
 $(READY): pyproject.toml constraints.txt
