@@ -65,7 +65,7 @@ def detectable(patients: int, seeds: int, patient_sd: float) -> float:
     """Return the least true gain over one control that is found with the plan's power."""
     found, plan = spread(patients, seeds, patient_sd), AnalysisPlan()
     whole = as_interval(0.0, float(found.error), float(found.degrees), level=plan.level)
-    return smallest_detectable(whole, power=plan.power)
+    return smallest_detectable(whole, margin=plan.metrics[0].margin, power=plan.power)
 
 
 def patients_for(gain: float, seeds: int, patient_sd: float, most: int = 2000) -> int | None:

@@ -69,8 +69,9 @@ and five folds tell a spread roughly.
 The true gain from which on 80 of 100 studies say so, in points of DSC, with its 95 % interval.
 "Foretold" is `smallest_detectable` (80 % power), the median of {planned} studies in which there is
 nothing to find; "found by half" is the gain that half of the studies call "better", and
-"asked for it" the median number of patients that `patients_needed` asks for at that gain. Planning
-knows no margin: a gain under {margin:g} point is called "equivalent" where that is sure.
+"asked for it" the median number of patients that `patients_needed` asks for at that gain:
+it asks for an interval without 0 and knows no margin. A gain under {margin:g} point is called
+"equivalent" where that is sure, so with little luck of runs the margin decides the limit.
 
 {limits}
 

@@ -226,7 +226,8 @@ def planned(
         )
         if whole.interval is None:
             continue
-        least.append(smallest_detectable(whole.interval, power=PLAN.power))
+        margin = PLAN.metrics[0].margin
+        least.append(smallest_detectable(whole.interval, margin=margin, power=PLAN.power))
         design = patients_needed(distance, whole.spread, seeds=SEEDS, folds=PLAN.folds)
         enough = design is not None and design.seeds == SEEDS
         needed.append(float(design.patients) if design and enough else np.inf)

@@ -17,16 +17,17 @@ from benchmark.cli.options import (
     add_folds,
     add_preset,
     add_sets,
+    add_split,
     add_training,
     at_most,
     flag,
     option,
     options_of,
     setting_of,
+    split_for,
 )
 from benchmark.cli.out import put, put_json, say
 from benchmark.errors import BadInput
-from benchmark.plan.folds import FOLDS
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -81,6 +82,7 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     option(parser, "--repeats", "N", about, type=int, default=2)
     option(parser, "--dataset", "NAME", default="phantom")
     add_preset(parser)
+    add_split(parser)
     add_folds(parser, default=[0])
     add_sets(parser, "a value below all trials")
     option(parser, "--config", "FILE", "the same, as JSON or TOML", type=Path)
@@ -125,7 +127,8 @@ def sweep_options(args: argparse.Namespace) -> SweepOptions:
     same = {f.name: vars(args)[f.name] for f in fields(SweepOptions) if f.name in vars(args)}
     own = {
         "rows": tuple(args.rows or [args.method]),
-        "folds": tuple(range(FOLDS) if args.folds is None else args.folds),
+        "split": lambda dataset: split_for(args.split, dataset),
+        "folds": None if args.folds is None else tuple(args.folds),
         "seeds": tuple(args.seeds),
         "storage": _storage(args),
     }
@@ -224,7 +227,8 @@ def _retrain(summary: Summary, path: Path) -> str:
     folds = ",".join(str(fold) for fold in about.folds)
     return (
         f"bench run --method {about.method} --dataset {about.dataset} --preset {about.preset} "
-        f"--folds {folds} --config {path}"
+        + f"--split {about.split} " * bool(about.split)
+        + f"--folds {folds} --config {path}"
         + (f" --tuned {about.sweep}" if about.tuning != ALL_FOLDS else "")
     )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FixedTrial
 
+from benchmark.data.feeding.folds import Split
 from benchmark.data.library import DataSet, open_dataset
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
@@ -34,14 +35,16 @@ STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,150}")
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
     """What a person asks of a sweep. `setting` resolves a row with the values below all trials,
-    `training` says how its trainings are run, `say` takes notices."""
+    `split` gives the folds of a data set, of which `folds` are used (None: all); `training` says
+    how trainings are run, `say` takes notices."""
 
     name: str
     rows: tuple[str, ...]
     setting: Callable[[str], Setting]
     dataset: str
     preset: str
-    folds: tuple[int, ...]
+    split: Callable[[DataSet], Split]
+    folds: tuple[int, ...] | None
     seeds: tuple[int, ...]
     per_fold: bool
     trials: int
@@ -96,16 +99,19 @@ def plan_studies(options: SweepOptions) -> list[StudyPlan]:
     dataset = open_dataset(options.root, options.dataset, say=options.say)
     for setting in settings.values():
         check_space(sweep, distributions, _resolve(options.preset, setting, dataset))
-    each = {f"fold {fold}": (fold,) for fold in options.folds}
-    tunings = each if options.per_fold else {ALL_FOLDS: options.folds}
+    split = options.split(dataset)
+    chosen = tuple(range(len(split.folds))) if options.folds is None else options.folds
+    each = {f"fold {fold}": (fold,) for fold in chosen}
+    tunings = each if options.per_fold else {ALL_FOLDS: chosen}
     plans = []
     for row, setting in settings.items():
         if why := why_not_sent(setting):
             raise BadInput(f"no worker can be sent the row {row}: {why}")
         for tuning, indices in tunings.items():
-            folds = inner_folds(dataset, indices)
+            folds = inner_folds(dataset, indices, split)
             organs = organs_of(folds)
             about = _about(options, sweep, setting, dataset, distributions, tuning, indices, organs)
+            about = replace(about, split=split.fingerprint if split.own else "")
             plans.append(
                 StudyPlan(
                     name=study_name(options, sweep.name, row, tuning),

@@ -62,6 +62,7 @@ class About:
     space: Mapping[str, str]
     preset_hash: str = ""
     others: str = ""
+    split: str = ""  # the fingerprint of somebody's own, "" for the data set's
 
     @staticmethod
     def space_of(distributions: Mapping[str, BaseDistribution]) -> dict[str, str]:

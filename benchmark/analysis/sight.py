@@ -53,6 +53,7 @@ def sight(values: Mapping[str, Values], plan: AnalysisPlan) -> Sight:
         return _unknown("one row" if rows else "no complete row")
     reference = plan.baseline if plan.baseline in rows else next(iter(rows))
     base, points, why_not = rows.pop(reference), [], ""
+    margin = next((each.margin for each in plan.metrics if each.name == METRIC), 0.0)
     for row in rows.values():
         try:
             found = primary_of(gain(row, base, higher_is_better=True), row.fold_n, plan)
@@ -60,7 +61,7 @@ def sight(values: Mapping[str, Values], plan: AnalysisPlan) -> Sight:
             why_not = why_not or str(error)
             continue
         if found.interval:
-            points.append(smallest_detectable(found.interval, power=plan.power))
+            points.append(smallest_detectable(found.interval, margin=margin, power=plan.power))
         why_not = why_not or found.why_not
     if not points:
         return _unknown(why_not)

@@ -15,7 +15,7 @@ from typing import Any
 from benchmark.errors import BadInput
 
 SET = "set"
-TEXTS = ("method", "preset", "dataset")
+TEXTS = ("method", "preset", "dataset", "split")
 LISTS = ("folds", "seeds")
 NAMES = (*TEXTS, *LISTS, SET)
 DEFAULTS = {"preset": "quick", "dataset": "phantom", "seeds": [0]}

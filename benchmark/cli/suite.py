@@ -149,7 +149,7 @@ def _recorded(
 
     planned, sets = bench.plans.latest(order.name), _datasets(args, order)
     folds = None if order.folds is None else list(order.folds)
-    splits = _splits(args, sets, planned.splits if planned else {})
+    splits = _splits(order, sets, planned.splits if planned else {})
     cells = suite_cells(settings, sets, folds, _seeds(order), splits)
     analysis = order.analysis or (planned.analysis if planned else None)
     plan = suite_plan(settings, cells, order.preset, order.set, analysis)
@@ -187,14 +187,12 @@ def _seconds(cells: list[Cell], bench: Bench) -> dict[str, float]:
     return {node.key: node.seconds or 0.0 for node in (*nodes, *probes)}
 
 
-def _splits(
-    args: argparse.Namespace, sets: list[DataSet], planned: Mapping[str, str]
-) -> dict[str, Split]:
-    """The folds of each data set: what `--split` names, what the suite was planned with, or its
-    own."""
-    if args.split and len(sets) > 1:
+def _splits(order: SuiteOrder, sets: list[DataSet], planned: Mapping[str, str]) -> dict[str, Split]:
+    """The folds of each data set: what `--split` or the file names, what the suite was planned
+    with, or its own."""
+    if order.split and len(sets) > 1:
         raise BadInput("--split is of one data set: give a suite for each with --datasets, --name")
-    return {each.name: split_for(args.split, each, planned.get(each.name, "")) for each in sets}
+    return {each.name: split_for(order.split, each, planned.get(each.name, "")) for each in sets}
 
 
 def _seeds(order: SuiteOrder) -> list[int]:

@@ -23,12 +23,14 @@ ROWS, DATASETS, MAIN = "table1", "phantom", "main"
 
 @dataclass(frozen=True, kw_only=True)
 class SharedValues:
-    """What suites of one file may share. `seeds` and `folds` None: the usual ones."""
+    """What suites of one file may share. `seeds` and `folds` None: the usual ones; `split` names
+    the folds of their one data set, as `--split` does."""
 
     datasets: str = DATASETS
     preset: str = "quick"
     folds: tuple[int, ...] | None = None
     seeds: tuple[int, ...] | None = None
+    split: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("folds", "seeds"):

@@ -216,13 +216,15 @@ class InnerCache(GridCache):
 @dataclass(frozen=True, kw_only=True)
 class InnerFold:
     """The inner part of one fold, in a data set from which the outer test cases are missing: asking
-    for one is an error whoever asks. `split` is the fingerprint of the whole set's split."""
+    for one is an error whoever asks. `split` is the fingerprint of the whole set's split;
+    `own_split` says that it is somebody's own."""
 
     index: int
     train: tuple[str, ...]
     validation: tuple[str, ...]
     dataset: DataSet
     split: str
+    own_split: bool = False
 
     def cell(
         self, setting: Setting, seed: int, memory: dict[str, CaseSlices], stage: str = ""
@@ -233,13 +235,22 @@ class InnerFold:
         fold = Fold(index=self.index, train=self.train, validation=(), test=self.validation)
         data = FoldData(fold=fold, dataset=self.dataset, ground=setting.ground, cache=cache)
         return Cell(
-            setting=setting, data=data, seed=seed, part=INNER, split=self.split, stage=stage
+            setting=setting,
+            data=data,
+            seed=seed,
+            part=INNER,
+            split=self.split,
+            own_split=self.own_split,
+            stage=stage,
         )
 
 
-def inner_folds(dataset: DataSet, indices: Iterable[int]) -> tuple[InnerFold, ...]:
-    """Return the inner parts of folds; raises `BadInput` for a fold that is not there."""
-    split = folds_of(dataset)
+def inner_folds(
+    dataset: DataSet, indices: Iterable[int], split: Split | None = None
+) -> tuple[InnerFold, ...]:
+    """Return the inner parts of the folds of a split, the data set's own without one; raises
+    `BadInput` for a fold that is not there."""
+    split = split or folds_of(dataset)
     return tuple(_inner_fold(dataset, split, index) for index in indices)
 
 
@@ -253,6 +264,7 @@ def _inner_fold(dataset: DataSet, split: Split, index: int) -> InnerFold:
         validation=inner.test,
         dataset=replace(dataset, cases=kept),
         split=split.fingerprint,
+        own_split=split.own,
     )
 
 

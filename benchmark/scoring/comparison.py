@@ -219,7 +219,7 @@ def _beside(
         "nadeau_bengio": _sensitivity(gain_nS, fold_n, plan),
         "better": _better(gain_nS, fold_n, plan),
         "false_claim": false_claim_probability(gain_nS, found) if n >= PATIENTS_P else None,
-        "smallest_detectable": smallest_detectable(found, power=plan.power),
+        "smallest_detectable": smallest_detectable(found, margin=metric.margin, power=plan.power),
         "fold_excess_p": fold_excess_p(gain_nS, fold_n),
     }
 

@@ -107,6 +107,18 @@ def test_run_and_suite_in_given_folds(tiny: DataSet, tmp_path: Path) -> None:
     first = bench(*suite, *shared, "--split", str(file))
     assert first.code == 0 and first.json["folds"] == [0, 1, 2] and first.json["trained"] == 0
     assert bench(*suite, *shared).json["folds"] == [0, 1, 2]  # as the suite was planned
+    written = {"rows": "unet", "datasets": "tiny", "split": str(file), "set": SMALL}
+    (tmp_path / "suites.json").write_text(
+        json.dumps({"split": written.pop("split"), "suites": {"filed": written}})
+    )
+    filed = ("--config", str(tmp_path / "suites.json"), "--root", str(root), "--mlflow", "none")
+    found = bench("suite", *filed, "--threads", "1", "--workers", "1", "--json")
+    assert found.code == 0 and found.json["folds"] == [0, 1, 2] and found.json["trained"] == 0
+    experiment = {"method": "unet", "dataset": "tiny", "split": str(file), "set": SMALL}
+    (tmp_path / "one.json").write_text(json.dumps(experiment))
+    alone = ("--config", str(tmp_path / "one.json"), "--threads", "1", "--workers", "1")
+    again = bench("run", *alone, "--root", str(root), "--mlflow", "none", "--json")
+    assert again.code == 0 and again.json["folds"] == [0, 1, 2] and again.json["trained"] == 0
     made = bench("report", "--root", str(root), "--json", "--skip-hard-cases")
     assert made.code == 0 and not made.json["incomplete"]
     page = (root / "reports" / "main" / "report.md").read_text()

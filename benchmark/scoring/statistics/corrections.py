@@ -97,16 +97,20 @@ class Needed:
     seeds: int
 
 
-def smallest_detectable(found: Interval, *, power: float = 0.8) -> float:
-    """Return the least true difference that this design finds with `power`, in the unit of the
-    values: (t of the level + t of the power) * SE.
+def smallest_detectable(found: Interval, *, margin: float, power: float = 0.8) -> float:
+    """Return the least true difference that this design calls "better" with `power`, in the unit of
+    the values: max(half, margin - half) + t of the power * SE, `half` being the interval's half
+    width. The interval must lie above 0, and its upper end above the `margin`: below it a
+    difference is called equivalent, however sure it is.
 
     >>> from benchmark.scoring.statistics.components import as_interval
-    >>> round(smallest_detectable(as_interval(2.0, 0.5, degrees=8, level=0.95)), 2)
-    1.6
+    >>> wide, narrow = (as_interval(2.0, se, degrees=8, level=0.95) for se in (0.5, 0.1))
+    >>> [round(smallest_detectable(one, margin=1.0), 2) for one in (wide, narrow)]
+    [1.6, 0.86]
     """
-    level = stats.t.ppf(0.5 + found.level / 2, found.degrees)
-    return float((level + stats.t.ppf(power, found.degrees)) * found.error)
+    half = stats.t.ppf(0.5 + found.level / 2, found.degrees) * found.error
+    luck = stats.t.ppf(power, found.degrees) * found.error
+    return float(max(half, margin - half) + luck)
 
 
 def patients_needed(

@@ -1,12 +1,16 @@
 """The number of patients that would decide, and the smallest detectable difference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from benchmark.plan.analysis import AnalysisPlan
 from benchmark.scoring.statistics.components import Components, as_interval
 from benchmark.scoring.statistics.corrections import Needed, patients_needed, smallest_detectable
+from benchmark.scoring.statistics.paired import primary_of, word_of
 
 
 def spread(patient=4.0, run=0.0, seeds=3, fold=0.0):
@@ -63,6 +67,21 @@ def test_an_interval_needs_six_patients_whatever_the_spread():
 
 
 def test_smallest_detectable_difference_has_its_power():
-    found = smallest_detectable(as_interval(0.1, 2 / np.sqrt(30), 29, level=0.95))
+    found = smallest_detectable(as_interval(0.1, 2 / np.sqrt(30), 29, level=0.95), margin=0.0)
     power = TTestPower().power(found / 2, 30, 0.05)
     assert power == pytest.approx(0.8, abs=0.01)  # the shifted t stands for the noncentral one
+
+
+def test_smallest_detectable_difference_is_called_better_as_often_as_it_says():
+    rng, plan = np.random.default_rng(0), AnalysisPlan()
+    usual, fold_n = plan.metric("dsc"), np.arange(60) % 5
+    noise_SnS = rng.normal(0, 0.6, (400, 60, 3))
+    for metric in (usual, replace(usual, margin=0.05)):  # the margin decides, and it does not
+        primaries = [primary_of(noise_nS, fold_n, plan).interval for noise_nS in noise_SnS]
+        least = np.median([smallest_detectable(one, margin=metric.margin) for one in primaries])
+        words = [
+            word_of(noise_nS + least, fold_n, primary_of(noise_nS + least, fold_n, plan).interval,
+                    (), metric, plan)
+            for noise_nS in noise_SnS
+        ]  # fmt: skip
+        assert words.count("better") / len(words) == pytest.approx(0.8, abs=0.1)
