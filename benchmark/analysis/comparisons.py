@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from benchmark.analysis.naming import labels_named, split_choice
 from benchmark.analysis.own import own_of, secondary
 from benchmark.analysis.rows import gathered, patients_of, read_cells
 from benchmark.analysis.suites import (
@@ -17,7 +18,6 @@ from benchmark.analysis.suites import (
     missing_cell,
     not_there,
     run_command,
-    short,
 )
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Metric
@@ -26,7 +26,6 @@ from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.layout import Incomplete, endpoint_organs, gain
 from benchmark.scoring.statistics.paired import Word
 from benchmark.settings.metrics import load_metrics
-from benchmark.settings.resolve import without
 from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
 
@@ -104,8 +103,7 @@ def named_row(
     lost = [m for m in suite.missing if dataset in (None, m.dataset)]
     labels = list(dict.fromkeys([*(e.label for e in done), *(m.row for m in lost)]))
     shared = suite.plan.overrides if suite.plan else {}
-    chosen = [x for x in labels if name in (x, without(x, shared))]
-    chosen = chosen or [x for x in labels if short(x) == name]
+    chosen = labels_named(name, labels, shared)
     by_key = not chosen and bool(KEY.fullmatch(name))
     if by_key:
         done = [entry for entry in done if entry.key.startswith(name)][:1]
@@ -120,7 +118,8 @@ def named_row(
     try:
         check_one_split(found, name)
     except BadInput as error:
-        raise BadInput(f"{error}, or choose one with --split") from None
+        choice = split_choice(sorted(entry.split for entry in found))
+        raise BadInput(f"{error}, or choose one with {choice}") from None
     missing = () if by_key else tuple(m for m in lost if m.row == chosen[0])
     return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
 

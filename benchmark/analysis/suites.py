@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from benchmark.analysis.naming import short
 from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput
 from benchmark.plan.suite import Planned, SuitePlan
@@ -278,11 +279,6 @@ def run_command(label: str, beside: Iterable[Entry]) -> str:
     for name, value in parse(pieces(typed["values"]) if typed["values"] else []).items():
         words += ["--set", f"{name}={json.dumps(value)}"]
     return shlex.join(words)
-
-
-def short(label: str) -> str:
-    """Return a label without its overrides: `fsm[xi=1]@stage2` is `fsm@stage2`."""
-    return re.sub(r"\[.*\]", "", label)
 
 
 def numbers_text(values: Iterable[int]) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from benchmark.cli.options import add_common, add_preset, add_suite, option
+from benchmark.cli.options import (
+    add_common,
+    add_preset,
+    add_suite,
+    add_which_split,
+    option,
+    which_split,
+)
 from benchmark.cli.out import put_json, say, warn
 from benchmark.cli.session import stored
 
@@ -25,8 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(parser, "--dataset", "NAME", "default: all that both were run on")
     add_suite(parser)
     add_preset(parser, None)
-    about = "the first digits of a split's fingerprint, where a row was run in several"
-    option(parser, "--split", "DIGITS", about)
+    add_which_split(parser)
     about = "dsc, assd_penalised or a metric of your own; may be repeated (default: all)"
     option(parser, "--metric", "NAME", about, action="append", default=[])
     about = "show ASSD and HD95 of another library too, from the stored label maps: medpy-0.4, "
@@ -51,8 +57,9 @@ def run(args: argparse.Namespace) -> int:
     chosen = chosen_suite(workspace, args.suite)
     suite = standing(workspace, chosen.name)
     plan = suite.plan.analysis if suite.plan else AnalysisPlan()
+    split = which_split(args, suite.done)
     first, second = (
-        named_row(suite, name, dataset=args.dataset, preset=args.preset, split=args.split)
+        named_row(suite, name, dataset=args.dataset, preset=args.preset, split=split)
         for name in (args.row, args.reference)
     )
     found = paired(workspace, first, second, _asked(args.metric, plan))

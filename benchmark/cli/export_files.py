@@ -128,7 +128,8 @@ def _probabilities(
     entry: Entry, bench: Bench, volume: Volume, dataset: DataSet, folder: Path
 ) -> NDArray[np.uint8]:
     """Write each organ's probabilities of a case; return the most probable class."""
-    from benchmark.running.predicting import probabilities, trained_key
+    from benchmark.running.predicting import probabilities
+    from benchmark.running.trained import trained_key
     from benchmark.settings.registry import load_registry
 
     trained = trained_key(bench, load_registry(), entry.key)

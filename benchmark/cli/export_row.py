@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import add_common, add_hardware, flag, numbers, option, options_of
+from benchmark.cli.options import (
+    add_common,
+    add_hardware,
+    add_which_split,
+    flag,
+    numbers,
+    option,
+    options_of,
+    which_split,
+)
 from benchmark.cli.out import put, put_json, say, warn
 from benchmark.cli.session import stored
 from benchmark.errors import BadInput
@@ -27,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(parser, "--dataset", "NAME", "where the row was run on several")
     option(parser, "--preset", "NAME", "where the row was run with several")
     option(parser, "--suite", "NAME", "default: all suites")
+    add_which_split(parser)
     option(parser, "--fold", "N", "one fold (or several: 0,1); default: all", type=numbers)
     option(parser, "--seed", "N", "where the row was run with several", type=int)
     flag(parser, "--probabilities", "each organ's probability too: a NIfTI file of floats an organ")
@@ -79,7 +89,7 @@ def _bench(args: argparse.Namespace) -> Any:
 def _command(args: argparse.Namespace) -> str:
     """What makes the folder again, without the places of this machine."""
     words = ["bench export", "--method", args.method]
-    for name in ("dataset", "preset", "suite", "seed"):
+    for name in ("dataset", "preset", "suite", "seed", "split"):
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]
     words += ["--fold", ",".join(map(str, args.fold))] if args.fold is not None else []
@@ -90,16 +100,19 @@ def _command(args: argparse.Namespace) -> str:
 def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     """The cells of one row on one data set, one a fold. Raises `BadInput` for what is not there,
     and where the options leave a choice."""
-    from benchmark.analysis.suites import chosen_suite, short
+    from benchmark.analysis.naming import labels_named, short
+    from benchmark.analysis.suites import chosen_suite
 
     suite = chosen_suite(workspace, args.suite).name if args.suite else None
     known = [e for e in workspace.ledger.compared() if e.state == "done" and e.part == "test"]
     known = [e for e in known if suite in (None, e.suite)]
-    found = [e for e in known if args.method == e.label]
-    found = found or [e for e in known if args.method in (e.row, short(e.label))]
+    labels = labels_named(args.method, (e.label for e in known))
+    found = [e for e in known if e.label in labels]
     if not found:
         rows = ", ".join(dict.fromkeys(short(e.label) for e in known)) or "nothing"
         raise BadInput(f"no finished cell of a row {args.method!r}: there is {rows}")
+    digits = which_split(args, found)
+    found = [e for e in found if e.split.startswith(digits)]
     for name in ("dataset", "preset", "seed", "label"):
         wanted = getattr(args, name, None)
         there = list(dict.fromkeys(getattr(e, name) for e in found))
@@ -125,9 +138,14 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
 
 
 def _check_one(method: str, name: str, values: list[str]) -> None:
+    from benchmark.analysis.naming import split_choice
+
     several = list(dict.fromkeys(values))
     if len(several) > 1:
-        how = {"label": "write one of them in full", "split": "give a --suite"}
+        how = {
+            "label": "write one of them in full",
+            "split": f"choose with {split_choice(several)}",
+        }
         raise BadInput(
             f"{method} has results of {counted(len(several), name)} ({', '.join(several)}): "
             f"{how.get(name, f'choose with --{name}')}"

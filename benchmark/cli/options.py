@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchmark.running.bench import Options
     from benchmark.settings.registry import Registry
     from benchmark.settings.resolve import Setting
+    from benchmark.store.ledger import Entry
 
 DEFAULT_ROOT = "workspace"
 INNER = "for tuning: train without the inner validation patients and score them"
@@ -92,10 +93,14 @@ def add_setting(parser: argparse.ArgumentParser) -> None:
     option(parser, "--tuned", "NAME", about, default="")
 
 
-def add_values(parser: argparse.ArgumentParser, *, experiment: bool = False) -> None:
-    """Add the data set and the values of a row; with `experiment`, `--config` may hold both."""
-    chosen = dict.fromkeys(DEFAULTS) if experiment else DEFAULTS
-    option(parser, "--dataset", "NAME", "see bench data list", default=chosen["dataset"])
+def add_values(
+    parser: argparse.ArgumentParser, *, experiment: bool = False, stored: bool = False
+) -> None:
+    """Add the data set and the values of a row; with `experiment`, `--config` may hold both; of
+    what is `stored` alone, what is left out is whatever is there."""
+    chosen = dict.fromkeys(DEFAULTS) if experiment or stored else DEFAULTS
+    about = "where the row was run on several" if stored else "see bench data list"
+    option(parser, "--dataset", "NAME", about, default=chosen["dataset"])
     add_preset(parser, chosen["preset"])
     add_sets(parser, "a hyper-parameter (bench methods show NAME) or ground.NAME")
     more = ", or a whole experiment: method, preset, dataset, folds, seeds, set"
@@ -117,6 +122,12 @@ def add_sets(parser: argparse.ArgumentParser, what: str) -> None:
 def add_split(parser: argparse.ArgumentParser) -> None:
     """Add `--split`."""
     option(parser, "--split", "FILE", SPLIT)
+
+
+def add_which_split(parser: argparse.ArgumentParser) -> None:
+    """Add `--split` of a command that reads what is stored."""
+    about = "where a row was run in several: the first digits of a split's fingerprint, or its file"
+    option(parser, "--split", "FILE", about)
 
 
 def add_folds(
@@ -197,20 +208,26 @@ def numbers(text: str) -> list[int]:
 
 def setting_of(args: argparse.Namespace) -> Setting:
     """Return the row with its values resolved; raises `BadInput`."""
-    from benchmark.settings.overrides import parse
     from benchmark.settings.registry import load_registry
     from benchmark.settings.resolve import resolve
+
+    overrides = values_of(args)
+    registry = load_registry()
+    say_refused(registry, [args.method])
+    setting = resolve(registry, args.method, args.preset, overrides)
+    return replace(setting, tuned=check_tuned(getattr(args, "tuned", "")))
+
+
+def values_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the values of `--config` and `--set`, as they were typed; raises `BadInput`."""
+    from benchmark.settings.overrides import parse
 
     chosen = parse(args.overrides)
     overrides = _config_values(args)
     for name in list(overrides):  # --set ct=... also ends what the file says of ct.width
         if any(name.startswith(f"{other}.") for other in chosen):
             del overrides[name]
-    overrides |= chosen
-    registry = load_registry()
-    say_refused(registry, [args.method])
-    setting = resolve(registry, args.method, args.preset, overrides)
-    return replace(setting, tuned=check_tuned(getattr(args, "tuned", "")))
+    return overrides | chosen
 
 
 def _config_values(args: argparse.Namespace) -> dict[str, Any]:
@@ -254,6 +271,19 @@ def split_for(given: str | None, dataset: DataSet, planned: str = "") -> Split:
     split = read_split(Path(given), dataset, say)
     keep_split(dataset, split)
     return split
+
+
+def which_split(args: argparse.Namespace, entries: Sequence[Entry]) -> str:
+    """Return the fingerprint, or its first digits, of the split that `--split` names among cells;
+    "" without it. Raises `BadInput`."""
+    from benchmark.analysis.naming import split_named
+    from benchmark.data.feeding.splits import read_split
+    from benchmark.data.library import stored_dataset
+
+    def read(path: Path, dataset: str) -> str:
+        return read_split(path, stored_dataset(args.root, dataset)).fingerprint
+
+    return split_named(args.split, entries, args.dataset, read)
 
 
 def part_of(args: argparse.Namespace) -> str:

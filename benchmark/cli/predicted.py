@@ -14,7 +14,7 @@ from benchmark.errors import BadInput
 if TYPE_CHECKING:
     from benchmark.data.scan import Scan
     from benchmark.data.volume import Label
-    from benchmark.running.predicting import Trained
+    from benchmark.running.trained import Trained
 
 NO_PICTURE = "none"
 LARGEST = "the largest part of each organ alone"

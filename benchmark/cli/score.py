@@ -72,7 +72,8 @@ def _metrics(names: list[str]) -> dict[str, OwnMetric]:
 
 def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     """The cells that the options name; raises `BadInput` for a name that is not there."""
-    from benchmark.analysis.suites import chosen_suite, short
+    from benchmark.analysis.naming import short
+    from benchmark.analysis.suites import chosen_suite
     from benchmark.store.ledger import ON
 
     suite = chosen_suite(workspace, args.suite).name

@@ -121,5 +121,5 @@ def test_predict_knows_both_names(root: Path, tmp_path: Path) -> None:
             "--fold", "0", "--overlay", "none", *setting_argv(root, SMALL), "--json"]  # fmt: skip
     ran = bench(*argv, "--preset", "quick-1")
     assert ran.code == 0 and ran.json["preset"] == "quick-1", ran.err
-    ran = bench(*argv)
+    ran = bench(*argv, "--preset", "quick")
     assert ran.code == 2 and "never trained in this workspace on tiny, preset quick," in ran.err
