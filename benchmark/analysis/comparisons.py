@@ -19,6 +19,7 @@ from benchmark.analysis.suites import (
     not_there,
     run_command,
 )
+from benchmark.data.feeding.splits import count_of
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.plan.suite import Planned
@@ -127,11 +128,13 @@ def named_row(
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What two rows are compared in: tested metrics of a plan, and metrics of one's own by name
-    (None: all that both rows have), which are secondary endpoints."""
+    (None: all that both rows have), which are secondary endpoints. Their split has `of_folds`
+    folds (None: as many as the plan)."""
 
     plan: AnalysisPlan
     metrics: tuple[Metric, ...]
     own: tuple[str, ...] | None = ()
+    of_folds: int | None = None
 
 
 def paired(workspace: Workspace, first: Named, second: Named, asked: Asked) -> list[Paired]:
@@ -205,7 +208,9 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
         workspace.results, [(row, f, s, where) for row, f, s, e in cells for where in own.of(e)]
     )
     seeds = sorted({seed for _, seed in places})
-    found = _compared(pair, frame, {"a": first.name, "b": second.name}, seeds, asked, tested)
+    names = {"a": first.name, "b": second.name}
+    count = count_of(workspace.root, dataset, entries[0].split)
+    found = _compared(pair, frame, names, seeds, replace(asked, of_folds=count), tested)
     if not second.outside:
         return found
     shown = tuple(_of_one_set(each, first, second) for each in found.comparisons)
@@ -238,7 +243,7 @@ def _compared(
             gathered(name, chosen[chosen["row"] == row], patients, organs, seeds)
             for row, name in names.items()
         )
-        found = compare(a, b, metric=metric, plan=plan)
+        found = compare(a, b, metric=metric, plan=plan, of_folds=asked.of_folds)
         if isinstance(found, Incomplete) or isinstance(a, Incomplete) or isinstance(b, Incomplete):
             if metric in own:  # undefined where an organ was missed
                 notes.append(f"{metric.name} is not tested: {found.sentence}")

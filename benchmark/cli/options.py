@@ -270,6 +270,8 @@ def split_for(given: str | None, dataset: DataSet, planned: str = "") -> Split:
         return split_of(dataset, known)
     split = read_split(Path(given), dataset, say)
     keep_split(dataset, split)
+    if not split.own:
+        say(f"{Path(given).name} holds the own folds of {dataset.name}")
     return split
 
 

@@ -15,6 +15,7 @@ from benchmark.settings.resolve import without
 
 if TYPE_CHECKING:
     from benchmark.running.held_out import Apart
+    from benchmark.store.ledger import Entry
 
 
 def print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> None:
@@ -36,8 +37,17 @@ def print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> 
             body.append((row_name(row, suite), *["-"] * (len(organs) + len(own) + 2), "INCOMPLETE"))
         titles = (f"{title} (mean)" for title in own.values())
         headings = ("row", *organs, "ASSD mm (mean)", *titles, "patients", "missed")
-        print_rows(f"{dataset}: DSC %, mean +- sd over patients", headings, body, width=140)
+        in_folds = folds_text(entry for entry in suite.done if entry.dataset == dataset)
+        title = f"{dataset}: DSC %, mean +- sd over patients{in_folds}"
+        print_rows(title, headings, body, width=140)
     put(described(["assd"]))
+
+
+def folds_text(entries: Iterable[Entry]) -> str:
+    """Return in whose folds cells were tested, as a table's title says it; "" without cells."""
+    splits = {(entry.split[:8], entry.own_split) for entry in entries}
+    texts = [f"split {split}" if own else "folds: the set's own" for split, own in sorted(splits)]
+    return "".join(f", {text}" for text in dict.fromkeys(texts))
 
 
 def _reference_rows(

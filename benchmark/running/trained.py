@@ -8,11 +8,9 @@ from typing import Any
 
 from benchmark.analysis.naming import labels_named, split_choice
 from benchmark.analysis.suites import TYPED
-from benchmark.data.feeding.splits import split_of
-from benchmark.data.library import stored_dataset
+from benchmark.data.feeding.splits import count_of
 from benchmark.errors import BadInput
 from benchmark.files.atomic import damage
-from benchmark.plan.folds import FOLDS
 from benchmark.plan.keys import Context, canonical, key
 from benchmark.plan.nodes import Weights, in_order
 from benchmark.running.bench import Bench
@@ -140,7 +138,9 @@ def _of_one_split(
     splits: dict[str, dict[int, Entry]] = {}
     for entry in found:
         splits.setdefault(entry.split, {})[entry.fold] = entry
-    asked = {split: folds or range(_count(bench, there)) for split, there in splits.items()}
+    asked = {
+        split: folds or range(count_of(bench.root, found[0].dataset, split)) for split in splits
+    }
     whole = [split for split, there in splits.items() if there.keys() >= {*asked[split]}]
     if len(whole) == 1:
         return [splits[whole[0]][fold] for fold in asked[whole[0]]]
@@ -154,16 +154,6 @@ def _of_one_split(
     ((split, there),) = splits.items()
     shown = ",".join(str(fold) for fold in asked[split] if fold not in there)
     raise BadInput(f"{what} lacks fold {shown}: train it, or give --fold {told[split]}")
-
-
-def _count(bench: Bench, there: Mapping[int, Entry]) -> int:
-    """How many folds a split has; the usual number where its data set is not here any more."""
-    first = next(iter(there.values()))
-    try:
-        dataset = stored_dataset(bench.root, first.dataset)
-        return len(split_of(dataset, first.split if first.own_split else "").folds)
-    except BadInput:
-        return FOLDS
 
 
 def trained_key(bench: Bench, registry: Registry, asked: str) -> Trained:

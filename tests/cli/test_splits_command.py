@@ -106,6 +106,8 @@ def test_run_and_suite_in_given_folds(tiny: DataSet, tmp_path: Path) -> None:
     shared = (*values[:at], *values[at + 2 :], "--mlflow", "none")
     first = bench(*suite, *shared, "--split", str(file))
     assert first.code == 0 and first.json["folds"] == [0, 1, 2] and first.json["trained"] == 0
+    shown = bench(*(word for word in suite if word != "--json"), *shared).out
+    assert f"over patients, split {split.fingerprint[:8]}" in shown
     assert bench(*suite, *shared).json["folds"] == [0, 1, 2]  # as the suite was planned
     written = {"rows": "unet", "datasets": "tiny", "split": str(file), "set": SMALL}
     (tmp_path / "suites.json").write_text(
@@ -129,6 +131,9 @@ def test_export_is_what_nnunet_reads(tiny: DataSet, tmp_path: Path) -> None:
     there = ("--dataset", "tiny", "--root", str(tiny.folder.parents[1]))
     ran = bench("export", "splits", "--for", "nnunet", *there, "-o", str(tmp_path))
     assert ran.code == 0, ran.err
+    again = ("--split", str(tmp_path / "splits_final.json"), "-o", str(tmp_path))
+    ran = bench("export", "splits", "--for", "nnunet", *there, *again)
+    assert ran.code == 0 and "splits_final.json holds the own folds of tiny" in ran.err
     folds = json.loads((tmp_path / "splits_final.json").read_text())
     assert sorted(name for fold in folds for name in fold["val"]) == NAMES
     assert all(not {*fold["train"]} & {*fold["val"]} for fold in folds)

@@ -103,11 +103,16 @@ def test_rm_takes_a_split(root: Path, tmp_path: Path) -> None:
 def test_the_next_command_can_be_run_as_it_is_printed(root: Path) -> None:
     own, given = cells(root)
     again = {}
+    titles = []
     for entry, split in ((own, ""), (given, str(root / "theirs.json"))):
         more = ("--split", split) if split else ()
         ran = bench(*run_argv(root, "unet", "--folds", "0", "--workers", "1", *more, "--json"))
+        titles.append(bench(*run_argv(root, "unet", "--folds", "0", "--workers", "1", *more)).out)
         again[entry.split] = shlex.split(ran.json["shows"]["next"])
+    assert "preset quick, folds: the set's own" in titles[0]
+    assert f"preset quick, split {given.split[:8]}" in titles[1]
     for split, words in again.items():
         assert words[:2] == ["bench", "compare"] and split[:8] in words
         ran = bench(*words[1:])
         assert ran.code == 0, ran.err
+        assert f"note: 1 of {5 if split == own.split else 2} folds hold patients" in ran.out

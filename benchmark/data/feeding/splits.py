@@ -16,11 +16,11 @@ from typing import Any
 
 from benchmark.data.badfile import BadFile, read_regular
 from benchmark.data.feeding.folds import Split, folds_of, subjects
-from benchmark.data.library import DataSet
+from benchmark.data.library import DataSet, stored_dataset
 from benchmark.data.readers.names import is_case_name, safe_names
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, read_json, write_json
-from benchmark.plan.folds import Fold, given_fingerprint, given_folds
+from benchmark.plan.folds import FOLDS, Fold, given_fingerprint, given_folds
 from benchmark.plan.wording import counted, named
 
 INNER = "inner"  # the part of a fold that tuning sees
@@ -92,6 +92,15 @@ def split_of(dataset: DataSet, fingerprint: str = "") -> Split:
             "split was never kept): give its file again with --split"
         )
     return found
+
+
+def count_of(root: Path, dataset: str, fingerprint: str) -> int:
+    """Return how many folds a split of a data set in a workspace has; the usual number where the
+    set or the split is not there any more."""
+    try:
+        return len(split_of(stored_dataset(root, dataset), fingerprint).folds)
+    except BadInput:
+        return FOLDS
 
 
 def fold_at(known: tuple[Fold, ...], index: int, part: str) -> Fold:
