@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from benchmark.analysis.apart import networks_line, over_networks
 from benchmark.analysis.naming import labels_named, split_choice
 from benchmark.analysis.own import own_of, secondary
 from benchmark.analysis.rows import gathered, patients_of, read_cells
@@ -210,6 +211,11 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
     seeds = sorted({seed for _, seed in places})
     names = {"a": first.name, "b": second.name}
     count = count_of(workspace.root, dataset, entries[0].split)
+    if (kept := entries[0].tested_on) != dataset:
+        pair = replace(
+            pair, notes=(*pair.notes, networks_line(kept, {f for f, _ in places}, count))
+        )
+        frame, count = over_networks(frame), 1
     found = _compared(pair, frame, names, seeds, replace(asked, of_folds=count), tested)
     if not second.outside:
         return found

@@ -57,7 +57,7 @@ def write(order: Order, workspace: Workspace, out: Path) -> dict[str, Any]:
     """Write the folder `out` and return what is in it, as plain values. Raises `BadInput` where
     something of it is not stored any more, and `OSError` for a disk that does not take it."""
     first, counts = order.entries[0], _Counts()
-    dataset = stored_dataset(workspace.root, first.dataset)
+    dataset = stored_dataset(workspace.root, first.tested_on)
     with commit_folder(out) as folder:
         for entry in order.entries:
             _fold(entry, order, workspace, dataset, folder / f"fold_{entry.fold}", counts)
@@ -171,7 +171,7 @@ def _rows(order: Order, workspace: Workspace, folder: Path) -> int:
     for line in own.lines:
         order.say(line)
     found = [
-        {"dataset": entry.dataset, "row": entry.label, "preset": entry.preset, **asdict(row)}
+        {"dataset": entry.tested_on, "row": entry.label, "preset": entry.preset, **asdict(row)}
         for entry in order.entries
         for row in own.rows(workspace, entry)
     ]
@@ -206,6 +206,7 @@ def _provenance(
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": order.command,
         "versions": {name: version(name) for name in PACKAGES},
+        "trained_on": order.entries[0].dataset,
         "data_set": {"name": dataset.name, "fingerprint": dataset.fingerprint},
         "labels": {"background": 0, **{o: n for n, o in enumerate(dataset.organs, start=1)}},
         "cells": cells,
@@ -215,6 +216,18 @@ def _provenance(
 
 def _all(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _who(entry: Entry) -> str:
+    """Who predicted whom."""
+    if entry.tested_on != entry.dataset:
+        return (
+            f"{entry.tested_on} was kept apart: each fold's network, trained on patients of "
+            f"{entry.dataset}, predicted all of its patients."
+        )
+    return (
+        "Each patient stands in one fold alone, and was predicted by a network that never saw it."
+    )
 
 
 def _readme(order: Order, dataset: DataSet, counts: _Counts) -> str:
@@ -227,7 +240,7 @@ def _readme(order: Order, dataset: DataSet, counts: _Counts) -> str:
         f"Written by bench {version('beyond-loss')}: `{order.command}`. Preset {first.preset}, "
         f"seed {first.seed}, fold {folds}. Data set fingerprint {dataset.fingerprint}.",
         "",
-        "Each patient stands in one fold alone, and was predicted by a network that never saw it.",
+        _who(first),
         "",
         "| file | what it is |",
         "|---|---|",

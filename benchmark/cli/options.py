@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from benchmark.running.bench import Options
     from benchmark.settings.registry import Registry
     from benchmark.settings.resolve import Setting
-    from benchmark.store.ledger import Entry
 
 DEFAULT_ROOT = "workspace"
 INNER = "for tuning: train without the inner validation patients and score them"
@@ -122,12 +121,6 @@ def add_sets(parser: argparse.ArgumentParser, what: str) -> None:
 def add_split(parser: argparse.ArgumentParser) -> None:
     """Add `--split`."""
     option(parser, "--split", "FILE", SPLIT)
-
-
-def add_which_split(parser: argparse.ArgumentParser) -> None:
-    """Add `--split` of a command that reads what is stored."""
-    about = "where a row was run in several: the first digits of a split's fingerprint, or its file"
-    option(parser, "--split", "FILE", about)
 
 
 def add_folds(
@@ -273,19 +266,6 @@ def split_for(given: str | None, dataset: DataSet, planned: str = "") -> Split:
     if not split.own:
         say(f"{Path(given).name} holds the own folds of {dataset.name}")
     return split
-
-
-def which_split(args: argparse.Namespace, entries: Sequence[Entry]) -> str:
-    """Return the fingerprint, or its first digits, of the split that `--split` names among cells;
-    "" without it. Raises `BadInput`."""
-    from benchmark.analysis.naming import split_named
-    from benchmark.data.feeding.splits import read_split
-    from benchmark.data.library import stored_dataset
-
-    def read(path: Path, dataset: str) -> str:
-        return read_split(path, stored_dataset(args.root, dataset)).fingerprint
-
-    return split_named(args.split, entries, args.dataset, read)
 
 
 def part_of(args: argparse.Namespace) -> str:

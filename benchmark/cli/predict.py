@@ -10,18 +10,17 @@ from benchmark.cli.options import (
     add_common,
     add_hardware,
     add_values,
-    add_which_split,
     flag,
     numbers,
     option,
     options_of,
     say_refused,
     values_of,
-    which_split,
 )
 from benchmark.cli.out import put_json, say, warn
 from benchmark.cli.predicted import Job, jobs_of, show, value_of, write
 from benchmark.cli.session import check_workspace
+from benchmark.cli.which import add_which_split, which_split
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:

@@ -216,7 +216,7 @@ def _print_run(lines: list[ScoreLine], ceilings: Ceilings, apart: Apart | None) 
         beside_it = apart_headings(apart)
         headings = ("organ", dsc_title, *references, *titles, "patients", "missed", *beside_it)
         title = f"{row} on {dataset}, preset {preset}{folds_text(ceilings.entries)}"
-        print_rows(title, headings, body, width=160)
+        print_rows(title, headings, body, width=160 + 20 * len(beside_it))
     if apart:
         put(apart_text(apart))
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import add_common, flag, option, which_split
+from benchmark.cli.options import add_common, flag, option
 from benchmark.cli.out import print_rows, put, put_json
+from benchmark.cli.which import which_split
 from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
 
