@@ -116,7 +116,8 @@ def _weights(entry: Entry, workspace: Workspace, folder: Path, counts: _Counts) 
     """Copy the scored training's networks and its record; return how many."""
     files = workspace.objects.weight_files(entry.key)
     if not files:
-        counts.notes.append(f"fold {entry.fold} has no weights: they are not in this workspace")
+        why = "another tool predicted it" if entry.outside else "they are not in this workspace"
+        counts.notes.append(f"fold {entry.fold} has no weights: {why}")
         return 0
     (folder / "weights").mkdir()
     for path in (*files, workspace.objects.folder / entry.key / "record.json"):

@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     workspace = stored(args)
     entries = _chosen(args, workspace)
     looked = _looked(args, workspace, entries[0]) if args.test_on else ""
+    if args.probabilities:
+        _check_networks(entries, workspace)
     order = Order(
         entries=tuple(entries),
         rows=args.rows,
@@ -81,6 +83,18 @@ def run(args: argparse.Namespace) -> int:
     if looked:
         say(looked)
     return 0
+
+
+def _check_networks(entries: list[Entry], workspace: Workspace) -> None:
+    """Raise `BadInput` where no network is here that could give probabilities."""
+    for entry in entries:
+        why = ""
+        if entry.outside:
+            why = f"another tool predicted it ({entry.outside}), and bench has none of its networks"
+        elif not workspace.objects.weight_files(entry.key):
+            why = f"fold {entry.fold} has no weights in this workspace; bench run trains it again"
+        if why:
+            raise BadInput(f"--probabilities of {entry.label}: {why}")
 
 
 def _looked(args: argparse.Namespace, workspace: Workspace, entry: Entry) -> str:
