@@ -157,12 +157,14 @@ def _show(args: argparse.Namespace) -> int:
     summaries = [summarise(study) for study in found]
     _put(summaries, args.json)
     if args.out:
-        from sweeps.figures import write_figures
+        from sweeps.figures import without_picture, write_figures
 
         for study, summary in zip(found, summaries, strict=True):
             for path in write_figures(study, summary, args.out):
                 if not args.json:
                     put(f"wrote {path}")
+            if (why := without_picture(study)) and not args.json:
+                put(why)
     return 0
 
 
