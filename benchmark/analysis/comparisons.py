@@ -11,6 +11,7 @@ import pandas as pd
 from benchmark.analysis.apart import networks_line, over_networks
 from benchmark.analysis.naming import labels_named, split_choice
 from benchmark.analysis.own import own_of, secondary
+from benchmark.analysis.pairs import Paired, score_of
 from benchmark.analysis.rows import gathered, patients_of, read_cells
 from benchmark.analysis.suites import (
     Missing,
@@ -68,22 +69,6 @@ class Named:
     def lacking_on(self, dataset: str) -> dict[FoldSeed, Missing]:
         """Return what is planned on one data set and has no result."""
         return {(m.fold, m.seed): m for m in self.missing if m.dataset == dataset}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Paired:
-    """Two rows on one data set: a comparison a metric, or what is missing for it. `gains` are the
-    patients' mean gains by metric; `organs` those of the endpoint. `secondary` names the metrics of
-    one's own among the compared ones, `notes` say which could not be compared."""
-
-    dataset: str
-    preset: str
-    organs: tuple[str, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
-    gains: Mapping[str, Mapping[str, float]] | None = None
-    missing: tuple[Missing, ...] = ()
-    secondary: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def named_row(
@@ -242,7 +227,7 @@ def _compared(
     """The pair with what its frame of rows "a" and "b" says; `names` are theirs."""
     plan, patients, notes, beside = asked.plan, patients_of(frame), [*pair.notes], []
     organs = endpoint_organs(patients, anchor=plan.anchor_organ, share=plan.organ_share)
-    comparisons, gains = [], {}
+    comparisons, gains, scores = [], {}, {}
     for metric in (*asked.metrics, *own):
         chosen = frame[frame["metric"] == metric.name]
         a, b = (
@@ -258,12 +243,14 @@ def _compared(
         comparisons.append(found)
         beside += [metric.name] if metric in own else []
         mean_n = gain(a, b, higher_is_better=metric.higher_is_better).mean(axis=1)
+        scores[metric.name] = score_of(a), score_of(b)
         gains[metric.name] = dict(zip(a.cases, map(float, mean_n), strict=True))
     return replace(
         pair,
         organs=organs,
         comparisons=tuple(comparisons),
         gains=gains,
+        scores=scores,
         secondary=tuple(beside),
         notes=tuple(notes),
     )

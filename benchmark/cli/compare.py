@@ -17,7 +17,8 @@ from benchmark.cli.which import add_which_split, which_split
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
-    from benchmark.analysis.comparisons import Asked, Named, Paired
+    from benchmark.analysis.comparisons import Asked, Named
+    from benchmark.analysis.pairs import Paired
     from benchmark.analysis.suites import Standing
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.store.workspace import Workspace
