@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
     for row in dict.fromkeys(map(_row, entries)):
         where, dataset, label, preset, part, split = row
         told = (
-            f", suite {shown_suite(where)}" if len({entry.suite for entry in entries}) > 1 else ""
+            f" of suite {shown_suite(where)}" if len({entry.suite for entry in entries}) > 1 else ""
         )
         flags = flags_of_rows(e for e in entries if _row(e) == row)
         names += [flag.name for flag in flags]
         members = [cell for entry, cell in both if _row(entry) == row]
-        _print_row(f"{label} on {dataset}, preset {preset}, {part}{split}{told}", members, flags)
+        _print_row(f"{label}{told} on {dataset}, preset {preset}, {part}{split}", members, flags)
     if more := how_to_read(names):
         put(more)
     if not cells:

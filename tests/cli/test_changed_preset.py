@@ -108,6 +108,8 @@ def test_a_plan_counts_no_result_of_other_values(root: Path) -> None:
 def test_a_suite_that_lacks_a_cell_says_the_name_of_now(root: Path) -> None:
     next((root / "ledger/main").glob("*.json")).unlink()
     status = bench("status", "--root", str(root)).out
+    assert " of suite scratch on tiny, preset quick" in status
+    assert " of suite main on tiny, preset quick-1" in status
     assert "suite main: 1 of 2 cells done, 1 not run" in status and "--preset quick-1" in status
 
 
