@@ -28,10 +28,10 @@ from benchmark.phantom.recipe import Phantom
 from benchmark.plan.folds import FOLDS
 from benchmark.running.bench import Options
 from benchmark.running.events import Warnings
-from benchmark.running.predicting import predict, trained_row
+from benchmark.running.predicting import predict
+from benchmark.running.trained import Wanted, candidates, trained_row
 from benchmark.scoring.overlap import dice_percent
 from benchmark.settings.registry import load_registry
-from benchmark.settings.resolve import resolve
 
 FOUND = Path(__file__).with_name("fold-luck.json")
 ROWS, SEEDS = ("unet", "unet-200", "fsm"), range(6)
@@ -54,8 +54,8 @@ def measure(root: Path, scores: Path, volumes: list[Volume]) -> None:
         path = scores / f"{row}-{fold}-{seed}.json"
         if path.exists():
             continue
-        setting = resolve(registry, row, "quick-1", {})
-        trained = trained_row(bench, setting, dataset="phantom", folds=[fold], seed=seed, stage="")
+        wanted = Wanted(name=row, dataset="phantom", preset="quick-1", folds=[fold], seed=seed)
+        trained = trained_row(bench, registry, candidates(bench, registry, wanted), wanted)
         with commit_file(path) as temporary:
             found = [
                 dsc(volume, predict(trained, scan, bench))

@@ -30,7 +30,8 @@ from benchmark.phantom.recipe import Phantom
 from benchmark.plan.folds import FOLDS
 from benchmark.running.bench import Bench, Options
 from benchmark.running.events import Warnings
-from benchmark.running.predicting import Trained, predict, trained_row
+from benchmark.running.predicting import predict
+from benchmark.running.trained import Trained, Wanted, candidates, trained_row
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve
 
@@ -107,12 +108,19 @@ def networks_of(
     study: Study, row: str, seeds: Sequence[int], overrides: Mapping[str, Any]
 ) -> Iterator[Network]:
     """Yield the networks of a row, fold by fold; raises `BadInput` for one that is not trained."""
-    setting = resolve(load_registry(), row, study.preset, overrides)
+    registry = load_registry()
+    setting = resolve(registry, row, study.preset, overrides)
     for seed in seeds:
         for fold in range(FOLDS):
-            trained = trained_row(
-                study.bench, setting, dataset=study.dataset, folds=[fold], seed=seed, stage=""
+            wanted = Wanted(
+                name=setting.label,
+                dataset=study.dataset,
+                preset=setting.preset,
+                folds=[fold],
+                seed=seed,
             )
+            cells = candidates(study.bench, registry, wanted)
+            trained = trained_row(study.bench, registry, cells, wanted)
             yield Network(row=row, fold=fold, seed=seed, trained=trained)
 
 

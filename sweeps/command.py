@@ -161,12 +161,15 @@ def _show(args: argparse.Namespace) -> int:
     summaries = [summarise(study) for study in found]
     _put(summaries, args.json)
     if args.out:
-        from sweeps.figures import write_figures
+        from sweeps.figures import without_picture, write_figures
 
+        told: list[str] = []
         for study, summary in zip(found, summaries, strict=True):
             for path in write_figures(study, summary, args.out):
-                if not args.json:
-                    put(f"wrote {path}")
+                told.append(f"wrote {path}")
+            told += filter(None, [without_picture(study)])
+        for line in () if args.json else told:
+            put(line)
     return 0
 
 
@@ -183,10 +186,8 @@ def _best(args: argparse.Namespace) -> int:
     kinds = {(s.about.sweep, s.about.method, s.about.dataset, s.about.preset) for s in summaries}
     tunings = [summary.about.tuning for summary in summaries]
     if len(kinds) > 1 or (len(summaries) > 1 and len(set(tunings)) < len(tunings)):
-        names = ", ".join(summary.study for summary in summaries)
-        raise BadInput(
-            f"{args.name!r} may be any of {names}: name one, or give --method, --dataset"
-        )
+        what = f"{args.name!r} may be any of {', '.join(summary.study for summary in summaries)}"
+        raise BadInput(f"{what}: name one, or give --method, --dataset")
     if ALL_FOLDS in tunings and len(tunings) > 1:
         raise BadInput(f"{args.name!r} was tuned per fold and for all folds: name one study")
     for summary in summaries:

@@ -39,6 +39,7 @@ from sweeps.spaces import at_the_edge
 from sweeps.storage import open_storage, shown
 from sweeps.summary import DEFAULT, EDGES, SAME, ScoredTrial, Summary, fresh_seeds, summarise
 
+SETTINGS = 2  # the fewest of which a response can exceed run noise
 POLL_SECONDS = 1.0
 END_SECONDS = 10.0  # for a worker to save its training when the sweep is stopped
 
@@ -210,10 +211,16 @@ def _drive(
 
 
 def _repeat_best(options: SweepOptions, drive: Drive, best: ScoredTrial) -> None:
-    """Train the best and the default again with fresh seeds, as many as were asked for."""
+    """Train the best and the default again with fresh seeds, as many as were asked for; of one
+    setting run noise says nothing."""
     same = _note_best(drive.plan, drive.study, best)
-    if fresh := fresh_seeds(drive.plan.about.seeds, options.repeats):
-        name = drive.study.study_name
+    name, points = drive.study.study_name, summarise(drive.study).points
+    tried = {studies.repeat_name(point.overrides, 0) for point in points if not point.diverged}
+    if len(tried) < SETTINGS and options.repeats:
+        options.say(
+            f"{name}: one setting alone was tried, so nothing is trained again for run noise"
+        )
+    elif fresh := fresh_seeds(drive.plan.about.seeds, options.repeats):
         options.say(f"{name}: the best and the default again with seeds {list(fresh)}")
         drive.repeat([{}] if same else [best.overrides, {}], fresh)
         drive.repeat([{}], drive.plan.about.seeds)

@@ -47,6 +47,25 @@ def write_figures(study: Study, summary: Summary, folder: Path) -> list[Path]:
     return files
 
 
+def without_picture(study: Study) -> str:
+    """Return why a parameter of a study has no picture of its own; "" where all have one."""
+    choices = _choices(study)[0]
+    if len(choices) % 2 == 0:
+        return ""
+    return (
+        f"{choices[-1]} has no picture: it is a choice without a scale, and a matrix takes two of "
+        "them; its values stand in the list above"
+    )
+
+
+def _choices(study: Study) -> tuple[list[str], dict[str, BaseDistribution]]:
+    """The categorical parameters, and the distributions of all."""
+    found: dict[str, BaseDistribution] = {}
+    for trial in study.get_trials(deepcopy=False):
+        found |= trial.distributions
+    return [n for n, d in found.items() if isinstance(d, CategoricalDistribution)], found
+
+
 def figures(study: Study, summary: Summary) -> Iterator[tuple[str, Figure]]:
     """Yield (name, figure): a response for each parameter on a scale, a matrix for each two
     categorical ones, and the importance where there are several and the response exceeds run
@@ -54,10 +73,7 @@ def figures(study: Study, summary: Summary) -> Iterator[tuple[str, Figure]]:
     points = [point for point in summary.points if not point.diverged]
     if not points:
         return
-    distributions: dict[str, BaseDistribution] = {}
-    for trial in study.get_trials(deepcopy=False):
-        distributions |= trial.distributions
-    choices = [n for n, d in distributions.items() if isinstance(d, CategoricalDistribution)]
+    choices, distributions = _choices(study)
     for name, distribution in distributions.items():
         if name not in choices:
             yield f"response-{name}", response_figure(summary, name, distribution)

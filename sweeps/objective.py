@@ -65,7 +65,7 @@ def organs_of(folds: tuple[InnerFold, ...]) -> Organs:
         raise BadInput(
             f"too few inner validation patients to tune on: at most {most} for an organ in folds "
             f"{', '.join(str(f.index) for f in folds)}, {LEAST_PATIENTS} are needed; "
-            "add cases or folds"
+            "give more folds (--folds 0,1,2) or more cases"
         )
     return Organs(used=used, left_out={o: n for o, n in counts.items() if n < LEAST_PATIENTS})
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -133,7 +134,8 @@ def _as_known_now(about: About) -> About:
 
 
 def find_studies(url: str, name: str, asked: Mapping[str, str | None]) -> list[Study]:
-    """Return the study of that name, else all of that sweep with what is `asked` for.
+    """Return the study of that name, else all of that sweep with what is `asked` for; a space in a
+    file is called as there (`FILE.py:FUNCTION`) or by its name.
 
     Raises `BadInput` where there is none.
     """
@@ -144,6 +146,9 @@ def find_studies(url: str, name: str, asked: Mapping[str, str | None]) -> list[S
         about(chosen[0])
         return chosen
     loaded = [optuna.load_study(study_name=each, storage=storage) for each in sorted(names)]
+    path, _, function = name.rpartition(":") if ".py:" in name else (name, "", "")
+    if path.endswith(".py"):
+        name = function or Path(path).stem
     ours = [study for study in loaded if ABOUT in study.user_attrs]
     chosen = [study for study in ours if _is_asked(about(study), name, asked)]
     if not chosen:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from benchmark.analysis.apart import networks_line, over_networks
+from benchmark.analysis.naming import labels_named, split_choice
 from benchmark.analysis.own import own_of, secondary
+from benchmark.analysis.pairs import Paired, score_of
 from benchmark.analysis.rows import gathered, patients_of, read_cells
 from benchmark.analysis.suites import (
     Missing,
@@ -17,8 +20,8 @@ from benchmark.analysis.suites import (
     missing_cell,
     not_there,
     run_command,
-    short,
 )
+from benchmark.data.feeding.splits import count_of
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Metric
 from benchmark.plan.suite import Planned
@@ -26,7 +29,6 @@ from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.layout import Incomplete, endpoint_organs, gain
 from benchmark.scoring.statistics.paired import Word
 from benchmark.settings.metrics import load_metrics
-from benchmark.settings.resolve import without
 from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
 
@@ -69,22 +71,6 @@ class Named:
         return {(m.fold, m.seed): m for m in self.missing if m.dataset == dataset}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Paired:
-    """Two rows on one data set: a comparison a metric, or what is missing for it. `gains` are the
-    patients' mean gains by metric; `organs` those of the endpoint. `secondary` names the metrics of
-    one's own among the compared ones, `notes` say which could not be compared."""
-
-    dataset: str
-    preset: str
-    organs: tuple[str, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
-    gains: Mapping[str, Mapping[str, float]] | None = None
-    missing: tuple[Missing, ...] = ()
-    secondary: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
 def named_row(
     suite: Standing,
     name: str,
@@ -104,8 +90,7 @@ def named_row(
     lost = [m for m in suite.missing if dataset in (None, m.dataset)]
     labels = list(dict.fromkeys([*(e.label for e in done), *(m.row for m in lost)]))
     shared = suite.plan.overrides if suite.plan else {}
-    chosen = [x for x in labels if name in (x, without(x, shared))]
-    chosen = chosen or [x for x in labels if short(x) == name]
+    chosen = labels_named(name, labels, shared)
     by_key = not chosen and bool(KEY.fullmatch(name))
     if by_key:
         done = [entry for entry in done if entry.key.startswith(name)][:1]
@@ -120,7 +105,8 @@ def named_row(
     try:
         check_one_split(found, name)
     except BadInput as error:
-        raise BadInput(f"{error}, or choose one with --split") from None
+        choice = split_choice(sorted(entry.split for entry in found))
+        raise BadInput(f"{error}, or choose one with {choice}") from None
     missing = () if by_key else tuple(m for m in lost if m.row == chosen[0])
     return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
 
@@ -128,11 +114,13 @@ def named_row(
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What two rows are compared in: tested metrics of a plan, and metrics of one's own by name
-    (None: all that both rows have), which are secondary endpoints."""
+    (None: all that both rows have), which are secondary endpoints. Their split has `of_folds`
+    folds (None: as many as the plan)."""
 
     plan: AnalysisPlan
     metrics: tuple[Metric, ...]
     own: tuple[str, ...] | None = ()
+    of_folds: int | None = None
 
 
 def paired(workspace: Workspace, first: Named, second: Named, asked: Asked) -> list[Paired]:
@@ -206,7 +194,14 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
         workspace.results, [(row, f, s, where) for row, f, s, e in cells for where in own.of(e)]
     )
     seeds = sorted({seed for _, seed in places})
-    found = _compared(pair, frame, {"a": first.name, "b": second.name}, seeds, asked, tested)
+    names = {"a": first.name, "b": second.name}
+    count = count_of(workspace.root, dataset, entries[0].split)
+    if (kept := entries[0].tested_on) != dataset:
+        pair = replace(
+            pair, notes=(*pair.notes, networks_line(kept, {f for f, _ in places}, count))
+        )
+        frame, count = over_networks(frame), 1
+    found = _compared(pair, frame, names, seeds, replace(asked, of_folds=count), tested)
     if not second.outside:
         return found
     shown = tuple(_of_one_set(each, first, second) for each in found.comparisons)
@@ -232,14 +227,14 @@ def _compared(
     """The pair with what its frame of rows "a" and "b" says; `names` are theirs."""
     plan, patients, notes, beside = asked.plan, patients_of(frame), [*pair.notes], []
     organs = endpoint_organs(patients, anchor=plan.anchor_organ, share=plan.organ_share)
-    comparisons, gains = [], {}
+    comparisons, gains, scores = [], {}, {}
     for metric in (*asked.metrics, *own):
         chosen = frame[frame["metric"] == metric.name]
         a, b = (
             gathered(name, chosen[chosen["row"] == row], patients, organs, seeds)
             for row, name in names.items()
         )
-        found = compare(a, b, metric=metric, plan=plan)
+        found = compare(a, b, metric=metric, plan=plan, of_folds=asked.of_folds)
         if isinstance(found, Incomplete) or isinstance(a, Incomplete) or isinstance(b, Incomplete):
             if metric in own:  # undefined where an organ was missed
                 notes.append(f"{metric.name} is not tested: {found.sentence}")
@@ -248,12 +243,14 @@ def _compared(
         comparisons.append(found)
         beside += [metric.name] if metric in own else []
         mean_n = gain(a, b, higher_is_better=metric.higher_is_better).mean(axis=1)
+        scores[metric.name] = score_of(a), score_of(b)
         gains[metric.name] = dict(zip(a.cases, map(float, mean_n), strict=True))
     return replace(
         pair,
         organs=organs,
         comparisons=tuple(comparisons),
         gains=gains,
+        scores=scores,
         secondary=tuple(beside),
         notes=tuple(notes),
     )

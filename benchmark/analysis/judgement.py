@@ -181,7 +181,9 @@ def secondary_of(scores: Scores, plan: AnalysisPlan) -> list[Comparison | Incomp
                 pair = (values_of(row, metric.name, scores, organs), base)
                 # a row of another tool is never the subject of a word: bench did not train it
                 one, other = reversed(pair) if row in outside else pair
-                found.append(compare(one, other, metric=metric, plan=plan))
+                found.append(
+                    compare(one, other, metric=metric, plan=plan, of_folds=scores.fold_count)
+                )
     return found
 
 
@@ -200,7 +202,8 @@ def _compared(
     for contrast in asked(scores, plan):
         first, second = (values[n, contrast.metric] for n in (contrast.row, contrast.reference))
         try:
-            found = compare(first, second, metric=plan.metric(contrast.metric), plan=plan)
+            metric = plan.metric(contrast.metric)
+            found = compare(first, second, metric=metric, plan=plan, of_folds=scores.fold_count)
         except BadInput as error:  # one fold and one seed, say: no statistic can be made
             why_not[contrast] = str(error)
             continue

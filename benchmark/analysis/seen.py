@@ -49,6 +49,7 @@ def seen_of(workspace: Workspace, entries: Iterable[Entry], *, root: str = "") -
     kind = _kind(setting, registry)
     beside, others = _beside(setting, kind, registry)
     suites = _suites(workspace, first.suite)
+    lies_in = _lies_in(workspace, own, others, suites)
     ways = [way for entry in own if (way := _way_of_m(workspace, entry))]
     return Seen(
         entries=own,
@@ -59,7 +60,8 @@ def seen_of(workspace: Workspace, entries: Iterable[Entry], *, root: str = "") -
         pulled=range_of(way.pulled for way in ways if way.pulled is not None),
         beside_m=_m_beside(workspace, own, {way.steps for way in ways}, others, suites),
         **vars(beside),
-        lies_in=_lies_in(workspace, own, others, suites),
+        lies_in=lies_in,
+        mixed=bool(lies_in) and _is_mixed(workspace, lies_in, first, beside.pair),
         planned=tuple(workspace.plans.suites()),
         root=root,
     )
@@ -233,6 +235,15 @@ def _lies_in(
             if asked <= places[0] and all(found == places[0] for found in places):
                 return suite
     return ""
+
+
+def _is_mixed(workspace: Workspace, suite: str, first: Entry, labels: Sequence[str]) -> bool:
+    """Whether a suite holds these labels in more than one split of the data set."""
+    return any(
+        entry.label in labels and entry.dataset == first.dataset and entry.split != first.split
+        for entry in workspace.ledger.entries(suite)
+        if entry.part == first.part
+    )
 
 
 def _is_like(entry: Entry, first: Entry) -> bool:

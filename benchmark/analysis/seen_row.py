@@ -69,8 +69,9 @@ class Seen(Beside):
     the end of it was measured. `beside_m` is M at the same step in the controls of `WITH_OTHERS`
     that are stored.
 
-    `lies_in` is the suite in which all of them are stored, "" where in none; `planned` the suites
-    that have a plan; `root` the workspace, "" for the default.
+    `lies_in` is the suite in which all of them are stored, "" where in none; `mixed` says that it
+    holds the row or the one beside it in another split too; `planned` are the suites that have a
+    plan; `root` the workspace, "" for the default.
     """
 
     entries: tuple[Entry, ...]
@@ -81,6 +82,7 @@ class Seen(Beside):
     pulled: Range | None = None
     beside_m: Mapping[str, Range] = field(default_factory=dict)
     lies_in: str = ""
+    mixed: bool = False
     planned: tuple[str, ...] = ()
     root: str = ""
 
@@ -222,7 +224,8 @@ def _compared(seen: Seen) -> str:
     if seen.kind == SUBJECT and not demonstration(first.preset):
         return shlex.join(["bench", "report", "--suite", suite, *_root(seen)])
     words = ["bench", "compare", *seen.pair, "--suite", suite, "--dataset", first.dataset]
-    return shlex.join([*words, "--preset", first.preset, *_root(seen)])
+    words += ["--preset", first.preset, *(["--split", first.split[:8]] if seen.mixed else [])]
+    return shlex.join([*words, *_root(seen)])
 
 
 def _suite(seen: Seen) -> str:

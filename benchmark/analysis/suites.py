@@ -11,13 +11,14 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from benchmark.analysis.naming import short
 from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput, near
 from benchmark.plan.suite import Planned, SuitePlan
 from benchmark.plan.wording import counted
 from benchmark.settings.overrides import parse, pieces
 from benchmark.settings.registry import load_registry
-from benchmark.store.ledger import MAIN, SCRATCH, Entry, shown_suite
+from benchmark.store.ledger import MAIN, ON, SCRATCH, Entry, shown_suite
 from benchmark.store.plans import post_hoc
 from benchmark.store.workspace import Workspace
 
@@ -73,16 +74,18 @@ class Standing:
         return [entry for entry in self.done if (entry.dataset, entry.label) not in lacking]
 
 
-def standing(workspace: Workspace, name: str) -> Standing:
-    """Return how far a suite is. A pure pass over ledger and results.
+def standing(workspace: Workspace, name: str, apart: str = "") -> Standing:
+    """Return how far a suite is; with `apart`, what it has on that set which was kept apart, of
+    which nothing is planned. A pure pass over ledger and results.
 
     A cell with other values of the plan's preset is none of it. Raises `BadInput` where a planned
     cell was tested on another split alone. What was never planned may hold several presets and
     splits: whoever compares must see that it mixes none.
     """
     versions = workspace.plans.versions(name)
-    plan = versions[-1].plan if versions else None
-    entries = [e for e in of_one_definition(workspace.ledger.entries(name)) if e.part == "test"]
+    plan = versions[-1].plan if versions and not apart else None
+    part = f"{ON}{apart}" if apart else "test"
+    entries = [e for e in of_one_definition(workspace.ledger.entries(name)) if e.part == part]
     wanted = _wanted(plan, entries, name) if plan else [(planned_cell(e), e) for e in entries]
     done: list[Entry] = []
     missing: list[Missing] = []
@@ -96,7 +99,7 @@ def standing(workspace: Workspace, name: str) -> Standing:
         plan=plan,
         done=tuple(done),
         missing=tuple(missing),
-        post_hoc=post_hoc(versions),
+        post_hoc="" if apart else post_hoc(versions),
     )
 
 
@@ -277,11 +280,6 @@ def run_command(label: str, beside: Iterable[Entry]) -> str:
     for name, value in parse(pieces(typed["values"]) if typed["values"] else []).items():
         words += ["--set", f"{name}={json.dumps(value)}"]
     return shlex.join(words)
-
-
-def short(label: str) -> str:
-    """Return a label without its overrides: `fsm[xi=1]@stage2` is `fsm@stage2`."""
-    return re.sub(r"\[.*\]", "", label)
 
 
 def numbers_text(values: Iterable[int]) -> str:

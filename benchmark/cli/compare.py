@@ -5,12 +5,20 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from benchmark.cli.options import add_common, add_preset, add_suite, option
+from benchmark.cli.options import (
+    add_common,
+    add_preset,
+    add_suite,
+    option,
+)
 from benchmark.cli.out import put_json, say, warn
 from benchmark.cli.session import stored
+from benchmark.cli.which import add_which_split, which_split
+from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
-    from benchmark.analysis.comparisons import Asked, Named, Paired
+    from benchmark.analysis.comparisons import Asked, Named
+    from benchmark.analysis.pairs import Paired
     from benchmark.analysis.suites import Standing
     from benchmark.plan.analysis import AnalysisPlan
     from benchmark.store.workspace import Workspace
@@ -25,8 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(parser, "--dataset", "NAME", "default: all that both were run on")
     add_suite(parser)
     add_preset(parser, None)
-    about = "the first digits of a split's fingerprint, where a row was run in several"
-    option(parser, "--split", "DIGITS", about)
+    add_which_split(parser)
+    about = "their scores on a set that was kept apart (bench run --test-on); counts as a look"
+    option(parser, "--test-on", "SET", about)
     about = "dsc, assd_penalised or a metric of your own; may be repeated (default: all)"
     option(parser, "--metric", "NAME", about, action="append", default=[])
     about = "show ASSD and HD95 of another library too, from the stored label maps: medpy-0.4, "
@@ -44,15 +53,19 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.renewal import outdated_line
     from benchmark.scoring.surface import elsewhere
     from benchmark.settings.registry import load_registry
+    from benchmark.store.ledger import SCRATCH
 
     if args.other:
         elsewhere(args.other)  # a name that is not known ends here, before anything is read
+    if args.other and args.test_on:
+        raise BadInput("--as is of the folds' own test patients: leave --test-on out")
     workspace = stored(args)
-    chosen = chosen_suite(workspace, args.suite)
-    suite = standing(workspace, chosen.name)
+    chosen = chosen_suite(workspace, args.suite or (SCRATCH if args.test_on else None))
+    suite = standing(workspace, chosen.name, args.test_on or "")
     plan = suite.plan.analysis if suite.plan else AnalysisPlan()
+    split = which_split(args, suite.done)
     first, second = (
-        named_row(suite, name, dataset=args.dataset, preset=args.preset, split=args.split)
+        named_row(suite, name, dataset=args.dataset, preset=args.preset, split=split)
         for name in (args.row, args.reference)
     )
     found = paired(workspace, first, second, _asked(args.metric, plan))
@@ -61,8 +74,19 @@ def run(args: argparse.Namespace) -> int:
     for line in filter(None, (*value_mixtures(entries), old, older_line(workspace, entries))):
         warn(line)
     say(chosen.line)
+    if args.test_on:
+        _look(args.test_on, workspace, (first, second))
     _show(args, workspace, suite, plan, (first, second), found)
     return 1 if any(pair.missing for pair in found) else 0
+
+
+def _look(dataset: str, workspace: Workspace, rows: tuple[Named, Named]) -> None:
+    """Count the look at a set that was kept apart, and say how many there were."""
+    from benchmark.cli.show_rows import looks_text
+    from benchmark.running.held_out import look
+
+    looks = look(workspace.root, dataset, [one.label for one in rows])
+    say(f"{dataset}: {looks_text(looks)}")
 
 
 def _asked(names: list[str], plan: AnalysisPlan) -> Asked:
@@ -97,7 +121,8 @@ def _show(
     cells = {pair.dataset: compared(*rows, pair.dataset) for pair in found if pair.organs}
     other = elsewhere(args.other) if args.other else None
     there = {d: in_other(workspace, of, d, other) for d, of in cells.items()} if other else {}
-    ceilings = ceilings_of(workspace, [entry for of in cells.values() for entry in of], say=say)
+    folds = [entry for of in cells.values() for entry in of if entry.part == "test"]
+    ceilings = ceilings_of(workspace, folds, say=say)
     if args.json:
         shown = {**show.comparison_json(found, suite, plan), **show.ceilings_json(ceilings)}
         if other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +72,7 @@ def _kind(
     option(parser, "--name", "NAME", "of the data set")
     flag(parser, "--skip-bad", "leave bad cases out")
     option(parser, "--folds", "N", FOLD_COUNT, type=fold_number, default=0)
-    option(parser, "--force", "CASE", FORCE, nargs="+", action="extend", default=[])
+    option(parser, "--force", "CASE", FORCE, action="append", default=[])
     if name in ("folder", "pair"):
         flag(parser, "--rename", RENAME)
     option(parser, "--organ", "ORGAN", ORGAN, action="append", default=[])
@@ -152,6 +153,7 @@ def _add(
     from benchmark.data import library
     from benchmark.data.judging.checks import check_name
     from benchmark.files.locks import cores
+    from benchmark.plan.folds import FEWEST
 
     check_name(name)  # before a long read
     source = _neutral(args, reader)
@@ -167,7 +169,15 @@ def _add(
         say=note,
     )
     report(added, apart=apart)
+    if not apart and len(added.cases) >= FEWEST:
+        put(f"next: bench run --method unet --dataset {added.name}{_root(args)}")
     return 0
+
+
+def _root(args: argparse.Namespace) -> str:
+    from benchmark.cli.options import default_root
+
+    return "" if args.root == default_root() else f" --root {shlex.quote(str(args.root))}"
 
 
 def _neutral(args: argparse.Namespace, reader: Callable[[], Reader]) -> Reader:
@@ -218,7 +228,8 @@ def report(added: DataSet, *, apart: bool = False) -> None:
         return
     if count < FEWEST:
         few = f"warning: {counted(count, 'patient')}, fewer than the {FEWEST} that a fold needs"
-        note(f"{few}: no row can be run on it; add more cases")
+        how = "add all cases in one command (bench data add folder PATH), under another --name"
+        note(f"{few}: no row can be run on it; {how}")
     elif folds == count:
         left = f"{folds} folds, each tests one patient (leave-one-out)"
         note(

@@ -57,7 +57,7 @@ def write(order: Order, workspace: Workspace, out: Path) -> dict[str, Any]:
     """Write the folder `out` and return what is in it, as plain values. Raises `BadInput` where
     something of it is not stored any more, and `OSError` for a disk that does not take it."""
     first, counts = order.entries[0], _Counts()
-    dataset = stored_dataset(workspace.root, first.dataset)
+    dataset = stored_dataset(workspace.root, first.tested_on)
     with commit_folder(out) as folder:
         for entry in order.entries:
             _fold(entry, order, workspace, dataset, folder / f"fold_{entry.fold}", counts)
@@ -116,7 +116,8 @@ def _weights(entry: Entry, workspace: Workspace, folder: Path, counts: _Counts) 
     """Copy the scored training's networks and its record; return how many."""
     files = workspace.objects.weight_files(entry.key)
     if not files:
-        counts.notes.append(f"fold {entry.fold} has no weights: they are not in this workspace")
+        why = "another tool predicted it" if entry.outside else "they are not in this workspace"
+        counts.notes.append(f"fold {entry.fold} has no weights: {why}")
         return 0
     (folder / "weights").mkdir()
     for path in (*files, workspace.objects.path(entry.key) / "record.json"):
@@ -128,7 +129,8 @@ def _probabilities(
     entry: Entry, bench: Bench, volume: Volume, dataset: DataSet, folder: Path
 ) -> NDArray[np.uint8]:
     """Write each organ's probabilities of a case; return the most probable class."""
-    from benchmark.running.predicting import probabilities, trained_key
+    from benchmark.running.predicting import probabilities
+    from benchmark.running.trained import trained_key
     from benchmark.settings.registry import load_registry
 
     trained = trained_key(bench, load_registry(), entry.key)
@@ -170,7 +172,7 @@ def _rows(order: Order, workspace: Workspace, folder: Path) -> int:
     for line in own.lines:
         order.say(line)
     found = [
-        {"dataset": entry.dataset, "row": entry.label, "preset": entry.preset, **asdict(row)}
+        {"dataset": entry.tested_on, "row": entry.label, "preset": entry.preset, **asdict(row)}
         for entry in order.entries
         for row in own.rows(workspace, entry)
     ]
@@ -205,6 +207,7 @@ def _provenance(
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": order.command,
         "versions": {name: version(name) for name in PACKAGES},
+        "trained_on": order.entries[0].dataset,
         "data_set": {"name": dataset.name, "fingerprint": dataset.fingerprint},
         "labels": {"background": 0, **{o: n for n, o in enumerate(dataset.organs, start=1)}},
         "cells": cells,
@@ -214,6 +217,18 @@ def _provenance(
 
 def _all(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _who(entry: Entry) -> str:
+    """Who predicted whom."""
+    if entry.tested_on != entry.dataset:
+        return (
+            f"{entry.tested_on} was kept apart: each fold's network, trained on patients of "
+            f"{entry.dataset}, predicted all of its patients."
+        )
+    return (
+        "Each patient stands in one fold alone, and was predicted by a network that never saw it."
+    )
 
 
 def _readme(order: Order, dataset: DataSet, counts: _Counts) -> str:
@@ -226,7 +241,7 @@ def _readme(order: Order, dataset: DataSet, counts: _Counts) -> str:
         f"Written by bench {version('beyond-loss')}: `{order.command}`. Preset {first.preset}, "
         f"seed {first.seed}, fold {folds}. Data set fingerprint {dataset.fingerprint}.",
         "",
-        "Each patient stands in one fold alone, and was predicted by a network that never saw it.",
+        _who(first),
         "",
         "| file | what it is |",
         "|---|---|",

@@ -6,9 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import add_common, add_hardware, flag, numbers, option, options_of
+from benchmark.cli.options import (
+    add_common,
+    add_hardware,
+    flag,
+    numbers,
+    option,
+    options_of,
+)
 from benchmark.cli.out import put, put_json, say, warn
 from benchmark.cli.session import stored
+from benchmark.cli.which import add_which_split, which_split
 from benchmark.errors import BadInput, near
 from benchmark.plan.wording import counted
 
@@ -27,8 +35,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option(parser, "--dataset", "NAME", "where the row was run on several")
     option(parser, "--preset", "NAME", "where the row was run with several")
     option(parser, "--suite", "NAME", "default: all suites")
+    add_which_split(parser)
     option(parser, "--fold", "N", "one fold (or several: 0,1); default: all", type=numbers)
     option(parser, "--seed", "N", "where the row was run with several", type=int)
+    about = "its label maps and scores on a set that was kept apart (bench run --test-on); counts "
+    about += "as a look"
+    option(parser, "--test-on", "SET", about)
     flag(parser, "--probabilities", "each organ's probability too: a NIfTI file of floats an organ")
     option(parser, "--rows", "csv|parquet", "the format of the scores", default="csv")
     add_hardware(parser)
@@ -43,11 +55,16 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("give a row and a folder: bench export --method fsm -o DIR")
     if args.rows not in FORMATS:
         raise BadInput(f"--rows {args.rows!r}: the formats are {' and '.join(FORMATS)}")
+    if args.test_on and args.probabilities:
+        raise BadInput("--probabilities are of the folds' own test patients: leave --test-on out")
     out: Path = args.out
     if out.exists():
         raise BadInput(f"{out} is there already: give the name of a new folder with -o")
     workspace = stored(args)
     entries = _chosen(args, workspace)
+    looked = _looked(args, workspace, entries[0]) if args.test_on else ""
+    if args.probabilities:
+        _check_networks(entries, workspace)
     order = Order(
         entries=tuple(entries),
         rows=args.rows,
@@ -63,7 +80,29 @@ def run(args: argparse.Namespace) -> int:
         put_json(value)
     else:
         _show(value)
+    if looked:
+        say(looked)
     return 0
+
+
+def _check_networks(entries: list[Entry], workspace: Workspace) -> None:
+    """Raise `BadInput` where no network is here that could give probabilities."""
+    for entry in entries:
+        why = ""
+        if entry.outside:
+            why = f"another tool predicted it ({entry.outside}), and bench has none of its networks"
+        elif not workspace.objects.weight_files(entry.key):
+            why = f"fold {entry.fold} has no weights in this workspace; bench run trains it again"
+        if why:
+            raise BadInput(f"--probabilities of {entry.label}: {why}")
+
+
+def _looked(args: argparse.Namespace, workspace: Workspace, entry: Entry) -> str:
+    """Count the look at a set that was kept apart, and say how many there were."""
+    from benchmark.cli.show_rows import looks_text
+    from benchmark.running.held_out import look
+
+    return f"{args.test_on}: {looks_text(look(workspace.root, args.test_on, [entry.label]))}"
 
 
 def _bench(args: argparse.Namespace) -> Any:
@@ -79,9 +118,9 @@ def _bench(args: argparse.Namespace) -> Any:
 def _command(args: argparse.Namespace) -> str:
     """What makes the folder again, without the places of this machine."""
     words = ["bench export", "--method", args.method]
-    for name in ("dataset", "preset", "suite", "seed"):
+    for name in ("dataset", "preset", "suite", "seed", "split", "test_on"):
         if getattr(args, name) is not None:
-            words += [f"--{name}", str(getattr(args, name))]
+            words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
     words += ["--fold", ",".join(map(str, args.fold))] if args.fold is not None else []
     words += ["--probabilities"] if args.probabilities else []
     return " ".join([*words, "--rows", args.rows, "-o", "DIR"])
@@ -90,17 +129,23 @@ def _command(args: argparse.Namespace) -> str:
 def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     """The cells of one row on one data set, one a fold. Raises `BadInput` for what is not there,
     and where the options leave a choice."""
-    from benchmark.analysis.suites import chosen_suite, short
+    from benchmark.analysis.naming import labels_named, short
+    from benchmark.analysis.suites import chosen_suite
+    from benchmark.store.ledger import ON
 
     suite = chosen_suite(workspace, args.suite).name if args.suite else None
-    known = [e for e in workspace.ledger.compared() if e.state == "done" and e.part == "test"]
+    part = f"{ON}{args.test_on}" if args.test_on else "test"
+    known = [e for e in workspace.ledger.compared() if e.state == "done" and e.part == part]
     known = [e for e in known if suite in (None, e.suite)]
-    found = [e for e in known if args.method == e.label]
-    found = found or [e for e in known if args.method in (e.row, short(e.label))]
+    labels = labels_named(args.method, (e.label for e in known))
+    found = [e for e in known if e.label in labels]
     if not found:
         rows = dict.fromkeys(short(e.label) for e in known)
+        on = f" on {args.test_on} (bench run --test-on {args.test_on})" if args.test_on else ""
         there = f"{near(args.method, rows)}there is {', '.join(rows) or 'nothing'}"
-        raise BadInput(f"no finished cell of a row {args.method!r}: {there}")
+        raise BadInput(f"no finished cell of a row {args.method!r}{on}: {there}")
+    digits = which_split(args, found)
+    found = [e for e in found if e.split.startswith(digits)]
     for name in ("dataset", "preset", "seed", "label"):
         wanted = getattr(args, name, None)
         held = list(dict.fromkeys(getattr(e, name) for e in found))
@@ -126,9 +171,14 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
 
 
 def _check_one(method: str, name: str, values: list[str]) -> None:
+    from benchmark.analysis.naming import split_choice
+
     several = list(dict.fromkeys(values))
     if len(several) > 1:
-        how = {"label": "write one of them in full", "split": "give a --suite"}
+        how = {
+            "label": "write one of them in full",
+            "split": f"choose with {split_choice(several)}",
+        }
         raise BadInput(
             f"{method} has results of {counted(len(several), name)} ({', '.join(several)}): "
             f"{how.get(name, f'choose with --{name}')}"

@@ -11,6 +11,7 @@ from benchmark.cli.out import put, say
 from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
 
+FILES = (".json", ".csv")
 HELP = "a data set's folds for another tool: bench export splits --for nnunet --dataset mine"
 
 
@@ -20,7 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="splits_final.json of nnU-Net, or a table case,fold")  # fmt: skip
     option(parser, "--dataset", "NAME", "see bench data list", required=True)
     add_split(parser)
-    about = "file or folder (default: splits_final.json or splits.csv in this folder)"
+    about = "a .json or .csv file, or a folder, which is made (default: splits_final.json or "
+    about += "splits.csv in this folder)"
     option(parser, "-o", "FILE", about, type=Path, dest="out")
     add_common(parser, json=False)
 
@@ -36,19 +38,25 @@ def run(args: argparse.Namespace) -> int:
     nnunet = args.tool == "nnunet"
     name = "splits_final.json" if nnunet else "splits.csv"
     path = args.out or Path(name)
-    path = path / name if path.is_dir() else path
+    if path.is_dir() or path.suffix.lower() not in FILES:
+        path = path / name
     if nnunet:
         text = json.dumps(for_nnunet(split.folds), indent=1) + "\n"
     else:
         pairs = [f"{case},{fold.index}" for fold in split.folds for case in fold.test]
+        tested = {case for fold in split.folds for case in fold.test}
+        trained = {case for fold in split.folds for case in fold.train}
+        pairs += [f"{case}," for case in sorted(trained - tested)]
         text = "\n".join(["case,fold", *pairs]) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
-        raise BadInput(f"{path} is there with other folds: give another file with -o")
-    path.write_text(text, encoding="utf-8")
-    put(
-        f"{path}: {counted(len(split.folds), 'fold')} of {dataset.name}, "
-        f"split {split.fingerprint[:8]}"
-    )
+    try:
+        if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
+            raise BadInput(f"{path} is there with other folds: give another file with -o")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
+    folds = counted(len(split.folds), "fold")
+    put(f"{path}: {folds} of {dataset.name}, split {split.fingerprint[:8]}")
     if nnunet:
         put("put it into nnUNet_preprocessed/DATASET before nnUNetv2_train; then: bench import")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from benchmark.data.library import DataSet
     from benchmark.data.readers.predictions import NnUNetFolder, Numbers
     from benchmark.running.outside import Imported, Order, Place
+    from benchmark.store.ledger import Entry
     from benchmark.store.workspace import Workspace
 
 HELP = "score what another tool predicted, as a row beside ours: bench import nnunet DIR --row NAME"
@@ -180,8 +182,24 @@ def _print(workspace: Workspace, found: list[Imported], place: Place, order: Ord
     seeds = ", ".join(map(str, place.seeds))
     put(
         f"{order.row} ({order.source}) stands beside the rows of suite {shown_suite(place.suite)}, "
-        f"preset {place.preset}, seed {seeds}: bench compare ROW {order.row}"
+        f"preset {place.preset}, seed {seeds}"
     )
+    suite = shlex.quote(shown_suite(place.suite))
+    both = shlex.join([*_beside(workspace, found[0].entry, order.row)])
+    put(f"both rows' scores, and the gain: bench compare {both} --suite {suite}")
+    put(f"one table of all rows: bench report --suite {suite}")
+
+
+def _beside(workspace: Workspace, entry: Entry, row: str) -> list[str]:
+    """A row of ours beside which an imported one stands (ROW where there is none) and that one, as
+    `compare` takes them; with the split where either is there in another too."""
+    like = ("dataset", "preset", "split", "part")
+    entries = workspace.ledger.entries(entry.suite)
+    same = (e for e in entries if all(getattr(e, n) == getattr(entry, n) for n in like))
+    label = next((e.label for e in same if not e.outside), "ROW")
+    both = [e for e in entries if e.label in (label, row) and e.dataset == entry.dataset]
+    mixed = any(e.split != entry.split for e in both if e.part == entry.part)
+    return [label, row, *(["--split", entry.split[:8]] if mixed else [])]
 
 
 def _json(found: list[Imported], place: Place, order: Order) -> dict[str, Any]:

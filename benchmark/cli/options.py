@@ -113,10 +113,14 @@ def add_setting(parser: argparse.ArgumentParser) -> None:
     option(parser, "--tuned", "NAME", about, default="")
 
 
-def add_values(parser: argparse.ArgumentParser, *, experiment: bool = False) -> None:
-    """Add the data set and the values of a row; with `experiment`, `--config` may hold both."""
-    chosen = dict.fromkeys(DEFAULTS) if experiment else DEFAULTS
-    option(parser, "--dataset", "NAME", "see bench data list", default=chosen["dataset"])
+def add_values(
+    parser: argparse.ArgumentParser, *, experiment: bool = False, stored: bool = False
+) -> None:
+    """Add the data set and the values of a row; with `experiment`, `--config` may hold both; of
+    what is `stored` alone, what is left out is whatever is there."""
+    chosen = dict.fromkeys(DEFAULTS) if experiment or stored else DEFAULTS
+    about = "where the row was run on several" if stored else "see bench data list"
+    option(parser, "--dataset", "NAME", about, default=chosen["dataset"])
     add_preset(parser, chosen["preset"])
     add_sets(parser, "a hyper-parameter (bench methods show NAME) or ground.NAME")
     more = ", or a whole experiment: method, preset, dataset, folds, seeds, set"
@@ -222,20 +226,26 @@ def numbers(text: str) -> list[int]:
 
 def setting_of(args: argparse.Namespace) -> Setting:
     """Return the row with its values resolved; raises `BadInput`."""
-    from benchmark.settings.overrides import parse
     from benchmark.settings.registry import load_registry
     from benchmark.settings.resolve import resolve
+
+    overrides = values_of(args)
+    registry = load_registry()
+    say_refused(registry, [args.method])
+    setting = resolve(registry, args.method, args.preset, overrides)
+    return replace(setting, tuned=check_tuned(getattr(args, "tuned", "")))
+
+
+def values_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the values of `--config` and `--set`, as they were typed; raises `BadInput`."""
+    from benchmark.settings.overrides import parse
 
     chosen = parse(args.overrides)
     overrides = _config_values(args)
     for name in list(overrides):  # --set ct=... also ends what the file says of ct.width
         if any(name.startswith(f"{other}.") for other in chosen):
             del overrides[name]
-    overrides |= chosen
-    registry = load_registry()
-    say_refused(registry, [args.method])
-    setting = resolve(registry, args.method, args.preset, overrides)
-    return replace(setting, tuned=check_tuned(getattr(args, "tuned", "")))
+    return overrides | chosen
 
 
 def _config_values(args: argparse.Namespace) -> dict[str, Any]:
@@ -278,6 +288,8 @@ def split_for(given: str | None, dataset: DataSet, planned: str = "") -> Split:
         return split_of(dataset, known)
     split = read_split(Path(given), dataset, say)
     keep_split(dataset, split)
+    if not split.own:
+        say(f"{Path(given).name} holds the own folds of {dataset.name}")
     return split
 
 

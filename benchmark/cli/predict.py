@@ -14,16 +14,18 @@ from benchmark.cli.options import (
     numbers,
     option,
     options_of,
-    setting_of,
+    say_refused,
+    values_of,
 )
 from benchmark.cli.out import put_json, say, warn
 from benchmark.cli.predicted import Job, jobs_of, show, value_of, write
 from benchmark.cli.session import check_workspace
+from benchmark.cli.which import add_which_split, which_split
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
-    from benchmark.running.predicting import Trained
+    from benchmark.running.trained import Trained
 
 HELP = "segment a CT with what was trained: bench predict --method fsm CT.nii.gz -o OUT.nii.gz"
 FORMATS = ("nii.gz", "nii", "nrrd", "dcm")
@@ -44,9 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     about = "the form of label maps in a folder (default: nii.gz)"
     parser.add_argument("--format", choices=FORMATS, default="nii.gz", help=about)
     chosen = parser.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("--method", metavar="NAME", help="a row, or ROW@STAGE; see bench status")
+    about = "a row, or a label as tables print it (quoted); see bench status"
+    chosen.add_argument("--method", metavar="NAME", help=about)
     chosen.add_argument("--key", metavar="KEY", help="one training by its key, see bench plan")
-    add_values(parser)
+    add_values(parser, stored=True)
+    add_which_split(parser)
     about = "networks of one fold (or of several: 0,1); default: the ensemble of all"
     option(parser, "--fold", "N", about, type=numbers)
     option(parser, "--seed", "N", type=int, default=0)
@@ -124,31 +128,23 @@ def _open(args: argparse.Namespace) -> tuple[Bench, Trained]:
 
     from benchmark.running.crew import threads_for
     from benchmark.running.events import Warnings
-    from benchmark.running.predicting import trained_key, trained_row
+    from benchmark.running.trained import Wanted, candidates, trained_key, trained_row
     from benchmark.settings.registry import load_registry
 
     check_workspace(args.root)
     bench = options_of(args).open(Warnings(say), reading=True)
     if args.key is not None:
-        if args.fold is not None or args.overrides or args.config:
+        if args.fold is not None or args.overrides or args.config or args.split:
             raise BadInput("--key names one training: it goes with neither --fold nor values")
         found = trained_key(bench, load_registry(), args.key)
     else:
-        args.method, _, stage = args.method.partition("@")
-        folds = args.fold if args.fold is not None else list(range(_fold_count(args)))
-        found = trained_row(
-            bench, setting_of(args), dataset=args.dataset, folds=folds, seed=args.seed, stage=stage
-        )
+        registry = load_registry()
+        say_refused(registry, [args.method])
+        wanted = Wanted(name=args.method, values=values_of(args), folds=args.fold, seed=args.seed,
+                        dataset=args.dataset, preset=args.preset)  # fmt: skip
+        cells = candidates(bench, registry, wanted)
+        digits = which_split(args, cells)
+        chosen = [entry for entry in cells if entry.split.startswith(digits)]
+        found = trained_row(bench, registry, chosen, wanted)
     torch.set_num_threads(args.threads or threads_for(found.setting.ground.size))
     return bench, found
-
-
-def _fold_count(args: argparse.Namespace) -> int:
-    """How many folds the row's data set has; the usual number where it is not here any more."""
-    from benchmark.data.library import fold_count, stored_dataset
-    from benchmark.plan.folds import FOLDS
-
-    try:
-        return fold_count(stored_dataset(args.root, args.dataset))
-    except BadInput:
-        return FOLDS

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.out import put
 from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
     from benchmark.data.scan import Scan
     from benchmark.data.volume import Label
-    from benchmark.running.predicting import Trained
+    from benchmark.running.trained import Trained
 
 NO_PICTURE = "none"
+CHANNEL = "_0000"
 LARGEST = "the largest part of each organ alone"
 
 
@@ -39,11 +41,13 @@ def jobs_of(args: argparse.Namespace) -> tuple[list[Job], bool]:
     images: list[Path] = [*args.image]
     ending = ending_of(args.out)
     many = len(images) > 1 or (not ending and (images[0].is_dir() or args.out.is_dir()))
-    if not many:
+    found = [scan for image in images for scan in scans_in(image)] if many or ending else images
+    if not many and found in (images, []):
         return [_single(args, images[0], args.out, ending)], False
-    images = [scan for image in images for scan in scans_in(image)]
+    images = found
     if ending and not args.out.is_dir():
-        raise BadInput(f"{len(images)} images: give a folder for -o, {args.out} is a file's name")
+        count = counted(len(images), "image")
+        raise BadInput(f"{count}: give a folder for -o, {args.out} is a file's name")
     if args.overlay not in (None, NO_PICTURE):
         raise BadInput("--overlay FILE is for one image; with a folder each has its own, or none")
     return _several(args, images), True
@@ -53,7 +57,8 @@ def _several(args: argparse.Namespace, images: list[Path]) -> list[Job]:
     from benchmark.data.readers.names import stem
 
     out: Path = args.out
-    names = [stem(image.resolve().name) for image in images]
+    # a case of nnU-Net's folders is called without its channel
+    names = [stem(image.resolve().name).removesuffix(CHANNEL) for image in images]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise BadInput(f"two images are called {twice[0]}: predict them into folders of their own")
     if not out.parent.is_dir():

@@ -41,13 +41,20 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.own_scores import score_own
     from benchmark.running.rescoring import rescore
     from benchmark.settings.registry import load_registry
+    from benchmark.store.ledger import ON
 
     workspace, metrics = stored(args, writing=True), _metrics(args.metric)
     entries = _chosen(args, workspace)
-    found = rescore(entries, workspace, load_registry(), done=_say)
-    own = score_own([one.entry for one in found], metrics, workspace)
+    apart = [entry for entry in entries if entry.part.startswith(ON)]  # run --test-on scores it
+    ours = [entry for entry in entries if not entry.part.startswith(ON)]
+    found = rescore(ours, workspace, load_registry(), done=_say)
+    own = score_own([*(one.entry for one in found), *apart], metrics, workspace)
     again = {one.entry.name: one.entry for one in found if one.state == SCORED}
-    again |= {one.entry.name: one.entry for one in own if one.state == "scored"}
+    again |= {
+        one.entry.name: one.entry
+        for one in own
+        if one.state == "scored" and not one.entry.part.startswith(ON)
+    }
     if again and (uri := mlflow_there(args)):  # `bench sync` would tell it the same
         from benchmark.running.mlflow_runs import mirror_again
 
@@ -72,8 +79,8 @@ def _metrics(names: list[str]) -> dict[str, OwnMetric]:
 
 def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     """The cells that the options name; raises `BadInput` for a name that is not there."""
-    from benchmark.analysis.suites import chosen_suite, short
-    from benchmark.store.ledger import ON
+    from benchmark.analysis.naming import short
+    from benchmark.analysis.suites import chosen_suite
 
     suite = chosen_suite(workspace, args.suite).name
     known = [e for e in workspace.ledger.compared() if not args.suite or e.suite == suite]
@@ -82,7 +89,6 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
         told = f"{near(args.dataset, datasets)}there is {', '.join(datasets)}"
         raise BadInput(f"no cell on data set {args.dataset!r}: {told}")
     known = [entry for entry in known if args.dataset in (None, entry.dataset)]
-    known = [entry for entry in known if not entry.part.startswith(ON)]  # run --test-on scores it
     names = {entry.name: {entry.label, short(entry.label), entry.row} for entry in known}
     there = set().union(*names.values())
     if lost := [row for row in args.rows if row not in there]:

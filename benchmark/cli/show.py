@@ -31,6 +31,7 @@ from benchmark.cli.show_rows import (
     apart_cells,
     apart_headings,
     apart_text,
+    folds_text,
     own_titles,
     print_suite,
     row_name,
@@ -217,7 +218,8 @@ def _print_run(lines: list[ScoreLine], ceilings: Ceilings, apart: Apart | None) 
         references = NAMES if beside else ()
         beside_it = apart_headings(apart)
         headings = ("organ", dsc_title, *references, *titles, "patients", "missed", *beside_it)
-        print_rows(f"{row} on {dataset}, preset {preset}", headings, body, width=160)
+        title = f"{row} on {dataset}, preset {preset}{folds_text(ceilings.entries)}"
+        print_rows(title, headings, body, width=160 + 20 * len(beside_it))
     if apart:
         put(apart_text(apart))
 

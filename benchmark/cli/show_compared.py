@@ -16,10 +16,10 @@ from benchmark.analysis.ceilings import (
     headed,
     organ_texts,
 )
-from benchmark.analysis.comparisons import Paired
 from benchmark.analysis.differences import THEIRS
 from benchmark.analysis.flag_guide import how_to_read
 from benchmark.analysis.flags import Flag, flags_by_set
+from benchmark.analysis.pairs import Paired
 from benchmark.analysis.suites import Standing
 from benchmark.analysis.tables import ScoreLine, number_text
 from benchmark.cli.out import print_rows, put
@@ -50,6 +50,14 @@ def comparison_json(found: list[Paired], suite: Standing, plan: AnalysisPlan) ->
                 "word": _word(each, pair, plan),
                 "secondary": each.metric.name in pair.secondary,
                 "gains": (pair.gains or {})[each.metric.name],
+                "scores": [
+                    {"row": name, "mean": mean, "sd": sd}
+                    for name, (mean, sd) in zip(
+                        (each.row, each.reference),
+                        (pair.scores or {})[each.metric.name],
+                        strict=True,
+                    )
+                ],
             }
             for pair in found
             for each in pair.comparisons
@@ -108,9 +116,10 @@ def show_comparison(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
             f"{found.row} against {found.reference} on {pair.dataset}, preset {pair.preset}, suite "
             f"{shown_suite(suite.name)}: {found.metric.name} in {found.metric.unit}, mean over "
             f"{', '.join(pair.organs)}; {counted(found.patients, 'patient')}, "
-            f"{counted(found.seeds, 'seed')}, {counted(found.folds, 'fold')}; a gain above 0 is "
-            "better" + (SECONDARY if found.metric.name in pair.secondary else "")
+            f"{counted(found.seeds, 'seed')}, {counted(found.folds, 'fold')}; {_direction(found)}"
+            + (SECONDARY if found.metric.name in pair.secondary else "")
         )
+        put(f"  {_scores(found, pair)}")
         for line in _lines(found, pair, plan):
             put(f"  {line}")
     for note in pair.notes:
@@ -122,6 +131,24 @@ def show_comparison(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     if more := how_to_read(["one_patient"] if any(map(_hangs, pair.comparisons)) else []):
         put(more)
     put("one comparison, not corrected for others that were made")
+
+
+def _direction(found: Comparison) -> str:
+    """Which way is better, and what a gain is in."""
+    values = "higher" if found.metric.higher_is_better else "lower"
+    gain = "a gain above 0 is better"
+    if found.metric.unit == "percent" and not found.metric.higher_is_better:
+        gain += f" ({found.row} lower, in percent as the metric has it, no share of its value)"
+    return f"{values} values are better, {gain}"
+
+
+def _scores(found: Comparison, pair: Paired) -> str:
+    """Both rows' own scores."""
+    texts = []
+    both = (pair.scores or {})[found.metric.name]
+    for name, (mean, sd) in zip((found.row, found.reference), both, strict=True):
+        texts.append(f"{name} {mean:.2f}" + ("" if sd is None else f" +- {sd:.2f}"))
+    return f"{', '.join(texts)} {found.metric.unit} (mean +- sd over patients)"
 
 
 def _hangs(found: Comparison) -> bool:

@@ -9,12 +9,14 @@ from benchmark.analysis.ceilings import NAMES, Ceilings, alike, ceiling_texts
 from benchmark.analysis.suites import Standing
 from benchmark.analysis.tables import MEAN, ScoreLine, number_text
 from benchmark.cli.out import print_rows, put
+from benchmark.plan.wording import counted
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.surface import described
 from benchmark.settings.resolve import without
 
 if TYPE_CHECKING:
     from benchmark.running.held_out import Apart
+    from benchmark.store.ledger import Entry
 
 
 def print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> None:
@@ -36,8 +38,17 @@ def print_suite(lines: list[ScoreLine], suite: Standing, ceilings: Ceilings) -> 
             body.append((row_name(row, suite), *["-"] * (len(organs) + len(own) + 2), "INCOMPLETE"))
         titles = (f"{title} (mean)" for title in own.values())
         headings = ("row", *organs, "ASSD mm (mean)", *titles, "patients", "missed")
-        print_rows(f"{dataset}: DSC %, mean +- sd over patients", headings, body, width=140)
+        in_folds = folds_text(entry for entry in suite.done if entry.dataset == dataset)
+        title = f"{dataset}: DSC %, mean +- sd over patients{in_folds}"
+        print_rows(title, headings, body, width=140)
     put(described(["assd"]))
+
+
+def folds_text(entries: Iterable[Entry]) -> str:
+    """Return in whose folds cells were tested, as a table's title says it; "" without cells."""
+    splits = {(entry.split[:8], entry.own_split) for entry in entries}
+    texts = [f"split {split}" if own else "folds: the set's own" for split, own in sorted(splits)]
+    return "".join(f", {text}" for text in dict.fromkeys(texts))
 
 
 def _reference_rows(
@@ -77,26 +88,40 @@ def _cells(lines: list[ScoreLine], organs: list[str], own: Iterable[str]) -> lis
 
 def apart_headings(apart: Apart | None) -> tuple[str, ...]:
     """Return the headings of what was scored on a set that was kept apart."""
-    return (f"{apart.dataset}: DSC %", "patients there") if apart else ()
+    if apart is None:
+        return ()
+    titles = _apart_titles(apart).values()
+    return (*(f"{apart.dataset}: {title}" for title in titles), "patients there")
+
+
+def _apart_titles(apart: Apart) -> dict[str, str]:
+    """The metrics that stand in the columns of a set that was kept apart, with their titles."""
+    return {"dsc": "DSC %", "assd": "ASSD mm"} | own_titles(apart.lines)
 
 
 def apart_cells(row: str, organ: str, apart: Apart | None) -> tuple[str, ...]:
-    """Return a row's DSC there and its patients; "-" where the set has no such organ, and for means
-    over several where it lacks one of them."""
+    """Return a row's scores there and its patients; "-" where the set has no such organ, and for
+    means over several where it lacks one of them."""
     if apart is None:
         return ()
-    if not (apart.whole or organ in apart.organs):
-        return "-", "-"
-    place = row, organ, "dsc"
-    found = next((x for x in apart.lines if (x.row, x.organ, x.metric) == place), None)
-    return number_text(found, "dsc"), str(found.n) if found else "-"
+    metrics = _apart_titles(apart)
+    if not (apart.all_organs or organ in apart.organs):
+        return tuple("-" for _ in (*metrics, "patients"))
+    found = {x.metric: x for x in apart.lines if (x.row, x.organ) == (row, organ)}
+    values = [number_text(found.get(metric), metric) for metric in metrics]
+    return *values, str(found["dsc"].n) if "dsc" in found else "-"
 
 
 def apart_text(apart: Apart) -> str:
     """Return how often the set was looked at, and what that means."""
-    times = "once" if apart.looks == 1 else f"{apart.looks} times"
+    of_them = f"{len(apart.folds)} of {counted(apart.of_folds, 'fold')}"
     return (
-        f"{apart.dataset} was kept apart: the mean of all folds' networks over its patients, +- sd "
-        f"over patients; looked at {times} in this workspace. What is chosen by it is no longer "
-        "tested by it."
+        f"{apart.dataset} was kept apart: the mean of the networks of {of_them} over its patients, "
+        f"+- sd over patients; {looks_text(apart.looks)}"
     )
+
+
+def looks_text(looks: int) -> str:
+    """Return how often a set that was kept apart was looked at, and what that means."""
+    times = "once" if looks == 1 else f"{looks} times"
+    return f"looked at {times} in this workspace. What is chosen by it is no longer tested by it."

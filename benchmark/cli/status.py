@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.analysis.flag_guide import how_to_read
     from benchmark.analysis.flags import flags_of_rows
     from benchmark.analysis.suites import older_line
+    from benchmark.store.ledger import shown_suite
 
     workspace = stored(args)
     entries = workspace.ledger.entries()
@@ -43,11 +44,14 @@ def run(args: argparse.Namespace) -> int:
         _print_suite(suite)
     names: list[str] = []
     for row in dict.fromkeys(map(_row, entries)):
-        _, dataset, label, preset, part, split = row
+        where, dataset, label, preset, part, split = row
+        told = (
+            f" of suite {shown_suite(where)}" if len({entry.suite for entry in entries}) > 1 else ""
+        )
         flags = flags_of_rows(e for e in entries if _row(e) == row)
         names += [flag.name for flag in flags]
         members = [cell for entry, cell in both if _row(entry) == row]
-        _print_row(f"{label} on {dataset}, preset {preset}, {part}{split}", members, flags)
+        _print_row(f"{label}{told} on {dataset}, preset {preset}, {part}{split}", members, flags)
     if more := how_to_read(names):
         put(more)
     if not cells:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.options import add_common, flag, option
 from benchmark.cli.out import print_rows, put, put_json
+from benchmark.cli.which import which_split
 from benchmark.errors import BadInput, near
 from benchmark.plan.wording import counted
 
@@ -45,6 +46,8 @@ def configure(commands: Any) -> None:
     option(rm, "--dataset", "NAME", "default: all")
     option(rm, "--preset", "NAME", "default: all")
     option(rm, "--suite", "NAME", "default: all suites")
+    about = "default: all; else the first digits of a split's fingerprint, or its file"
+    option(rm, "--split", "FILE", about)
     flag(rm, "--dry-run", "only say what would go")
     rm.set_defaults(action=_rm)
     add_common(rm)
@@ -183,7 +186,8 @@ def _rm(args: argparse.Namespace, workspace: Workspace) -> int:
 
 
 def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
-    from benchmark.analysis.suites import chosen_suite, short
+    from benchmark.analysis.naming import short
+    from benchmark.analysis.suites import chosen_suite
 
     suite = chosen_suite(workspace, args.suite).name if args.suite else None
     wanted = {"suite": suite, "dataset": args.dataset, "preset": args.preset}
@@ -202,4 +206,5 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
             there = f"{near(row, rows)}there is {', '.join(rows) or 'nothing'}"
             raise BadInput(f"no row {row!r} among these cells: {there}")
         found |= {(e.suite, e.name): e for e in matching}
-    return list(found.values())
+    digits = which_split(args, list(found.values()))
+    return [entry for entry in found.values() if entry.split.startswith(digits)]

@@ -66,13 +66,13 @@ def label_file(
     `note` says what made it. Nothing in it names a person. Raises BadInput as `check_form` does.
     """
     if ending == ".nrrd":
-        return _nrrd(label_ZYX, scan)
+        return _nrrd(label_ZYX, scan, note)
     if ending == ".dcm":
         return _segmentation(label_ZYX, scan, image, organs, note)
     return label_bytes(label_ZYX, scan, packed=ending == ".nii.gz", note=note)
 
 
-def _nrrd(label_ZYX: Label, scan: Scan) -> bytes:
+def _nrrd(label_ZYX: Label, scan: Scan, note: str) -> bytes:
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(from_canonical(label_ZYX, scan.geometry).T)
@@ -81,6 +81,7 @@ def _nrrd(label_ZYX: Label, scan: Scan) -> bytes:
     image.SetSpacing(steps_mm.tolist())
     image.SetDirection((lps[:3, :3] / steps_mm).ravel().tolist())
     image.SetOrigin(lps[:3, 3].tolist())
+    image.SetMetaData("made_by", note)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "label.nrrd")
         SimpleITK.WriteImage(image, str(path), useCompression=True)

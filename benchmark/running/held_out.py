@@ -19,8 +19,10 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.analysis.own import own_of
 from benchmark.analysis.tables import ScoreLine, table
 from benchmark.data.feeding.folds import FoldData, GridCache
+from benchmark.data.feeding.splits import count_of
 from benchmark.data.library import DataSet
 from benchmark.data.volume import slices_of
 from benchmark.errors import BadInput
@@ -42,12 +44,15 @@ IDENTITY = 12  # digits of an evaluation before its definition
 @dataclass(frozen=True, kw_only=True)
 class Apart:
     """What a set that was kept apart says of a command's rows, in the `organs` that both have;
-    `whole`: these are all that the rows know. `looks` counts all that there were in this workspace,
-    this one too."""
+    `all_organs`: these are all that the rows know. The scores are means over the networks of
+    `folds`, of the `of_folds` that the split has. `looks` counts all that there were in this
+    workspace, this one too."""
 
     dataset: str
     organs: tuple[str, ...]
-    whole: bool
+    all_organs: bool
+    folds: tuple[int, ...]
+    of_folds: int
     lines: tuple[ScoreLine, ...]
     looks: int
 
@@ -80,7 +85,8 @@ def scored_on(
         name = cell.entry("").name
         if name in done:
             found.append(_scored(cell, done[name], other, bench))
-    lines, _ = table(found, lambda entry: bench.results.rows(entry.key, entry.evaluation))
+    own = own_of(bench, found)
+    lines, _ = table(found, lambda entry: own.rows(bench, entry))
     rows = list(dict.fromkeys(entry.label for entry in found))
     trained = cells[0].data.dataset.organs
     shared = tuple(organ for organ in trained if organ in other.organs)
@@ -88,24 +94,31 @@ def scored_on(
     return Apart(
         dataset=other.name,
         organs=shared,
-        whole=shared == trained,
+        all_organs=shared == trained,
+        folds=tuple(sorted({entry.fold for entry in found})),
+        of_folds=count_of(bench.root, cells[0].data.dataset.name, cells[0].entry("").split),
         lines=tuple(lines),
         looks=looks,
     )
 
 
 def look(root: Path, dataset: str, rows: Sequence[str]) -> int:
-    """Note a look at a set that was kept apart; return how many there were, this one too."""
+    """Note a look at a set that was kept apart; return how many there were, this one too. Raises
+    `BadInput` where it cannot be noted: then there is no look."""
     path = root / "looks" / f"{dataset}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), "rows": list(rows)})
-    if mirror := mirror_of(root):  # a note a look: nobody can append to one there
-        mirror.note(f"looks/{dataset}/{uuid4().hex}.json", line)
-        return mirror.notes(f"looks/{dataset}/")
-    with brief_lock(path):
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        return len(path.read_text(encoding="utf-8").splitlines())
+    try:
+        if mirror := mirror_of(root):  # a note a look: nobody can append to one there
+            mirror.note(f"looks/{dataset}/{uuid4().hex}.json", line)
+            return mirror.notes(f"looks/{dataset}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with brief_lock(path):
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+            return len(path.read_text(encoding="utf-8").splitlines())
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BadInput(f"a look at {dataset} cannot be noted in {path} ({why})") from None
 
 
 def _image(dataset: DataSet, case: str) -> str:

@@ -111,7 +111,7 @@ def _make(entry: Entry, known: _Known, maps: _Maps) -> bool:
 
 
 def _rows(entry: Entry, metric: _Known, maps: _Maps, code: str) -> list[ResultRow]:
-    results, dataset = maps.workspace.results, maps.dataset(entry.dataset)
+    results, dataset = maps.workspace.results, maps.dataset(entry.tested_on)
     ours = results.rows(entry.key, entry.evaluation)
     voxels = {(row.case, row.organ): row.n_voxels_true for row in ours}
     cases = results.label_cases(entry.key, entry.evaluation)
@@ -119,7 +119,10 @@ def _rows(entry: Entry, metric: _Known, maps: _Maps, code: str) -> list[ResultRo
         raise BadInput("no label maps are stored: bench run or bench suite makes the cell again")
     rows: list[ResultRow] = []
     for case in cases:
-        volume = maps.volume(entry.dataset, case)
+        volume = maps.volume(entry.tested_on, case)
+        annotated = volume.annotated
+        if entry.tested_on != entry.dataset:  # organs that the networks do not know are left out
+            annotated = tuple(organ for organ in annotated if (case, organ) in voxels)
         try:
             scores = own_scores(
                 metric.name,
@@ -128,7 +131,7 @@ def _rows(entry: Entry, metric: _Known, maps: _Maps, code: str) -> list[ResultRo
                 results.labels(entry.key, entry.evaluation, case),
                 spacing_mm=volume.geometry.spacing_mm,
                 organs=dataset.organs,
-                annotated=volume.annotated,
+                annotated=annotated,
                 box=slices_of(volume.box) if volume.box else None,
                 unknown_ZYX=volume.unknown,  # of sets that can say so
             )

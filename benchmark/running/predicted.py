@@ -20,7 +20,8 @@ from benchmark.errors import BadInput
 from benchmark.files.atomic import read_json
 from benchmark.files.locks import at_once
 from benchmark.running.bench import Bench
-from benchmark.running.predicting import Trained, given
+from benchmark.running.predicting import given
+from benchmark.running.trained import Trained
 
 FAR_MM = 30.0  # a scan may go on so far beyond the training scans before it is said
 

@@ -120,8 +120,10 @@ def compare(
     *,
     metric: Metric,
     plan: AnalysisPlan,
+    of_folds: int | None = None,
 ) -> Comparison | Incomplete:
-    """Return the paired comparison of two rows in one metric; `Incomplete` where one is.
+    """Return the paired comparison of two rows in one metric; `Incomplete` where one is. Their
+    split has `of_folds` folds (None: as many as the plan).
 
     Raises `BadInput` for rows that cannot be paired.
     """
@@ -134,9 +136,13 @@ def compare(
         (row.value_nS == 0).any() or (reference.value_nS == 0).any()
     )
     names = {"row": row.row, "reference": reference.row}
-    return compare_gain(
+    found = compare_gain(
         gain_nS, row.fold_n, cases=row.cases, metric=metric, plan=plan, missed=missed, **names
     )
+    if found.folds < (count := plan.folds if of_folds is None else of_folds):
+        lacks = f"{found.folds} of {count} folds hold patients"
+        found = replace(found, notes=(*found.notes, lacks))
+    return found
 
 
 def compare_gain(
@@ -265,8 +271,6 @@ def _notes(found: Comparison, missed: bool, plan: AnalysisPlan) -> list[str]:
         notes.append("the organ was missed somewhere: with so few patients the interval is short")
     if found.seeds < SEEDS_P:
         notes.append(f"{counted(found.seeds, 'seed')}: a look, no p under {SEEDS_P}")
-    if found.folds < plan.folds:
-        notes.append(f"{found.folds} of {plan.folds} folds hold patients")
     excess = found.fold_excess_p
     if found.primary and excess is not None and excess <= plan.alpha:
         notes.append(

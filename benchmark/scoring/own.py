@@ -36,6 +36,7 @@ Measure = Callable[[Mask, Mask, Spacing, str], float]
 Rule = float | Literal["undefined", "diagonal", "function"]
 WORDS = ("undefined", "diagonal", "function")
 LONGEST_UNIT = 20
+AS_PERFECT = 1e-6  # how far rounding may carry a value beyond the perfect one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,8 @@ def own_scores(
 
     Maps, box and organs are as in `score_case`; a voxel of `unknown_ZYX` (of which nobody said what
     is there) is in neither mask. Raises `BadInput`, naming metric and organ, where
-    the function raises, or gives what is no finite number in a state whose rule asks it.
+    the function raises, gives what is no finite number in a state whose rule asks it, or what is
+    better than `perfect`.
     """
     if truth_ZYX.shape != predicted_ZYX.shape:
         raise BadInput(
@@ -134,6 +136,7 @@ def own_scores(
             state = state_of(voxels, int(np.count_nonzero(predicted)))
             if (value := _by_rule(metric.rule(state), diagonal_mm)) is None:
                 value = measured(name, metric, truth, predicted, spacing_mm, organ)
+                _check_order(name, metric, value, organ)
             scores.append(
                 Score(
                     organ=organ,
@@ -145,6 +148,18 @@ def own_scores(
                 )
             )
     return scores
+
+
+def _check_order(name: str, metric: OwnMetric, value: float, organ: str) -> None:
+    """Raise `BadInput` for a value beyond the perfect one: of a signed metric neither a mean nor a
+    gain says what is better."""
+    beyond = value - metric.perfect if metric.higher_is_better else metric.perfect - value
+    if beyond > AS_PERFECT * max(1.0, abs(metric.perfect)):
+        raise BadInput(
+            f"the metric {name} gives {value:g} for {organ}, better than equal masks "
+            f"({metric.perfect:g}): where a perfect value lies between too low and too high, "
+            "measure the distance from it"
+        )
 
 
 def _by_rule(rule: Rule, diagonal_mm: float) -> float | None:

@@ -82,6 +82,11 @@ class Entry:
         return f"{self.label} fold {self.fold} seed {self.seed}"
 
     @property
+    def tested_on(self) -> str:
+        """The data set whose patients are scored: its own, or one that was kept apart."""
+        return self.part.removeprefix(ON) if self.part.startswith(ON) else self.dataset
+
+    @property
     def definition(self) -> str:
         """The definition of distance by which the cell is scored: "" is the first one."""
         return self.evaluation.partition("-")[2]

@@ -108,6 +108,8 @@ def test_a_plan_counts_no_result_of_other_values(root: Path) -> None:
 def test_a_suite_that_lacks_a_cell_says_the_name_of_now(root: Path) -> None:
     next((root / "ledger/main").glob("*.json")).unlink()
     status = bench("status", "--root", str(root)).out
+    assert " of suite scratch on tiny, preset quick" in status
+    assert " of suite main on tiny, preset quick-1" in status
     assert "suite main: 1 of 2 cells done, 1 not run" in status and "--preset quick-1" in status
 
 
@@ -121,5 +123,5 @@ def test_predict_knows_both_names(root: Path, tmp_path: Path) -> None:
             "--fold", "0", "--overlay", "none", *setting_argv(root, SMALL), "--json"]  # fmt: skip
     ran = bench(*argv, "--preset", "quick-1")
     assert ran.code == 0 and ran.json["preset"] == "quick-1", ran.err
-    ran = bench(*argv)
+    ran = bench(*argv, "--preset", "quick")
     assert ran.code == 2 and "never trained in this workspace on tiny, preset quick," in ran.err

@@ -191,3 +191,12 @@ def test_two_kinds_of_a_row_are_not_mixed(root: Path, tmp_path: Path) -> None:
     shutil.rmtree(other / "objects")
     ran = export(other, tmp_path / "bare", "--seed", "0", "--json")
     assert ran.code == 0 and ran.json["weights"] == 0 and "has no weights" in ran.json["notes"][0]
+    ran = export(other, tmp_path / "none", "--seed", "0", "--probabilities")
+    assert ran.code == 2 and "fold 0 has no weights in this workspace" in ran.err
+    ledger = Ledger(other / "ledger")
+    for entry in ledger.entries():
+        ledger.write(replace(entry, outside="nnU-Net 2d"))
+    ran = export(other, tmp_path / "none", "--seed", "0", "--probabilities")
+    assert ran.code == 2 and "another tool predicted it (nnU-Net 2d)" in ran.err
+    ran = export(other, tmp_path / "theirs", "--seed", "0", "--json")
+    assert "another tool predicted it" in ran.json["notes"][0]

@@ -94,15 +94,14 @@ def test_it_has_a_column_of_its_own_and_stays_out_of_all_tables(root: Path) -> N
     assert ran.code == 0, ran.err
     assert "other: DSC" in ran.out
     shown = {
-        line.split("│")[1].strip(): line.split("│")[-3:-1] for line in ran.out.splitlines()
+        line.split("│")[1].strip(): line.split("│")[-4:-1] for line in ran.out.splitlines()
         if line.startswith("│ ")
     }  # fmt: skip
-    assert shown["liver"][1].strip() == "3" and float(shown["liver"][0].split()[0]) > 20
-    assert [text.strip() for text in shown["left_kidney"]] == ["-", "-"]
-    assert [text.strip() for text in shown["mean"]] == [
-        "-",
-        "-",
-    ]  # of three organs here, of one there
+    assert shown["liver"][2].strip() == "3" and float(shown["liver"][0].split()[0]) > 20
+    assert float(shown["liver"][1].split()[0]) > 0 and "other: ASSD mm" in ran.out
+    assert [text.strip() for text in shown["left_kidney"]] == ["-"] * 3
+    # of three organs here, of one there
+    assert [text.strip() for text in shown["mean"]] == ["-"] * 3
     assert re.search(r"looked at (once|\d times) in this workspace", ran.out)
     after = run(root, "--json")
     assert after.json["table"] == before.json["table"] and "test_on" not in after.json

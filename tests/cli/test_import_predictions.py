@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,10 +61,18 @@ def all_in(root: Path) -> None:
 def test_a_row_of_another_tool_stands_in_every_table(root: Path) -> None:
     all_in(root)
     there = ("--root", str(root / "w"))
+    told = bring(root, 0).out.splitlines()
+    words = next(x for x in told if "both rows' scores" in x).partition(": bench ")[2]
+    shown = bench(*shlex.split(words), *there)
+    assert shown.code == 0 and "other" in shown.out, shown.err
+    assert any("bench report --suite scratch" in line for line in told)
     compared = bench("compare", "fsm", "other", *there, "--json")
     assert compared.code == 0, compared.err
     first = compared.json["comparisons"][0]
     assert (first["row"], first["reference"], first["seeds"]) == ("fsm", "other", 2)
+    both = {score["row"]: score["mean"] for score in first["scores"]}
+    assert both["fsm"] - both["other"] == pytest.approx(first["mean"])
+    assert f"fsm {both['fsm']:.2f} +- " in bench("compare", "fsm", "other", *there).out
     assert first["mean"] > 3 and any("a tool, version 3" in note for note in first["notes"])
     made = bench("report", *there, "--skip-hard-cases", "--json")
     assert made.code == 0, made.err

@@ -37,7 +37,9 @@ def test_what_the_trial_writes_can_be_added_as_it_says(trial: Path, tmp_path: Pa
     root = ("--root", str(tmp_path))
     added = bench("data", "add", "ircadb", str(trial / "ircadb"), *root)
     assert added.code == 0, added.err
-    assert added.out == "data set ircadb: 3 cases, liver, left_kidney, right_kidney\n"
+    first, then = added.out.splitlines()
+    assert first == "data set ircadb: 3 cases, liver, left_kidney, right_kidney"
+    assert then == f"next: bench run --method unet --dataset ircadb --root {tmp_path}"
     added = bench("data", "add", "multi-organ", *multi(trial), *root)
     assert added.code == 0, added.err
     rows = {row["case"]: row for row in bench("data", "audit", "ircadb", "--json", *root).json}

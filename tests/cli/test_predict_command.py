@@ -211,7 +211,7 @@ def test_what_people_see(root: Path, tmp_path: Path) -> None:
     [
         ("x.nii.gz", ["--key", "0123456789abcdef0123"], "is not there"),
         ("x.nii.gz", ["--key", "ab"], "is not there"),
-        ("x.nii.gz", ["--method", "unet"], "never trained in this workspace"),
+        ("x.nii.gz", [*UNET, "--preset", "paper"], "never trained in this workspace"),
         ("x.nii.gz", ["--method", "no-such-row"], "no-such-row"),
         ("x.nii.gz", [*UNET, "--seed", "1"], "never trained in this workspace"),
         ("x.nii.gz", [*UNET, "--fold", "0,7"], "lacks fold 7"),
@@ -263,6 +263,7 @@ def test_networks_of_two_splits_are_never_one_ensemble(root: Path, tmp_path: Pat
     assert predict(folder, image, out, *ONLY).json["keys"] == [e.key for e in usual]
     ran = predict(folder, image, out, *ONLY, "--fold", "1")
     assert ran.code == 2 and "was trained on 2 splits" in ran.err
+    assert f"choose with --split {usual[0].split[:8]} or --split another" in ran.err
     assert f"{usual[0].split[:8]}: fold 0,1,2,3,4" in ran.err and "another: fold 0,1" in ran.err
 
 

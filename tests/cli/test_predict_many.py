@@ -81,6 +81,14 @@ def test_a_folder_of_images_becomes_a_folder_of_label_maps(root: Path, tmp_path:
     assert ran.code == 2 and "give a folder for -o" in ran.err and ran.out == ""
 
 
+def test_channels_of_nnunet_are_no_part_of_a_cases_name(root: Path, tmp_path: Path) -> None:
+    nifti(tmp_path / "in" / "p0_0000.nii.gz", 0)
+    ran = predict(root, str(tmp_path / "in"), "-o", str(tmp_path / "z.nii.gz"))
+    assert ran.code == 2 and "1 image" in ran.err and "give a folder for -o" in ran.err
+    assert predict(root, str(tmp_path / "in"), "-o", str(tmp_path / "out")).code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["p0.nii.gz", "p0.png"]
+
+
 def test_a_label_map_as_nrrd_lies_where_its_nifti_lies(root: Path, tmp_path: Path) -> None:
     image = nifti(tmp_path / "ct.nii.gz", 1)
     for name in ("x.nrrd", "x.nii.gz"):
@@ -120,6 +128,8 @@ def test_a_label_map_as_dicom_seg_belongs_to_its_series(root: Path, tmp_path: Pa
     label = np.asarray(nib.load(tmp_path / "x.nii").dataobj)
     np.testing.assert_array_equal(found, label.T)
     assert label.any() and SECRET.encode() not in (tmp_path / "x.dcm").read_bytes()
+    assert predict(root, str(ct), "-o", str(tmp_path / "k.dcm"), "--largest-component").code == 0
+    assert "largest-component" in pydicom.dcmread(tmp_path / "k.dcm").SeriesDescription
     ran = predict(root, str(nifti(tmp_path / "a.nii.gz", 1)), "-o", str(tmp_path / "no.dcm"))
     assert ran.code == 2 and "is not a DICOM series" in ran.err
 
@@ -165,6 +175,9 @@ def test_the_largest_component_is_kept_and_said(root: Path, tmp_path: Path) -> N
     assert ran.code == 0 and "the largest part of each organ alone" in ran.out.splitlines()[0]
     assert "ml apart from it left out" in ran.out
     assert "largest-component" in str(nib.load(kept).header["descrip"])
+    ran = predict(root, str(image), "-o", str(tmp_path / "k.nrrd"), "--largest-component")
+    made_by = SimpleITK.ReadImage(str(tmp_path / "k.nrrd")).GetMetaData("made_by")
+    assert ran.code == 0 and made_by == str(nib.load(kept).header["descrip"].astype(str))
     label, found = canonical(whole), canonical(kept)
     for number in (1, 2, 3):
         parts, count = ndimage.label(label == number)

@@ -106,6 +106,8 @@ def test_run_and_suite_in_given_folds(tiny: DataSet, tmp_path: Path) -> None:
     shared = (*values[:at], *values[at + 2 :], "--mlflow", "none")
     first = bench(*suite, *shared, "--split", str(file))
     assert first.code == 0 and first.json["folds"] == [0, 1, 2] and first.json["trained"] == 0
+    shown = bench(*(word for word in suite if word != "--json"), *shared).out
+    assert f"over patients, split {split.fingerprint[:8]}" in shown
     assert bench(*suite, *shared).json["folds"] == [0, 1, 2]  # as the suite was planned
     written = {"rows": "unet", "datasets": "tiny", "split": str(file), "set": SMALL}
     (tmp_path / "suites.json").write_text(
@@ -125,10 +127,23 @@ def test_run_and_suite_in_given_folds(tiny: DataSet, tmp_path: Path) -> None:
     assert "0, 1, 2 of 3" in page and "No row was run in fold" not in page
 
 
+def test_a_case_without_a_fold_is_only_trained_on(tiny: DataSet, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("case,fold\np00,0\np01,\np02,\np03,\n")
+    split = read_split(tmp_path / "one.csv", tiny)
+    assert [(fold.train, fold.test) for fold in split.folds] == [(("p01", "p02", "p03"), ("p00",))]
+    words = ("export", "splits", "--dataset", "tiny", "--root", str(tiny.folder.parents[1]))
+    more = ("--for", "csv", "--split", str(tmp_path / "one.csv"), "-o", str(tmp_path / "a" / "b"))
+    assert bench(*words, *more).code == 0
+    assert read_split(tmp_path / "a" / "b" / "splits.csv", tiny) == split
+
+
 def test_export_is_what_nnunet_reads(tiny: DataSet, tmp_path: Path) -> None:
     there = ("--dataset", "tiny", "--root", str(tiny.folder.parents[1]))
     ran = bench("export", "splits", "--for", "nnunet", *there, "-o", str(tmp_path))
     assert ran.code == 0, ran.err
+    again = ("--split", str(tmp_path / "splits_final.json"), "-o", str(tmp_path))
+    ran = bench("export", "splits", "--for", "nnunet", *there, *again)
+    assert ran.code == 0 and "splits_final.json holds the own folds of tiny" in ran.err
     folds = json.loads((tmp_path / "splits_final.json").read_text())
     assert sorted(name for fold in folds for name in fold["val"]) == NAMES
     assert all(not {*fold["train"]} & {*fold["val"]} for fold in folds)
@@ -146,6 +161,8 @@ def test_export_is_what_nnunet_reads(tiny: DataSet, tmp_path: Path) -> None:
         ("case,fold\np00,0\np00,1\n", "case p00 is there twice"),
         ("case,fold\np00,0\np01,2\n", "number them 0, 1, 2"),
         ("case,fold\np00,first\n", "in fold 'first'"),
+        ("case,fold\np00,0\n", "a case with an empty fold is trained on"),
+        ("case,fold\np00,\n", "number them 0, 1, 2"),
         ("name;part\na;0\n", "columns case and fold"),
         (
             '[{"train": ["p00"], "val": ["p01"]}, {"train": ["p00"], "val": ["p01"]}]',

@@ -123,12 +123,14 @@ def pictures(tmp_path: Path) -> Path:
     return raw
 
 
-@pytest.mark.parametrize(
-    "words", [["c0,c2"], ["c0", "c2"], ["c0", "--force", "c2"], ["all"], [" c0 , c2,"]]
-)
-def test_force_takes_several_cases(tmp_path: Path, pictures: Path, words: list[str]) -> None:
-    add = ["data", "add", "folder", str(pictures), "--root", str(tmp_path / "root")]
-    assert main([*add, "--force", *words]) == 0
+@pytest.mark.parametrize("words", [["c0,c2"], ["c0", "--force", "c2"], ["all"], [" c0 , c2,"]])
+def test_force_takes_several_cases(
+    tmp_path: Path, pictures: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = ["--root", str(tmp_path / "root")]
+    # the path comes last: a case is one word, and swallows no path
+    assert main(["data", "add", "folder", *root, "--force", *words, str(pictures)]) == 0
+    assert "next: bench run --method unet --dataset raw" in capsys.readouterr().out
     found = library.open_dataset(tmp_path / "root", "raw")
     assert [found.record(case)["forced"] for case in ("c0", "c1", "c2")] == [
         *[found.record("c0")["forced"], []],

@@ -65,7 +65,7 @@ def test_a_dicom_series_with_nifti_masks_beside_it(tmp_path: Path) -> None:
     argv = ["data", "add", "folder", str(tmp_path / "raw"), "--root", str(tmp_path / "root")]
     ran = bench(*argv, "--name", "set")
     assert ran.code == 0, ran.err
-    assert ran.out == "data set set: 2 cases, liver, left_kidney, right_kidney\n"
+    assert ran.out.splitlines()[0] == "data set set: 2 cases, liver, left_kidney, right_kidney"
     again = bench(*argv, "--name", "set")
     assert again.code == 0 and again.out == ran.out, again.err
     (tmp_path / "raw" / "p2" / "segmentations" / "kidney_left.nii.gz").unlink()

@@ -212,7 +212,8 @@ def test_regions_that_share_voxels_are_sets_of_their_own(tmp_path: Path) -> None
         assert found.organs == (organ,)
         np.testing.assert_array_equal(found.load("c0").label, wanted.astype(np.uint8))
     argv = ["data", "add", "folder", str(folder), "--root", str(tmp_path / "cli"), "--force", "all"]
-    assert bench(*argv, "--organ", "liver", "--name", "a").out == "data set a: 2 cases, liver\n"
+    out = bench(*argv, "--organ", "liver", "--name", "a").out
+    assert out.splitlines()[0] == "data set a: 2 cases, liver"
     assert "--organ liver --name A" in bench(*argv, "--name", "b").err
     with pytest.raises(BadInput, match="no spleen; it describes liver, tumour"):
         NnUNetRaw(folder, organs=["spleen"])

@@ -291,3 +291,18 @@ def test_unknown_voxels_are_in_neither_mask() -> None:
 def test_doctor_lists_them(site: Path, tmp_path: Path) -> None:
     found = bench("doctor", "--root", str(tmp_path), "--json").json
     assert set(found["facts"]["metrics of your own"].split(", ")) == set(NAMES)
+
+
+def _signed(truth: Any, predicted: Any, spacing_mm: Any, organ: str) -> float:
+    return float(predicted.sum()) - float(truth.sum())
+
+
+@pytest.mark.parametrize(("higher", "told"), [(False, "gives -2"), (True, "gives 2")])
+def test_a_signed_metric_is_refused(higher: bool, told: str) -> None:
+    metric = declared(measure=_signed, higher_is_better=higher, perfect=0.0)
+    small, large = np.zeros((2, 3, 3, 3), np.uint8)
+    small[0, 0, :2], large[0, 0], large[0, 1, 0] = 1, 1, 1
+    pair = (small, large) if higher else (large, small)
+    with pytest.raises(BadInput) as caught:
+        own_scores("signed", metric, *pair, spacing_mm=(1, 1, 1), organs=("a",), annotated=("a",))
+    assert told in str(caught.value) and "measure the distance from it" in str(caught.value)

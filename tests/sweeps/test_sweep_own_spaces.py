@@ -201,3 +201,25 @@ def test_bench_sweep_goes_on_with_tuples_and_constraints(tmp_path: Path) -> None
     assert study["best"]["overrides"] == {"taps": [[-1, -1]]}
     shown = bench("sweep", "show", "pairs", "--root", str(root))
     assert "breaks its constraint: deep = 1" in shown.out, shown.out + shown.err
+
+
+ONE_CHOICE = """
+def space(trial):
+    return {"xi": trial.suggest_categorical("xi", [0.1, 1.0])}
+"""
+
+
+def test_one_setting_is_trained_once_and_a_file_names_its_study(tmp_path: Path) -> None:
+    file, root = tmp_path / "xi_space.py", workspace(tmp_path / "w")
+    file.write_text(ONE_CHOICE)
+    ran = bench(*sweep_argv(root, str(file), "--trials", "1", "--json"))
+    assert ran.code == 0, ran.err
+    assert "one setting alone was tried, so nothing is trained again" in ran.err
+    assert "again with seeds" not in ran.err
+    for name in (str(file), f"{file}:xi_space", "xi_space"):
+        assert bench("sweep", "best", name, "--root", str(root)).code == 0
+    out = tmp_path / "out"
+    ran = bench("sweep", "show", "xi_space", "--root", str(root), "--out", str(out))
+    assert ran.code == 0 and "xi has no picture: it is a choice without a scale" in ran.out
+    few = bench(*sweep_argv(root, "xi", "--trials", "1", "--folds", "0"))
+    assert few.code == 2 and "give more folds (--folds 0,1,2) or more cases" in few.err

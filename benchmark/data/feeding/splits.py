@@ -16,12 +16,12 @@ from typing import Any
 
 from benchmark.data.badfile import BadFile, read_regular
 from benchmark.data.feeding.folds import Split, folds_of, subjects
-from benchmark.data.library import DataSet
+from benchmark.data.library import DataSet, stored_dataset
 from benchmark.data.readers.names import is_case_name, safe_names
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_file, read_json, write_json
 from benchmark.files.mirror import mirror_of
-from benchmark.plan.folds import Fold, given_fingerprint, given_folds
+from benchmark.plan.folds import FOLDS, Fold, given_fingerprint, given_folds
 from benchmark.plan.wording import counted, named
 
 INNER = "inner"  # the part of a fold that tuning sees
@@ -96,6 +96,15 @@ def split_of(dataset: DataSet, fingerprint: str = "") -> Split:
     return found
 
 
+def count_of(root: Path, dataset: str, fingerprint: str) -> int:
+    """Return how many folds a split of a data set in a workspace has; the usual number where the
+    set or the split is not there any more."""
+    try:
+        return len(split_of(stored_dataset(root, dataset), fingerprint).folds)
+    except BadInput:
+        return FOLDS
+
+
 def fold_at(known: tuple[Fold, ...], index: int, part: str) -> Fold:
     """Return a fold, for `part` "inner" the one within its training patients. Raises `BadInput`."""
     if not 0 <= index < len(known):
@@ -157,7 +166,8 @@ def _names(fold: Any, part: str) -> list[str]:
 
 
 def _from_table(path: Path, text: str, known: set[str]) -> Parts:
-    """The folds of a table: each patient is trained on in all folds but the one that tests him."""
+    """The folds of a table: each patient is trained on in all folds but the one that tests him;
+    who has no fold is trained on in all."""
     dialect = "\t" if "\t" in text.partition("\n")[0] else ","
     table = csv.DictReader(io.StringIO(text), delimiter=dialect)
     heads = [str(head).strip() for head in table.fieldnames or ()]
@@ -165,16 +175,19 @@ def _from_table(path: Path, text: str, known: set[str]) -> Parts:
         raise BadInput(f"the split {path} has the columns {', '.join(heads)}: {FORMS}")
     table.fieldnames = heads
     pairs = [((row["case"] or "").strip(), (row["fold"] or "").strip()) for row in table]
-    if bad := next(((case, fold) for case, fold in pairs if not fold.isdecimal()), None):
-        raise BadInput(f"the split {path}: case {bad[0]!r} is in fold {bad[1]!r}, not 0, 1, ...")
-    numbers = sorted({int(fold) for _, fold in pairs})
-    if numbers != list(range(len(numbers))):
+    if bad := next(((case, fold) for case, fold in pairs if fold and not fold.isdecimal()), None):
+        raise BadInput(
+            f"the split {path}: case {bad[0]!r} is in fold {bad[1]!r}, not 0, 1, ... (nor empty: "
+            "only trained on)"
+        )
+    numbers = sorted({int(fold) for _, fold in pairs if fold})
+    if not numbers or numbers != list(range(len(numbers))):
         raise BadInput(f"the split {path} has folds {numbers}: number them 0, 1, 2, ...")
     if twice := [case for case, count in Counter(case for case, _ in pairs).items() if count > 1]:
         raise BadInput(
             f"the split {path}: case {twice[0]} is there twice; a patient is tested once"
         )
-    tests = [[case for case, fold in pairs if int(fold) == number] for number in numbers]
+    tests = [[case for case, fold in pairs if fold and int(fold) == n] for n in numbers]
     named_here = [case for case, _ in pairs]
     return [([case for case in named_here if case not in test], test) for test in tests]
 
@@ -194,5 +207,7 @@ def _check(path: Path, parts: Parts, known: set[str], dataset: str) -> None:
             what = f"trains on {named(both, 3)} and tests the same: leave them out of one"
             raise BadInput(f"the split {path}: fold {number} {what}")
         if not train or not test:
-            what = "training" if not train else "test"
-            raise BadInput(f"the split {path}: fold {number} has no {what} patients")
+            what = "test patients"
+            if not train:
+                what = "training patients (in a table a case with an empty fold is trained on)"
+            raise BadInput(f"the split {path}: fold {number} has no {what}")
