@@ -24,8 +24,8 @@ KEYS = ["dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation"
 
 
 def provenance_sheets(chapter: Chapter) -> list[Sheet]:
-    """Return the facts of a group and its flags."""
-    return [_facts(chapter), _flags(chapter)]
+    """Return the facts of a group, and its flags where it has any."""
+    return [_facts(chapter), *_flags(chapter)]
 
 
 def _facts(chapter: Chapter) -> Sheet:
@@ -34,7 +34,9 @@ def _facts(chapter: Chapter) -> Sheet:
         title="Provenance",
         columns=("what", "value"),
         rows=tuple((what, value or NOTHING) for what, value in _lines(chapter)),
+        aside=True,
         notes=(
+            *filter(None, _outdated(chapter)),
             *mixtures(map(vars, chapter.trainings.values()), chapter.workspace.codes),
             *value_mixtures(chapter.group.entries),
         ),
@@ -67,11 +69,18 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     for name in HARDWARE:
         yield name, _joined(training.hardware.get(name) for training in trainings)
     yield "code of the trainings", _joined(training.code for training in trainings)
-    yield "made by other code", chapter.outdated(group.entries)
-    yield "older definition of distance", older_line(chapter.workspace, group.entries)
+    other_code, older = _outdated(chapter)
+    yield "made by other code", other_code
+    yield "older definition of distance", older
     made = sorted(training.made_at for training in trainings)
     yield "trained", f"{made[0]} to {made[-1]}" if made else ""
     yield "versions of this report", ", ".join(f"{n} {_version(n)}" for n in PACKAGES)
+
+
+def _outdated(chapter: Chapter) -> tuple[str, str]:
+    """What of the cells other code made, and what an older definition; "" where nothing."""
+    entries = chapter.group.entries
+    return chapter.outdated(entries), older_line(chapter.workspace, entries)
 
 
 def _joined(values: Iterable[object]) -> str:
@@ -85,16 +94,13 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _flags(chapter: Chapter) -> Sheet:
+def _flags(chapter: Chapter) -> list[Sheet]:
     shown = [(flag.row, flag.line()) for flag in flags_of_rows(chapter.ceilings.entries)]
-    return Sheet(
-        name="flags",
-        title="Flags",
-        columns=("row", "warning"),
-        rows=tuple(shown),
-        about="Warnings by fixed rules, with the cells in which they hold; a range is over these.",
-        notes=() if shown else ("No flag.",),
+    about = "Warnings by fixed rules, with the cells in which they hold; a range is over these."
+    sheet = Sheet(
+        name="flags", title="Flags", columns=("row", "warning"), rows=tuple(shown), about=about
     )
+    return [sheet] if shown else []
 
 
 def keys_of(chapters: Iterable[Chapter]) -> list[tuple[str, ...]]:
