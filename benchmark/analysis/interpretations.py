@@ -30,7 +30,6 @@ from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
 
 FIELDS = {"network_norm": "ct.norm", "distance": "norm", "gradient": "gradient"}
-NOT_RUN = "not run"  # the state of an interpretation without test cells
 NO_CURVE = "No reading was run and tuned: no curve."
 Setting = tuple[tuple[str, str], ...]  # a row's parameters, sorted
 Trials = Mapping[Setting, float]  # a row's tuning in one interpretation, by setting
@@ -101,7 +100,7 @@ def _untuned(tested: Sequence[Entry], plan: AnalysisPlan) -> Interpretations:
     states = {
         interpretation: "run, not tuned"
         if any(holds(x, interpretation) for x in settings)
-        else NOT_RUN
+        else "not run"
         for interpretation in INTERPRETATIONS
     }
     return Interpretations(states=states, results=(), curve=None, sentence=NO_CURVE)
@@ -144,7 +143,7 @@ def _result(interpretation: Interpretation, reach: Reach) -> InterpretationResul
     labels = {row: _test_label(row, interpretation, trials[row], scores) for row in trials}
     subject = labels[plan.subject]
     if subject is None:
-        return NOT_RUN
+        return "not run"
     if not trials[plan.subject]:
         return "run, not tuned"
     against = _against(labels, reach)

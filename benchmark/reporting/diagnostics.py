@@ -21,6 +21,8 @@ PROBES = {
     "teacher_loses_zero": "teacher loses, zero",
     "student_dsc": "student DSC",
     "student_loses_shuffled": "student loses, shuffled",
+    "student_loses_mean": "student loses, mean",
+    "student_loses_zero": "student loses, zero",
     "headroom": "headroom",
 }
 DIFFICULTY = "border_gradient"

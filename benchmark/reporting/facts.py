@@ -15,7 +15,7 @@ from benchmark.plan.nodes import Train, in_order, stages_of
 from benchmark.plan.presets import PRESETS
 from benchmark.reporting.chapter import Chapter, TrainingRecord
 from benchmark.reporting.look import NOTHING, Sheet
-from benchmark.settings.registry import Registry
+from benchmark.settings.registry import OUTSIDE, Registry
 from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, shown_suite
 
@@ -121,8 +121,8 @@ def _key_line(row: str, entry: Entry) -> tuple[str, ...]:
 
 def cost_sheet(chapter: Chapter) -> Sheet:
     """Return the cost table, from the rows' plans and their trainings' records. A training that
-    rows share counts in each of them."""
-    cells = chapter.group.cells
+    rows share counts in each of them; a row of another tool has none."""
+    cells, theirs = chapter.group.cells, chapter.group.of_kind(OUTSIDE)
     return Sheet(
         name="cost",
         title="Cost",
@@ -134,7 +134,9 @@ def cost_sheet(chapter: Chapter) -> Sheet:
             "million parameters",
             "seconds a cell",
         ),
-        rows=tuple((row, *_cost(members, chapter)) for row, members in cells.items()),
+        rows=tuple(
+            (row, *_cost(members, chapter)) for row, members in cells.items() if row not in theirs
+        ),
         about="Of one cell (fold and seed). CT: trainings of a network that reads CT; GT: of one "
         "that reads masks; a joint training counts in both. Parameters: all networks of the last "
         "training. Seconds: all trainings behind the row, as if none were shared.",

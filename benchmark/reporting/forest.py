@@ -24,8 +24,8 @@ REFERENCE_CAPTION = (
 
 LIMIT = "limit of detection"
 LIMIT_CAPTION = (
-    "Purple lines: the limit of detection; a true difference to the baseline that is smaller would "
-    "have been missed more often than the plan allows."
+    "Purple lines: the limit of detection, {:.1f} {}; a true difference to the baseline that is "
+    "smaller would have been missed more often than the plan allows."
 )
 MARKED = {"controls": "s", OUTSIDE: "D"}
 MARKED_CAPTION = "Squares: controls; diamonds: rows of other tools."
@@ -110,7 +110,7 @@ def _forest(
         caption="Point: mean paired gain over patients and seeds. Line: primary 95 % interval (an "
         "open point has none: under 6 patients). Grey band: the margin. Right of 0 is better, for "
         f"distances too. {MARKED_CAPTION}"
-        + (f" {LIMIT_CAPTION}" if limit is not None else "")
+        + (f" {LIMIT_CAPTION.format(limit, metrics[0].unit)}" if limit is not None else "")
         + (f" {REFERENCE_CAPTION}" if references else ""),
         data=(FOREST_HEADS, drawn),
     )
@@ -139,10 +139,7 @@ def _draw_limit(ax: Axes, limit: float | None) -> list[str]:
     low, high = ax.get_xlim()
     for x in (-limit, limit):
         if low <= x <= high:
-            label = f"{LIMIT} {limit:.1f}" if x > 0 or -limit < low else None
-            ax.axvline(x, color=look.PURPLE, linewidth=1, linestyle=(0, (6, 2)), label=label)
-    if limit <= high or -limit >= low:
-        ax.legend(fontsize=7, loc="best")
+            ax.axvline(x, color=look.PURPLE, linewidth=1, linestyle=(0, (6, 2)))
     ax.set_xlim(low, high)
     return [f"{LIMIT} {limit:.2f}"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmark.analysis.interpretations import NOT_RUN
 from benchmark.plan.wording import counted, p_text
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, gain_text, number
@@ -14,7 +13,8 @@ from benchmark.scoring.claims import ClaimLine
 def judgement_sheets(chapter: Chapter) -> list[Sheet]:
     """Return the tables that have anything to show."""
     sheets = [_claims(chapter), _checks(chapter), _interpretations(chapter)]
-    return [sheet for sheet in sheets if sheet.rows]
+    judged = bool(chapter.interpretations.results)
+    return [sheet for sheet in sheets if sheet.rows and (judged or sheet.name != "readings")]
 
 
 def _claims(chapter: Chapter) -> Sheet:
@@ -72,8 +72,6 @@ def _interpretations(chapter: Chapter) -> Sheet:
     results = {result.interpretation: result for result in chapter.interpretations.results}
     body = []
     for interpretation, state in chapter.interpretations.states.items():
-        if state == NOT_RUN:
-            continue
         found = results.get(interpretation)
         body.append(
             (

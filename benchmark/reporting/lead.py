@@ -78,7 +78,7 @@ def _compared(chapter: Chapter) -> tuple[str, ...]:
     rest = (f"{counted(more, 'more comparison')} below.",) if more > 0 else ()
     if not lines:
         lines = [f"{chapter.plan.baseline}, which rows are compared with, was not run"]
-    return (*(f"{line[0].upper()}{line[1:]}." for line in lines[:MOST_ANSWERS]), *rest)
+    return (*(f"{line}." for line in lines[:MOST_ANSWERS]), *rest)
 
 
 def _scores(row: str, chapter: Chapter) -> str:

@@ -148,6 +148,7 @@ def _environment() -> Environment:
         "numeric": lambda text: bool(NUMBER.fullmatch(text)),
         "data_uri": _data_uri,
         "anchor": anchor,
+        "command": _command,
         "head": _head,
     }
     environment.filters |= filters
@@ -171,6 +172,16 @@ def _head(column: str) -> Markup:
     if not word:
         return escape(column)
     return Markup('<a href="#word-{}">{}</a>').format(anchor(word), column)
+
+
+def _command(line: str) -> Markup:
+    """A sentence whose commands, at its end, stand as what is typed."""
+    text, there, commands = line.partition(": bench ")
+    return escape(line) if not there else escape(f"{text}: ") + _typed(f"bench {commands}")
+
+
+def _typed(text: str) -> Markup:
+    return Markup("<code>{}</code>").format(text)
 
 
 def _words(report: Report) -> dict[str, str]:
