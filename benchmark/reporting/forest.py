@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from benchmark.analysis.ceilings import NAMES
 from benchmark.plan.analysis import Metric
 from benchmark.reporting import look
+from benchmark.reporting.beside import Gain, gain_over
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.gains import Gain, gain_over
 from benchmark.reporting.scores import could_show
 from benchmark.settings.registry import OUTSIDE
 

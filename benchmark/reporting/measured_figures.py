@@ -149,11 +149,7 @@ def hard_cases(chapter: Chapter) -> look.Picture | None:
         drawn += [
             ("border error %", row, SHOWN[t], "", e) for t, e in zip(TERCILES, errors, strict=True)
         ]
-    axes[0].set_xticks(range(3), [SHOWN[t] for t in TERCILES])
-    axes[0].set_xlabel("third of the border by its gradient in the CT")
-    axes[0].set_ylabel("wrong voxels within 5 mm (%)")
-    axes[0].legend(fontsize=7)
-    axes[0].set_title(f"Border error: {chapter.group.dataset}")
+    _name_thirds(axes[0], chapter)
     if table is not None and beside:
         told += _difficulty(axes[1], table, chapter)
         points = zip(table.index, table["gradient"], table["gain"], strict=True)
@@ -169,6 +165,14 @@ def hard_cases(chapter: Chapter) -> look.Picture | None:
         + (" Right: a dot a patient; faint borders are left." if beside else ""),
         data=(("what", "row", "third or patient", "gradient HU/mm", "value"), drawn),
     )
+
+
+def _name_thirds(ax: Axes, chapter: Chapter) -> None:
+    ax.set_xticks(range(3), [SHOWN[t] for t in TERCILES])
+    ax.set_xlabel("third of the border by its gradient in the CT")
+    ax.set_ylabel("wrong voxels within 5 mm (%)")
+    ax.legend(fontsize=7)
+    ax.set_title(f"Border error: {chapter.group.dataset}")
 
 
 def _difficulty(ax: Axes, table: pd.DataFrame, chapter: Chapter) -> list[str]:

@@ -25,7 +25,7 @@ from benchmark.analysis.tables import ScoreLine
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder
 from benchmark.reporting.facts import KEYS, keys_of
-from benchmark.reporting.heads import WORDS, word_of
+from benchmark.reporting.heads import word_of
 from benchmark.reporting.look import Picture, Sheet, csv_text, filled
 from benchmark.reporting.report import Part, Report
 
@@ -152,7 +152,7 @@ def _environment() -> Environment:
         "head": _head,
     }
     environment.filters |= filters
-    environment.globals |= {"sections": _sections, "words": _words}
+    environment.globals["sections"] = _sections
     return environment
 
 
@@ -182,15 +182,6 @@ def _command(line: str) -> Markup:
 
 def _typed(text: str) -> Markup:
     return Markup("<code>{}</code>").format(text)
-
-
-def _words(report: Report) -> dict[str, str]:
-    """The words that the heads of the tables link to, with their meanings."""
-    parts = [_sections(part) for part in report.parts]
-    sheets = [sheet for part in parts for _, sheets, _ in part for sheet in sheets]
-    shown = [sheet for sheet in (*sheets, report.sets, report.gains) if sheet.rows]
-    found = {word_of(column) for sheet in shown for column in sheet.columns}
-    return {word: meaning for word, meaning in WORDS.items() if word in found}
 
 
 def _data_uri(picture: Picture) -> Markup:

@@ -16,15 +16,14 @@ from benchmark.reporting.chapter import Asked, Chapter, chapter_of
 from benchmark.reporting.diagnostics import diagnostics_sheets
 from benchmark.reporting.facts import cost_sheet, provenance_sheets
 from benchmark.reporting.forest import over_baseline, over_controls
-from benchmark.reporting.judged import claims_sheet, judgement_sheets
+from benchmark.reporting.heads import WORDS, word_of
+from benchmark.reporting.judged import Lead, claims_sheet, judgement_sheets, lead_of
 from benchmark.reporting.lacking import incomplete, missing_sheet
-from benchmark.reporting.lead import Lead, lead_of
-from benchmark.reporting.look import Picture, Sheet, style
+from benchmark.reporting.look import Picture, Sheet, filled, style
 from benchmark.reporting.measured_figures import curves, gap_figure, hard_cases
 from benchmark.reporting.paired_figures import curve_figure, every_patient, ranks
 from benchmark.reporting.qualitative import qualitative
-from benchmark.reporting.scores import score_sheets
-from benchmark.reporting.sets import sets_sheet
+from benchmark.reporting.scores import score_sheets, sets_sheet
 from benchmark.reporting.statistics import statistics_sheets
 from benchmark.scoring.claims import mean_gain
 from benchmark.scoring.comparison import Comparison
@@ -80,6 +79,14 @@ class Report:
     def missing(self) -> tuple[Missing, ...]:
         """Every cell without rows."""
         return tuple(cell for part in self.parts for cell in part.chapter.scores.missing)
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The words that the heads of its tables need, with their meanings."""
+        sheets = [sheet for part in self.parts for sheet in part.sheets.values()]
+        shown = [filled(sheet) for sheet in (*sheets, self.sets, self.gains) if sheet.rows]
+        found = {word_of(column) for sheet in shown for column in sheet.columns}
+        return {word: meaning for word, meaning in WORDS.items() if word in found}
 
 
 def make_report(suite: str, planned: SuitePlan | None, asked: Asked) -> Report:

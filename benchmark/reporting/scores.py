@@ -1,57 +1,23 @@
-"""Tables of scores: the rows with the paper's own numbers beside ours, and organ by organ; the
-reference lines stand above the rows.
+"""Tables of scores: the rows with the paper's own numbers beside ours, organ by organ, and the sets
+of a suite side by side; the reference lines stand above the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from benchmark.analysis.ceilings import FLAGS, NAMES, CeilingLine, alike, ceiling_texts
+from benchmark.analysis.ceilings import FLAGS, NAMES
 from benchmark.analysis.comparisons import ONE_SET
 from benchmark.analysis.flags import flags_of_rows
 from benchmark.analysis.sight import METRIC, Sight, sight
-from benchmark.analysis.tables import MEAN3, ScoreLine, organ_groups
+from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, organ_groups
+from benchmark.reporting.beside import ByOrgan, ceiling_notes, gain_over, reference_rows
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.gains import gain_over
 from benchmark.reporting.look import NOTHING, Sheet, digits_of, gain_text, mean_sd_text, number
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
 from benchmark.scoring.surface import described
 from benchmark.settings.registry import OUTSIDE
-
-ByOrgan = Mapping[str, str]
-
-
-def reference_rows(
-    rows: Sequence[str], chapter: Chapter, cells: Callable[[ByOrgan], Sequence[str]]
-) -> list[tuple[str, ...]]:
-    """Return the reference lines of a table's rows as rows of it; rows of another grid or of other
-    patients have their own, with their names. `cells` makes a row of a line by organ."""
-    found = alike(
-        (row, _ceiling_texts(beside, chapter))
-        for row in rows
-        if (beside := chapter.ceilings.of(row, chapter.group.dataset))
-    )
-    return [
-        (name + of, *cells({each[0]: each[place] for each in texts}))
-        for of, texts in found
-        for place, name in enumerate(NAMES, start=1)
-    ]
-
-
-def ceiling_notes(chapter: Chapter) -> tuple[str, ...]:
-    """Return what the reference lines are, and why rows have none."""
-    return tuple(f"{text[0].upper()}{text[1:]}." for text in chapter.ceilings.words)
-
-
-def _ceiling_texts(
-    beside: Mapping[str, CeilingLine], chapter: Chapter
-) -> tuple[tuple[str, ...], ...]:
-    """Name and reference lines of all that has a line; "-" where a row has none."""
-    return tuple(
-        (organ, *ceiling_texts(beside.get(organ))) for organ in organ_groups(chapter.scores.organs)
-    )
-
 
 PAPER = {IRCADB: "3D-IRCADb", MULTI_ORGAN: "Multi-Organ"}
 NOT_CONVERGED = "not_converged"  # the name of a flag (parts/measures.py)
@@ -260,3 +226,57 @@ def _title(row: str, chapter: Chapter) -> str:
     source = chapter.group.cells[row][0].outside or NOTHING
     title = (found.table1 or found.title) if found else source
     return f"{title}, before stage 3" if stage == "stage2" else title
+
+
+NOTES = {
+    "phantom-shapeless": "phantom-shapeless has the very images of phantom; its labels end where "
+    "shape does not tell."
+}
+
+
+def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
+    """Return one line a row and a pair of columns a data set (and preset); empty for one set."""
+    several = chapters if len(chapters) > 1 else ()
+    rows = dict.fromkeys(row for chapter in several for row in chapter.group.rows)
+    heads = [
+        f"{x.group.title}: {what}"
+        for x in several
+        for what in ("DSC %", f"{x.plan.subject} over it, points (95 %)")
+    ]
+    names = {chapter.group.dataset for chapter in several}
+    body = _references(several)
+    body += [(row, *(cell for chapter in several for cell in _cells(row, chapter))) for row in rows]
+    return Sheet(
+        name="sets",
+        title="The sets side by side",
+        columns=("row", *heads),
+        rows=tuple(body),
+        about="DSC: mean ± sd over patients, mean over organs. Gain: the subject's over the row, "
+        "paired, in the test endpoint, with the primary interval; a row that explains the "
+        "subject's scores without ground-truth features leaves nothing to gain over it.",
+        notes=tuple(note for name, note in NOTES.items() if name in names),
+    )
+
+
+def _references(chapters: Sequence[Chapter]) -> list[tuple[str, ...]]:
+    """The reference lines of each set, where all its rows have the same."""
+    found = []
+    for chapter in chapters:
+        rows = reference_rows(chapter.group.rows, chapter, lambda x: (x.get(MEAN3, x[MEAN]),))
+        found.append(
+            [text for _, text in rows] if len(rows) == len(NAMES) else [NOTHING] * len(NAMES)
+        )
+    if all(set(texts) == {NOTHING} for texts in found):
+        return []
+    return [
+        (name, *(cell for texts in found for cell in (texts[place], NOTHING)))
+        for place, name in enumerate(NAMES)
+    ]
+
+
+def _cells(row: str, chapter: Chapter) -> tuple[str, str]:
+    organ = MEAN3 if (row, "dsc", MEAN3) in chapter.index else MEAN
+    metric = chapter.plan.metrics[0].name
+    found = chapter.analysis.comparison(chapter.plan.subject, row, metric)
+    gain = gain_text(found.primary) if found else NOTHING
+    return value(chapter.index.get((row, "dsc", organ))), gain
