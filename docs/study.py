@@ -51,7 +51,7 @@ from benchmark.training.precision import processor_name
 from benchmark.training.trainer import Control, fit
 
 HERE = Path(__file__).parent / "study"
-KEPT = ("index.html", "report.md", "tables/*.csv", "figures/*.png")
+KEPT = ("index.html", "report.md", "tables/*.csv", "figures/*.png", "figures/*.csv")
 STEPS = 20  # of the one cell that CI trains again: unet on the phantom, fold 0, seed 0
 VALUES = {"ground.labelled": 0.01}
 

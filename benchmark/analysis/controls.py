@@ -213,18 +213,23 @@ TENTH = 0.1  # of the steps: what a row must be trained for at most to count as 
 def checks_of(
     scores: Scores, analysis: Analysis, plan: AnalysisPlan, workspace: Workspace
 ) -> tuple[ControlCheck, ...]:
-    """Return the checks in a fixed order; one that could not be made says why."""
+    """Return the checks in a fixed order; one that could not be made says why, and one of rows that
+    were neither run nor planned is left out."""
     first, base, subject = plan.metrics[0], plan.baseline, plan.subject
+    there = {*scores.group.rows, *scores.group.unstarted}
     values = {row: analysis.values.get((row, first.name)) for row in (base, subject)}
     found = [
         _check("A/A", partial(seeds_agree, metric=first, plan=plan), f"{row} was not run", each)
         for row, each in values.items()
+        if row in there
     ]
     permuted = partial(permuted_names, metric=first, plan=plan)
     both = (values[subject], values[base])
-    found.append(_check("permuted names", permuted, f"needs {subject} and {base}", *both))
+    if {subject, base} <= there:
+        found.append(_check("permuted names", permuted, f"needs {subject} and {base}", *both))
     worse = partial(degraded, metric=first, plan=plan)
-    for each in _worse(scores, analysis, first, base, workspace) if values[base] else [None]:
+    made = _worse(scores, analysis, first, base, workspace) if values[base] else [None]
+    for each in made if base in there else []:
         found.append(_check("degraded row", worse, f"needs {base}", each, values[base]))
     truth = truth_frame(scores, workspace)
     for metric in plan.metrics:

@@ -98,11 +98,12 @@ def _value(report: Report) -> dict[str, Any]:
 
 def _print(report: Report, out: Path) -> None:
     for part in report.parts:
-        for sentence in part.chapter.analysis.verdict.sentences:
+        for sentence in part.lead.answer:
             put(sentence)
         for line in part.incomplete:
             put(f"INCOMPLETE: {line}")
-        if part.demonstration:
-            put(f"{part.title}: {part.demonstration}")
-    put(report.overall)
+        for line in part.lead.missing:
+            put(line)
+    if report.overall:
+        put(report.overall)
     note(f"the report is {out / 'index.html'}")

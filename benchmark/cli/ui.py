@@ -10,8 +10,7 @@ from benchmark.cli.out import put
 from benchmark.cli.session import need, stored
 
 HELP = "open the MLflow UI on this workspace"
-GAIN = ("dsc_minus_unet", "low_dsc_minus_unet", "high_dsc_minus_unet")
-COLUMNS = tuple(f"cv/{name}/mean" for name in ("dsc", *GAIN, "assd", "assd_minus_unet"))
+COLUMNS = ("cv/dsc/mean", "cv/assd/mean")  # beside the tags: the gain with its interval, flags
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -73,6 +73,23 @@ class Chapter(Asked):
         """The first part of its files' names."""
         return self.group.stem
 
+    @property
+    def told(self) -> frozenset[str]:
+        """The rows that it speaks of: those that were run, and those that were planned."""
+        return frozenset((*self.group.rows, *self.group.unstarted))
+
+    @property
+    def has_subject(self) -> bool:
+        """Whether the plan's subject was run, by its plain name."""
+        return self.plan.subject in self.group.rows
+
+    @property
+    def asks_subject(self) -> bool:
+        """Whether the plan's subject was run or is planned, with whatever values: else nothing is
+        said of it."""
+        names = (row.partition("[")[0].partition("@")[0] for row in self.told)
+        return self.plan.subject in names
+
     def complete_rows(self, metric: str, *kinds: str) -> list[str]:
         """Return the rows of these kinds (all without any) whose endpoint is complete."""
         chosen = self.group.of_kind(*kinds) if kinds else self.group.rows

@@ -21,14 +21,16 @@ PROBES = {
     "teacher_loses_zero": "teacher loses, zero",
     "student_dsc": "student DSC",
     "student_loses_shuffled": "student loses, shuffled",
+    "student_loses_mean": "student loses, mean",
+    "student_loses_zero": "student loses, zero",
     "headroom": "headroom",
 }
 DIFFICULTY = "border_gradient"
 
 
 def diagnostics_sheets(chapter: Chapter) -> list[Sheet]:
-    """Return the probes' table, and the hard cases of each organ of the endpoint."""
-    return [_probes(chapter), _hard(chapter)]
+    """Return the probes' table, and the hard cases, where they have rows."""
+    return [sheet for sheet in (_probes(chapter), _hard(chapter)) if sheet.rows]
 
 
 def _probes(chapter: Chapter) -> Sheet:
@@ -51,7 +53,6 @@ def _probes(chapter: Chapter) -> Sheet:
         "5 % the distance does not see whose masks they are. Teacher and student: points of DSC "
         "lost when the bottom is shuffled, replaced by its mean, or zeroed; under 1 point it is "
         "not used. Headroom: points that ideal features at the tap would gain.",
-        notes=() if rows else ("No row with a teacher was probed.",),
     )
 
 
@@ -81,7 +82,8 @@ def _hard(chapter: Chapter) -> Sheet:
         for row in chapter.group.rows
         if row in there
     ]
-    notes = [_association_note(chapter)]
+    both = {chapter.plan.subject, chapter.plan.baseline} <= chapter.told
+    notes = [_association_note(chapter)] if both else []
     absent = [row for row in chapter.group.rows if row not in there]
     if absent:
         notes.append(f"Not measured (no label maps, or no data set here): {', '.join(absent)}.")

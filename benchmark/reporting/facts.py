@@ -16,7 +16,7 @@ from benchmark.plan.presets import PRESETS
 from benchmark.plan.wording import counted
 from benchmark.reporting.chapter import Chapter, TrainingRecord
 from benchmark.reporting.look import NOTHING, Sheet
-from benchmark.settings.registry import Registry
+from benchmark.settings.registry import OUTSIDE, Registry
 from benchmark.settings.resolve import resolve
 from benchmark.store.ledger import Entry, shown_suite
 
@@ -25,8 +25,8 @@ KEYS = ["dataset", "preset", "row", "fold", "seed", "state", "key", "evaluation"
 
 
 def provenance_sheets(chapter: Chapter) -> list[Sheet]:
-    """Return the facts of a group and its flags."""
-    return [_facts(chapter), _flags(chapter)]
+    """Return the facts of a group, and its flags where it has any."""
+    return [_facts(chapter), *_flags(chapter)]
 
 
 def _facts(chapter: Chapter) -> Sheet:
@@ -35,7 +35,9 @@ def _facts(chapter: Chapter) -> Sheet:
         title="Provenance",
         columns=("what", "value"),
         rows=tuple((what, value or NOTHING) for what, value in _lines(chapter)),
+        aside=True,
         notes=(
+            *filter(None, _outdated(chapter)),
             *mixtures(map(vars, chapter.trainings.values()), chapter.workspace.codes),
             *value_mixtures(chapter.group.entries),
         ),
@@ -68,11 +70,18 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     for name in HARDWARE:
         yield name, _joined(training.hardware.get(name) for training in trainings)
     yield "code of the trainings", _joined(training.code for training in trainings)
-    yield "made by other code", chapter.outdated(group.entries)
-    yield "older definition of distance", older_line(chapter.workspace, group.entries)
+    other_code, older = _outdated(chapter)
+    yield "made by other code", other_code
+    yield "older definition of distance", older
     made = sorted(training.made_at for training in trainings)
     yield "trained", f"{made[0]} to {made[-1]}" if made else ""
     yield "versions of this report", ", ".join(f"{n} {_version(n)}" for n in PACKAGES)
+
+
+def _outdated(chapter: Chapter) -> tuple[str, str]:
+    """What of the cells other code made, and what an older definition; "" where nothing."""
+    entries = chapter.group.entries
+    return chapter.outdated(entries), older_line(chapter.workspace, entries)
 
 
 def _joined(values: Iterable[object]) -> str:
@@ -86,16 +95,13 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _flags(chapter: Chapter) -> Sheet:
+def _flags(chapter: Chapter) -> list[Sheet]:
     shown = [(flag.row, flag.line()) for flag in flags_of_rows(chapter.ceilings.entries)]
-    return Sheet(
-        name="flags",
-        title="Flags",
-        columns=("row", "warning"),
-        rows=tuple(shown),
-        about="Warnings by fixed rules, with the cells in which they hold; a range is over these.",
-        notes=() if shown else ("No flag.",),
+    about = "Warnings by fixed rules, with the cells in which they hold; a range is over these."
+    sheet = Sheet(
+        name="flags", title="Flags", columns=("row", "warning"), rows=tuple(shown), about=about
     )
+    return [sheet] if shown else []
 
 
 def keys_of(chapters: Iterable[Chapter]) -> list[tuple[str, ...]]:
@@ -116,8 +122,8 @@ def _key_line(row: str, entry: Entry) -> tuple[str, ...]:
 
 def cost_sheet(chapter: Chapter) -> Sheet:
     """Return the cost table, from the rows' plans and their trainings' records. A training that
-    rows share counts in each of them."""
-    cells = chapter.group.cells
+    rows share counts in each of them; a row of another tool has none."""
+    cells, theirs = chapter.group.cells, chapter.group.of_kind(OUTSIDE)
     return Sheet(
         name="cost",
         title="Cost",
@@ -129,7 +135,9 @@ def cost_sheet(chapter: Chapter) -> Sheet:
             "million parameters",
             "seconds a cell",
         ),
-        rows=tuple((row, *_cost(members, chapter)) for row, members in cells.items()),
+        rows=tuple(
+            (row, *_cost(members, chapter)) for row, members in cells.items() if row not in theirs
+        ),
         about="Of one cell (fold and seed). CT: trainings of a network that reads CT; GT: of one "
         "that reads masks; a joint training counts in both. Parameters: all networks of the last "
         "training. Seconds: all trainings behind the row, as if none were shared.",

@@ -11,7 +11,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib as mpl
@@ -28,7 +28,7 @@ class Sheet:
     """A table: `rows` of texts under `columns`; the first cell of a row is its heading.
 
     `name` is a file's stem, `about` says what the numbers are, `notes` stand below. A `long` table
-    is folded away in the page.
+    is folded away in the page; one that is `aside` too, and in Markdown it is a link to its file.
     """
 
     name: str
@@ -38,10 +38,36 @@ class Sheet:
     about: str = ""
     notes: tuple[str, ...] = ()
     long: bool = False
+    aside: bool = False
+
+    @property
+    def folded(self) -> bool:
+        """Whether the page folds it away."""
+        return self.long or self.aside
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not self.rows and not self.notes
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"{self.name}: a row has not {len(self.columns)} cells")
+
+
+def filled(sheet: Sheet) -> Sheet:
+    """Return the table as readers see it: without the columns in which no row has anything. Its
+    file keeps them all."""
+    places = [
+        place
+        for place in range(len(sheet.columns))
+        if not place or any(row[place] not in ("", NOTHING) for row in sheet.rows)
+    ]
+    return replace(
+        sheet,
+        columns=tuple(sheet.columns[place] for place in places),
+        rows=tuple(tuple(row[place] for place in places) for row in sheet.rows),
+    )
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -96,9 +122,13 @@ RC = {
 }
 
 
+Data = tuple[tuple[str, ...], Sequence[Sequence[object]]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure in two formats. `alt` says what it shows, with numbers; `caption` how to read it."""
+    """A figure in two formats. `alt` says what it shows, with numbers; `caption` how to read it;
+    `data` holds the heads and the lines of a table of all that is drawn."""
 
     name: str
     title: str
@@ -106,6 +136,7 @@ class Picture:
     caption: str
     png: bytes
     svg: bytes
+    data: Data
 
 
 @contextmanager
@@ -117,16 +148,32 @@ def style() -> Iterator[None]:
         yield
 
 
-def picture(figure: Figure, *, name: str, title: str, alt: str, caption: str) -> Picture:
+def picture(
+    figure: Figure, *, name: str, title: str, alt: str, caption: str, data: Data
+) -> Picture:
     """Return the figure as PNG and SVG: the same bytes for the same figure."""
     png, svg = io.BytesIO(), io.BytesIO()
     figure.draw_without_rendering()  # the layout is found once, not once a format
     figure.set_layout_engine("none")
     figure.savefig(png, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     figure.savefig(svg, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+    heads, lines = data
     return Picture(
-        name=name, title=title, alt=alt, caption=caption, png=png.getvalue(), svg=svg.getvalue()
+        name=name,
+        title=title,
+        alt=alt,
+        caption=caption,
+        png=png.getvalue(),
+        svg=svg.getvalue(),
+        data=(heads, [[_plain(cell) for cell in line] for line in lines]),
     )
+
+
+def _plain(cell: object) -> object:
+    """Ten digits of a number, as in scores.csv; nothing for None and for what is not a number."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    return f"{cell:.10g}" if isinstance(cell, float) else cell
 
 
 def canvas(rows: int, columns: int, *, height: float, **more: Any) -> tuple[Figure, list[Axes]]:

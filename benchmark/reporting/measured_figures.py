@@ -54,7 +54,19 @@ def curves(chapter: Chapter) -> look.Picture | None:
         caption="Terms of the loss by epoch, trainings one after the other (grey lines between "
         "them); line: mean over folds and seeds, band: least to greatest. Logarithmic; values "
         f"under {LOWEST:g} are drawn there.",
+        data=(("row", "training", "term", "epoch", "mean", "least", "greatest"), _points(stages)),
     )
+
+
+def _points(stages: Mapping[str, Sequence[Stage]]) -> list[tuple[object, ...]]:
+    """All epochs of all trainings, over cells."""
+    return [
+        (row, title, term, epoch + 1, *(float(of(value_c)) for of in (np.mean, np.min, np.max)))
+        for row, found in stages.items()
+        for title, terms in found
+        for term, value_ce in terms.items()
+        for epoch, value_c in enumerate(value_ce.T)
+    ]
 
 
 Stage = tuple[str, Mapping[str, NDArray[np.float64]]]
@@ -120,8 +132,10 @@ def hard_cases(chapter: Chapter) -> look.Picture | None:
     there = set(mean.index.get_level_values("row"))
     paper = [r for r in chapter.group.of_kind("paper") if r in there and "@" not in r]
     rows = (paper or [r for r in chapter.group.rows if r in there])[:MOST_LINES]
-    figure, axes = look.canvas(1, 2, height=3.6)
-    told = []
+    table = difficulty(chapter)
+    beside = table is not None and not table.empty
+    figure, axes = look.canvas(1, 1 + beside, height=3.6)
+    told, drawn = [], []
     for number, row in enumerate(rows):
         errors = [float(mean.get((row, f"border_error_{t}"), float("nan"))) for t in TERCILES]
         colour, marker = (
@@ -132,12 +146,14 @@ def hard_cases(chapter: Chapter) -> look.Picture | None:
             range(3), errors, marker + "-", color=colour, ms=4, lw=1, label=look.short_name(row, 20)
         )
         told.append(f"{row} " + ", ".join(f"{e:.1f}" for e in errors))
-    axes[0].set_xticks(range(3), [SHOWN[t] for t in TERCILES])
-    axes[0].set_xlabel("third of the border by its gradient in the CT")
-    axes[0].set_ylabel("wrong voxels within 5 mm (%)")
-    axes[0].legend(fontsize=7)
-    axes[0].set_title(f"Border error: {chapter.group.dataset}")
-    told += _difficulty(axes[1], chapter)
+        drawn += [
+            ("border error %", row, SHOWN[t], "", e) for t, e in zip(TERCILES, errors, strict=True)
+        ]
+    _name_thirds(axes[0], chapter)
+    if table is not None and beside:
+        told += _difficulty(axes[1], table, chapter)
+        points = zip(table.index, table["gradient"], table["gain"], strict=True)
+        drawn += [("gain, points", chapter.plan.subject, case, x, y) for case, x, y in points]
     return look.picture(
         figure,
         name="hard-cases",
@@ -145,18 +161,23 @@ def hard_cases(chapter: Chapter) -> look.Picture | None:
         alt="Border error in percent at the faintest, middle and sharpest third: "
         + "; ".join(told)
         + ".",
-        caption="Left: where the CT shows the border less, a prior should help more. Right: a dot "
-        "a patient; faint borders are left.",
+        caption="Where the CT shows the border less, a prior should help more."
+        + (" Right: a dot a patient; faint borders are left." if beside else ""),
+        data=(("what", "row", "third or patient", "gradient HU/mm", "value"), drawn),
     )
 
 
-def _difficulty(ax: Axes, chapter: Chapter) -> list[str]:
-    plan, table = chapter.plan, difficulty(chapter)
+def _name_thirds(ax: Axes, chapter: Chapter) -> None:
+    ax.set_xticks(range(3), [SHOWN[t] for t in TERCILES])
+    ax.set_xlabel("third of the border by its gradient in the CT")
+    ax.set_ylabel("wrong voxels within 5 mm (%)")
+    ax.legend(fontsize=7)
+    ax.set_title(f"Border error: {chapter.group.dataset}")
+
+
+def _difficulty(ax: Axes, table: pd.DataFrame, chapter: Chapter) -> list[str]:
+    plan = chapter.plan
     ax.set_title("Gain against difficulty")
-    if table is None or table.empty:
-        ax.text(0.5, 0.5, f"needs {plan.subject} and {plan.baseline}", ha="center", color=look.GREY)
-        ax.axis("off")
-        return []
     ax.axhline(0, color=look.GREY, linewidth=0.8)
     ax.plot(table["gradient"], table["gain"], "o", color=look.BLUE, markersize=4)
     ax.set_xlabel("median gradient of the border (HU/mm)")
@@ -193,7 +214,20 @@ def gap_figure(chapter: Chapter) -> look.Picture | None:
         caption="Left: a dot a patient, bar: mean; the dashed line is what the verdict asks for. "
         "Right: points of DSC that the teacher loses when its bottom is shuffled among slices, "
         "replaced by its mean, or zeroed; left of the dashed line (1 point) it is not used.",
+        data=(("row", "metric", "patient", "value"), _probed(rows, case)),
     )
+
+
+def _probed(rows: Sequence[str], case: pd.Series) -> list[tuple[object, ...]]:
+    """Every value that is drawn or in a mean that is."""
+    metrics = ("gt_gap", *(f"teacher_loses_{how}" for how in LOST))
+    return [
+        (row, metric, patient, float(value))
+        for row in rows
+        for metric in metrics
+        if (row, metric) in case.index.droplevel("case")
+        for patient, value in case.loc[(row, metric)].items()
+    ]
 
 
 def _of_row(case: pd.Series, row: str, metric: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 index.html                    everything, in one file, without network or script
 report.md                     the same for reading in a repository
 tables/NAME.csv|.tex          each table; scores.csv has every number at full precision
-figures/NAME.png|.svg
+figures/NAME.png|.svg|.csv    each figure, and the numbers in it
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from benchmark.analysis.tables import ScoreLine
 from benchmark.errors import BadInput
 from benchmark.files.atomic import commit_folder
 from benchmark.reporting.facts import KEYS, keys_of
-from benchmark.reporting.look import Picture, Sheet, csv_text
+from benchmark.reporting.heads import word_of
+from benchmark.reporting.look import Picture, Sheet, csv_text, filled
 from benchmark.reporting.report import Part, Report
 
 MARKER = "index.html"
@@ -90,6 +92,8 @@ def _write(report: Report, folder: Path) -> None:
         for picture in part.pictures.values():
             (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
             (folder / "figures" / f"{picture.name}.svg").write_bytes(picture.svg)
+            text = csv_text(picture.data[0], picture.data[1])
+            (folder / "figures" / f"{picture.name}.csv").write_text(text, "utf-8", newline="\n")
 
 
 def text_files(report: Report) -> dict[str, str]:
@@ -99,14 +103,15 @@ def text_files(report: Report) -> dict[str, str]:
         "report.md": _render("report.md.j2", report=report),
         "tables/scores.csv": _scores(report),
         "tables/keys.csv": csv_text(KEYS, keys_of(part.chapter for part in report.parts)),
-        "tables/mean-gain.csv": csv_text(report.gains.columns, report.gains.rows),
-        "tables/sets.csv": csv_text(report.sets.columns, report.sets.rows),
     }
+    for sheet in (report.gains, report.sets):
+        if sheet.rows:
+            texts[f"tables/{sheet.name}.csv"] = csv_text(sheet.columns, sheet.rows)
     for part in report.parts:
-        for sheet in part.sheets.values():
+        for sheet in (sheet for sheet in part.sheets.values() if sheet.rows):
             stem = f"tables/{part.chapter.name}-{sheet.name}"
             texts[f"{stem}.csv"] = csv_text(sheet.columns, sheet.rows)
-            texts[f"{stem}.tex"] = _render("table.tex.j2", sheet=sheet)
+            texts[f"{stem}.tex"] = _render("table.tex.j2", sheet=filled(sheet))
     return texts
 
 
@@ -138,14 +143,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
+    filters: dict[str, Callable[..., Any]] = {
         "latex": lambda text: text.translate(str.maketrans(LATEX)),
         "cell": lambda text: _markdown(text).replace("|", "\\|"),
         "line": _markdown,
         "numeric": lambda text: bool(NUMBER.fullmatch(text)),
         "data_uri": _data_uri,
-        "anchor": lambda text: re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-"),
+        "anchor": anchor,
+        "command": _command,
+        "head": _head,
     }
+    environment.filters |= filters
     environment.globals["sections"] = _sections
     return environment
 
@@ -153,6 +161,29 @@ def _environment() -> Environment:
 def _markdown(text: str) -> str:
     """One line in which nothing starts a tag of HTML: a row's title may be anybody's."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text.replace("\n", " "))
+
+
+def anchor(text: str) -> str:
+    """Return the text as the name of a place in the page."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _head(column: str) -> Markup:
+    """A column's head, as a link to what it means where that is told."""
+    word = word_of(column)
+    if not word:
+        return escape(column)
+    return Markup('<a href="#word-{}">{}</a>').format(anchor(word), column)
+
+
+def _command(line: str) -> Markup:
+    """A sentence whose commands, at its end, stand as what is typed."""
+    text, there, commands = line.partition(": bench ")
+    return escape(line) if not there else escape(f"{text}: ") + _typed(f"bench {commands}")
+
+
+def _typed(text: str) -> Markup:
+    return Markup("<code>{}</code>").format(text)
 
 
 def _data_uri(picture: Picture) -> Markup:
@@ -185,11 +216,12 @@ its figures."""
 def _sections(part: Part) -> Iterable[tuple[str, list[Sheet], list[Picture]]]:
     for title, names, figures in SECTIONS:
         sheets = [
-            sheet
+            filled(sheet)
             for wanted in names
             for name, sheet in part.sheets.items()
             if name == wanted or (wanted.endswith("-") and name.startswith(wanted))
         ]
         pictures = [part.pictures[name] for name in figures if name in part.pictures]
+        pictures = [picture for picture in pictures if picture is not part.first]
         if sheets or pictures:
             yield title, sheets, pictures

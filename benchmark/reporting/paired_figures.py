@@ -1,137 +1,14 @@
-"""Figures of paired values: forests, patients, ranks, and the specification curve."""
+"""Figures of paired values: patients, ranks, and the specification curve."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from benchmark.analysis.ceilings import NAMES
-from benchmark.plan.analysis import Metric
 from benchmark.reporting import look
 from benchmark.reporting.chapter import Chapter
-from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.paper import DISTANCES, GRADIENTS, NETWORK_NORMS, InterpretationResult
-from benchmark.scoring.statistics.components import interval_text
-
-MOST_IN_FOREST = 45  # rows of a forest
-REFERENCE_CAPTION = (
-    "Red lines: what the reference lines score over the baseline; those outside the panel are "
-    "named above it."
-)
-
-
-def over_baseline(chapter: Chapter) -> look.Picture | None:
-    """Return the gain of every row over the baseline; None where nothing could be compared."""
-    base = chapter.plan.baseline
-    rows = [row for row in chapter.group.rows if row != base]
-    pairs = {row: (row, base) for row in rows}
-    return _forest("forest", f"Gain over {base}", pairs, chapter, _references(base, chapter))
-
-
-def _references(base: str, chapter: Chapter) -> dict[str, float]:
-    """How many points of DSC each reference line is above the baseline, over the endpoint's organs;
-    without those that are not known."""
-    beside = chapter.ceilings.of(base, chapter.group.dataset)
-    found: dict[str, list[float | None]] = {name: [] for name in NAMES}
-    for organ in chapter.analysis.organs:
-        score = chapter.index.get((base, "dsc", organ))
-        known = organ in beside and score is not None and score.mean is not None
-        values = beside[organ].mean.values if known else (None,) * len(NAMES)
-        for name, value in zip(NAMES, values, strict=True):
-            ours = score.mean if score and score.mean is not None else 0.0
-            found[name].append(None if value is None else value - ours)
-    return {
-        name: float(np.mean([x for x in each if x is not None]))
-        for name, each in found.items()
-        if each and None not in each
-    }
-
-
-def over_controls(chapter: Chapter) -> look.Picture | None:
-    """Return the gain of the subject over each row of the verdict, ablation or control."""
-    plan = chapter.plan
-    rows = dict.fromkeys((*plan.controls, *chapter.group.of_kind("controls"), *plan.ablations))
-    pairs = {row: (plan.subject, row) for row in rows}
-    title = f"Gain of {plan.subject} over controls and ablations"
-    return _forest("forest-controls", title, pairs, chapter)
-
-
-def _forest(
-    name: str,
-    title: str,
-    pairs: Mapping[str, tuple[str, str]],
-    chapter: Chapter,
-    references: Mapping[str, float] | None = None,
-) -> look.Picture | None:
-    metrics = chapter.plan.metrics
-    first = metrics[0].name
-    there = [x for x in pairs if chapter.analysis.comparison(*pairs[x], first)][:MOST_IN_FOREST]
-    if not there:
-        return None
-    figure, axes = look.canvas(1, len(metrics), height=1.3 + 0.22 * len(there), sharey=True)
-    told = []
-    for ax, metric in zip(axes, metrics, strict=True):
-        found = [chapter.analysis.comparison(*pairs[x], metric.name) for x in there]
-        _forest_panel(ax, metric, found)
-        if metric.name == first:
-            told = [_gain_words(x, c) for x, c in zip(there, found, strict=True) if c]
-            told += draw_references(ax, references or {})
-    look.name_rows(axes[0], there)
-    figure.suptitle(f"{title}: {chapter.group.dataset}", x=0.01, ha="left", fontsize=10)
-    return look.picture(
-        figure,
-        name=name,
-        title=title,
-        alt=f"Forest plot, {chapter.group.dataset}, {first}: " + "; ".join(told) + ".",
-        caption="Point: mean paired gain over patients and seeds. Line: primary 95 % interval (an "
-        "open point has none: under 6 patients). Grey band: the margin. Right of 0 is better, for "
-        "distances too." + (f" {REFERENCE_CAPTION}" if references else ""),
-    )
-
-
-def draw_references(ax: Axes, references: Mapping[str, float]) -> list[str]:
-    """Draw each reference line that lies within the panel, and name those beyond it at its edge, so
-    that they do not squeeze the intervals; return their words."""
-    low, high = ax.get_xlim()
-    inside = {name: x for name, x in references.items() if low <= x <= high}
-    for (name, x), dashes in zip(inside.items(), (":", "--", "-.", (0, (1, 4))), strict=False):
-        ax.axvline(x, color=look.VERMILION, linewidth=1.2, linestyle=dashes, zorder=1, label=name)
-    beyond = [
-        f"{'←' if x < low else '→'} {name} {x:+z.1f}"
-        for name, x in references.items()
-        if name not in inside
-    ]
-    if beyond:
-        ax.set_title("\n".join(beyond), fontsize=7, color=look.VERMILION, loc="left")
-    if inside:
-        ax.legend(fontsize=7, loc="best")
-    ax.set_xlim(low, high)
-    return [f"{name} {x:+z.2f}" for name, x in references.items()]
-
-
-def _forest_panel(ax: Axes, metric: Metric, found: Sequence[Comparison | None]) -> None:
-    ax.axvspan(-metric.margin, metric.margin, color="#dddddd", zorder=0)
-    ax.axvline(0, color=look.GREY, linewidth=0.8, zorder=1)
-    for place, each in enumerate(found):
-        if each is None:
-            continue
-        interval = each.primary
-        if interval is not None:
-            ax.plot([interval.low, interval.high], [place, place], color=look.BLUE, linewidth=1.6)
-        fill = look.BLUE if interval is not None else "white"
-        ax.plot([each.mean], [place], "o", color=look.BLUE, markerfacecolor=fill, markersize=4.5)
-    ax.set_xlabel(f"gain, {metric.name} ({metric.unit})")
-    ax.grid(axis="y", color="#eeeeee")
-    ax.set_axisbelow(True)
-
-
-def _gain_words(row: str, found: Comparison) -> str:
-    unit, interval = found.metric.unit, found.primary
-    text = f"{row} {found.mean:+z.2f} {unit}"
-    return text if interval is None else f"{text} ({interval.low:+z.2f} to {interval.high:+z.2f})"
-
+from benchmark.scoring.statistics.components import Interval, interval_text
 
 MOST_RANKED = 40
 
@@ -171,6 +48,15 @@ def every_patient(chapter: Chapter) -> look.Picture | None:
         alt=f"Dot-and-line plot of {value_rn.shape[1]} patients: " + "; ".join(told) + ".",
         caption="One line a patient, mean over seeds; the bar is the mean over patients. Lines "
         "that rise together are a gain in every patient.",
+        data=(
+            ("row", "patient", metric.name),
+            [
+                (row, case, float(value))
+                for row, each in zip(rows, found, strict=True)
+                if each
+                for case, value in zip(each.cases, each.value_nS.mean(axis=1), strict=True)
+            ],
+        ),
     )
 
 
@@ -205,6 +91,10 @@ def ranks(chapter: Chapter) -> look.Picture | None:
         caption=f"Dot: rank of the mean {chapter.plan.metrics[0].name}. Line: 95 % of "
         f"{chapter.plan.draws_rank} bootstrap draws of patients and seeds. Kendall's tau "
         f"{found.kendall_tau:.2f}.",
+        data=(
+            ("row", "rank", "low", "high", "share of draws first"),
+            [(r.row, r.rank, r.low, r.high, r.first) for r in ordered],
+        ),
     )
 
 
@@ -237,7 +127,18 @@ def curve_figure(chapter: Chapter) -> look.Picture | None:
         caption="Above: gain over the control against which it is least, primary 95 % interval; "
         "the black diamond is the reading with the best inner validation; grey band: the margin. "
         "Below: what each reading chooses.",
+        data=(
+            ("reading", "weakest gain", "low", "high", "best inner validation"),
+            [
+                (p.label, *_limits(p.weakest), "yes" if p is curve.best else "no")
+                for p in curve.points
+            ],
+        ),
     )
+
+
+def _limits(found: Interval | None) -> tuple[float | None, float | None, float | None]:
+    return (found.estimate, found.low, found.high) if found else (None, None, None)
 
 
 def _point(ax: Axes, place: int, point: InterpretationResult, *, best: bool) -> str:

@@ -57,6 +57,14 @@ def qualitative(chapter: Chapter) -> look.Picture | None:
         caption=f"{_rule(chapter)} Columns: CT, rows, ground truth. Solid: the row's contours, "
         f"dotted white: the truth's. Colours: {_colours(chapter)}. DSC: of the patient, mean over "
         "the endpoint's organs, the seed that is shown.",
+        data=(
+            ("which", "patient", "slice", "row", "dsc"),
+            [
+                (line.title.partition(":")[0], line.patient, line.z + 1, row, dsc)
+                for line in lines
+                for row, dsc in line.dsc.items()
+            ],
+        ),
     )
 
 

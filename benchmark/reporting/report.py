@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from benchmark.analysis.groups import groups_of, no_verdict, set_text
-from benchmark.analysis.suites import Missing, fill_command
+from benchmark.analysis.groups import groups_of, no_verdict
+from benchmark.analysis.suites import Missing
 from benchmark.errors import BadInput
 from benchmark.plan.analysis import AnalysisPlan, Contrast
 from benchmark.plan.presets import scope_note
@@ -15,18 +15,16 @@ from benchmark.plan.suite import SuitePlan
 from benchmark.reporting.chapter import Asked, Chapter, chapter_of
 from benchmark.reporting.diagnostics import diagnostics_sheets
 from benchmark.reporting.facts import cost_sheet, provenance_sheets
-from benchmark.reporting.look import Picture, Sheet, style
+from benchmark.reporting.forest import over_baseline, over_controls
+from benchmark.reporting.heads import WORDS, word_of
+from benchmark.reporting.judged import Lead, claims_sheet, judgement_sheets, lead_of
+from benchmark.reporting.lacking import incomplete, missing_sheet
+from benchmark.reporting.look import Picture, Sheet, filled, style
 from benchmark.reporting.measured_figures import curves, gap_figure, hard_cases
-from benchmark.reporting.paired_figures import (
-    curve_figure,
-    every_patient,
-    over_baseline,
-    over_controls,
-    ranks,
-)
+from benchmark.reporting.paired_figures import curve_figure, every_patient, ranks
 from benchmark.reporting.qualitative import qualitative
 from benchmark.reporting.scores import score_sheets, sets_sheet
-from benchmark.reporting.statistics import claims_sheet, judgement_sheets, statistics_sheets
+from benchmark.reporting.statistics import statistics_sheets
 from benchmark.scoring.claims import mean_gain
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete
@@ -44,25 +42,31 @@ FIGURES: tuple[Callable[[Chapter], Picture | None], ...] = (
     curve_figure,
     curves,
 )
-MOST_NAMED = 12  # missing cells that are named in a sentence; all are in the table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
-    """A chapter as it is shown: sentences, tables and figures by their plain names."""
+    """A chapter as it is shown: sentences, tables and figures by their plain names; nothing of it
+    is empty."""
 
     chapter: Chapter
     title: str
     demonstration: str
     incomplete: tuple[str, ...]
+    lead: Lead
     sheets: Mapping[str, Sheet]
     pictures: Mapping[str, Picture]
+
+    @property
+    def first(self) -> Picture | None:
+        """The picture of the first screen."""
+        return self.pictures.get(self.lead.picture)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """A suite's report. `overall` is the sentence over the plan's data sets, `gains` the claims
-    that need all of them, `sets` the suite's sets side by side."""
+    """A suite's report. `overall` is the sentence over the plan's data sets, "" where the subject
+    is in none; `gains` the claims that need all of them, `sets` the suite's sets side by side."""
 
     suite: str
     plan: AnalysisPlan
@@ -75,6 +79,14 @@ class Report:
     def missing(self) -> tuple[Missing, ...]:
         """Every cell without rows."""
         return tuple(cell for part in self.parts for cell in part.chapter.scores.missing)
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The words that the heads of its tables need, with their meanings."""
+        sheets = [sheet for part in self.parts for sheet in part.sheets.values()]
+        shown = [filled(sheet) for sheet in (*sheets, self.sets, self.gains) if sheet.rows]
+        found = {word_of(column) for sheet in shown for column in sheet.columns}
+        return {word: meaning for word, meaning in WORDS.items() if word in found}
 
 
 def make_report(suite: str, planned: SuitePlan | None, asked: Asked) -> Report:
@@ -110,15 +122,18 @@ def _part(chapter: Chapter) -> Part:
         *diagnostics_sheets(chapter),
         cost_sheet(chapter),
         *provenance_sheets(chapter),
-        _missing_sheet(chapter),
+        *([missing_sheet(chapter)] if chapter.scores.missing else []),
     ]
+    demonstration = no_verdict(group.preset, group.common) or scope_note(group.preset)
+    pictures = pictures_of(chapter)
     return Part(
         chapter=chapter,
         title=group.title,
-        demonstration=no_verdict(group.preset, group.common) or scope_note(group.preset),
-        incomplete=_incomplete(chapter),
+        demonstration=demonstration,
+        incomplete=incomplete(chapter),
+        lead=lead_of(chapter, demonstration, pictures),
         sheets={sheet.name: sheet for sheet in sheets},
-        pictures=pictures_of(chapter),
+        pictures=pictures,
     )
 
 
@@ -134,76 +149,11 @@ def pictures_of(chapter: Chapter) -> dict[str, Picture]:
     return found
 
 
-def _incomplete(chapter: Chapter) -> tuple[str, ...]:
-    """What is missing, by row, and the folds that no row was run in."""
-    lines = []
-    if chapter.scores.absent_folds:
-        folds = ", ".join(map(str, chapter.scores.absent_folds))
-        lines.append(f"No row was run in fold {folds}: their patients are in no number here.")
-    by_row: dict[str, list[Missing]] = {}
-    for cell in chapter.scores.missing:
-        by_row.setdefault(cell.row, []).append(cell)
-    for row, cells in list(by_row.items())[:MOST_NAMED]:
-        named = ", ".join(f"fold {c.fold} seed {c.seed} {c.state}" for c in cells[:MOST_NAMED])
-        more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
-        lines.append(f"{row}: {named}{more}.{_to_fill(row, cells, chapter)}")
-    if len(by_row) > MOST_NAMED:
-        lines.append(f"{len(by_row) - MOST_NAMED} more rows lack cells: see the table of them.")
-    if lines and chapter.group.plan:
-        lines.append(f"To fill it: {fill_command(chapter.group.suite, chapter.group.plan)}")
-    return tuple(lines)
-
-
-def _to_fill(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
-    """How to run a row's missing cells; a planned suite has one command for all of them, and on
-    another split than the set's own no command runs them."""
-    none = chapter.group.plan or chapter.group.split_shown
-    return "" if none else f" To fill it: {_command(row, cells, chapter)}"
-
-
-def _command(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
-    """The command that runs a row's missing cells."""
-    entry = chapter.group.cells[row][0]
-    if entry.outside:
-        return f"bench import predictions DIR --row {entry.row} --fold K, a fold at a time"
-    folds = ",".join(map(str, sorted({cell.fold for cell in cells})))
-    seeds = ",".join(map(str, sorted({cell.seed for cell in cells})))
-    values = {} if entry.tuned else entry.overrides
-    params = "".join(f" --set {n}={set_text(v)}" for n, v in sorted(values.items()))
-    params += f" --config FILE --tuned {entry.tuned}" if entry.tuned else ""
-    return (
-        f"bench run --method {entry.row.partition('@')[0]} --dataset {entry.dataset} --preset "
-        f"{entry.preset} --folds {folds} --seeds {seeds}{params}"
-    )
-
-
-def _missing_sheet(chapter: Chapter) -> Sheet:
-    cells = chapter.scores.missing
-    hidden = (str(chapter.workspace.root), *chapter.scores.numbers)
-    return Sheet(
-        name="missing",
-        title="Missing cells",
-        columns=("row", "fold", "seed", "state", "why"),
-        rows=tuple(
-            (c.row, str(c.fold), str(c.seed), c.state, _clean(c.error, hidden)) for c in cells
-        ),
-        about="Cells that other rows have, or that were started. With one of them missing a row "
-        "is in no statistic; its means are of what is there.",
-        notes=() if cells else ("None.",),
-        long=len(cells) > MOST_NAMED,
-    )
-
-
-def _clean(text: str, hidden: Sequence[str]) -> str:
-    """The text without the workspace's place and the names of cases."""
-    for name in sorted(hidden, key=len, reverse=True):
-        text = text.replace(name, "...")
-    return text
-
-
 def _overall(chapters: Sequence[Chapter], plan: AnalysisPlan) -> str:
     """The claim needs every set of the plan, with a preset that may give a verdict, and each on
-    one split."""
+    one split; "" where the subject was neither run nor planned."""
+    if not any(chapter.asks_subject for chapter in chapters):
+        return ""
     if torn := "; ".join(_torn(chapters)):
         return f"{plan.subject}, the claim on every set: not judged over several splits ({torn})."
     chosen = {}
@@ -228,7 +178,7 @@ def _paper(plan: AnalysisPlan) -> AnalysisPlan:
 
 
 def _gains(chapters: Sequence[Chapter], plan: AnalysisPlan) -> Sheet:
-    """The paper's mean gain over both sets, in each tested metric."""
+    """The paper's mean gain over both sets, in each tested metric in which there is an interval."""
     by_preset = sorted({c.group.preset for c in chapters}, key=lambda p: p not in plan.presets)
     lines = []
     for metric in plan.metrics:
@@ -242,4 +192,5 @@ def _gains(chapters: Sequence[Chapter], plan: AnalysisPlan) -> Sheet:
             and (found := chapter.analysis.compared.get(contrast)) is not None
         }
         lines.append(mean_gain(compared, metric=metric, preset=by_preset[0], plan=_paper(plan)))
-    return claims_sheet("mean-gain", "Claims over both sets", tuple(lines))
+    known = tuple(line for line in lines if line.interval is not None)
+    return claims_sheet("mean-gain", "Claims over both sets", known)

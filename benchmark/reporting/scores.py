@@ -1,54 +1,23 @@
-"""Tables of scores: the paper's Table 1 with its own numbers beside ours, organ by organ, and the
-sets of a suite side by side; the reference lines stand above the rows.
+"""Tables of scores: the rows with the paper's own numbers beside ours, organ by organ, and the sets
+of a suite side by side; the reference lines stand above the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from benchmark.analysis.ceilings import FLAGS, NAMES, CeilingLine, alike, ceiling_texts
+from benchmark.analysis.ceilings import FLAGS, NAMES
+from benchmark.analysis.comparisons import ONE_SET
 from benchmark.analysis.flags import flags_of_rows
-from benchmark.analysis.sight import METRIC, sight
+from benchmark.analysis.sight import METRIC, Sight, sight
 from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, organ_groups
+from benchmark.reporting.beside import ByOrgan, ceiling_notes, gain_over, reference_rows
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, digits_of, gain_text, mean_sd_text, number
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.scoring.paper import IRCADB, MARKS, MULTI_ORGAN, printed
 from benchmark.scoring.surface import described
-
-ByOrgan = Mapping[str, str]
-
-
-def reference_rows(
-    rows: Sequence[str], chapter: Chapter, cells: Callable[[ByOrgan], Sequence[str]]
-) -> list[tuple[str, ...]]:
-    """Return the reference lines of a table's rows as rows of it; rows of another grid or of other
-    patients have their own, with their names. `cells` makes a row of a line by organ."""
-    found = alike(
-        (row, _ceiling_texts(beside, chapter))
-        for row in rows
-        if (beside := chapter.ceilings.of(row, chapter.group.dataset))
-    )
-    return [
-        (name + of, *cells({each[0]: each[place] for each in texts}))
-        for of, texts in found
-        for place, name in enumerate(NAMES, start=1)
-    ]
-
-
-def ceiling_notes(chapter: Chapter) -> tuple[str, ...]:
-    """Return what the reference lines are, and why rows have none."""
-    return tuple(f"{text[0].upper()}{text[1:]}." for text in chapter.ceilings.words)
-
-
-def _ceiling_texts(
-    beside: Mapping[str, CeilingLine], chapter: Chapter
-) -> tuple[tuple[str, ...], ...]:
-    """Name and reference lines of all that has a line; "-" where a row has none."""
-    return tuple(
-        (organ, *ceiling_texts(beside.get(organ))) for organ in organ_groups(chapter.scores.organs)
-    )
-
+from benchmark.settings.registry import OUTSIDE
 
 PAPER = {IRCADB: "3D-IRCADb", MULTI_ORGAN: "Multi-Organ"}
 NOT_CONVERGED = "not_converged"  # the name of a flag (parts/measures.py)
@@ -60,33 +29,53 @@ MEANS = (
 
 
 def score_sheets(chapter: Chapter) -> list[Sheet]:
-    """Return Table 1, the rows that the paper does not have, and a table for each organ."""
-    others = chapter.group.of_kind("beyond", "other")
-    sheets = [_table1(chapter)]
+    """Return the first table, the other rows where they do not stand in it, and a table for each
+    organ."""
+    first, others = _first_rows(chapter)
+    sheets = [_table1(first, chapter)] if first else []
     if others:
         sheets.append(_beyond(others, chapter))
     return [*sheets, *(_organ(organ, chapter) for organ in organ_groups(chapter.scores.organs))]
 
 
-def _table1(chapter: Chapter) -> Sheet:
+def _first_rows(chapter: Chapter) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The rows of the first table, and those of the second: rows of other tools stand beside ours
+    in the first. Without the subject, which other tables are about, the first holds all rows."""
+    group = chapter.group
+    if not chapter.has_subject:
+        return group.rows, ()
+    return group.of_kind("paper", OUTSIDE), group.of_kind("beyond", "other")
+
+
+def _table1(rows: Sequence[str], chapter: Chapter) -> Sheet:
     dataset = chapter.group.dataset
-    sets = [dataset] if dataset in PAPER else list(PAPER)
-    rows = chapter.group.of_kind("paper")
+    whole = tuple(PAPER) if chapter.has_subject else ()
+    sets = (dataset,) if dataset in PAPER else whole
     body = [(*line, *(NOTHING for _ in sets)) for line in reference_rows(rows, chapter, _reference)]
-    body += [(*_scored(row, chapter), *(_printed(row, each) for each in sets)) for row in rows]
-    notes = [*_notes(rows, chapter)]
-    notes.append(
-        "The paper's columns are what it prints of its own runs on its own data; none of "
-        "our numbers uses them." + ("" if dataset in PAPER else f" {dataset} is none of its sets.")
-    )
-    notes += [f"{'(*)' if mark == '*' else mark}: {about}." for mark, about in MARKS.items()]
+    found = [[_printed(row, each) for each in sets] for row in rows]
+    body += [(*_scored(row, chapter), *texts) for row, texts in zip(rows, found, strict=True)]
     return Sheet(
         name="table1",
-        title="Table 1",
+        title="Scores",
         columns=(*_columns(chapter), *(f"paper, {PAPER[s]}: DSC / ASSD" for s in sets)),
         rows=tuple(body),
-        about=f"The paper's rows in its own layout. {MEANS}",
-        notes=tuple(notes),
+        about=("In the layout of the paper's Table 1. " if sets else "") + MEANS,
+        notes=(*_notes(rows, chapter), *_paper_notes(sets, found, dataset)),
+    )
+
+
+def _paper_notes(
+    sets: Sequence[str], found: Sequence[Sequence[str]], dataset: str
+) -> tuple[str, ...]:
+    """What the paper's columns are, and the marks that occur in them."""
+    if not sets:
+        return ()
+    text = "".join(cell for texts in found for cell in texts)
+    marks = {mark: "(*)" if mark == "*" else mark for mark in MARKS}
+    return (
+        "The paper's columns are what it prints of its own runs on its own data; none of our "
+        "numbers uses them." + ("" if dataset in PAPER else f" {dataset} is not one of its sets."),
+        *(f"{marks[mark]}: {about}." for mark, about in MARKS.items() if marks[mark] in text),
     )
 
 
@@ -106,17 +95,32 @@ def _beyond(rows: Sequence[str], chapter: Chapter) -> Sheet:
 
 
 def _notes(rows: Sequence[str], chapter: Chapter) -> tuple[str, ...]:
-    """What stands below a table of rows: its endpoint, the size of difference that it could have
-    shown, which rows had no room or no time or failed, and the reference lines."""
-    told = (_endpoint(chapter), _sight(rows, chapter), _no_room(rows, chapter))
+    """What stands below a table of rows: its endpoint and the size of difference that it could have
+    shown, where it compares any; which rows had no room or no time or failed; the reference
+    lines."""
+    several = len({chapter.plan.baseline, *rows} & set(chapter.group.rows)) > 1
+    compares = (_endpoint(chapter), shown_difference(rows, chapter)) if several else ()
+    told = (*compares, _outside(rows, chapter), _no_room(rows, chapter))
     return (*filter(None, told), *ceiling_notes(chapter))
 
 
-def _sight(rows: Sequence[str], chapter: Chapter) -> str:
+def could_show(rows: Sequence[str], chapter: Chapter) -> Sight:
+    """Return what a table of these rows could have shown."""
     names = dict.fromkeys((chapter.plan.baseline, *rows))
     found = {row: chapter.analysis.values.get((row, METRIC)) for row in names}
-    text = sight({row: one for row, one in found.items() if one}, chapter.plan).text
+    return sight({row: one for row, one in found.items() if one}, chapter.plan)
+
+
+def shown_difference(rows: Sequence[str], chapter: Chapter) -> str:
+    """Return the same as a sentence."""
+    text = could_show(rows, chapter).text
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _outside(rows: Sequence[str], chapter: Chapter) -> str:
+    """Which rows bench did not train; "" where there are none."""
+    theirs = [row for row in rows if row in chapter.group.of_kind(OUTSIDE)]
+    return f"Rows of other tools: {', '.join(theirs)}; each is {ONE_SET}." if theirs else ""
 
 
 def _no_room(rows: Sequence[str], chapter: Chapter) -> str:
@@ -135,19 +139,19 @@ def _endpoint(chapter: Chapter) -> str:
 
 def _columns(chapter: Chapter) -> tuple[str, ...]:
     gain = f"DSC gain over {chapter.plan.baseline} (95 %)"
-    scored = ("row", "in the paper", "DSC %", "ASSD mm", "n", "missed", "n ASSD")
+    scored = ("row", "what it is", "DSC %", "ASSD mm", "n", "missed", "n ASSD")
     return (*scored, "right kidney DSC %", "mean3 DSC %", gain)
 
 
 def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
     index, plan = chapter.index, chapter.plan
-    found = chapter.analysis.comparison(row, plan.baseline, plan.metrics[0].name)
+    found = gain_over(row, plan.baseline, plan.metrics[0].name, chapter)
     return (
         row,
         _title(row, chapter),
         *headline(row, chapter),
         *(value(index.get((row, "dsc", organ))) for organ in ("right_kidney", MEAN3)),
-        gain_text(found.primary) if found else NOTHING,
+        gain_text(found.interval) if found else NOTHING,
     )
 
 
@@ -187,8 +191,7 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
         columns=("row", *titles, "n", "missed", "n ASSD"),
         rows=tuple(body),
         about=f"Mean ± sd over patients. {described(['assd', 'hd95', 'nsd'])}",
-        notes=ceiling_notes(chapter),
-        long=True,
+        aside=True,
     )
 
 
@@ -220,7 +223,8 @@ def printed_text(row: str, dataset: str, metric: str) -> str:
 def _title(row: str, chapter: Chapter) -> str:
     name, _, stage = row.partition("@")
     found = chapter.registry.get(name.partition("[")[0])
-    title = (found.table1 or found.title) if found else NOTHING
+    source = chapter.group.cells[row][0].outside or NOTHING
+    title = (found.table1 or found.title) if found else source
     return f"{title}, before stage 3" if stage == "stage2" else title
 
 

@@ -1,6 +1,4 @@
-"""Tables of paired differences: ablation, controls, every comparison, ranks; and of what is judged
-by them: claims, checks, readings of the paper.
-"""
+"""Tables of paired differences: ablation, controls, every comparison, ranks."""
 
 from __future__ import annotations
 
@@ -13,7 +11,6 @@ from benchmark.plan.wording import p_text
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, gain_text, number
 from benchmark.reporting.scores import headline
-from benchmark.scoring.claims import ClaimLine
 from benchmark.scoring.comparison import Comparison, word_in_family
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
@@ -24,10 +21,17 @@ WITHOUT_FSM = "bottleneck-supervised"  # "FSM without FSM" (docs/methods.md sect
 
 
 def statistics_sheets(chapter: Chapter) -> list[Sheet]:
-    """Return the tables; an ablation or control that was not run is named in a note."""
-    first = [_ablation(chapter), _controls(chapter)]
-    outside = [_outside(chapter)] if chapter.group.of_kind(OUTSIDE) else []
-    return [*first, *outside, _comparisons(chapter), _ranks(chapter), *_secondary(chapter)]
+    """Return the tables that have anything to show. Those of the subject's gains are made where it
+    was run; a row of theirs that was not is named in a note."""
+    ours = _of_subject(chapter) if chapter.has_subject else []
+    sheets = [*ours, _comparisons(chapter), *_ranks(chapter), *_secondary(chapter)]
+    return [sheet for sheet in sheets if not sheet.empty]
+
+
+def _of_subject(chapter: Chapter) -> list[Sheet]:
+    """Ablation, controls, rows of other tools: those in which a row stands beside the subject."""
+    sheets = (_ablation(chapter), _controls(chapter), _outside(chapter))
+    return [sheet for sheet in sheets if len(sheet.rows) > 1]
 
 
 def _secondary(chapter: Chapter) -> list[Sheet]:
@@ -194,15 +198,13 @@ def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, 
     )
 
 
-def _ranks(chapter: Chapter) -> Sheet:
+def _ranks(chapter: Chapter) -> list[Sheet]:
+    """The ranking; none without two complete rows."""
     analysis, plan = chapter.analysis, chapter.plan
-    ranks = analysis.ranks.ranks if analysis.ranks else ()
-    notes = []
     if analysis.ranks is None:
-        notes.append("A ranking needs two complete rows.")
-    else:
-        tau = analysis.ranks.kendall_tau
-        notes.append(f"Kendall's tau of the draws with the ranking: {tau:.2f}.")
+        return []
+    tau = analysis.ranks.kendall_tau
+    notes = [f"Kendall's tau of the draws with the ranking: {tau:.2f}."]
     if analysis.fitness is not None:
         low = analysis.fitness < 1
         notes.append(
@@ -211,90 +213,16 @@ def _ranks(chapter: Chapter) -> Sheet:
         )
     body = [
         (r.row, f"{r.rank:g}", f"{r.low:g} to {r.high:g}", f"{100 * r.first:.0f} %")
-        for r in sorted(ranks, key=lambda r: (r.rank, r.row))
+        for r in sorted(analysis.ranks.ranks, key=lambda r: (r.rank, r.row))
     ]
-    return Sheet(
-        name="ranks",
-        title="Ranks",
-        columns=("row", "rank", "95 % of bootstrap draws", "first in"),
-        rows=tuple(body),
-        about=f"Mean {plan.metrics[0].name} of the endpoint, then rank; {plan.draws_rank} draws of "
-        "patients and seeds.",
-        notes=tuple(notes),
-    )
-
-
-def judgement_sheets(chapter: Chapter) -> list[Sheet]:
-    """Return the three tables."""
     return [
-        claims_sheet("claims", "Claims ledger", chapter.analysis.claims),
-        _checks(chapter),
-        _interpretations(chapter),
-    ]
-
-
-def claims_sheet(name: str, title: str, lines: tuple[ClaimLine, ...]) -> Sheet:
-    """Return a ledger of claims as a table."""
-    body = [
-        (
-            line.claim.about,
-            f"{line.claim.contrast.row} against {line.claim.contrast.reference}",
-            line.claim.contrast.metric,
-            line.status,
-            gain_text(line.interval),
-            f"{line.margin:g}",
-            p_text(line.p),
-            NOTHING if line.claim.size is None else f"{line.claim.size:+g}",
+        Sheet(
+            name="ranks",
+            title="Ranks",
+            columns=("row", "rank", "95 % of bootstrap draws", "first in"),
+            rows=tuple(body),
+            about=f"Mean {plan.metrics[0].name} of the endpoint, then rank; {plan.draws_rank} "
+            "draws of patients and seeds.",
+            notes=tuple(notes),
         )
-        for line in lines
     ]
-    columns = ("claim", "rows", "metric", "status", "gain (95 %)", "margin", "Holm p")
-    return Sheet(
-        name=name,
-        title=title,
-        columns=(*columns, "the paper's gain"),
-        rows=tuple(body),
-        about="Each claim of the paper, tested. Better: reproduced with a lower limit over 0, an "
-        "estimate of at least the margin and a Holm p of at most 0.05; contradicted with an upper "
-        "limit under the margin. The paper's gain is printed, never an input of a test.",
-        notes=tuple(dict.fromkeys(line.sentence for line in lines if line.interval is None)),
-    )
-
-
-def _checks(chapter: Chapter) -> Sheet:
-    words = {True: "passed", False: "FAILED", None: "not made"}
-    return Sheet(
-        name="checks",
-        title="The comparison's own controls",
-        columns=("control", "outcome", "what was found"),
-        rows=tuple((check.name, words[check.passed], check.sentence) for check in chapter.checks),
-        about="Does this comparison find what is there, and nothing else? Two halves of one row's "
-        "seeds must not differ; with permuted names p must be uniform; a row made worse on purpose "
-        "must be found worse; the truth must agree with itself exactly.",
-    )
-
-
-def _interpretations(chapter: Chapter) -> Sheet:
-    results = {result.interpretation: result for result in chapter.interpretations.results}
-    body = []
-    for interpretation, state in chapter.interpretations.states.items():
-        found = results.get(interpretation)
-        body.append(
-            (
-                interpretation.label,
-                state,
-                gain_text(found.weakest) if found else NOTHING,
-                number(found.inner_validation, 2) if found else NOTHING,
-                str(found.trials[chapter.plan.subject]) if found else NOTHING,
-            )
-        )
-    return Sheet(
-        name="readings",
-        title="Specification curve: the readings of the paper",
-        columns=("reading", "outcome", "weakest gain (95 %)", "inner validation", "trials"),
-        rows=tuple(body),
-        about="The fairest case for the paper: a verdict for each reading of a fixed list, xi "
-        "re-tuned in each on inner validation patients with as many trials for the controls. "
-        "Weakest gain: over the control against which it is least.",
-        notes=(chapter.interpretations.sentence,),
-    )

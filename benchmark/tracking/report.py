@@ -143,7 +143,18 @@ class RowReport(RunReport):
     def tags(self) -> dict[str, str]:
         """The tags of its run but for its flags; the preset may have another name by now."""
         names = ("method", "dataset", "suite", "label", "preset")
-        return _tags({"level": "row", **{name: getattr(self, name) for name in names}}, self)
+        tags = {"level": "row", **{name: getattr(self, name) for name in names}}
+        return _tags({**tags, **({"gain": self.gain} if self.gain else {})}, self)
+
+    @property
+    def gain(self) -> str:
+        """The mean paired difference of DSC to the plain row, "+1.20 (+0.40 to +2.00)", without an
+        interval where there is none; "" without a difference."""
+        found = [self.metrics.get(f"cv/{end}dsc_minus_unet/mean") for end in ("", "low_", "high_")]
+        mean, low, high = found
+        if mean is None:
+            return ""
+        return f"{mean:+z.2f}" + ("" if None in found else f" ({low:+z.2f} to {high:+z.2f})")
 
     @property
     def digest(self) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from benchmark.files.locks import Lock, lock
 from benchmark.tracking.database import DATABASE, HOME, follow_move, make_ready, sqlite_path
+from benchmark.tracking.notes import NOTE, experiment_note
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -109,8 +110,7 @@ class Store:
         tags = {
             # Else the page asks every visitor what kind of experiment this is.
             "mlflow.experimentKind": "custom_model_development",
-            "mlflow.note.content": "One run a row of the comparison, its folds below it, "
-            "its suite above it. Rows only: search `tags.level = 'row'`.",
+            NOTE: experiment_note(),
             **({HOME: home} if home else {}),
         }
         return str(self.client.create_experiment(dataset, artifact_location=home, tags=tags))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BadInput
+from benchmark.tracking.notes import FORMER, NOTE, experiment_note
 from benchmark.tracking.server import Store, bounded, prepare_environment
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def _experiments(
         for one in found:
             _make_rows_view(store.client, one.experiment_id, columns)
             _make_charts_view(store.client, one.experiment_id)
+            if one.tags.get(NOTE) == FORMER:  # a note of somebody's own stays
+                store.client.set_experiment_tag(one.experiment_id, NOTE, experiment_note())
         return found
 
     try:
@@ -122,7 +125,8 @@ def _make_rows_view(client: MlflowClient, experiment: str, columns: Sequence[str
     # Of the spreads only what fits: a mean says more than a spread without its mean.
     known = {name for run in rows for name in run.data.metrics}
     names = columns or sorted(known, key=lambda name: (name.endswith("/sd"), name))
-    shown = [f"metrics.`{name}`" for name in names[:MOST_COLUMNS]]
+    metrics = [f"metrics.`{name}`" for name in names[:MOST_COLUMNS]]
+    shown = [*metrics[:1], "tags.`gain`", *metrics[1:], "tags.`flags`"]
     shown += ["params.`method`", "tags.`suite`", "tags.`preset`"]
     state = {"searchFilter": ROWS, "selectedColumns": shown, **_sorted_by(shown[0])}
     _share(client, experiment, VIEW, state)

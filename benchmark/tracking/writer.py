@@ -168,9 +168,9 @@ class Writer:
         tags = {**report.tags, **flags, **states, **_changed(run.params, params)}
         self.runs.log(run, values, params, tags)
         run.points.update(new)
-        old = {name for name in run.tags if name == "flags" or name.startswith("flag.")}
+        old = {name for name in run.tags if name in ("flags", "gain") or name.startswith("flag.")}
         known = {f"{name}_state" for name in finite(report.metrics)}
-        for name in (old - flags.keys()) | (known - states.keys()):
+        for name in (old - tags.keys()) | (known - states.keys()):
             self.runs.untag(run, name)
         if isinstance(report, CellReport):
             self._input(run, report)

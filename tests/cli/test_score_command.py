@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -204,7 +205,7 @@ def test_every_table_says_what_its_numbers_are(scored: Path) -> None:
     ran = bench(*run_argv(scored, "unet", "--folds", "0,1"))
     assert described(["assd", "hd95"]) in ran.out
     assert bench("report", "--root", str(scored), "--mlflow", "none").code == 0
-    page = (scored / "reports/default/report.md").read_text()
+    page = unescape((scored / "reports/default/index.html").read_text())
     for metrics in (["assd"], ["assd", "hd95", "nsd"]):
         assert described(metrics) in page
 

@@ -123,7 +123,7 @@ def test_run_and_suite_in_given_folds(tiny: DataSet, tmp_path: Path) -> None:
     assert again.code == 0 and again.json["folds"] == [0, 1, 2] and again.json["trained"] == 0
     made = bench("report", "--root", str(root), "--json", "--skip-hard-cases")
     assert made.code == 0 and not made.json["incomplete"]
-    page = (root / "reports" / "main" / "report.md").read_text()
+    page = (root / "reports" / "main" / "index.html").read_text()
     assert "0, 1, 2 of 3" in page and "No row was run in fold" not in page
 
 

@@ -110,9 +110,9 @@ def test_the_suite_is_done_and_compares(root: Path) -> None:
     assert compared.json["analysis"] == "analysis 1: patients and trainings random", "as planned"
     reported = bench("report", "--suite", "kept", "--root", str(root))
     assert "fsm on tiny: demonstration" in reported.out, reported.err
-    page = (root / "reports/kept/report.md").read_text()
-    assert "| made by other code | - |" in page
-    assert "| primary analysis | analysis 1: patients and trainings random |" in page
+    (facts,) = (root / "reports/kept/tables").glob("*-provenance.csv")
+    assert "made by other code,-\n" in facts.read_text()
+    assert "primary analysis,analysis 1: patients and trainings random\n" in facts.read_text()
 
 
 def test_the_sweep_is_done(root: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.reporting import look
-from benchmark.reporting.paired_figures import draw_references
+from benchmark.reporting.forest import draw_references
 
 
 def test_those_within_the_panel_are_lines_and_the_others_are_named_above_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -56,3 +57,30 @@ def visit(page: Path, width: int) -> dict[str, object]:
         browser.close()
     ours = [url for url in asked if not url.startswith("data:") and url != page.as_uri()]
     return {**seen, "told": told, "asked": ours}
+
+
+@pytest.mark.skipif(BROWSER is None, reason=f"no browser: none of {', '.join(NAMES)} is installed")
+def test_it_prints_whole(reported: Reported, tmp_path: Path) -> None:
+    """As PDF, with what is folded away laid open, and no table wider than its sheet."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": SHEET, "height": 1000})
+        tab.goto((reported.out / "index.html").as_uri())
+        pdf = tab.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+        tab.emulate_media(media="print")
+        upright = tab.evaluate(PRINTED, ".wide:not(.most) table")
+        tab.set_viewport_size({"width": BROAD_SHEET, "height": 700})
+        broad = tab.evaluate(PRINTED, ".wide.most table")
+        browser.close()
+    assert pdf[:5] == b"%PDF-" and 8 < len(re.findall(rb"/Type */Page\b", pdf)) < 30
+    assert len(upright) > 15 and len(broad) == 1
+    assert [name for name, width, height in upright if width > SHEET or height < 20] == []
+    assert [name for name, width, height in broad if width > BROAD_SHEET or height < 20] == []
+
+
+SHEET, BROAD_SHEET = 688, 1032  # pixels of 182 and 273 mm: A4 without its margins
+PRINTED = """kind => [...document.querySelectorAll(kind)].map(table => {
+    const box = table.getBoundingClientRect();
+    return [table.caption.innerText.slice(0, 40), box.right, box.height];
+})"""

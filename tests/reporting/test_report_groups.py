@@ -70,7 +70,7 @@ def test_values_of_before_and_after_have_chapters_of_their_own(
     assert "fsm" not in (out / "tables/tiny-quick-1-cost.csv").read_text()
     monkeypatch.delitem(PRESETS, "quick-1")
     ran = report(root, out, "--skip-hard-cases")
-    assert ran.code == 0 and f"preset quick-{OLD.hash[:6]}: no preset has its values" in ran.out
+    assert ran.code == 0 and f"Preset quick-{OLD.hash[:6]}: no preset has its values" in ran.out
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -132,7 +132,7 @@ def test_they_stand_in_every_table_and_no_verdict_reads_them(root: Path, site: P
     assert {x["row"] for x in lines} == {"unet", "unet-200"}
     assert {x["unit"] for x in lines} == {"mm"}
     assert {(x["n"], x["n_missed"]) for x in lines if x["organ"] == "liver"} == {("15", "0")}
-    page = (root / "reports/mine/report.md").read_text()
+    page = (root / "reports/mine/index.html").read_text()
     assert "centre-distance mm" in page and "Secondary endpoints" in page
 
 

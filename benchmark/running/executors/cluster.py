@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 
 from benchmark.errors import BadInput, one_line
 from benchmark.files.locks import cores
@@ -153,6 +152,8 @@ def package() -> Any:
 def _own_folder() -> Path:
     """A folder of our instance, with its token where the user has none; nobody else may read it.
     Those of commands that were killed go."""
+    import psutil  # comes with the extra, as Ray does
+
     for left in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
         owner = left.name.removeprefix(FOLDER).partition("-")[0]
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
