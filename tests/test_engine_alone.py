@@ -137,7 +137,13 @@ def test_each_part_comes_with_its_extra_and_with_all() -> None:
         found = {*modules(EXTRAS[extra])}
         assert module in found or (module, "optuna" in found) == ("sqlalchemy", True), module
     (whole,) = EXTRAS["all"]
-    assert {*re.split(r"[\[\],]", whole)[1:-1]} == EXTRAS.keys() - {"all", "dev", "docs", "ray", "s3"}
+    assert {*re.split(r"[\[\],]", whole)[1:-1]} == EXTRAS.keys() - {
+        "all",
+        "dev",
+        "docs",
+        "ray",
+        "s3",
+    }
     engine = {*modules(PROJECT["dependencies"])}
     assert not engine & PARTS.keys() and {"torch", "pandas", "pyarrow", "rich"} <= engine
 

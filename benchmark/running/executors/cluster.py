@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from benchmark.errors import BadInput, one_line
 from benchmark.files.locks import cores
 from benchmark.files.roots import shown
