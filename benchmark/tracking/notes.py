@@ -21,7 +21,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "over organs, `headline` over liver and left kidney",
         "cv/METRIC_minus_unet/ORGAN": "of a row: its mean paired difference to `unet`; "
         "`cv/low_...` and `cv/high_...` are the ends of its 95 % "
-        "interval, the tag `gain` has all three for DSC",
+        "interval, the tags `gain` and `gain_95` are those of DSC",
         "reference/NAME/ORGAN": "of a row: the DSC of the ceilings of its grid, and of "
         "predictions that never look at the CT",
         "test/METRIC/ORGAN": "of a fold: mean over its test patients",

@@ -144,17 +144,18 @@ class RowReport(RunReport):
         """The tags of its run but for its flags; the preset may have another name by now."""
         names = ("method", "dataset", "suite", "label", "preset")
         tags = {"level": "row", **{name: getattr(self, name) for name in names}}
-        return _tags({**tags, **({"gain": self.gain} if self.gain else {})}, self)
+        return _tags({**tags, **self.gain}, self)
 
     @property
-    def gain(self) -> str:
-        """The mean paired difference of DSC to the plain row, "+1.20 (+0.40 to +2.00)", without an
-        interval where there is none; "" without a difference."""
+    def gain(self) -> dict[str, str]:
+        """The mean paired difference of DSC to the plain row, in texts that fit into a column:
+        `gain` "+1.20", `gain_95` "0.4, 2.0"; without what there is not."""
         found = [self.metrics.get(f"cv/{end}dsc_minus_unet/mean") for end in ("", "low_", "high_")]
         mean, low, high = found
         if mean is None:
-            return ""
-        return f"{mean:+z.2f}" + ("" if None in found else f" ({low:+z.2f} to {high:+z.2f})")
+            return {}
+        ends = {} if low is None or high is None else {"gain_95": f"{low:z.1f}, {high:z.1f}"}
+        return {"gain": f"{mean:+z.2f}", **ends}
 
     @property
     def digest(self) -> str:

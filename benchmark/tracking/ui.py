@@ -126,8 +126,7 @@ def _make_rows_view(client: MlflowClient, experiment: str, columns: Sequence[str
     known = {name for run in rows for name in run.data.metrics}
     names = columns or sorted(known, key=lambda name: (name.endswith("/sd"), name))
     metrics = [f"metrics.`{name}`" for name in names[:MOST_COLUMNS]]
-    shown = [*metrics[:1], "tags.`gain`", *metrics[1:], "tags.`flags`"]
-    shown += ["params.`method`", "tags.`suite`", "tags.`preset`"]
+    shown = [*metrics, "params.`method`", "tags.`gain`", "tags.`gain_95`", "tags.`flags`"]
     state = {"searchFilter": ROWS, "selectedColumns": shown, **_sorted_by(shown[0])}
     _share(client, experiment, VIEW, state)
 

@@ -168,7 +168,11 @@ class Writer:
         tags = {**report.tags, **flags, **states, **_changed(run.params, params)}
         self.runs.log(run, values, params, tags)
         run.points.update(new)
-        old = {name for name in run.tags if name in ("flags", "gain") or name.startswith("flag.")}
+        old = {
+            name
+            for name in run.tags
+            if name in ("flags", "gain", "gain_95") or name.startswith("flag.")
+        }
         known = {f"{name}_state" for name in finite(report.metrics)}
         for name in (old - tags.keys()) | (known - states.keys()):
             self.runs.untag(run, name)
