@@ -25,9 +25,9 @@ from benchmark.cli.options import (
     option,
     options_of,
     setting_of,
-    split_for,
 )
 from benchmark.cli.out import put, put_json, say
+from benchmark.cli.which import split_for
 from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
 
@@ -165,8 +165,7 @@ def _show(args: argparse.Namespace) -> int:
 
         told: list[str] = []
         for study, summary in zip(found, summaries, strict=True):
-            for path in write_figures(study, summary, args.out):
-                told.append(f"wrote {path}")
+            told += [f"wrote {path}" for path in write_figures(study, summary, args.out)]
             told += filter(None, [without_picture(study)])
         for line in () if args.json else told:
             put(line)
@@ -174,11 +173,8 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _best(args: argparse.Namespace) -> int:
-    """Print the best setting and write it for `bench run --config`.
-
-    With `--per-fold` studies there is a setting and a file for each fold. Raises `BadInput` where
-    several sweeps are meant, or none has a value yet.
-    """
+    """Print the best setting and write it for `bench run --config`; of `--per-fold` studies one for
+    each fold. Raises `BadInput` where several sweeps are meant, or none has a value yet."""
     from sweeps.studies import ALL_FOLDS
     from sweeps.summary import summarise
 
@@ -229,8 +225,7 @@ def _retrain(summary: Summary, path: Path) -> str:
     """The command that trains the chosen setting on all training patients."""
     from sweeps.studies import ALL_FOLDS
 
-    about = summary.about
-    folds = ",".join(str(fold) for fold in about.folds)
+    about, folds = summary.about, ",".join(map(str, summary.about.folds))
     return (
         f"bench run --method {about.method} --dataset {about.dataset} --preset {about.preset} "
         + f"--split {about.split} " * bool(about.split)
@@ -242,7 +237,7 @@ def _retrain(summary: Summary, path: Path) -> str:
 def _find(args: argparse.Namespace) -> list[Study]:
     from sweeps.studies import find_studies
 
-    asked = {"method": args.method, "dataset": args.dataset, "preset": args.preset}
+    asked = {name: getattr(args, name) for name in ("method", "dataset", "preset")}
     return find_studies(_storage(args), args.name, asked)
 
 

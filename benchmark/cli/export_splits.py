@@ -6,8 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmark.cli.options import add_common, add_split, option, split_for
+from benchmark.cli.options import add_common, add_split, option
 from benchmark.cli.out import put, say
+from benchmark.cli.which import split_for
 from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
 

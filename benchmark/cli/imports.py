@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cli.options import add_common, add_split, flag, numbers, option, split_for
+from benchmark.cli.options import add_common, add_split, flag, numbers, option
 from benchmark.cli.out import put, put_json, say, warn
 from benchmark.cli.session import mlflow_there
+from benchmark.cli.which import split_for
 from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
 

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmark.cli.experiment import DEFAULTS, LIMIT, values_alone
-from benchmark.cli.out import put, say, warn
+from benchmark.cli.out import put, warn
 from benchmark.errors import BadInput, near
 from benchmark.files.roots import root_of
 
 if TYPE_CHECKING:
-    from benchmark.data.feeding.folds import Split
-    from benchmark.data.library import DataSet
     from benchmark.running.bench import Options
     from benchmark.settings.registry import Registry
     from benchmark.settings.resolve import Setting
@@ -268,29 +266,6 @@ def say_refused(registry: Registry, names: Iterable[str]) -> None:
     for name in names:
         if name in registry.refused:
             warn(registry.refused[name])
-
-
-def folds_of(args: argparse.Namespace, split: Split) -> list[int]:
-    """Return the folds to run, all by default."""
-    chosen: list[int] = args.folds if args.folds is not None else list(range(len(split.folds)))
-    return chosen
-
-
-def split_for(given: str | None, dataset: DataSet, planned: str = "") -> Split:
-    """Return the folds that `--split` names, a file or the fingerprint of one that was given
-    before, and keep them in the workspace; without it those `planned`, else the data set's own.
-    Raises `BadInput`."""
-    from benchmark.data.feeding.splits import is_kept, keep_split, known_like, read_split, split_of
-
-    if given is None:
-        return split_of(dataset, planned if is_kept(dataset, planned) else "")
-    if not Path(given).exists() and (known := known_like(dataset, given)):
-        return split_of(dataset, known)
-    split = read_split(Path(given), dataset, say)
-    keep_split(dataset, split)
-    if not split.own:
-        say(f"{Path(given).name} holds the own folds of {dataset.name}")
-    return split
 
 
 def part_of(args: argparse.Namespace) -> str:

@@ -7,17 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.cli.experiment import complete
-from benchmark.cli.options import (
-    add_common,
-    add_hardware,
-    add_setting,
-    folds_of,
-    part_of,
-    setting_of,
-    split_for,
-)
+from benchmark.cli.options import add_common, add_hardware, add_setting, part_of, setting_of
 from benchmark.cli.out import put, put_json, say
 from benchmark.cli.session import open_session
+from benchmark.cli.which import folds_of, split_for
 from benchmark.plan.wording import counted, duration
 
 if TYPE_CHECKING:

@@ -12,15 +12,14 @@ from benchmark.cli.options import (
     add_setting,
     add_training,
     flag,
-    folds_of,
     option,
     options_of,
     part_of,
     setting_of,
-    split_for,
 )
 from benchmark.cli.out import complain, say
 from benchmark.cli.session import keep_references, open_session
+from benchmark.cli.which import folds_of, split_for
 from benchmark.errors import BadInput
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from benchmark.cli.options import (
     option,
     options_of,
     say_refused,
-    split_for,
 )
 from benchmark.cli.out import say
 from benchmark.cli.session import keep_references
 from benchmark.cli.suite_file import SuiteOrder, orders_of
+from benchmark.cli.which import split_for
 from benchmark.errors import BadInput
 from benchmark.plan.wording import counted, duration
 
