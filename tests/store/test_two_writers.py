@@ -94,8 +94,8 @@ def test_of_two_folders_and_of_two_files_one_becomes_the_name(tmp_path: Path) ->
     ("folder", "own"),
     [
         ("/home/anna/w", True),
-        ("/work/w", False),
-        ("/work/local disk/w", True),
+        ("/srv/w", False),
+        ("/srv/local disk/w", True),
         ("/worker", True),
         ("/fuse/w", False),
     ],
@@ -103,7 +103,7 @@ def test_of_two_folders_and_of_two_files_one_becomes_the_name(tmp_path: Path) ->
 def test_a_disk_of_ones_own_by_the_table_of_mounts(folder: str, own: bool) -> None:
     table = (
         "rootfs / ext4 rw 0 0\nserver:/x /work nfs4 rw 0 0\n"
-        "/dev/sdb /work/local\\040disk xfs rw 0 0\ns3 /fuse fuse.s3fs rw 0 0\n"
+        "/dev/sdb /srv/local\\040disk xfs rw 0 0\ns3 /fuse fuse.s3fs rw 0 0\n"
     )
     assert is_own_disk(Path(folder), table) is own
 
