@@ -137,16 +137,8 @@ def own_scores(
             if (value := _by_rule(metric.rule(state), diagonal_mm)) is None:
                 value = measured(name, metric, truth, predicted, spacing_mm, organ)
                 _check_order(name, metric, value, organ)
-            scores.append(
-                Score(
-                    organ=organ,
-                    state=state,
-                    metric=name,
-                    value=value,
-                    unit=metric.unit,
-                    n_voxels_true=voxels,
-                )
-            )
+            about = {"organ": organ, "metric": name, "unit": metric.unit}
+            scores.append(Score(**about, state=state, value=value, n_voxels_true=voxels))
     return scores
 
 

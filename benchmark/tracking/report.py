@@ -200,9 +200,10 @@ class CellReport(RunReport):
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of its run: those of its row and its own."""
+        """The tags of its run: those of its row but for the gain over all folds, and its own."""
         own = {"fold": str(self.fold), "seed": str(self.seed), "key": self.key}
-        return self.row.tags | _tags({"level": "fold", **own}, self)
+        above = {name: v for name, v in self.row.tags.items() if name not in self.row.gain}
+        return above | _tags({"level": "fold", **own}, self)
 
     @property
     def digest(self) -> str:

@@ -352,8 +352,8 @@ def test_values_of_before_and_after_are_never_paired(
     text = compare("fsm", "unet", "--suite", "main").out
     assert f"preset {old}" in text and "better:" not in text
     status = bench("status", "--root", str(tmp_path / "workspace")).out
-    assert f"unet on planted, preset {old}, test" in status
-    assert "fsm on planted, preset quick, test" in status
+    assert f"unet of suite loose on planted, preset {old}, test" in status
+    assert "fsm of suite loose on planted, preset quick, test" in status
     assert "suite main: 30 of 30 cells done" in status
 
 

@@ -95,7 +95,7 @@ def test_two_keys_and_what_is_not_there(planted: Bench, tmp_path: Path) -> None:
     assert lines(one) == lines(both)
     ran = compare(planted, "--as", "medpy")
     assert (ran.code, ran.out) == (2, "")
-    assert "--as 'medpy': there is medpy-0.4, medpy-0.5, pooled-hd95, monai" in ran.err
+    assert "--as 'medpy': did you mean medpy-0.5 or medpy-0.4? there is medpy-0.4, " in ran.err
     entry = first["unet"]
     maps = planted.results.path(entry.key, entry.evaluation) / "labels.npz"
     maps.rename(tmp_path / "away")

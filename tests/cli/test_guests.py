@@ -152,7 +152,7 @@ def test_a_row_that_cannot_be_shown(tmp_path: Path) -> None:
     ("name", "word"),
     [
         ("raises", "no volumes today"), ("leaves", "SystemExit: 5"), ("holey", "NaN"),
-        ("odd", "yields int"), ("nameless", "organs"), ("number", "no source"),
+        ("odd", "yields int"), ("nameless", "organs"), ("number", "not a source"),
     ],
 )  # fmt: skip
 def test_a_data_set_that_is_none_breaks_no_other(tmp_path: Path, name: str, word: str) -> None:

@@ -70,7 +70,7 @@ def test_rm_takes_what_no_other_row_needs(root: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["fms"], "no row 'fms' among these cells: there is fsm"),
+        (["fms"], "no row 'fms' among these cells: did you mean fsm? there is fsm"),
         (["fsm", "--dataset", "x"], "there is nothing"),
         (["fsm", "--suite", "x"], "no suite 'x'"),
     ],

@@ -224,7 +224,7 @@ def test_a_case_cannot_leave_the_set(tmp_path: Path, case: str) -> None:
 
 def test_unknown_set_and_case(tmp_path: Path) -> None:
     added = library.add(tmp_path, "few", Few())
-    with pytest.raises(BadInput, match=r"no data set 'fwe'; known: .*few"):
+    with pytest.raises(BadInput, match=r"no data set 'fwe'; did you mean few\? known: .*few"):
         library.open_dataset(tmp_path, "fwe")
     with pytest.raises(BadInput, match="no case 'x'; it has case_0"):
         added.load("x")

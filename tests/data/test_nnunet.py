@@ -122,7 +122,7 @@ def test_annotated_organs(tmp_path: Path) -> None:
     for text, part in (
         ('{"c1": ["spleen"]}', "spleen"),
         ('{"c9": ["liver"]}', "c9"),
-        ('{"c1": "liver"}', "no list"),
+        ('{"c1": "liver"}', "not a list"),
         ("[1]", "no JSON object"),
     ):
         (folder / "annotated.json").write_text(text)

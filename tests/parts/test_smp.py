@@ -187,7 +187,7 @@ def test_schemas_are_declared_only_where_the_native_import_fails(
 
 def test_a_missing_library_is_the_users_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
-    with pytest.raises(BadInput, match="pip install segmentation-models-pytorch"):
+    with pytest.raises(BadInput, match=r"pip install 'beyond-loss\[smp\]'"):
         smp.smp_library()
 
 

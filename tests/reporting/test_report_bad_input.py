@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_made(reported: Reported, tmp_path: Path) -> Non
 
 def test_a_folder_of_something_else(reported: Reported, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    refused(report(reported.root, tmp_path), "no report", "--out")
+    refused(report(reported.root, tmp_path), "not a report", "--out")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
