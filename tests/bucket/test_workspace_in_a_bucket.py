@@ -221,8 +221,8 @@ def test_two_on_one_key(
 
 @pytest.mark.long
 def test_two_machines_share_a_suite(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
-    """The same command on both, with two workers on one: each trains a part, none twice, and the
-    rows are those of a suite in a folder."""
+    """The same command on both, with two workers on one: nothing is trained twice (on a busy machine
+    one may train all), and the rows are those of a suite in a folder."""
     more = ("--seeds", "0,1", "--json")
     started = []
     for one, workers in zip(machines, "12", strict=True):
@@ -235,7 +235,7 @@ def test_two_machines_share_a_suite(machines: tuple[Machine, Machine], tmp_path:
     wanted = bench(*suite_argv(alone, "unet", "--workers", "1", *more, schedule__epochs=20))
     assert wanted.code == 0, wanted.err
     trained = [ran.json["trained"] for ran in ended]
-    assert all(trained) and sum(trained) == wanted.json["trained"] == 4, trained
+    assert sum(trained) == wanted.json["trained"] == 4, trained
     table = machines[0].bench("report", "--skip-hard-cases", "--root", URL)
     assert table.code == 0, table.err
     assert rows(machines[0].root) == rows(alone)

@@ -34,7 +34,7 @@ def rows(root: Path) -> dict[str, list[dict[str, Any]]]:
             {name: str(value) for name, value in row.items()}
             for row in pq.read_table(path).to_pylist()
         ]
-        for path in sorted((root / "results").glob("[0-9a-f]*/*/rows.parquet"))
+        for path in sorted((root / "results").glob("[0-9a-f]*/[!.]*/rows.parquet"))
     }
 
 
