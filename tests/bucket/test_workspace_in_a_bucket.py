@@ -221,8 +221,8 @@ def test_two_on_one_key(
 
 @pytest.mark.long
 def test_two_machines_share_a_suite(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
-    """The same command on both, with two workers on one: nothing is trained twice (on a busy machine
-    one may train all), and the rows are those of a suite in a folder."""
+    """The same command on both, with two workers on one: nothing is trained twice (on a busy
+    machine one may train all), and the rows are those of a suite in a folder."""
     more = ("--seeds", "0,1", "--json")
     started = []
     for one, workers in zip(machines, "12", strict=True):
