@@ -102,7 +102,7 @@ def test_of_two_folders_and_of_two_files_one_becomes_the_name(tmp_path: Path) ->
 )
 def test_a_disk_of_ones_own_by_the_table_of_mounts(folder: str, own: bool) -> None:
     table = (
-        "rootfs / ext4 rw 0 0\nserver:/x /work nfs4 rw 0 0\n"
+        "rootfs / ext4 rw 0 0\nserver:/x /srv nfs4 rw 0 0\n"
         "/dev/sdb /srv/local\\040disk xfs rw 0 0\ns3 /fuse fuse.s3fs rw 0 0\n"
     )
     assert is_own_disk(Path(folder), table) is own
