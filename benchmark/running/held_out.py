@@ -24,7 +24,6 @@ from benchmark.analysis.tables import ScoreLine, table
 from benchmark.data.feeding.folds import FoldData, GridCache
 from benchmark.data.feeding.splits import count_of
 from benchmark.data.library import DataSet
-from benchmark.data.volume import slices_of
 from benchmark.errors import BadInput
 from benchmark.files.locks import brief_lock
 from benchmark.files.mirror import mirror_of
@@ -33,8 +32,7 @@ from benchmark.plan.keys import digest
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, scoring_code
 from benchmark.running.execute import load_networks
-from benchmark.running.measure import predicted_label_map
-from benchmark.scoring.cases import Score, score_case
+from benchmark.running.measure import case_scores, predicted_label_map
 from benchmark.store.ledger import ON, Entry
 from benchmark.store.results import ResultRow, rows_of
 
@@ -152,7 +150,7 @@ def _scored(cell: Cell, entry: Entry, other: DataSet, bench: Bench) -> Entry:
 def _measured(
     cell: Cell, entry: Entry, data: FoldData, bench: Bench
 ) -> tuple[list[ResultRow], dict[str, NDArray[np.uint8]]]:
-    final = cell.final
+    final, trained = cell.final, cell.data.dataset
     network = load_networks(final.node, entry.key, cell.data, bench)[final.net]
     code = bench.codes.note(scoring_code(final))
     rows: list[ResultRow] = []
@@ -160,16 +158,9 @@ def _measured(
     for case in data.fold.test:
         volume = data.dataset.load(case)
         found = predicted_label_map(network, volume, data, bench.hardware)
-        labels[case] = _in_numbers_of(data.dataset, found, cell.data.dataset)
-        scores: list[Score] = score_case(
-            volume.label,
-            labels[case],
-            spacing_mm=volume.geometry.spacing_mm,
-            organs=data.dataset.organs,
-            annotated=[o for o in volume.annotated if o in cell.data.dataset.organs],
-            box=slices_of(volume.box) if volume.box else None,
-            unknown_ZYX=volume.unknown,
-        )
+        labels[case] = _in_numbers_of(data.dataset, found, trained)
+        shared = tuple(organ for organ in volume.annotated if organ in trained.organs)
+        scores = case_scores(replace(volume, annotated=shared), labels[case], data)
         rows += rows_of(
             scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=case, code=code
         )
