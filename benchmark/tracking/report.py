@@ -26,6 +26,7 @@ LONGEST_DIGEST = 36  # MLflow's limit for the digest of a data set
 WHOLE = "mirror"  # tag: digest of the report that arrived whole. Written last.
 IDENTITY = "identity"  # tag: which row or cell a run shows; how it is found again
 PARENT = "mlflow.parentRunId"
+GAIN = "cv/{}dsc_minus_unet/mean"  # metrics: the mean paired difference of DSC, and its interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,8 @@ class CurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """What every run has. `artifacts` are files to attach, `folders` are attached whole, each under
-    its key; `spec` is attached as spec.json; `flags` are what a reader must know. `done` is false
-    while it is still in work."""
+    """What every run has: `artifacts`, files to attach; `folders`, attached whole under their keys;
+    `spec`, as spec.json; `flags` that a reader must know. `done` is false while it is in work."""
 
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -140,18 +140,19 @@ class RowReport(RunReport):
         return _hash([*named, self.split] if self.split else named)
 
     @property
+    def place(self) -> dict[str, str]:
+        """Which row it is, as tags of its run and those below; a preset may be renamed."""
+        return {n: getattr(self, n) for n in ("method", "dataset", "suite", "label", "preset")}
+
+    @property
     def tags(self) -> dict[str, str]:
-        """The tags of its run but for its flags; the preset may have another name by now."""
-        names = ("method", "dataset", "suite", "label", "preset")
-        tags = {"level": "row", **{name: getattr(self, name) for name in names}}
-        return _tags({**tags, **self.gain}, self)
+        """The tags of its run but for its flags."""
+        return _tags({"level": "row", **self.place, **self.gain}, self)
 
     @property
     def gain(self) -> dict[str, str]:
-        """The mean paired difference of DSC to the plain row, in texts that fit into a column:
-        `gain` "+1.20", `gain_95` "0.4, 2.0"; without what there is not."""
-        found = [self.metrics.get(f"cv/{end}dsc_minus_unet/mean") for end in ("", "low_", "high_")]
-        mean, low, high = found
+        """Its paired gain over the plain row as texts, `gain` "+1.20", `gain_95` "0.4, 2.0"."""
+        mean, low, high = (self.metrics.get(GAIN.format(end)) for end in ("", "low_", "high_"))
         if mean is None:
             return {}
         ends = {} if low is None or high is None else {"gain_95": f"{low:z.1f}, {high:z.1f}"}
@@ -200,10 +201,9 @@ class CellReport(RunReport):
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of its run: those of its row but for the gain over all folds, and its own."""
+        """The tags of its run: what says which row it is of, and its own."""
         own = {"fold": str(self.fold), "seed": str(self.seed), "key": self.key}
-        above = {name: v for name, v in self.row.tags.items() if name not in self.row.gain}
-        return above | _tags({"level": "fold", **own}, self)
+        return _tags({"level": "fold", **self.row.place, **own}, self)
 
     @property
     def digest(self) -> str:
