@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -33,7 +34,7 @@ KEPT_CHECKPOINTS = 2
 EPOCHS = "epochs.jsonl"
 
 
-class Checkpoints:
+class Checkpoints(ABC):
     """The unfinished trainings under `folder`; `warn` is told which checkpoint is not used."""
 
     def __init__(
@@ -44,9 +45,9 @@ class Checkpoints:
         self._mirror = mirror
         self._sent = Pace()
 
+    @abstractmethod
     def has(self, key: str) -> bool:
         """Return whether the training is done and stored."""
-        raise NotImplementedError
 
     def save_checkpoint(
         self, key: str, state: State, about: Mapping[str, Any], *, last: bool = False
