@@ -105,9 +105,8 @@ def on_native(probs_BCHW: Tensor, native_hw: tuple[int, int]) -> Tensor:
 def most_probable(probs_BCHW: Tensor, native_hw: tuple[int, int]) -> Tensor:
     """Return the most probable class of each native pixel (B, *native_hw), as int64: the one way
     back from a training grid, by bilinear interpolation of the classes' probabilities."""
-    if probs_BCHW.shape[2:] != native_hw:
-        probs_BCHW = F.interpolate(probs_BCHW, size=native_hw, mode="bilinear", align_corners=False)
-    return probs_BCHW.max(dim=1).indices  # what argmax gives, 20 times as fast on a CPU
+    found = on_native(probs_BCHW, native_hw)
+    return found.max(dim=1).indices  # what argmax gives, 20 times as fast on a CPU
 
 
 def _probabilities(network: nn.Module, image_BHW: Tensor, hardware: Hardware) -> Tensor:
