@@ -112,7 +112,7 @@ def test_the_studys_files_plan_every_suite_for_its_own_preset(file: str, first: 
     for order in orders:
         assert order.analysis
         plan = order.analysis
-        rows = [row.partition("[")[0] for row in rows_named(registry, order.rows)]
+        rows = rows_named(registry, order.rows)
         assert plan.presets == (order.preset,) == ("study",)
         assert {plan.subject, plan.baseline, *plan.controls, *plan.competitors} <= {*rows, "unet"}
-        settings_of(registry, rows_named(registry, order.rows), order.preset, order.set)
+        settings_of(registry, rows, order.preset, order.set)
