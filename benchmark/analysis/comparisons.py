@@ -211,9 +211,9 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
 def _of_one_set(found: Comparison, first: Named, second: Named) -> Comparison:
     """The comparison with a row of another tool, with what its figures are of; between two such
     rows without a word."""
-    note = f"{second.name}: {second.outside}; {ONE_SET}"
+    notes = [f"{row.name}: {row.outside}; {ONE_SET}" for row in (first, second) if row.outside]
     word: Word = "values only" if first.outside else found.word
-    return replace(found, word=word, notes=(*found.notes, note))
+    return replace(found, word=word, notes=(*found.notes, *notes))
 
 
 def _compared(

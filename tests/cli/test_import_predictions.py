@@ -128,6 +128,25 @@ def test_a_word_is_never_about_it(root: Path) -> None:
     assert ran.code == 2 and "bench compare unet other" in ran.err
 
 
+def test_two_rows_of_other_tools_have_values_alone(root: Path) -> None:
+    """Their 15 patients would do for a word, and between fsm and one of them there is one."""
+    all_in(root)
+    dataset, split = opened(root)
+    for fold in split.folds:
+        write_masks(root / f"good{fold.index}", dataset, fold.test, share=0.01)
+        ran = bring(root, fold.index, folder=f"good{fold.index}", row="good")
+        assert ran.code == 0, ran.err
+    there = ("--root", str(root / "w"))
+    found = bench("compare", "good", "other", *there, "--json").json["comparisons"][0]
+    assert found["word"] == "values only" and found["mean"] > 1
+    for row in ("good", "other"):
+        assert any(note.startswith(f"{row}: a tool, version 3") for note in found["notes"])
+    shown = bench("compare", "good", "other", *there).out
+    assert "\n  values only: gain" in shown and "better:" not in shown, shown
+    ours = bench("compare", "fsm", "other", *there, "--json").json["comparisons"][0]
+    assert ours["word"] != "values only"
+
+
 def test_it_is_scored_again_from_its_masks(root: Path) -> None:
     """As after a change of the scoring: the rows lie under another name than that of now."""
     assert bring(root, 0).code == 0
