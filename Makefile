@@ -32,7 +32,8 @@ faults: $(READY)
 fuzz: $(READY)
 	FUZZ_INPUTS=200000 $(BIN)/pytest tests/fuzz
 
-# the study of docs/study: hours of all cores; the same command goes on where it was stopped
+# the study of docs/study: hours of all cores; the same command goes on where it was stopped;
+# python docs/study_cells.py unpack --root workspace/study takes the cells that are kept in docs/study/cells.tar.xz
 STUDY_ROOT ?= workspace/study
 study: $(READY)
 	$(BIN)/bench suite --config docs/study/study.toml --root $(STUDY_ROOT)
