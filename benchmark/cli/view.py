@@ -98,7 +98,7 @@ class View:
                 trained = self.share.pop(task.name, None) is not None
                 if isinstance(end, Ended) and not end.stopped:
                     self.forecast.end(task, worked=trained or task.scores)
-            case CellEnded():
+            case CellEnded(entry=entry) if entry.state == "failed":  # with all that needed it
                 self.forecast.keep([task.name for task in self.work.graph.left])
 
     @property

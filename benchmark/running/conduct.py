@@ -60,7 +60,7 @@ class Conductor:
         """
         self.entries = {entry.name: entry for entry in self.work.cached}
         try:
-            while self.work.graph.left:
+            while not self.work.graph.is_done:
                 self.step(LOOK_SECONDS)
         except KeyboardInterrupt:
             if not self.executor.apart:

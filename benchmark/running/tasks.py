@@ -92,6 +92,11 @@ class Graph:
         """The tasks that are not done and not given up, those handed out too."""
         return [task for name, task in self.tasks.items() if name in self._left]
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left."""
+        return not self._left
+
     def take(self) -> Task | None:
         """Hand out the next task, or None where all that is left waits for others."""
         return self.tasks[heapq.heappop(self._ready)[-1]] if self._ready else None
@@ -116,9 +121,9 @@ class Graph:
             if name not in lost:
                 lost.add(name)
                 names += self._needing(name)
-        failed = [t for n, t in self.tasks.items() if n in lost & self._left and t.scores]
+        failed = [self.tasks[name] for name in lost & self._left]
         self._left -= lost
-        return failed
+        return sorted((t for t in failed if t.scores), key=lambda t: (self._place[t.name], t.name))
 
     def _needing(self, name: str) -> list[str]:
         """The tasks that wait for one."""
