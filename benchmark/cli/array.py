@@ -19,7 +19,7 @@ def work(folder: Path, argv: list[str]) -> int:
     from benchmark.cli.main import main
     from benchmark.cli.sbatch import Mark, call
 
-    number, job = int(os.environ["SLURM_ARRAY_TASK_ID"]), os.environ["SLURM_JOB_ID"]
+    number, array = int(os.environ["SLURM_ARRAY_TASK_ID"]), os.environ["SLURM_ARRAY_JOB_ID"]
     node = os.environ.get("SLURMD_NODENAME") or platform.node()
     if not folder.is_dir():
         sys.stderr.write(f"bench: {folder} is not seen on node {node}\n")
@@ -28,10 +28,11 @@ def work(folder: Path, argv: list[str]) -> int:
     code = main(argv, change=alone)
     again = code == INTERRUPTED and came(signal.SIGUSR1)
     Mark(node=node, code=code, again=again).write(folder, number)
-    if again and _told(call("scontrol", "requeue", job).stderr):  # else it ends this process
+    # by array and number: the job of its last worker has the array's own, which means all of them
+    if again and _told(call("scontrol", "requeue", f"{array}_{number}").stderr):
         Mark(node=node, code=code).write(folder, number)
     if code == 0:  # all is done: nobody has to wait in the queue for it
-        _told(call("scancel", "--state=PENDING", os.environ["SLURM_ARRAY_JOB_ID"]).stderr)
+        _told(call("scancel", "--state=PENDING", array).stderr)
     return code
 
 

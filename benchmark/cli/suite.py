@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.executors import add_executor, wanted_of
+from benchmark.cli.executors import SLURM, add_executor, wanted_of
 from benchmark.cli.options import (
     add_common,
     add_folds,
@@ -157,11 +157,13 @@ def _executor(args: argparse.Namespace, name: str, settings: list[Setting]) -> E
     from benchmark.running.crew import crew, default_workers, executor_on_ray, threads_for
     from benchmark.running.executors.local import Local
 
-    options = replace(options_of(args), log=args.root / "logs" / f"suite-{name}")
+    log = None if args.of_array else args.root / "logs" / f"suite-{name}"  # its own is SLURM's
+    options = replace(options_of(args), log=log)
     if wanted := wanted_of(args):
         return executor_on_ray(options, wanted, settings)
     size = settings[0].ground.size
     workers = args.workers or default_workers(args.device, threads_for(size))
+    workers = 1 if args.executor == SLURM else workers  # what it left is shown here
     return Local(options=crew(options, size, workers))
 
 

@@ -116,13 +116,13 @@ def test_ahead_of_its_time_a_worker_saves_and_is_started_again_and_a_lost_one_co
     root = tiny_workspace(tmp_path)
     process = start(nodes, root)
     within(lambda: saved(root) == 2, process)
-    first, second = nodes.jobs("running")
-    nodes.call("scancel", "--signal=USR1", "--batch", first[0])
-    os.kill(nodes.processes()[second[2]], signal.SIGKILL)
+    (_, _, lost), (worker, _, _) = sorted(nodes.jobs("running"))
+    nodes.call("scancel", "--signal=USR1", "--batch", worker)
+    os.kill(nodes.processes()[lost], signal.SIGKILL)
     ran = finish(process, SECONDS)
     assert ran.code == 0, ran.err + logs(root)
     assert logs(root).count("DUE TO JOB REQUEUE") == 1 and "resumed from step" in logs(root)
-    assert f"on {second[2]} was lost: the others go on with its work" in ran.err
+    assert f"worker 0 on {lost} was lost: the others go on with its work" in ran.err
     same_result(root, ran, undisturbed)
 
 
@@ -159,7 +159,7 @@ def test_a_sweep_that_was_left_to_the_cluster(tmp_path: Path, nodes: Slurm) -> N
 @pytest.mark.parametrize(
     ("more", "words"),
     [("--partition nowhere", "invalid partition"), ("--time soon", "time"),
-     ("--num-gpus 1", "configuration"), ("--sbatch account", "account")],
+     ("--num-gpus 1", "configuration"), ("--sbatch nothing=1", "unrecognized option")],
 )  # fmt: skip
 def test_what_slurm_refuses_is_one_line(
     tmp_path: Path, nodes: Slurm, more: str, words: str, monkeypatch: pytest.MonkeyPatch

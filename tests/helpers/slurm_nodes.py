@@ -103,8 +103,9 @@ class Slurm:
         return ran.stdout
 
     def jobs(self, states: str = "all") -> list[tuple[str, str, str]]:
-        """Job, state and node of each worker that SLURM knows."""
-        asked = ["--noheader", "--array", f"--states={states}", "--format=%A|%T|%N"]
+        """Worker (JOB_NUMBER), state and node of all that SLURM knows. The last one of an array
+        has the array's own number for its job: that alone would mean all of them."""
+        asked = ["--noheader", "--array", f"--states={states}", "--format=%F_%K|%T|%N"]
         lines = self.call("squeue", *asked).splitlines()
         return [(job, state, node) for job, state, node in (line.split("|") for line in lines)]
 
