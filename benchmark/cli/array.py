@@ -9,6 +9,7 @@ import os
 import platform
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from benchmark.running.stop import INTERRUPTED, came, interruptible
@@ -16,7 +17,6 @@ from benchmark.running.stop import INTERRUPTED, came, interruptible
 
 def work(folder: Path, argv: list[str]) -> int:
     """Give the command; return its exit code, which the worker's mark in `folder` has too."""
-    from benchmark.cli.main import main
     from benchmark.cli.sbatch import Mark, call
 
     number, array = int(os.environ["SLURM_ARRAY_TASK_ID"]), os.environ["SLURM_ARRAY_JOB_ID"]
@@ -25,7 +25,11 @@ def work(folder: Path, argv: list[str]) -> int:
         sys.stderr.write(f"bench: {folder} is not seen on node {node}\n")
         return 2
     Mark(node=node).write(folder, number)
-    code = main(argv, change=alone)
+    code = INTERRUPTED
+    with suppress(KeyboardInterrupt):  # while it loads; later `main` makes the code of it
+        from benchmark.cli.main import main
+
+        code = main(argv, change=alone)
     again = code == INTERRUPTED and came(signal.SIGUSR1)
     Mark(node=node, code=code, again=again).write(folder, number)
     # by array and number: the job of its last worker has the array's own, which means all of them
