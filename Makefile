@@ -19,8 +19,8 @@ test: $(READY)
 rows: $(READY)
 	$(BIN)/pytest -m rows -n 2 -rA tests/test_rows_train.py
 
-# many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is one, on Ray nodes
-# and in a bucket
+# many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is one, on Ray nodes,
+# on a SLURM of its own where there is one, and in a bucket
 long: $(VENV)/.ray
 	$(BIN)/pytest -m long
 

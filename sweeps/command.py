@@ -68,9 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
-    option(
-        parser, "name", "NAME", "xi, noise, taps, joint, FILE.py:FUNCTION, or an installed sweep"
-    )
+    option(parser, "name", "NAME", "xi, noise, taps, joint, FILE.py:FUNCTION, or an installed one")
     option(parser, "--method", "ROW", "the row to tune", default="fsm")
     option(parser, "--rows", "ROW,ROW", "several rows, each with as many trials", type=_names)
     option(parser, "--trials", "N", "settings to try", type=int, required=True)
@@ -115,13 +113,14 @@ def _run(args: argparse.Namespace) -> int:
 
     summaries = driver.run_sweep(sweep_options(args))
     if summaries is None:
-        return 1
+        return 0 if args.detach else 1
     _put(summaries, args.json)
     return 0
 
 
 def sweep_options(args: argparse.Namespace) -> SweepOptions:
     """Return what the options of `bench sweep run` ask for."""
+    from benchmark.cli.slurm import studies_elsewhere
     from sweeps.planning import SweepOptions
 
     def setting(row: str) -> Setting:
@@ -135,6 +134,7 @@ def sweep_options(args: argparse.Namespace) -> SweepOptions:
         "seeds": tuple(args.seeds),
         "storage": _storage(args),
         "wanted": wanted_of(args),
+        "elsewhere": studies_elsewhere(args, _storage(args)),
     }
     return SweepOptions(**{**same, **own}, setting=setting, training=options_of(args), say=say)
 

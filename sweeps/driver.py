@@ -16,11 +16,13 @@ from typing import Any
 
 import psutil
 from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import Trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
 from benchmark.running.bench import Bench
 from benchmark.running.crew import crew, executor_on_ray
 from benchmark.running.events import Event, Lost, Warned
@@ -52,6 +54,8 @@ def run_sweep(options: SweepOptions) -> list[Summary] | None:
     plans = plan_studies(options)
     for line in dict.fromkeys(line for plan in plans for line in plan.organs.lines()):
         say(line)
+    if options.elsewhere:
+        return _driven_elsewhere(options, plans, options.elsewhere)
     storage = open_storage(options.storage, heartbeat_seconds=options.heartbeat_seconds)
     opened = [(plan, studies.open_study(storage, plan.name, plan.about)) for plan in plans]
     for plan, study in opened:
@@ -80,6 +84,32 @@ def run_sweep(options: SweepOptions) -> list[Summary] | None:
                 "trained is kept, and the same command goes on from there"
             ) from error
     return [summarise(study) for _, study in opened]
+
+
+def _driven_elsewhere(
+    options: SweepOptions, plans: list[StudyPlan], drive: Callable[[Callable[[], str]], bool]
+) -> list[Summary] | None:
+    """Have other processes drive the studies; return what these say then, None where the others
+    did not come through. No storage is open meanwhile: a SQLite file is of one machine at a time.
+    """
+    bench, names = options.training.open(), [suite(plan.name) for plan in plans]
+
+    def opened() -> tuple[RDBStorage, list[Study]]:
+        storage = open_storage(options.storage, heartbeat_seconds=options.heartbeat_seconds)
+        return storage, [studies.open_study(storage, plan.name, plan.about) for plan in plans]
+
+    def progress() -> str:
+        entries = [entry for name in names for entry in bench.ledger.entries(name)]
+        return f"{counted(sum(e.state == 'done' for e in entries), 'cell')} of its trials scored"
+
+    storage, _ = opened()
+    storage.remove_session()
+    storage.engine.dispose()
+    if not drive(progress):
+        return None
+    _, studied = opened()
+    with follow(options.mlflow, studied, options.root, options.mlflow_cells, options.say):
+        return [summarise(study) for study in studied]
 
 
 @dataclass(frozen=True, kw_only=True)

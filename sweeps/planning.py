@@ -38,7 +38,8 @@ class SweepOptions:
     """What a person asks of a sweep. `setting` resolves a row with the values below all trials,
     `split` gives the folds of a data set, of which `folds` are used (None: all); `training` says
     how trainings are run, and `wanted` by which cluster (None: processes here); `say` takes
-    notices."""
+    notices. `elsewhere`, given what says how far the studies are, has other processes drive them
+    and returns whether they are through."""
 
     name: str
     rows: tuple[str, ...]
@@ -62,6 +63,7 @@ class SweepOptions:
     training: Options
     say: Callable[[str], None]
     wanted: Wanted | None = None
+    elsewhere: Callable[[Callable[[], str]], bool] | None = None
 
     @property
     def root(self) -> Path:

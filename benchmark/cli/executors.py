@@ -15,34 +15,44 @@ from benchmark.files.roots import shown
 if TYPE_CHECKING:
     from benchmark.running.executors.cluster import Wanted
 
-EXECUTORS = ("local", "ray")
-OF_RAY = ("address", "num_cpus", "num_gpus", "detach")
+SLURM = "slurm"
+OPTIONS = {  # of clusters alone, by executor
+    "local": (),
+    "ray": ("address", "num_cpus", "num_gpus", "detach"),
+    SLURM: ("partition", "time", "sbatch", "num_cpus", "num_gpus", "detach"),
+}
 LEAST = 1e-4  # the smallest share that Ray knows
 
 
 def add_executor(parser: argparse.ArgumentParser) -> None:
     """Add `--executor`, and what it asks of a cluster."""
-    about = "who trains: processes here, or a Ray cluster (docs/cluster.md)"
-    more = {"choices": EXECUTORS, "default": EXECUTORS[0]}
-    option(parser, "--executor", "local|ray", about, **more)
+    about = "who trains: processes here, a Ray cluster, or jobs of SLURM (docs/cluster.md)"
+    more = {"choices": tuple(OPTIONS), "default": "local"}
+    option(parser, "--executor", "|".join(OPTIONS), about, **more)
     about = "of Ray's head (default: $RAY_ADDRESS, else an instance of our own here)"
     option(parser, "--address", "HOST:PORT", about)
     about = "CPUs of a node for each task (default: as --threads, else 1)"
     option(parser, "--num-cpus", "N", about, type=_share(most=1024))
-    about = "of a GPU for each task, 0.25: four share one (default: 1 where a node has one)"
+    about = "of a GPU for each task, 0.25: four share one (default: 1 where Ray has one; SLURM: 0)"
     option(parser, "--num-gpus", "N", about, type=_share(most=1, zero=True))
+    option(parser, "--partition", "NAME", "of SLURM (default: the cluster's)")
+    option(parser, "--time", "TIME", "of each worker, as sbatch takes it: 4:00:00, 2-00:00:00")
+    about = "any other option of sbatch by its long name, such as account=lab; may be repeated"
+    option(parser, "--sbatch", "NAME=VALUE", about, action="append", default=[])
     flag(parser, "--detach", "leave the command to the cluster, and end here")
+    parser.set_defaults(of_array=False)  # whether it is one worker of an array (array.py)
 
 
 def wanted_of(args: argparse.Namespace) -> Wanted | None:
-    """Return what is asked of a Ray cluster, None for this machine. Raises `BadInput` for options
-    of the one with the other."""
+    """Return what is asked of a Ray cluster, None where there is none. Raises `BadInput` for
+    options of one executor with another."""
     from benchmark.running.executors.cluster import Wanted
 
-    if args.executor == "local":
-        for name in OF_RAY:
-            if getattr(args, name):
-                raise BadInput(f"--{name.replace('_', '-')} is of a cluster: add --executor ray")
+    for name in sorted({n for names in OPTIONS.values() for n in names}):
+        if getattr(args, name) and name not in OPTIONS[args.executor]:
+            theirs = " or ".join(f"--executor {e}" for e, names in OPTIONS.items() if name in names)
+            raise BadInput(f"--{name.replace('_', '-')} is of a cluster: add {theirs}")
+    if args.executor != "ray":
         return None
     device, share = args.device, args.num_gpus
     if device not in ("auto", "cpu", "cuda"):

@@ -10,12 +10,13 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
 
-from benchmark.cli.executors import detached
+from benchmark.cli.executors import SLURM, detached
 from benchmark.cli.names import shadowed
 from benchmark.cli.options import DEFAULT_ROOT, Parser
 from benchmark.cli.out import complain, others_print, results_only, to_log, told
@@ -63,14 +64,17 @@ FULL = (
 )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run `bench` with `argv` (default: the process's) and return the exit code."""
+def main(
+    argv: list[str] | None = None, change: Callable[[argparse.Namespace], None] | None = None
+) -> int:
+    """Run `bench` with `argv` (default: the process's) and return the exit code; `change` may
+    change its options once they are read."""
     # idle threads sleep: spinning ones slow a shared machine down tenfold (docs/decisions/0005)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = sys.argv[1:] if argv is None else argv
     try:
         with results_only(), interruptible():
-            return _run(given)
+            return _run(given, change)
     except BadInput as error:
         complain(str(error))
         return 2
@@ -84,9 +88,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _run(argv: list[str]) -> int:
+def _run(argv: list[str], change: Callable[[argparse.Namespace], None] | None) -> int:
     args = whole_parser().parse_args(argv or ["--help"])
     args.argv = argv
+    if change:
+        change(args)
     with told(quiet=args.quiet, log=args.log_file, command=argv):
         code = _ended(args)
         to_log(f"exit code {code}")
@@ -137,7 +143,7 @@ def _result_of(args: argparse.Namespace) -> int:
     if "root" in args:
         with suppress(OSError):  # there is none yet
             check_format(args.root)
-    if getattr(args, "detach", False):
+    if getattr(args, "detach", False) and args.executor != SLURM:  # that needs the plan first
         return detached(args)
     ours = args.module.__name__.partition(".")[0] in DISTRIBUTION
     with nullcontext() if ours else others_print():

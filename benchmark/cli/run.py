@@ -51,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns 0, or 1 where a cell failed. Raises `BadInput`."""
+    from benchmark.cli.slurm import array_of
     from benchmark.cli.view import RunView, shown
     from benchmark.running.cells import plan_cells
     from benchmark.running.following import follow
@@ -64,10 +65,17 @@ def run(args: argparse.Namespace) -> int:
         split, apart = split_for(args.split, dataset), _apart(args, dataset)
         chosen, part = folds_of(args, split), part_of(args)
         cells = plan_cells(setting, dataset, folds=chosen, seeds=args.seeds, part=part, split=split)
-        with follow(args.mlflow, bench, SCRATCH, view.warn), bench.stop.listening():
-            entries = _entries(args, cells, bench, view)
-            keep_references(bench, entries, args.mlflow, view)
-            found = scored_on(cells, entries, apart, bench) if apart else None
+        array = array_of(args, cells, bench, SCRATCH)
+        if array and args.detach:
+            return array.left()
+        with follow(args.mlflow, bench, SCRATCH, view.warn):
+            ready, failed = array.ended(view.print) if array else (cells, [])
+            with bench.stop.listening():
+                entries = [*(_entries(args, ready, bench, view) if ready else []), *failed]
+                keep_references(bench, entries, args.mlflow, view)
+                found = scored_on(cells, entries, apart, bench) if apart else None
+    if args.of_array:
+        return 0 if all(entry.state == "done" for entry in entries) else 1
     from benchmark.cli.show import show_run  # its tables load much that no training waits for
 
     show_run(bench, entries, as_json=args.json, apart=found)

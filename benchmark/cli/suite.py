@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.executors import add_executor, wanted_of
+from benchmark.cli.executors import SLURM, add_executor, wanted_of
 from benchmark.cli.options import (
     add_common,
     add_folds,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from benchmark.running.executors import Executor
     from benchmark.running.tasks import Work
     from benchmark.settings.resolve import Setting
+    from benchmark.store.ledger import Entry
 
 HELP = "compare rows over data sets, folds and seeds: bench suite --rows table1"
 
@@ -72,10 +73,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, order: SuiteOrder) -> int:
     """Run one suite and print its rows."""
-    from benchmark.analysis.suites import standing
-    from benchmark.cli.show import show_suite
+    from benchmark.cli.slurm import array_of
     from benchmark.cli.view import SuiteView, shown
-    from benchmark.running.conduct import Conductor
     from benchmark.running.following import follow
     from benchmark.running.renewal import renew
 
@@ -86,17 +85,38 @@ def _run(args: argparse.Namespace, order: SuiteOrder) -> int:
         executor = _executor(args, order.name, settings)
         stack.callback(executor.close)
         cells = _recorded(args, bench, order, settings)
-        work = _plan(bench, order.name, cells, executor)
-        workers = executor.free()
-        _say_plan(work, workers, view)
-        view.expect(work, workers)
+        array = array_of(args, cells, bench, order.name, "--name", order.name)
+        if array and args.detach:
+            return array.left()
         with follow(args.mlflow, bench, order.name, view.warn):
-            with bench.stop.listening():
-                entries = Conductor(work=work, executor=executor, bench=bench).run()
+            ready, failed = array.ended(view.print) if array else (cells, [])
+            entries = [*_conducted(bench, order.name, ready, executor, view), *failed]
             renew(cells, bench, everything=True)
             keep_references(bench, entries, args.mlflow, view)
-    show_suite(bench, standing(bench, order.name), as_json=args.json)
+    if not args.of_array:
+        _show(args, bench, order.name)
     return 0 if all(entry.state == "done" for entry in entries) else 1
+
+
+def _show(args: argparse.Namespace, bench: Bench, name: str) -> None:
+    from benchmark.analysis.suites import standing
+    from benchmark.cli.show import show_suite
+
+    show_suite(bench, standing(bench, name), as_json=args.json)
+
+
+def _conducted(
+    bench: Bench, name: str, cells: list[Cell], executor: Executor, view: SuiteView
+) -> list[Entry]:
+    """Run what is left of the cells; return all their entries."""
+    from benchmark.running.conduct import Conductor
+
+    work = _plan(bench, name, cells, executor)
+    workers = executor.free()
+    _say_plan(work, workers, view)
+    view.expect(work, workers)
+    with bench.stop.listening():
+        return Conductor(work=work, executor=executor, bench=bench).run()
 
 
 def _plan_all(args: argparse.Namespace, orders: list[SuiteOrder]) -> None:
@@ -137,11 +157,13 @@ def _executor(args: argparse.Namespace, name: str, settings: list[Setting]) -> E
     from benchmark.running.crew import crew, default_workers, executor_on_ray, threads_for
     from benchmark.running.executors.local import Local
 
-    options = replace(options_of(args), log=args.root / "logs" / f"suite-{name}")
+    log = None if args.of_array else args.root / "logs" / f"suite-{name}"  # its own is SLURM's
+    options = replace(options_of(args), log=log)
     if wanted := wanted_of(args):
         return executor_on_ray(options, wanted, settings)
     size = settings[0].ground.size
     workers = args.workers or default_workers(args.device, threads_for(size))
+    workers = 1 if args.executor == SLURM else workers  # what it left is shown here
     return Local(options=crew(options, size, workers))
 
 

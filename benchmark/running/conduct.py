@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
@@ -30,6 +31,8 @@ MOST_NODES = 10  # that a task may lose beside: a machine with no power says not
 MOST_PASSED = 32  # tasks that are looked at for one that nobody trains: each look may be a request
 STOP_SECONDS = 4.0
 LOOK_SECONDS = 0.5
+AGAIN_SECONDS = 2.0  # until what another one makes is looked at again
+ELSEWHERE = "all that is left now is being made by others: waiting for the first of it"
 
 
 @dataclass(kw_only=True)
@@ -51,6 +54,7 @@ class Conductor:
     _spent: dict[str, float] = field(default_factory=dict)  # seconds, by cell
     _told: set[str] = field(default_factory=set)
     _nodes: Counter[str] = field(default_factory=Counter)  # that were lost, by task
+    _elsewhere: dict[str, float] = field(default_factory=dict)  # when it was seen, by task
 
     def run(self) -> list[Entry]:
         """Run all tasks; return the entries of all cells, cached ones too.
@@ -139,20 +143,37 @@ class Conductor:
         self.bench.listener.hear(event)
 
     def _next(self) -> Task | None:
-        """Take the next task. What another command or machine trains just now comes last: several
-        that do the same share it. Who is left with nothing else waits, and says for whom."""
+        """Take the next task. What another command or machine makes just now comes last: several
+        that do the same share it. Where several such tasks are left nobody waits for one of them:
+        another may be through first, and free what needs it. Who is left with one alone waits, and
+        says for whom."""
         passed: list[Task] = []
-        graph, objects = self.work.graph, self.bench.objects
-        while (task := graph.take()) and not task.scores and objects.is_training(task.name):
+        graph = self.work.graph
+        while (task := graph.take()) and self._is_made_elsewhere(task):
             passed.append(task)
             if len(passed) == MOST_PASSED:
-                task = None
                 break
-        if task is None and passed:
+        if passed and (len(passed) == MOST_PASSED or (task is None and len(passed) == 1)):
             task = passed.pop(0)
+        elif passed and task is None:
+            self._warn(ELSEWHERE)
         for each in passed:
             graph.put_back(each)
         return task
+
+    def _is_made_elsewhere(self, task: Task) -> bool:
+        """Whether a living process trains or scores it, now or a moment ago."""
+        now = time.monotonic()
+        if now - self._elsewhere.get(task.name, -AGAIN_SECONDS) < AGAIN_SECONDS:
+            return True
+        if task.scores:
+            entry = self.work.entries[task.entry]
+            held = self.bench.results.is_scoring(entry.key, entry.evaluation)
+        else:
+            held = self.bench.objects.is_training(task.name)
+        if held:
+            self._elsewhere[task.name] = now
+        return held
 
     def _hand_out(self, task: Task) -> None:
         """Submit a task; its cell is noted as started first, so that `bench status` shows it."""

@@ -18,6 +18,7 @@ SIGNALS = tuple(
 HANG_SECONDS = 15.0  # a step that takes longer is broken off: SLURM kills 30 s after SIGTERM
 LEAVE_SECONDS = 5.0  # for a broken-off step to come out of a library; then the process ends
 INTERRUPTED = 130
+_came: set[int] = set()
 
 
 @dataclass(kw_only=True)
@@ -56,6 +57,7 @@ class Stop:
         return self.requested
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        _came.add(number)
         if self.requested or not self._training:
             raise KeyboardInterrupt
         self.requested = True
@@ -109,6 +111,7 @@ def interruptible() -> Iterator[None]:
     (main thread only, else nothing happens)."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        _came.add(number)
         raise KeyboardInterrupt(f"by {signal.Signals(number).name}")
 
     ours = threading.current_thread() is threading.main_thread()
@@ -120,3 +123,8 @@ def interruptible() -> Iterator[None]:
     finally:
         for number in free:
             signal.signal(number, signal.SIG_DFL)
+
+
+def came(number: int) -> bool:
+    """Return whether a signal came to this process while one of these blocks ran."""
+    return number in _came

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmark.files.arrays import load_member
 from benchmark.files.atomic import commit_folder, damage, move_aside
-from benchmark.files.locks import shown_lock
+from benchmark.files.locks import is_held, shown_lock
 from benchmark.files.mirror import Mirror
 from benchmark.scoring.cases import Score
 
@@ -78,8 +78,15 @@ class Results:
 
     def lock(self, key: str, evaluation: str) -> AbstractContextManager[None]:
         """Return the lock of one evaluation; whoever waits says for whom."""
-        path = self.folder / f"{key}-{evaluation}.lock"
-        return shown_lock(path, f"the scoring of {key}", self._warn)
+        return shown_lock(self._lock(key, evaluation), f"the scoring of {key}", self._warn)
+
+    def is_scoring(self, key: str, evaluation: str) -> bool:
+        """Return whether a living process of this machine, or of one that shares its folder, makes
+        the rows."""
+        return is_held(self._lock(key, evaluation))
+
+    def _lock(self, key: str, evaluation: str) -> Path:
+        return self.folder / f"{key}-{evaluation}.lock"
 
     def path(self, key: str, evaluation: str) -> Path:
         """Return the folder of one evaluation, whether it is there or not; of a bucket's workspace
