@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test rows long faults fuzz study gpu sensitivity check docs
+.PHONY: run test rows long faults chaos fuzz study gpu sensitivity check docs
 
 run: $(READY)
 	$(BIN)/bench run --method fsm
@@ -27,6 +27,14 @@ long: $(VENV)/.ray
 # a kill and a full disk at every disk operation of a run, one after the other
 faults: $(READY)
 	FAULT_POINTS=all $(BIN)/pytest -m long tests/test_disk_faults.py
+
+# every fault of docs/faults.md, and kills at random moments on processes and on Ray; writes the page.
+# Hours on two cores; stopped, it goes on with make chaos ANEW=
+CHAOS_KILLS ?= 200
+CHAOS_RAY_KILLS ?= 100
+ANEW ?= --anew
+chaos: $(VENV)/.ray
+	$(BIN)/python docs/fault_matrix.py $(ANEW) --kills $(CHAOS_KILLS) --ray-kills $(CHAOS_RAY_KILLS)
 
 # 200,000 inputs to all parsers; make test has 5,000 of them
 fuzz: $(READY)

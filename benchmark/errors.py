@@ -16,7 +16,9 @@ LOG = "failures.log"
 LONGEST = 400  # letters of a line
 MEMORY = "out of memory"  # how torch says it for a GPU
 CPU_MEMORY = "can't allocate memory"
-LESS_MEMORY = "fewer slices at a time need less: --set ground.batch=N"
+LESS_MEMORY = (
+    "half the slices at a time take less memory, and are another training: --set ground.batch={}"
+)
 PARTS = {  # what the engine runs without, by module: the extra in pyproject.toml that brings it
     "PIL": "files",
     "SimpleITK": "files",
@@ -80,10 +82,11 @@ class Stopped(KeyboardInterrupt):
 KNOWN = (Diverged, BadInput)  # their message says all
 
 
-def failure(error: BaseException, where: str, root: Path) -> str:
-    """Return an error as one line. The traceback of one that does not speak for itself is appended
-    to `logs/failures.log` in the workspace `root`, under `where` (row, fold, seed)."""
-    line = one_line(error)
+def failure(error: BaseException, where: str, root: Path, hint: str = "") -> str:
+    """Return an error as one line, with a `hint` at its end. The traceback of one that does not
+    speak for itself is appended to `logs/failures.log` in the workspace `root`, under `where` (row,
+    fold, seed)."""
+    line = f"{one_line(error)}; {hint}" if hint else one_line(error)
     if isinstance(error, KNOWN):
         return line
     path = root / "logs" / LOG
@@ -107,8 +110,13 @@ def one_line(error: BaseException) -> str:
         return text
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]} ..."
-    hint = f"; {LESS_MEMORY}" if memory_short(error) else ""
-    return f"{type(error).__name__}: {text}{hint}"
+    return f"{type(error).__name__}: {text}"
+
+
+def less_memory(error: BaseException, batch: int) -> str:
+    """Return what a person can do where memory did not suffice for `batch` slices at a time; "" for
+    any other error, and where it is one slice already."""
+    return LESS_MEMORY.format(batch // 2) if batch > 1 and memory_short(error) else ""
 
 
 def lacking(error: BaseException) -> str | None:

@@ -3,19 +3,17 @@ and weights, every message is a line, and MLflow's database opens or is made aga
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_process import REPOSITORY, bench, run_argv, tiny_workspace, weights
+from bench_process import bench, run_argv, tiny_workspace, weights
+from disk_faults import Server
 
 pytestmark = pytest.mark.long
 POINTS = {"kill": 10, "full": 6, "stays full": 6}  # sampled, the first and the last included
@@ -23,33 +21,10 @@ EVERY = os.environ.get("FAULT_POINTS") == "all"  # make faults
 MIRRORED = 1
 
 
-class Server:
-    """One warm process that runs `bench` in forked children."""
-
-    def __init__(self, folder: Path) -> None:
-        self.err = folder / "stderr"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-        self.process = subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "tests/helpers/disk_faults.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
-
-    def run(self, argv: list[str], after: int = 0, how: str = "") -> tuple[int, int, str]:
-        """Return exit code, operations counted, and what was said."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        job = {"argv": argv, "after": after, "how": how, "err": str(self.err)}
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
-        told = json.loads(self.process.stdout.readline())
-        return told["code"], told["count"], self.err.read_text()
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"))
-    yield server
-    server.process.kill()
-    server.process.wait()
+    with Server(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

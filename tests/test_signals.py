@@ -11,55 +11,11 @@ from pathlib import Path
 
 import pytest
 from bench_process import finish, package, setting_argv, spawn, spawn_warm, tiny_workspace
+from others_rows import HANGING
 
 from benchmark.store.ledger import Ledger
 
 SIGNALS = [signal.SIGTERM, signal.SIGUSR1]
-ROWS = """
-import ctypes, os, sys, time
-from dataclasses import dataclass
-from typing import ClassVar
-import benchmark.running.stop as stop
-from benchmark.parts.networks import UNet
-from benchmark.parts.objectives import Segmentation
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, field_from
-
-stop.HANG_SECONDS, stop.LEAVE_SECONDS = 1.0, 1.0
-steps = 0
-
-@dataclass(frozen=True, kw_only=True)
-class Hangs:
-    kind: ClassVar[str] = "test/hangs"
-    net: str = "ct"
-    reads: str = "image"
-    how: str = "slow"
-    def __call__(self, nets, batch):
-        global steps
-        steps += 1
-        if steps == 4 and os.environ["HANGS"] == "yes":
-            print("in step 4", file=sys.stderr, flush=True)
-            if self.how == "python":
-                while True:
-                    time.sleep(0.01)
-            if self.how == "library":  # no handler of Python's runs meanwhile
-                libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
-                libc.pthread_mutex_lock(mutex)
-                libc.pthread_mutex_lock(mutex)
-        if self.how == "slow":
-            time.sleep(0.3)
-        return Segmentation()(nets, batch)
-
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
-    schedule: Schedule = field_from(Schedule, "C", "of the training")
-    how: str = field_from("slow", "C", "what a step does")
-    def plan(self):
-        return Train(title="N_CT", nets={"ct": Net(arch=self.ct)}, objective=Hangs(how=self.how),
-                     schedule=self.schedule)["ct"]
-
-METHODS = {"hangs": Row(method=Method(), group="x", title="hangs", about="-", source="-")}
-"""
 LOADING = "import sys, time\nprint('loading', file=sys.stderr, flush=True)\ntime.sleep(60)\n"
 
 
@@ -88,7 +44,7 @@ def wait_for(process: subprocess.Popen[str], until: str) -> list[str]:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HANGS", "yes")
-    return package(tmp_path / "site", "hanging", ROWS, "beyond_loss.methods", "hanging")
+    return package(tmp_path / "site", "hanging", HANGING, "beyond_loss.methods", "hanging")
 
 
 @pytest.mark.slow

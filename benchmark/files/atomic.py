@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -196,11 +195,14 @@ def checked(folder: Path, name: str) -> bytes | None:
 def sweep_temporaries(folder: Path, older_than_seconds: float) -> int:
     """Remove what killed writers left under `folder`; return how many entries were removed.
 
-    Only entries untouched for `older_than_seconds` go: a living writer may own the others.
+    Only entries untouched for `older_than_seconds` go, by the clock of the disk, which may be
+    another machine's: a living writer may own the others.
     """
     gone = 0
+    with tempfile.TemporaryFile(dir=folder) as made_now:
+        now = os.fstat(made_now.fileno()).st_mtime
     for path in list(folder.rglob(".tmp-*")):
-        if not path.exists() or time.time() - path.stat().st_mtime < older_than_seconds:
+        if not path.exists() or now - path.stat().st_mtime < older_than_seconds:
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -17,8 +17,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -146,19 +147,12 @@ class Bucket:
 
     def listed(self, under: str) -> dict[str, Found]:
         """Return the keys that begin with `under`, each without the prefix of the workspace."""
-        bucket, prefix = self._place
         found: dict[str, Found] = {}
-        more: dict[str, str] = {}
-        while True:
-            asked = {"Bucket": bucket, "Prefix": prefix + under, **more}
-            with self._asking("list"):
-                answer = self._files.call_s3("list_objects_v2", **asked)
+        for answer in self._pages("list_objects_v2", under, ("ContinuationToken",)):
             for one in answer.get("Contents", ()):
-                key = one["Key"].removeprefix(prefix)
+                key = one["Key"].removeprefix(self._place[1])
                 found[key] = Found(tag=one["ETag"], at=one["LastModified"])
-            if not answer.get("IsTruncated"):
-                return found
-            more = {"ContinuationToken": answer["NextContinuationToken"]}
+        return found
 
     def send(self, files: Mapping[str, Path]) -> None:
         """Write files under keys, several at a time. Nobody may know the keys before."""
@@ -218,15 +212,29 @@ class Bucket:
 
     def abort_uploads(self, seconds: float) -> int:
         """Give up uploads in parts that were begun `seconds` ago or earlier; return how many."""
-        bucket, prefix = self._place
-        gone = 0
-        with self._asking("list"):
-            answer = self._files.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+        old: list[tuple[str, str]] = []
+        for answer in self._pages("list_multipart_uploads", "", ("KeyMarker", "UploadIdMarker")):
+            now = _now(answer)
             for one in answer.get("Uploads", ()):
-                if (_now(answer) - one["Initiated"]).total_seconds() >= seconds:
-                    self._files.abort_mpu(bucket, one["Key"], one["UploadId"])
-                    gone += 1
-        return gone
+                if (now - one["Initiated"]).total_seconds() >= seconds:
+                    old.append((one["Key"], one["UploadId"]))
+        for key, number in old:
+            with suppress(FileNotFoundError), self._asking("delete"):  # its writer ended it
+                self._files.abort_mpu(self._place[0], key, number)
+        return len(old)
+
+    def _pages(self, method: str, under: str, marks: tuple[str, ...]) -> Iterator[Any]:
+        """Yield the answers to a list, which holds a thousand at a time; `marks` say where the next
+        one begins."""
+        bucket, prefix = self._place
+        asked = {"Bucket": bucket, "Prefix": prefix + under}
+        while True:
+            with self._asking("list"):
+                answer = self._files.call_s3(method, **asked)
+            yield answer
+            if not answer.get("IsTruncated"):
+                return
+            asked |= {mark: answer[f"Next{mark}"] for mark in marks}
 
     def _full(self, key: str) -> str:
         bucket, prefix = self._place

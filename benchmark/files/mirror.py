@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from benchmark.errors import BadInput
 from benchmark.files.atomic import (
     CHECKSUMS,
     commit_folder,
@@ -247,13 +248,23 @@ class Mirror(Notes):
 
     def sweep(self, seconds: float) -> int:
         """Remove what writers left that were killed before their commit, and uploads that nobody
-        ends, `seconds` old by the clock of the store; return how many keys and uploads went."""
+        ends, `seconds` old by the clock of the store; return how many keys and uploads went. Raises
+        `BadInput` where a manifest is damaged: whose files it names is not known, so all stay."""
         # listed before the manifests are: what is committed meanwhile stays
         old = self.bucket.older(f"{FILES}/", seconds)
-        used = set()
-        for text in self.bucket.get_all(self.bucket.listed(f"{COMMITS}/")).values():
+        used, damaged = set(), []
+        found = self.bucket.get_all(self.bucket.listed(f"{COMMITS}/"), damaged=True)
+        for key, text in found.items():
             if text:
                 used.add(json_of(text.text)["place"])
+            elif self.bucket.state(key):  # else it was taken back meanwhile
+                damaged.append(key)
+        if damaged:
+            raise BadInput(
+                f"nothing is swept in {self.bucket.url}: {', '.join(sorted(damaged))} cannot be "
+                "read, and which files belong to it is not known; run its row again, or add its "
+                "data set again, then give the same command"
+            )
         orphans = [key for key in old if key.split("/")[1] not in used]
         self.bucket.delete([*orphans, *self.bucket.older("probe/", seconds)])
         return len(orphans) + self.bucket.abort_uploads(seconds)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -223,6 +224,42 @@ def test_what_was_broken_off_is_swept(address: str, tmp_path: Path) -> None:
     time.sleep(1.1)  # the store's clock counts seconds
     assert ours.sweep(0) == 1
     assert len(ours.bucket.listed("files/")) == 1 and theirs.bring("objects/x", sound=True)
+
+
+def test_of_a_damaged_manifest_nothing_is_swept(address: str, tmp_path: Path) -> None:
+    """Its files are not known, and a data set is not made again."""
+    ours, theirs = mirrors(tmp_path)
+    commit(ours, "objects/x", "text")
+    commit(ours, "objects/y", "text")
+    ours.bucket._files.pipe_file(ours.bucket._full("commits/objects/x"), b"{}")
+    files = ours.bucket.listed("files/")
+    time.sleep(1.1)
+    with pytest.raises(BadInput, match="commits/objects/x cannot be read"):
+        ours.sweep(0)
+    assert ours.bucket.listed("files/").keys() == files.keys() and len(files) == 2
+    assert not theirs.bring("objects/x"), "who needs it drops it, and makes it again"
+    time.sleep(1.1)
+    assert ours.sweep(0) == 1 and len(ours.bucket.listed("files/")) == 1
+
+
+def test_uploads_are_given_up_on_every_page(proxy: Proxy) -> None:
+    """A list of uploads has pages of a thousand; the server here knows none, so the proxy cuts them
+    to two."""
+    bucket, asked = Bucket(url=URL), list[str]()
+    for number in range(5):
+        key = f"deep/er/files/k/{number}"
+        bucket._files.call_s3("create_multipart_upload", Bucket=BUCKET, Key=key)
+
+    def pages(method: str, path: str, headers: dict[str, str]) -> Answer | None:
+        if method != "GET" or "uploads" not in path:
+            return None
+        asked.append(path)
+        with urllib.request.urlopen(f"{proxy.target}/{BUCKET}?uploads") as whole:
+            return Answer(status=200, body=s3_server.page_of_uploads(whole.read(), path, 2))
+
+    proxy.judge = pages
+    assert bucket.abort_uploads(3600) == 5, "moto dates them 2010"
+    assert len(asked) == 3 and bucket.abort_uploads(0) == 0
 
 
 def test_a_lease_is_taken_over_when_it_is_old(

@@ -186,3 +186,13 @@ def test_only_old_temporaries_are_swept(tmp_path: Path) -> None:
     os.utime(tmp_path / "deep" / ".tmp-old", (ago, ago))
     assert sweep_temporaries(tmp_path, 50) == 1
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {".tmp-young", "kept"}
+
+
+def test_a_clock_that_is_wrong_sweeps_nothing_of_the_living(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of a server, whose clock dates the files, is two days behind this machine."""
+    (tmp_path / ".tmp-young").mkdir()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
+    assert sweep_temporaries(tmp_path, 86400) == 0 and (tmp_path / ".tmp-young").is_dir()

@@ -74,22 +74,22 @@ def bench(*argv: str) -> Ran:
     return Ran(code=code, out=out.getvalue(), err=err.getvalue())
 
 
-def spawn(*argv: str, site: Path | None = None) -> subprocess.Popen[str]:
+def spawn(*argv: str, site: Path | None = None, **environment: str) -> subprocess.Popen[str]:
     """Start a command in a process of its own, with `site` before other packages."""
     return subprocess.Popen(
         [sys.executable, "-m", "benchmark.cli.main", *argv],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=_environment(site),
+        env=_environment(site) | environment,
     )
 
 
-def spawn_warm(*argv: str, site: Path | None = None) -> Process:
+def spawn_warm(*argv: str, site: Path | None = None, **environment: str) -> Process:
     """The same, forked where torch is loaded: for tests that are not about how a process starts."""
-    return (
-        Warm(list(argv), _environment(site)) if sys.platform == "linux" else spawn(*argv, site=site)
-    )
+    if sys.platform != "linux":
+        return spawn(*argv, site=site, **environment)
+    return Warm(list(argv), _environment(site) | environment)
 
 
 def _environment(site: Path | None) -> dict[str, str]:

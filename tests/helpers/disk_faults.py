@@ -1,7 +1,8 @@
 """Runs `bench` in forked children that are killed, or whose disk is full, at a chosen operation.
 
-Reads jobs from standard input, a JSON line each: {"argv", "after", "how", "err"}; answers each with
-{"code", "count"}. `how` is "kill", "full" (once), "stays full" or "". One warm process serves all.
+As a program it reads jobs from standard input, a JSON line each: {"argv", "after", "how", "where",
+"err"}; it answers each with {"code", "count"}. `how` is "kill", "full" (once), "stays full" or "";
+`where` a pattern of the paths that count. One warm process serves all; `Server` starts it.
 """
 
 from __future__ import annotations
@@ -11,22 +12,28 @@ import errno
 import io
 import json
 import os
+import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+
 COUNTED = ("fsync", "rename", "replace", "mkdir", "unlink", "rmdir")
 
 
 class Faults:
-    """Counts the disk operations below `root` and breaks one off."""
+    """Counts the disk operations on the paths that `where` matches and breaks one off."""
 
-    def __init__(self, after: int, how: str) -> None:
-        self.after, self.how, self.count = after, how, 0
+    def __init__(self, after: int, how: str, where: str = "") -> None:
+        self.after, self.how, self.where, self.count = after, how, where, 0
 
-    def step(self) -> None:
+    def step(self, *names: Any) -> None:
+        if self.where and not any(re.search(self.where, path_of(name)) for name in names):
+            return
         self.count += 1
         if self.how == "kill" and self.count == self.after:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -45,7 +52,7 @@ class Faults:
     def counted(self, call: Callable[..., Any], counts: bool) -> Callable[..., Any]:
         def step(*args: Any, **named: Any) -> Any:
             if counts:
-                self.step()
+                self.step(*args)
             return call(*args, **named)
 
         return step
@@ -53,10 +60,50 @@ class Faults:
     def opened(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def step(file: Any, mode: str = "r", *args: Any, **named: Any) -> Any:
             if set(mode) & set("wxa") and not isinstance(file, int):
-                self.step()
+                self.step(file)
             return call(file, mode, *args, **named)
 
         return step
+
+
+def path_of(name: Any) -> str:
+    """The path of a file that is named by its path or its number."""
+    if isinstance(name, int):
+        try:
+            return os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115 - while `os` counts
+        except OSError:
+            return ""
+    return str(name)
+
+
+class Server:
+    """One warm process that runs `bench` in forked children."""
+
+    def __init__(self, folder: Path) -> None:
+        self.err = folder / "stderr"
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+
+    def run(
+        self, argv: list[str], after: int = 0, how: str = "", where: str = ""
+    ) -> tuple[int, int, str]:
+        """Return exit code, operations counted, and what was said."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        job = {"argv": argv, "after": after, "how": how, "where": where, "err": str(self.err)}
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        told = json.loads(self.process.stdout.readline())
+        return told["code"], told["count"], self.err.read_text()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
 
 
 def child(job: dict[str, Any], count: int) -> None:
@@ -67,7 +114,7 @@ def child(job: dict[str, Any], count: int) -> None:
     os.dup2(err, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.stdout, sys.stderr = open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
-    faults = Faults(job["after"], job["how"])
+    faults = Faults(job["after"], job["how"], job["where"])
     faults.install()
     try:
         code = main(job["argv"])
@@ -105,5 +152,5 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path.insert(0, str(REPOSITORY))
     serve()

@@ -61,6 +61,14 @@ class Node:
         (raylet,) = (one for one in self.processes() if one.name() == "raylet")
         raylet.kill()
 
+    def die(self) -> None:
+        """All of the node is killed at once: the machine has no power."""
+        everybody = [psutil.Process(self.process.pid), *self.processes()]
+        for one in everybody:
+            with suppress(psutil.Error):
+                one.kill()
+        psutil.wait_procs(everybody, timeout=10)
+
     def end(self) -> None:
         """End the node and wait for all of it."""
         everybody = self.processes()
@@ -82,6 +90,7 @@ class Nodes:
     folder: Path
     port: int
     running: list[Node] = field(default_factory=list)
+    started: int = 0
 
     @property
     def address(self) -> str:
@@ -108,7 +117,8 @@ class Nodes:
 
     def add(self, *more: str, before: Sequence[str] = ()) -> Node:
         """Start one node more; the first is the head. `before` is put before its command."""
-        address = f"127.0.0.{8 - len(self.running)}"
+        address = f"127.0.{self.started // 3}.{8 - self.started % 3}"
+        self.started += 1
         head = ["--head", f"--port={self.port}", "--include-dashboard=false"]
         where = [f"--temp-dir={self.folder}/r", *head] if not self.running else []
         where = where or [f"--address={self.address}"]
@@ -128,6 +138,12 @@ class Nodes:
         self.running.append(node)
         node.wait_started(Path(log.name))
         return node
+
+    def replace(self, node: Node) -> Node:
+        """End a node that was lost, and start another one in its place."""
+        node.end()
+        self.running.remove(node)
+        return self.add()
 
     def spawn(self, *argv: str) -> subprocess.Popen[str]:
         """Start a `bench` command that may join the cluster."""

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree
 
 from bench_process import REPOSITORY
 
@@ -160,6 +161,32 @@ class Proxy:
         finally:
             listening.shutdown()
             listening.server_close()
+
+
+def page_of_uploads(whole: bytes, asked: str, most: int) -> bytes:
+    """The page of a list of uploads that a request asks for, as S3 gives it where there are more:
+    moto gives all at once."""
+    tree = ElementTree.fromstring(whole)
+    space = tree.tag.partition("}")[0] + "}" if tree.tag.startswith("{") else ""
+    query = parse_qs(urlsplit(asked).query)
+    after = (query.get("key-marker", [""])[0], query.get("upload-id-marker", [""])[0])
+
+    def place(upload: ElementTree.Element) -> tuple[str, str]:
+        return upload.findtext(f"{space}Key", ""), upload.findtext(f"{space}UploadId", "")
+
+    uploads = sorted(tree.findall(f"{space}Upload"), key=place)
+    left = [upload for upload in uploads if place(upload) > after]
+    for upload in uploads:
+        if upload not in left[:most]:
+            tree.remove(upload)
+    more = len(left) > most
+    marks = place(left[most - 1]) if more else ("", "")
+    told = {"IsTruncated": str(more).lower(), "NextKeyMarker": marks[0]}
+    for name, text in {**told, "NextUploadIdMarker": marks[1]}.items():
+        found = tree.find(f"{space}{name}")
+        found = ElementTree.SubElement(tree, f"{space}{name}") if found is None else found
+        found.text = text
+    return ElementTree.tostring(tree)
 
 
 def free_port() -> int:

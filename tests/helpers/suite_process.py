@@ -28,13 +28,15 @@ def suite_argv(root: Path, rows: str, *more: str, **values: Any) -> list[str]:
 
 
 def rows(root: Path) -> dict[str, list[dict[str, Any]]]:
-    """Every stored row of every evaluation, NaN as text so that equal means equal."""
+    """Every stored row of every evaluation, NaN as text so that equal means equal; without what
+    was set aside."""
     return {
         path.parent.relative_to(root / "results").as_posix(): [
             {name: str(value) for name, value in row.items()}
             for row in pq.read_table(path).to_pylist()
         ]
         for path in sorted((root / "results").glob("[0-9a-f]*/[!.]*/rows.parquet"))
+        if path.parts[-3] != "aside"
     }
 
 

@@ -7,65 +7,15 @@ from pathlib import Path
 
 import pytest
 from bench_process import Ran, bench, finish, package, setting_argv, spawn_warm, tiny_workspace
+from others_rows import BREAKING
 
 from benchmark.errors import LONGEST, failure, one_line
 from benchmark.files.atomic import disk_full
 from benchmark.store.ledger import Ledger
 
-ROWS = """
-import os
-from dataclasses import dataclass
-from typing import ClassVar
-import torch
-from benchmark.parts.networks import UNet
-from benchmark.parts.objectives import Segmentation
-from benchmark.plan.nodes import Arch, Net, Row, Schedule, Train, field_from
-
-def memory():
-    raise MemoryError("no room\\nfor that")
-
-def gpu():
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
-
-def runtime():
-    raise RuntimeError("mat1 and mat2\\ncannot be multiplied")
-
-def leaves():
-    raise SystemExit(7)
-
-def nothing():
-    return None
-
-def text():
-    return {"L": "no tensor"}
-
-def good():
-    return {}
-
-@dataclass(frozen=True, kw_only=True)
-class Breaks:
-    kind: ClassVar[str] = "test/breaks"
-    net: str = "ct"
-    reads: str = "image"
-    how: str = "good"
-    def __call__(self, nets, batch):
-        told = globals()[self.how]() if os.environ.get("BREAKS") == "all" else {}
-        return told if told or told is None else Segmentation()(nets, batch)
-
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    ct: Arch = field_from(UNet, "C", "architecture of N_CT")
-    schedule: Schedule = field_from(Schedule, "C", "of the training")
-    how: str = field_from("good", "C", "how it fails")
-    def plan(self):
-        return Train(title="N_CT", nets={"ct": Net(arch=self.ct)}, objective=Breaks(how=self.how),
-                     schedule=self.schedule)["ct"]
-
-METHODS = {"breaks": Row(method=Method(), group="x", title="breaks", about="-", source="-")}
-"""
 SAID = {
-    "memory": "MemoryError: no room for that; fewer slices",
-    "gpu": "OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB; fewer slices",
+    "memory": "MemoryError: no room for that; half the slices",
+    "gpu": "OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB; half the slices",
     "runtime": "RuntimeError: mat1 and mat2 cannot be multiplied",
     "leaves": "its code called sys.exit(7)",
     "nothing": "AttributeError: ",
@@ -76,7 +26,7 @@ SAID = {
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A row that fails in every step while BREAKS is "all", in the way that `how` says."""
-    made = package(tmp_path / "site", "breaking", ROWS, "beyond_loss.methods", "breaking")
+    made = package(tmp_path / "site", "breaking", BREAKING, "beyond_loss.methods", "breaking")
     monkeypatch.syspath_prepend(str(made))
     monkeypatch.setenv("BREAKS", "all")
     return made

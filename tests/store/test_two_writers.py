@@ -10,43 +10,30 @@ from pathlib import Path
 
 import pytest
 from bench_process import REPOSITORY, bench, run_argv, tiny_workspace, tree, weights
+from two_writers import MEETING, NO_LOCKS
 
 from benchmark.files.atomic import commit_file, commit_folder, move_aside
 from benchmark.files.locks import brief_lock, is_own_disk
 
 # flock fails as on a file system that has none, and both writers meet before each commit
-WRITER = """
-import errno, fcntl, os, pathlib, sys, time
-def missing(*args):
-    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-fcntl.flock = missing
+WRITER = (
+    f"{NO_LOCKS}{MEETING}"
+    + """
+import sys
 from benchmark.cli.main import main
-from benchmark.store.objects import Objects
-from benchmark.store.results import Results
-meeting = pathlib.Path(sys.argv[1])
-def together(cls):
-    commit = cls.commit
-    def both(self, *args):
-        (meeting / f"{cls.__name__}-{os.getpid()}").touch()
-        until = time.monotonic() + 90
-        while len(list(meeting.glob(f"{cls.__name__}-*"))) < 2 and time.monotonic() < until:
-            time.sleep(0.002)
-        assert time.monotonic() < until, "the other writer did not come"
-        commit(self, *args)
-    cls.commit = both
-together(Objects)
-together(Results)
-sys.exit(main(sys.argv[2:]))
+sys.exit(main(sys.argv[1:]))
 """
+)
 
 
 def writer(meeting: Path, argv: list[str]) -> subprocess.Popen[str]:
+    of_its_own = {"MEETING": str(meeting)}
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(meeting), *argv],
+        [sys.executable, "-c", WRITER, *argv],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, **of_its_own, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
     )
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow_servers import Server as Server
 from tracking_dump import Dump as Dump
 from tracking_dump import dump_experiment as dump_experiment
 from tracking_dump import files_of as files_of
@@ -23,7 +18,6 @@ from benchmark.tracking.database import default_uri
 from benchmark.tracking.follower import Changes, Follower
 from benchmark.tracking.report import AnyReport, CellReport, CurvePoint, RowReport
 from benchmark.tracking.server import connect, prepare_environment
-from benchmark.tracking.ui import server_command, server_environment
 
 START_MS = 1_700_000_000_000
 
@@ -143,47 +137,6 @@ class Mirror:
 
 def mirror_of(root: Path, warnings: list[str]) -> Mirror:
     return Mirror(default_uri(root), artifacts=root / "mlartifacts", warn=warnings.append)
-
-
-class Server:
-    """A real `mlflow server` that can be killed, hung and started again on the same database."""
-
-    def __init__(self, root: Path, store: str = "") -> None:
-        self.root, self.store = root, store or default_uri(root)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.child: subprocess.Popen[bytes] | None = None
-
-    def start(self, seconds: float = 60) -> None:
-        command = server_command(self.store, self.root / "served", self.port)
-        self.child = subprocess.Popen(
-            [*command, "--artifacts-destination", str(self.root / "served")],
-            env=server_environment(),
-            cwd=self.root,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
-                    return
-            except OSError:
-                assert self.child.poll() is None and time.monotonic() < end
-                time.sleep(0.1)
-
-    def signal(self, number: int) -> None:
-        assert self.child is not None
-        os.killpg(self.child.pid, number)
-
-    def kill(self) -> None:
-        if self.child is not None:
-            self.signal(signal.SIGKILL)
-            self.child.wait()
-            self.child = None
 
 
 @pytest.fixture(scope="module")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from conftest import Dump, Mirror, Server, dump_experiment, make_cell, make_points, make_row
+from mlflow_servers import Dripping, Failing, standing_in
 
 from benchmark.errors import BadInput
 from benchmark.tracking.report import CellReport, RowReport
@@ -131,25 +130,10 @@ def test_a_hung_server_costs_a_bounded_time(
     assert len(warnings) == 1
 
 
-class Failing(BaseHTTPRequestHandler):
-    """Answers everything with 500."""
-
-    def do_GET(self) -> None:
-        self.send_error(500)
-
-    do_POST = do_GET
-
-    def log_message(self, format: str, *words: object) -> None:
-        pass
-
-
 @pytest.fixture
 def failing() -> Iterator[str]:
-    stub = ThreadingHTTPServer(("127.0.0.1", 0), Failing)
-    threading.Thread(target=stub.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{stub.server_port}"
-    stub.shutdown()
-    stub.server_close()
+    with standing_in(Failing) as uri:
+        yield uri
 
 
 def test_a_server_that_answers_500(failing: str, tmp_path: Path, warnings: list[str]) -> None:
@@ -165,42 +149,19 @@ def test_a_server_that_answers_500(failing: str, tmp_path: Path, warnings: list[
     assert len(str(caught.value).splitlines()) == 1
 
 
-class Dripping(BaseHTTPRequestHandler):
-    """Answers everything with a byte now and then, for ever: no time limit for a read notices."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        with contextlib.suppress(OSError):
-            while True:
-                self.wfile.write(b" ")
-                self.wfile.flush()
-                time.sleep(0.2)
-
-    do_POST = do_GET
-
-    def log_message(self, format: str, *words: object) -> None:
-        pass
-
-
 @pytest.mark.parametrize("limit", ["CALL_SECONDS", "ALL_SECONDS"])
 def test_a_server_that_drips_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr(f"benchmark.tracking.server.{limit}", 2.0)
-    stub = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
-    stub.daemon_threads = True
-    threading.Thread(target=stub.serve_forever, daemon=True).start()
-    uri = f"http://127.0.0.1:{stub.server_port}"
     start = time.monotonic()
-    with pytest.raises(BadInput, match="within 2 s") as caught:
-        sync(uri, tmp_path / "mlartifacts", [reports("phantom", tmp_path)])
-    assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(BadInput, match="within 2 s"):
-        serve(tmp_path, uri)
+    with standing_in(Dripping) as uri:
+        with pytest.raises(BadInput, match="within 2 s") as caught:
+            sync(uri, tmp_path / "mlartifacts", [reports("phantom", tmp_path)])
+        assert len(str(caught.value).splitlines()) == 1
+        with pytest.raises(BadInput, match="within 2 s"):
+            serve(tmp_path, uri)
     assert time.monotonic() - start < 30
-    stub.shutdown()
-    stub.server_close()
 
 
 class Dropping(BaseHTTPRequestHandler):
@@ -238,14 +199,10 @@ class Dropping(BaseHTTPRequestHandler):
 
 def test_replies_lost_after_the_write(server: Server, tmp_path: Path, warnings: list[str]) -> None:
     Dropping.target = server.uri
-    stub = ThreadingHTTPServer(("127.0.0.1", 0), Dropping)
-    threading.Thread(target=stub.serve_forever, daemon=True).start()
-    uri = f"http://127.0.0.1:{stub.server_port}"
     row, cells = reports("lost", tmp_path)
-    with Mirror(uri, artifacts=tmp_path / "mlartifacts", warn=warnings.append) as mirror:
+    where = tmp_path / "mlartifacts"
+    with standing_in(Dropping) as uri, Mirror(uri, artifacts=where, warn=warnings.append) as mirror:
         tell(mirror, row, cells)
-    stub.shutdown()
-    stub.server_close()
     written = {path.rsplit("/", 1)[1] for path in Dropping.dropped if "/runs/" in path}
     assert {"create", "log-batch"} <= written
     sync(server.uri, tmp_path / "mlartifacts", [(row, cells)])

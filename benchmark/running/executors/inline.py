@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from benchmark.errors import BadInput, Diverged, Stopped, failure
+from benchmark.errors import BadInput, Diverged, Stopped, failure, less_memory
 from benchmark.files.atomic import disk_full
 from benchmark.plan.keys import key
 from benchmark.plan.nodes import Train, in_order
@@ -109,7 +109,8 @@ def run_task(
         if traces:
             traceback.print_exc()
             sys.stderr.flush()
-        error, cause = failure(reason, task.where, bench.root), _cause(reason)
+        hint = less_memory(reason, cell.data.ground.batch) if cell else ""
+        error, cause = failure(reason, task.where, bench.root, hint), _cause(reason)
     return Ended(
         error=error,
         cause=cause,
