@@ -30,14 +30,6 @@ EXPLAINED = (
 )
 
 
-def on_config(config: Any) -> Any:
-    """Put the page of clusters into the nav where it is there."""
-    if (ROOT / "docs" / "cluster.md").is_file():
-        (use,) = [part["Use"] for part in config.nav if isinstance(part, dict) and "Use" in part]
-        use.insert(1, {"From one machine to many": "cluster.md"})
-    return config
-
-
 def on_files(files: Files, config: Any) -> Files:
     """Add README as index.md, and what pages link to outside docs/."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
