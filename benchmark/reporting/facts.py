@@ -30,14 +30,16 @@ def provenance_sheets(chapter: Chapter) -> list[Sheet]:
 
 
 def _facts(chapter: Chapter) -> Sheet:
+    entries = chapter.group.entries
+    old = chapter.outdated(entries), older_line(chapter.workspace, entries)
     return Sheet(
         name="provenance",
         title="Provenance",
         columns=("what", "value"),
-        rows=tuple((what, value or NOTHING) for what, value in _lines(chapter)),
+        rows=tuple((what, value or NOTHING) for what, value in _lines(chapter, *old)),
         aside=True,
         notes=(
-            *filter(None, _outdated(chapter)),
+            *filter(None, old),
             *mixtures(map(vars, chapter.trainings.values()), chapter.workspace.codes),
             *value_mixtures(chapter.group.entries),
         ),
@@ -45,7 +47,7 @@ def _facts(chapter: Chapter) -> Sheet:
     )
 
 
-def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
+def _lines(chapter: Chapter, other_code: str, older: str) -> Iterator[tuple[str, str]]:
     group, scores = chapter.group, chapter.scores
     trainings = list(chapter.trainings.values())
     dataset = scores.dataset
@@ -70,18 +72,11 @@ def _lines(chapter: Chapter) -> Iterator[tuple[str, str]]:
     for name in HARDWARE:
         yield name, _joined(training.hardware.get(name) for training in trainings)
     yield "code of the trainings", _joined(training.code for training in trainings)
-    other_code, older = _outdated(chapter)
     yield "made by other code", other_code
     yield "older definition of distance", older
     made = sorted(training.made_at for training in trainings)
     yield "trained", f"{made[0]} to {made[-1]}" if made else ""
     yield "versions of this report", ", ".join(f"{n} {_version(n)}" for n in PACKAGES)
-
-
-def _outdated(chapter: Chapter) -> tuple[str, str]:
-    """What of the cells other code made, and what an older definition; "" where nothing."""
-    entries = chapter.group.entries
-    return chapter.outdated(entries), older_line(chapter.workspace, entries)
 
 
 def _joined(values: Iterable[object]) -> str:
