@@ -72,6 +72,7 @@ def detached(args: argparse.Namespace) -> int:
     """Leave the command of `args.argv` to a process in the cluster, which outlives this one; return
     0. Raises `BadInput` where there is no cluster, or nothing in it can run a task."""
     from benchmark.running.executors.cluster import join
+    from benchmark.store.workspace import open_workspace
 
     wanted = wanted_of(args)
     if not wanted or not wanted.address:
@@ -80,6 +81,7 @@ def detached(args: argparse.Namespace) -> int:
     argv = [word for word in args.argv if word != "--detach"]
     joined = join(wanted, root)
     try:
+        open_workspace(root)  # one may look before the command in the cluster has loaded
         log, where = joined.keep([*argv, "--root", shown(root), "--address", wanted.address], root)
     finally:
         joined.leave()

@@ -31,6 +31,8 @@ def left_to(nodes: Nodes, root: Path) -> tuple[int, Node]:
     ran = finish(nodes.spawn(*argv(root, *on)), SECONDS)
     found = re.match(r"detached: process (\d+) on node (\S+), which writes to (\S+);", ran.out)
     assert ran.code == 0 and found, ran.err
+    looked = bench("status", "--root", str(root))  # as it says, and before it has loaded
+    assert looked.code == 0, looked.err
     began = progress(root)
     within(lambda: len(saved(root)) == 2 and progress(root) != began)
     return int(found[1]), next(node for node in nodes.running if node.address == found[2])
