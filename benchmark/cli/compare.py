@@ -102,7 +102,7 @@ def _asked(names: list[str], plan: AnalysisPlan) -> Asked:
     if lost := [name for name in names if name not in known]:
         told = f"{near(lost[0], known)}there is {', '.join(known)}"
         hint = "; one of your own scores what is stored with: bench score --metric NAME"
-        raise BadInput(f"no metric {lost[0]!r} is tested: {told}{hint if installed else ''}")
+        raise BadInput(f"{lost[0]} is not a tested metric: {told}{hint if installed else ''}")
     own = tuple(name for name in dict.fromkeys(names) if name in installed)
     planned = (plan.metric(name) for name in dict.fromkeys(names) if name not in own)
     return Asked(plan=plan, metrics=tuple(planned), own=own)
