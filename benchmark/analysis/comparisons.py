@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from benchmark.analysis.apart import networks_line, over_networks
+from benchmark.analysis.groups import values_apart
 from benchmark.analysis.naming import labels_named, split_choice
 from benchmark.analysis.own import own_of, secondary
 from benchmark.analysis.pairs import Paired, score_of
@@ -29,6 +30,7 @@ from benchmark.scoring.comparison import Comparison, compare
 from benchmark.scoring.statistics.layout import Incomplete, endpoint_organs, gain
 from benchmark.scoring.statistics.paired import Word
 from benchmark.settings.metrics import load_metrics
+from benchmark.settings.resolve import without
 from benchmark.store.ledger import Entry
 from benchmark.store.workspace import Workspace
 
@@ -43,10 +45,11 @@ FoldSeed = tuple[int, int]  # fold, seed
 @dataclass(frozen=True, kw_only=True)
 class Named:
     """What a person named: the cells of one row with a result, and those without. Of a key, its
-    one cell."""
+    one cell. `shown` is its label as tables have it, or the key."""
 
     name: str
     label: str
+    shown: str
     entries: tuple[Entry, ...]
     missing: tuple[Missing, ...]
     by_key: bool
@@ -108,7 +111,14 @@ def named_row(
         choice = split_choice(sorted(entry.split for entry in found))
         raise BadInput(f"{error}, or choose one with {choice}") from None
     missing = () if by_key else tuple(m for m in lost if m.row == chosen[0])
-    return Named(name=name, label=chosen[0], entries=tuple(found), missing=missing, by_key=by_key)
+    return Named(
+        name=name,
+        label=chosen[0],
+        shown=name if by_key else without(chosen[0], shared),
+        entries=tuple(found),
+        missing=missing,
+        by_key=by_key,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +192,8 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
     cells = [(row, fold, seed, x[fold, seed]) for row, x in both for fold, seed in places]
     own = own_of(workspace, [entry for *_, entry in cells])
     extra = own.shared(entry for *_, entry in cells)
-    if asked.own is None or asked.own:
-        pair = replace(pair, notes=own.lines)
+    lines = own.lines if asked.own is None or asked.own else ()
+    pair = replace(pair, notes=(*values_apart(first.entries[0], second.entries[0]), *lines))
     if lost := [name for name in asked.own or () if name not in extra]:
         raise BadInput(
             f"the metric {lost[0]} is not on all cells of {first.name} and {second.name} on "
@@ -194,7 +204,7 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
         workspace.results, [(row, f, s, where) for row, f, s, e in cells for where in own.of(e)]
     )
     seeds = sorted({seed for _, seed in places})
-    names = {"a": first.name, "b": second.name}
+    names = {"a": first.shown, "b": second.shown}
     count = count_of(workspace.root, dataset, entries[0].split)
     if (kept := entries[0].tested_on) != dataset:
         pair = replace(
@@ -211,7 +221,7 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
 def _of_one_set(found: Comparison, first: Named, second: Named) -> Comparison:
     """The comparison with a row of another tool, with what its figures are of; between two such
     rows without a word."""
-    notes = [f"{row.name}: {row.outside}; {ONE_SET}" for row in (first, second) if row.outside]
+    notes = [f"{row.shown}: {row.outside}; {ONE_SET}" for row in (first, second) if row.outside]
     word: Word = "values only" if first.outside else found.word
     return replace(found, word=word, notes=(*found.notes, *notes))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from benchmark.analysis.naming import short
 from benchmark.analysis.suites import of_one_definition, on_plan
 from benchmark.plan.nodes import Row
 from benchmark.plan.presets import demonstration
@@ -27,11 +28,11 @@ class Group:
     """Cells that share tables. `cells` holds the entries of each row, by its name in tables.
 
     `common` are the overrides that every row shares: the suite's own, and those of scale (width,
-    epochs, grid...). They are left out of the rows' names and printed once. `kinds` is the
-    registry's group of each row (paper, beyond, controls), "outside" where another tool predicted
-    it, "other" where it has overrides of its own or is not registered. `plan` is what was planned,
-    None for what `bench run` filled. `split_shown` is "", or names the split where it must be told
-    from another one.
+    epochs, grid...). They are left out of the names of several rows and printed once. `kinds` is
+    the registry's group of each row (paper, beyond, controls), "outside" where another tool
+    predicted it, "other" where it has overrides of its own or is not registered. `plan` is what was
+    planned, None for what `bench run` filled. `split_shown` is "", or names the split where it must
+    be told from another one.
     """
 
     suite: str
@@ -89,6 +90,13 @@ class Group:
         """Whether the rows are not what their preset says; the ground may be another."""
         return bool(_changes(self.common))
 
+    @property
+    def shared(self) -> str:
+        """The values that are not the preset's and that all of several rows have, which their names
+        leave out; "" where there are none."""
+        several = len({row.partition("@")[0] for row in self.rows}) > 1
+        return _set_texts(_changes(self.common)) if several else ""
+
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
         """Return the rows of these groups of the registry, their earlier stages too."""
         return tuple(row for row in self.rows if self.kinds[row] in kinds)
@@ -116,9 +124,11 @@ def _group(
     first = members[0]
     plan = plan if plan and on_plan(first, plan) else None
     common = common_overrides(members, plan.overrides if plan else {})
+    alone = not plan and len({short(entry.label).partition("@")[0] for entry in members}) == 1
+    shared = {} if alone and _changes(common) else common  # one row shares nothing with others
     named: dict[str, list[Entry]] = defaultdict(list)
     for entry in members:
-        named[_name(entry, common)].append(entry)
+        named[_name(entry, shared)].append(entry)
     order = _order(named, registry)
     return Group(
         suite=first.suite,
@@ -150,15 +160,34 @@ def common_overrides(members: Sequence[Entry], shared: Mapping[str, Any]) -> dic
     return common
 
 
+def values_apart(first: Entry, second: Entry) -> tuple[str, ...]:
+    """Return a line on the values of scale in which two rows' trainings differ, where these were
+    set and are not what makes the rows two; else none. A row of another tool has no values."""
+    if first.row == second.row:
+        return ()
+    asked = sorted({*first.overrides, *second.overrides})
+    found = [
+        f"{name} is {first.params[name]} in {first.row} and {second.params[name]} in {second.row}"
+        for name in asked
+        if name.startswith(SCALE) and name in first.params and name in second.params
+        if first.params[name] != second.params[name]
+    ]
+    told = "the trainings differ in more than what makes the rows, and so may the gain: "
+    return (told + "; ".join(found),) if found else ()
+
+
 def no_verdict(preset: str, common: Mapping[str, Any]) -> str:
     """Return why cells of this preset, with these overrides in common, carry no verdict; "" where
     they may carry one."""
     if note := demonstration(preset):
         return note
     if changes := _changes(common):
-        shown = ", ".join(f"{name}={set_text(value)}" for name, value in changes.items())
-        return f"preset {preset}, changed by {shown}: demonstration, no verdict"
+        return f"preset {preset}, changed by {_set_texts(changes)}: demonstration, no verdict"
     return ""
+
+
+def _set_texts(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={set_text(value)}" for name, value in values.items())
 
 
 def set_text(value: object) -> str:

@@ -81,6 +81,27 @@ def own_of(workspace: Workspace, entries: Iterable[Entry]) -> Own:
     return Own(places=kept, lines=tuple(lines))
 
 
+def not_scored(workspace: Workspace, entries: Sequence[Entry]) -> str:
+    """Return which installed metrics other rows of the suite have on this data set, and these cells
+    have not, with the command; "" where there is none."""
+    if not (installed := load_metrics().metrics):
+        return ""
+    first, beside = entries[0], workspace.results.beside
+    others = [
+        entry
+        for entry in workspace.ledger.entries(first.suite)
+        if (entry.dataset, entry.part) == (first.dataset, first.part)
+    ]
+    ours = [set(beside(entry.key, entry.evaluation)) for entry in entries]
+    theirs = {name for entry in others for name in beside(entry.key, entry.evaluation)}
+    lost = sorted(x for x in theirs if x in installed and not all(x in each for each in ours))
+    told = ", ".join(lost)
+    commands = "".join(f" --metric {name}" for name in lost)
+    return (
+        f"other rows have {told}, and {first.label} has not: bench score{commands}" if lost else ""
+    )
+
+
 def _of_one_version(
     metric: str, codes: Mapping[Pair, str], workspace: Workspace, installed: Metrics
 ) -> tuple[set[Pair], list[str]]:

@@ -1,9 +1,9 @@
 """What size of difference a table could have shown: one sentence by rule (docs/decisions/0028).
 
 A comparison could have shown the least true difference that a study like it would find with the
-plan's power, by the spread of the two rows' own gains (`smallest_detectable`). A table could have
-shown the largest of its comparisons with the plain row: so much would have been seen whichever row
-it was in. No correction for several comparisons is in it.
+plan's power, by the spread of the two rows' own gains (`smallest_detectable`). Of a table the least
+and the largest of its comparisons with the plain row are told, each with its row: the largest would
+have been seen whichever row it was in. No correction for several comparisons is in it.
 """
 
 from __future__ import annotations
@@ -52,16 +52,17 @@ def sight(values: Mapping[str, Values], plan: AnalysisPlan) -> Sight:
     if len(rows) < 2:
         return _unknown("one row" if rows else "no complete row")
     reference = plan.baseline if plan.baseline in rows else next(iter(rows))
-    base, points, why_not = rows.pop(reference), [], ""
+    base, points, why_not = rows.pop(reference), dict[str, float](), ""
     margin = next((each.margin for each in plan.metrics if each.name == METRIC), 0.0)
-    for row in rows.values():
+    for name, row in rows.items():
         try:
             found = primary_of(gain(row, base, higher_is_better=True), row.fold_n, plan)
         except BadInput as error:  # one fold with one seed, say
             why_not = why_not or str(error)
             continue
         if found.interval:
-            points.append(smallest_detectable(found.interval, margin=margin, power=plan.power))
+            least = smallest_detectable(found.interval, margin=margin, power=plan.power)
+            points[name] = least
         why_not = why_not or found.why_not
     if not points:
         return _unknown(why_not)
@@ -70,16 +71,21 @@ def sight(values: Mapping[str, Values], plan: AnalysisPlan) -> Sight:
         f"{counted(len(np.unique(base.fold_n)), 'fold')} and {counted(len(base.seeds), 'seed')}"
     )
     text = (
-        f"{design} this table could have shown a difference of {max(points):.1f} points of DSC to "
-        f"{reference} ({plan.power * 100:.0f} % of studies{_over(len(points), len(rows))})"
+        f"{design} this table could have shown a difference to {reference} of "
+        f"{_points(points, len(rows))} ({plan.power * 100:.0f} % of studies)"
     )
-    return Sight(reference=reference, rows=len(points), points=max(points), text=text)
+    return Sight(reference=reference, rows=len(points), points=max(points.values()), text=text)
 
 
-def _over(known: int, rows: int) -> str:
+def _points(points: Mapping[str, float], rows: int) -> str:
+    """The least and the largest with their rows, as a row that failed makes the largest large."""
+    low, *_, high = sorted(points, key=lambda name: points[name]) * 2
+    text = f"{points[low]:.1f} points of DSC"
     if rows == 1:
-        return ""
-    return f"; the largest over {known if known == rows else f'{known} of {rows}'} rows"
+        return text
+    text += f" in {low}"
+    text += f" to {points[high]:.1f} in {high}" if high != low else ""
+    return text + (f", known in {len(points)} of {rows} rows" if len(points) < rows else "")
 
 
 def _unknown(why: str) -> Sight:

@@ -25,6 +25,7 @@ HEADLINE = ("liver", "left_kidney")
 MEAN = "mean"  # the pseudo-organ: the mean over all organs of the set
 KIDNEYS_AND_LIVER = ("liver", "left_kidney", "right_kidney")
 MEAN3 = "mean3"
+MOST_ORGANS = 6  # that are named one by one
 RowsOf = Callable[[Entry], list[ResultRow]]
 PerPatient = dict[str, dict[str, float]]  # organ -> case -> mean over seeds
 
@@ -57,6 +58,21 @@ def organ_groups(organs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     if set(KIDNEYS_AND_LIVER) <= set(organs):
         groups[MEAN3] = KIDNEYS_AND_LIVER
     return {name: members for name, members in groups.items() if members}
+
+
+def over_text(name: str, organs: Sequence[str]) -> str:
+    """Return in words what a number of `organ_groups` is of: `left kidney`, or `mean over liver and
+    left kidney`."""
+    if name in organs:
+        return name.replace("_", " ")
+    return f"mean over {organs_text(organ_groups(organs).get(name, ()))}"
+
+
+def organs_text(organs: Sequence[str]) -> str:
+    """Return organs as a list in a sentence; many are counted."""
+    if len(organs) > MOST_ORGANS:
+        return f"{len(organs)} organs"
+    return " and ".join(", ".join(organs).replace("_", " ").rsplit(", ", 1))
 
 
 def table(entries: Iterable[Entry], rows_of: RowsOf) -> tuple[list[ScoreLine], list[Missing]]:

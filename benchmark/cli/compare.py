@@ -14,7 +14,7 @@ from benchmark.cli.options import (
 from benchmark.cli.out import put_json, say, warn
 from benchmark.cli.session import stored
 from benchmark.cli.which import add_which_split, which_split
-from benchmark.errors import BadInput
+from benchmark.errors import BadInput, near
 
 if TYPE_CHECKING:
     from benchmark.analysis.comparisons import Asked, Named
@@ -98,6 +98,11 @@ def _asked(names: list[str], plan: AnalysisPlan) -> Asked:
     if not names:
         return Asked(plan=plan, metrics=plan.metrics, own=None)
     installed = load_metrics().metrics
+    known = (*(metric.name for metric in plan.metrics), *installed)
+    if lost := [name for name in names if name not in known]:
+        told = f"{near(lost[0], known)}there is {', '.join(known)}"
+        hint = "; one of your own scores what is stored with: bench score --metric NAME"
+        raise BadInput(f"{lost[0]} is not a tested metric: {told}{hint if installed else ''}")
     own = tuple(name for name in dict.fromkeys(names) if name in installed)
     planned = (plan.metric(name) for name in dict.fromkeys(names) if name not in own)
     return Asked(plan=plan, metrics=tuple(planned), own=own)

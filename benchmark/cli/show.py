@@ -18,13 +18,13 @@ from benchmark.analysis.ceilings import (
 from benchmark.analysis.flag_guide import how_to_read
 from benchmark.analysis.flags import flags_by_set, flags_of_rows, mixtures, value_mixtures
 from benchmark.analysis.groups import common_overrides, no_verdict
-from benchmark.analysis.own import own_of
+from benchmark.analysis.own import not_scored, own_of
 from benchmark.analysis.seen import seen_of
 from benchmark.analysis.seen_row import next_of
 from benchmark.analysis.shown import text_of
 from benchmark.analysis.sight import Sight, suite_sights
 from benchmark.analysis.suites import Missing, Standing, fill_command
-from benchmark.analysis.tables import HEADLINE, ScoreLine, number_text, table
+from benchmark.analysis.tables import ScoreLine, number_text, table
 from benchmark.cli.options import default_root
 from benchmark.cli.out import note, print_rows, put, put_json, say
 from benchmark.cli.show_rows import (
@@ -35,6 +35,7 @@ from benchmark.cli.show_rows import (
     own_titles,
     print_suite,
     row_name,
+    words_of,
 )
 from benchmark.files.roots import shown
 from benchmark.plan.analysis import AnalysisPlan
@@ -63,7 +64,7 @@ def show_run(
     lines, missing, ceilings = _table(bench, entries)
     entries = list(ceilings.entries)
     shows, first, why_not = _shows(bench, entries), entries[0], _no_verdict_of_run(entries)
-    told = [*_flag_lines(entries, {}), *filter(None, [why_not])]
+    told = [*_flag_lines(entries, {}), *filter(None, [why_not, not_scored(bench, entries)])]
     if as_json:
         about = {
             "shows": shows,
@@ -81,7 +82,7 @@ def show_run(
     put(f"this run shows: {shows['text']}")
     put(f"next: {shows['next']}")
     put(described(["assd", "hd95"]))
-    for text in (*ceilings.words, *_words(lines)):
+    for text in (*ceilings.words, *words_of(lines)):
         put(text)
     if missing:
         cells = ", ".join(f"fold {cell.fold} seed {cell.seed}" for cell in missing)
@@ -108,7 +109,7 @@ def show_suite(bench: Bench, suite: Standing, *, as_json: bool) -> None:
         _put_json({**_results(bench, lines, suite.missing, ceilings), **about}, ceilings, told)
         return
     print_suite(lines, suite, ceilings)
-    for text in ceilings.words:
+    for text in (*ceilings.words, *words_of(lines)):
         put(text)
     for name, each in sights.items():
         put(f"{name}: {each.text}" if len(sights) > 1 else each.text)
@@ -217,20 +218,19 @@ def _print_run(lines: list[ScoreLine], ceilings: Ceilings, apart: Apart | None) 
         dsc_title, *titles = titled.values()
         references = NAMES if beside else ()
         beside_it = apart_headings(apart)
-        headings = ("organ", dsc_title, *references, *titles, "patients", "missed", *beside_it)
+        headings = (
+            "organ or mean",
+            dsc_title,
+            *references,
+            *titles,
+            "patients",
+            "missed",
+            *beside_it,
+        )
         title = f"{row} on {dataset}, preset {preset}{folds_text(ceilings.entries)}"
         print_rows(title, headings, body, width=160 + 20 * len(beside_it))
     if apart:
         put(apart_text(apart))
-
-
-def _words(lines: list[ScoreLine]) -> list[str]:
-    """What the words in a run's table mean that are neither organs nor metrics."""
-    organs = {line.organ for line in lines}
-    shared = " and ".join(organ for organ in HEADLINE if organ in organs)
-    stages = dict.fromkeys(line.row.rpartition("@")[2] for line in lines if "@" in line.row)
-    told = [f"headline: the mean over {shared}"] if "headline" in organs else []
-    return [*told, *(f"NAME@{stage}: the row before its later trainings" for stage in stages)]
 
 
 def _print_notes(bench: Bench, entries: list[Entry], told: list[str]) -> None:

@@ -248,7 +248,7 @@ def show_elsewhere(dataset: str, lines: Iterable[ScoreLine], definition: Elsewhe
             dsc = by_place[row, organ, "dsc"]
             body.append((row, organ, *values, str(dsc.n), str(dsc.n_missed)))
     title = f"{dataset}: {definition.about} beside ours, from the stored label maps"
-    headings = ("row", "organ", *columns.values(), "patients", "missed")
+    headings = ("row", "organ or mean", *columns.values(), "patients", "missed")
     print_rows(title, headings, body, left=2, width=160)
     put("stored nowhere, and no word above rests on it; a missed organ has no distance in either")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.analysis.ceilings import NAMES, Ceilings, alike, ceiling_texts
 from benchmark.analysis.suites import Standing
-from benchmark.analysis.tables import MEAN, ScoreLine, number_text
+from benchmark.analysis.tables import HEADLINE, MEAN, ScoreLine, number_text
 from benchmark.cli.out import print_rows, put
 from benchmark.plan.wording import counted
 from benchmark.scoring.cases import METRIC_UNITS
@@ -66,6 +66,16 @@ def _reference_rows(
         for of, texts in found
         for place, name in enumerate(NAMES)
     ]
+
+
+def words_of(lines: list[ScoreLine]) -> list[str]:
+    """Return what the words in a table mean that are neither organs nor metrics."""
+    organs = {line.organ for line in lines}
+    shared = " and ".join(organ for organ in HEADLINE if organ in organs)
+    stages = dict.fromkeys(line.row.rpartition("@")[2] for line in lines if "@" in line.row)
+    told = ["mean: the mean over all organs of the set"]
+    told += [f"headline: the mean over {shared}"] if "headline" in organs else []
+    return [*told, *(f"NAME@{stage}: the row before its later trainings" for stage in stages)]
 
 
 def row_name(label: str, suite: Standing) -> str:

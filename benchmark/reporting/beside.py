@@ -1,4 +1,5 @@
-"""What stands beside a row's scores: its gain over another row, and the reference lines."""
+"""What stands beside a row's scores: the organs that they are means over, its gain over another
+row, and the reference lines."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.analysis.ceilings import NAMES, CeilingLine, alike, ceiling_texts
-from benchmark.analysis.tables import organ_groups
+from benchmark.analysis.tables import MEAN, MEAN3, organ_groups, over_text
 from benchmark.plan.analysis import Metric
 from benchmark.reporting.chapter import Chapter
+from benchmark.scoring.paper import IRCADB, MULTI_ORGAN
 from benchmark.scoring.statistics.components import Interval
 
 ByOrgan = Mapping[str, str]
+HEADLINE = "headline"  # the name of a mean, as it is stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,32 @@ def gain_over(row: str, reference: str, metric: str, chapter: Chapter) -> Gain |
 
 def _turned(found: Interval) -> Interval:
     return replace(found, estimate=-found.estimate, low=-found.high, high=-found.low)
+
+
+def lead_organ(chapter: Chapter) -> str:
+    """Return over which organs the first number of a row is a mean: beside the paper's numbers over
+    the organs that both of its sets label, else over all organs of the set."""
+    papers = chapter.has_subject or chapter.group.dataset in (IRCADB, MULTI_ORGAN)
+    return HEADLINE if papers and HEADLINE in organ_groups(chapter.scores.organs) else MEAN
+
+
+def shown_groups(chapter: Chapter) -> list[str]:
+    """Return the organs and means that have a table of their own: no mean twice."""
+    groups = organ_groups(chapter.scores.organs)
+    same = set(groups.get(MEAN3, ())) == set(groups[MEAN])
+    return [name for name in groups if name != MEAN3 or not same]
+
+
+def dsc_head(organ: str, chapter: Chapter) -> str:
+    """Return the head of a column of DSC, with the organs in words."""
+    return f"DSC %, {over_text(organ, chapter.scores.organs)}"
+
+
+def more_organs(chapter: Chapter) -> list[str]:
+    """Return the other columns of DSC, where the first has not all organs."""
+    groups = organ_groups(chapter.scores.organs)
+    leads = lead_organ(chapter) == HEADLINE
+    return [organ for organ in ("right_kidney", MEAN3) if leads and organ in groups]
 
 
 def reference_rows(

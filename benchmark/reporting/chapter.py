@@ -98,6 +98,7 @@ class Chapter(Asked):
 
 def chapter_of(group: Group, asked: Asked) -> Chapter | None:
     """Return a group's chapter, None where no row of it is there yet."""
+    asked = replace(asked, plan=_plan_of(group, asked.plan))
     workspace, plan, timing = asked.workspace, asked.plan, asked.timing
     scores = group_scores(group, workspace)
     if scores.frame.empty:
@@ -119,6 +120,16 @@ def chapter_of(group: Group, asked: Asked) -> Chapter | None:
         trainings=read_trainings(workspace.objects, keys),
         ceilings=_ceilings(scores, asked),
     )
+
+
+def _plan_of(group: Group, plan: AnalysisPlan) -> AnalysisPlan:
+    """The plan with the one variant of its baseline that a group has, where that was not run by its
+    plain name, as `bench compare` takes it; never where the claim is judged."""
+    found = [row for row in group.rows if row.partition("[")[0] == plan.baseline and "@" not in row]
+    told = (*group.rows, *group.unstarted)
+    if len(found) != 1 or plan.baseline in told or plan.subject in told:
+        return plan
+    return replace(plan, baseline=found[0])
 
 
 def per_case(frame: pd.DataFrame) -> pd.Series:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmark.analysis.ceilings import NAMES
+from benchmark.analysis.tables import organs_text
 from benchmark.plan.analysis import Metric
 from benchmark.reporting import look
 from benchmark.reporting.beside import Gain, gain_over
@@ -85,7 +86,7 @@ def _forest(
     limit: float | None = None,
 ) -> look.Picture | None:
     metrics = chapter.plan.metrics
-    first = metrics[0].name
+    first, organs = metrics[0].name, organs_text(chapter.analysis.organs)
     there = [x for x in pairs if gain_over(*pairs[x], first, chapter)][:MOST_IN_FOREST]
     if not there:
         return None
@@ -107,7 +108,8 @@ def _forest(
         name=name,
         title=title,
         alt=f"Forest plot, {chapter.group.dataset}, {first}: " + "; ".join(told) + ".",
-        caption="Point: mean paired gain over patients and seeds. Line: primary 95 % interval (an "
+        caption=f"Point: mean paired gain over patients and seeds, mean over {organs}. "
+        "Line: primary 95 % interval (an "
         "open point has none: under 6 patients). Grey band: the margin. Right of 0 is better, for "
         f"distances too. {MARKED_CAPTION}"
         + (f" {LIMIT_CAPTION.format(limit, metrics[0].unit)}" if limit is not None else "")

@@ -29,7 +29,6 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "slicewise DSC": "The mean over slices of the DSC in each slice; all else is over volumes.",
         "false alarm": "Millilitres that were predicted of an organ that the truth does not hold.",
         "headline": "The mean over liver and left kidney, which both data sets of the paper label.",
-        "mean3": "The mean over liver, left kidney and right kidney.",
         "n": "Patients whose value is in the mean; with n ASSD, those with a distance at all.",
         "missed": "Pairs of a patient and an organ that is there and of which nothing was found.",
         "gain": "The mean over patients and seeds of a row's score minus that of another row in "
@@ -80,7 +79,6 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"teacher|student", "teacher and student"),
     (r"n$|n ASSD|patients$", "n"),
     (r"missed", "missed"),
-    (r".*mean3", "mean3"),
     (r"dsc_slicewise", "slicewise DSC"),
     (r"(?i).*\bdsc\b|inner validation", "DSC"),
     (r"(?i)assd", "ASSD"),

@@ -8,10 +8,11 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from benchmark.analysis.interpretations import NO_CURVE
-from benchmark.analysis.tables import MEAN, organ_groups
+from benchmark.analysis.tables import over_text
 from benchmark.plan.wording import counted, p_text
+from benchmark.reporting.beside import lead_organ
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.lacking import wanted
+from benchmark.reporting.lacking import wanted, without_baseline
 from benchmark.reporting.look import NOTHING, Sheet, gain_text, number
 from benchmark.reporting.scores import shown_difference, value
 from benchmark.scoring.claims import ClaimLine
@@ -35,6 +36,8 @@ class Lead:
 def lead_of(chapter: Chapter, demonstration: str, pictures: Container[str]) -> Lead:
     """Return a chapter's first screen. `demonstration` is "" or says why it gives no verdict."""
     question, answer = _asked(chapter)
+    if shared := chapter.group.shared:
+        answer = (*answer, f"Every row that has the field was run with {shared}.")
     if demonstration:
         answer = (*answer, f"{demonstration[0].upper()}{demonstration[1:]}.")
     if chapter.interpretations.sentence != NO_CURVE:
@@ -81,18 +84,17 @@ def _compared(chapter: Chapter) -> tuple[str, ...]:
     more = len(lines) - MOST_ANSWERS
     rest = (f"{counted(more, 'more comparison')} below.",) if more > 0 else ()
     if not lines:
-        lines = [f"{chapter.plan.baseline}, which rows are compared with, was not run"]
+        lines = [without_baseline(chapter)]
     return (*(f"{line}." for line in lines[:MOST_ANSWERS]), *rest)
 
 
 def _scores(row: str, chapter: Chapter) -> str:
-    groups = organ_groups(chapter.scores.organs)
-    of = "headline" if (row, "dsc", "headline") in chapter.index else MEAN
+    of = lead_organ(chapter)
     dsc, assd = (chapter.index.get((row, metric, of)) for metric in ("dsc", "assd"))
     if dsc is None:
         return f"{row} on {chapter.group.dataset}: no score yet."
     far = f", ASSD {value(assd)} mm" if assd else ""
-    organs = " and ".join(organ.replace("_", " ") for organ in groups[of])
+    organs = over_text(of, chapter.scores.organs)
     return (
         f"{row} on {chapter.group.dataset}: DSC {value(dsc)} %{far} ({organs}; "
         f"{counted(dsc.n, 'patient')}, {dsc.n_missed} missed)."

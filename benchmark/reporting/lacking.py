@@ -114,6 +114,20 @@ def wanted(chapter: Chapter) -> tuple[str, ...]:
     return ()
 
 
+def without_baseline(chapter: Chapter) -> str:
+    """Return why no row is compared with the baseline, and the command that changes that."""
+    base, group = chapter.plan.baseline, chapter.group
+    found = [row for row in group.rows if row.partition("[")[0] == base and "@" not in row]
+    if len(found) > 1:
+        return (
+            f"{base}, which rows are compared with, was run with several values and not without: "
+            f"bench compare ROW {shlex.quote(found[0])} compares with one of {', '.join(found)}"
+        )
+    split = f" --split {group.split_shown}" if group.split_shown else ""
+    command = f"{_run(base, chapter)}{split}"
+    return f"{base}, which rows are compared with, was not run. To run it: {command}"
+
+
 def _controls_wanted(chapter: Chapter) -> tuple[str, ...]:
     """The rows that a verdict reads and that were neither run nor planned."""
     plan, group = chapter.plan, chapter.group

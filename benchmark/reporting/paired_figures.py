@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from benchmark.analysis.tables import organs_text
 from benchmark.reporting import look
 from benchmark.reporting.chapter import Chapter
 from benchmark.scoring.paper import DISTANCES, GRADIENTS, NETWORK_NORMS, InterpretationResult
@@ -35,8 +36,9 @@ def every_patient(chapter: Chapter) -> look.Picture | None:
         range(len(rows)), [look.short_name(row, 18) for row in rows], rotation=20, ha="right"
     )
     ax.set_xlim(-0.5, len(rows) - 0.5)
-    ax.set_ylabel(f"{metric.name} of the endpoint (%)")
-    ax.set_title(f"Every patient: {chapter.group.dataset}")
+    over = f"mean over {organs_text(chapter.analysis.organs)}"
+    ax.set_ylabel(f"{metric.name} (%)")
+    ax.set_title(f"Every patient: {chapter.group.dataset}, {over}")
     told = [
         f"{row} mean {mean:.1f}, worst {worst:.1f}"
         for row, mean, worst in zip(rows, mean_r, worst_r, strict=True)
@@ -46,8 +48,8 @@ def every_patient(chapter: Chapter) -> look.Picture | None:
         name="patients",
         title="Every patient",
         alt=f"Dot-and-line plot of {value_rn.shape[1]} patients: " + "; ".join(told) + ".",
-        caption="One line a patient, mean over seeds; the bar is the mean over patients. Lines "
-        "that rise together are a gain in every patient.",
+        caption=f"One line a patient, {over} and over seeds; the bar is the mean over patients. "
+        "Lines that rise together are a gain in every patient.",
         data=(
             ("row", "patient", metric.name),
             [

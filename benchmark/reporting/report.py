@@ -107,7 +107,7 @@ def make_report(suite: str, planned: SuitePlan | None, asked: Asked) -> Report:
         suite=shown_suite(suite),
         plan=plan,
         parts=tuple(_part(chapter) for chapter in chapters),
-        overall=_overall(chapters, plan),
+        overall=_overall(chapters, plan) if _claims(chapters, planned, plan) else "",
         gains=_gains(chapters, plan),
         sets=sets_sheet(chapters),
     )
@@ -149,11 +149,18 @@ def pictures_of(chapter: Chapter) -> dict[str, Picture]:
     return found
 
 
+def _claims(chapters: Sequence[Chapter], planned: SuitePlan | None, plan: AnalysisPlan) -> bool:
+    """Whether the suite asks for the claim: the subject was run or is planned, in a planned suite
+    or by a preset that may give a verdict. Who tries a row out asks nothing of the paper's sets."""
+    asking = [chapter for chapter in chapters if chapter.asks_subject]
+    return bool(asking) and (
+        planned is not None or any(each.group.preset in plan.presets for each in asking)
+    )
+
+
 def _overall(chapters: Sequence[Chapter], plan: AnalysisPlan) -> str:
     """The claim needs every set of the plan, with a preset that may give a verdict, and each on
-    one split; "" where the subject was neither run nor planned."""
-    if not any(chapter.asks_subject for chapter in chapters):
-        return ""
+    one split."""
     if torn := "; ".join(_torn(chapters)):
         return f"{plan.subject}, the claim on every set: not judged over several splits ({torn})."
     chosen = {}

@@ -1,17 +1,25 @@
 """Tables of scores: the rows with the paper's own numbers beside ours, organ by organ, and the sets
-of a suite side by side; the reference lines stand above the rows.
-"""
+of a suite side by side; the reference lines stand above the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmark.analysis.ceilings import FLAGS, NAMES
 from benchmark.analysis.comparisons import ONE_SET
 from benchmark.analysis.flags import flags_of_rows
 from benchmark.analysis.sight import METRIC, Sight, sight
-from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, organ_groups
-from benchmark.reporting.beside import ByOrgan, ceiling_notes, gain_over, reference_rows
+from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, over_text
+from benchmark.reporting.beside import (
+    ByOrgan,
+    ceiling_notes,
+    dsc_head,
+    gain_over,
+    lead_organ,
+    more_organs,
+    reference_rows,
+    shown_groups,
+)
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, digits_of, gain_text, mean_sd_text, number
 from benchmark.scoring.cases import METRIC_UNITS
@@ -24,7 +32,7 @@ NOT_CONVERGED = "not_converged"  # the name of a flag (parts/measures.py)
 SYMBOLS = {"percent": "%", "mm": "mm", "ml": "ml"}
 MEANS = (
     "Means over patients of the mean over seeds, then over organs; ± is the sd over patients. "
-    f"Headline: liver and left kidney. {described(['assd'])}"
+    + described(["assd"])
 )
 
 
@@ -35,7 +43,7 @@ def score_sheets(chapter: Chapter) -> list[Sheet]:
     sheets = [_table1(first, chapter)] if first else []
     if others:
         sheets.append(_beyond(others, chapter))
-    return [*sheets, *(_organ(organ, chapter) for organ in organ_groups(chapter.scores.organs))]
+    return [*sheets, *(_organ(organ, chapter) for organ in shown_groups(chapter))]
 
 
 def _first_rows(chapter: Chapter) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -51,7 +59,10 @@ def _table1(rows: Sequence[str], chapter: Chapter) -> Sheet:
     dataset = chapter.group.dataset
     whole = tuple(PAPER) if chapter.has_subject else ()
     sets = (dataset,) if dataset in PAPER else whole
-    body = [(*line, *(NOTHING for _ in sets)) for line in reference_rows(rows, chapter, _reference)]
+    body = [
+        (*line, *(NOTHING for _ in sets))
+        for line in reference_rows(rows, chapter, _reference(chapter))
+    ]
     found = [[_printed(row, each) for each in sets] for row in rows]
     body += [(*_scored(row, chapter), *texts) for row, texts in zip(rows, found, strict=True)]
     return Sheet(
@@ -85,7 +96,7 @@ def _beyond(rows: Sequence[str], chapter: Chapter) -> Sheet:
         title="Rows beyond the paper",
         columns=_columns(chapter),
         rows=(
-            *reference_rows(rows, chapter, _reference),
+            *reference_rows(rows, chapter, _reference(chapter)),
             *(_scored(row, chapter) for row in rows),
         ),
         about=f"Rows that the paper's table does not have. {MEANS}",
@@ -139,8 +150,9 @@ def _endpoint(chapter: Chapter) -> str:
 
 def _columns(chapter: Chapter) -> tuple[str, ...]:
     gain = f"DSC gain over {chapter.plan.baseline} (95 %)"
-    scored = ("row", "what it is", "DSC %", "ASSD mm", "n", "missed", "n ASSD")
-    return (*scored, "right kidney DSC %", "mean3 DSC %", gain)
+    more = (dsc_head(organ, chapter) for organ in more_organs(chapter))
+    dsc = dsc_head(lead_organ(chapter), chapter)
+    return ("row", "what it is", dsc, "ASSD mm", "n", "missed", "n ASSD", *more, gain)
 
 
 def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
@@ -149,21 +161,26 @@ def _scored(row: str, chapter: Chapter) -> tuple[str, ...]:
     return (
         row,
         _title(row, chapter),
-        *headline(row, chapter),
-        *(value(index.get((row, "dsc", organ))) for organ in ("right_kidney", MEAN3)),
+        *lead(row, chapter),
+        *(value(index.get((row, "dsc", organ))) for organ in more_organs(chapter)),
         gain_text(found.interval) if found else NOTHING,
     )
 
 
-def _reference(texts: ByOrgan) -> tuple[str, ...]:
+def _reference(chapter: Chapter) -> Callable[[ByOrgan], tuple[str, ...]]:
     """A reference line under the columns of `_scored`, behind its name."""
-    dsc, right, mean3 = (texts.get(x, NOTHING) for x in ("headline", "right_kidney", MEAN3))
-    return (NOTHING, dsc, *(NOTHING,) * 4, right, mean3, NOTHING)
+
+    def cells(texts: ByOrgan) -> tuple[str, ...]:
+        dsc, *more = (texts.get(x, NOTHING) for x in (lead_organ(chapter), *more_organs(chapter)))
+        return (NOTHING, dsc, *(NOTHING,) * 4, *more, NOTHING)
+
+    return cells
 
 
-def headline(row: str, chapter: Chapter) -> tuple[str, str, str, str, str]:
-    """Return a row's DSC and ASSD of the headline organs, n, missed, and n of the ASSD."""
-    dsc, assd = (chapter.index.get((row, metric, "headline")) for metric in ("dsc", "assd"))
+def lead(row: str, chapter: Chapter) -> tuple[str, str, str, str, str]:
+    """Return a row's DSC and ASSD of the organs of `lead_organ`, n, missed, and n of the ASSD."""
+    of = lead_organ(chapter)
+    dsc, assd = (chapter.index.get((row, metric, of)) for metric in ("dsc", "assd"))
     return value(dsc), value(assd), *_counts(dsc, assd)
 
 
@@ -179,7 +196,7 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
     titles = [f"{metric} {SYMBOLS[METRIC_UNITS[metric]]}" for metric in metrics]
     own = {x.metric: x.unit for x in chapter.lines if x.metric not in METRIC_UNITS}
     metrics, titles = [*metrics, *own], [*titles, *map(" ".join, own.items())]
-    rest = (NOTHING,) * (len(metrics) + 2)
+    rest, told = (NOTHING,) * (len(metrics) + 2), over_text(organ, chapter.scores.organs)
     body = reference_rows(chapter.group.rows, chapter, lambda texts: (texts[organ], *rest))
     for row in chapter.group.rows:
         found = [chapter.index.get((row, metric, organ)) for metric in metrics]
@@ -187,7 +204,7 @@ def _organ(organ: str, chapter: Chapter) -> Sheet:
         body.append((row, *map(value, found), *_counts(dsc, assd)))
     return Sheet(
         name=f"organ-{organ.replace('_', '-')}",
-        title=f"Organ: {organ.replace('_', ' ')}",
+        title=f"Organ: {told}" if organ in chapter.scores.organs else told[0].upper() + told[1:],
         columns=("row", *titles, "n", "missed", "n ASSD"),
         rows=tuple(body),
         about=f"Mean ± sd over patients. {described(['assd', 'hd95', 'nsd'])}",
@@ -251,7 +268,8 @@ def sets_sheet(chapters: Sequence[Chapter]) -> Sheet:
         title="The sets side by side",
         columns=("row", *heads),
         rows=tuple(body),
-        about="DSC: mean ± sd over patients, mean over organs. Gain: the subject's over the row, "
+        about="DSC: mean ± sd over patients, mean over liver, left kidney and right kidney where a "
+        "set has these three, else over all its organs. Gain: the subject's over the row, "
         "paired, in the test endpoint, with the primary interval; a row that explains the "
         "subject's scores without ground-truth features leaves nothing to gain over it.",
         notes=tuple(note for name, note in NOTES.items() if name in names),

@@ -8,9 +8,10 @@ from benchmark.analysis.comparisons import ONE_SET
 from benchmark.analysis.judgement import secondary_of
 from benchmark.plan.analysis import ANALYSES, Contrast
 from benchmark.plan.wording import p_text
+from benchmark.reporting.beside import dsc_head, lead_organ
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, gain_text, number
-from benchmark.reporting.scores import headline
+from benchmark.reporting.scores import lead
 from benchmark.scoring.comparison import Comparison, word_in_family
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
@@ -84,21 +85,21 @@ def _against(
     """The subject against rows of one kind, in every tested metric."""
     us, there = chapter.plan.subject, set(chapter.group.rows)
     gains = [f"{us} over it: {m.name}, {m.unit} (95 %)" for m in chapter.plan.metrics]
-    absent = [row for row in rows if row not in there]
+    absent, dsc = [row for row in rows if row not in there], dsc_head(lead_organ(chapter), chapter)
     chosen = [row for row in dict.fromkeys((us, *rows)) if row in there]
     return Sheet(
         name=name,
         title=title,
-        columns=("row", "what it is", *SCORED, *gains, "word", "Holm p"),
+        columns=("row", "what it is", dsc, *SCORED, *gains, "word", "Holm p"),
         rows=tuple(_against_row(row, chapter) for row in chosen),
         about=f"Paired gain of {us} over each row (positive: {us} is better, for distances too) in "
-        "the test endpoint, with the primary interval. DSC and ASSD: headline organs. "
+        "the test endpoint, with the primary interval. ASSD: over the organs of the DSC. "
         f"{described(['assd', 'assd_penalised'])}",
         notes=(*([f"Not run: {', '.join(absent)}."] if absent else []), *notes),
     )
 
 
-SCORED = ("DSC %", "ASSD mm", "n", "missed", "n ASSD")
+SCORED = ("ASSD mm", "n", "missed", "n ASSD")
 
 
 def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
@@ -109,7 +110,7 @@ def _against_row(row: str, chapter: Chapter) -> tuple[str, ...]:
     gains = [gain_text(each.primary) if each else NOTHING for each in found]
     contrast = Contrast(row=plan.subject, reference=row, metric=plan.metrics[0].name)
     p = p_text(chapter.analysis.holm(contrast))
-    return (row, about, *headline(row, chapter), *gains, contrast_word(contrast, chapter), p)
+    return (row, about, *lead(row, chapter), *gains, contrast_word(contrast, chapter), p)
 
 
 def contrast_word(contrast: Contrast, chapter: Chapter) -> str:

@@ -16,8 +16,10 @@ from benchmark.analysis.differences import BASELINE, minus_plain, plain_row
 from benchmark.analysis.flags import flag_texts, flags_of_rows
 from benchmark.analysis.own import own_of
 from benchmark.analysis.suites import with_rows
-from benchmark.analysis.tables import MEAN, MEAN3, per_patient, probe_means, table
-from benchmark.store.ledger import SCRATCH, Entry
+from benchmark.analysis.tables import MEAN, MEAN3, ScoreLine, per_patient, probe_means, table
+from benchmark.data.feeding.splits import count_of
+from benchmark.plan.wording import counted
+from benchmark.store.ledger import ON, SCRATCH, Entry
 from benchmark.store.results import ResultRow
 from benchmark.store.workspace import Workspace
 from benchmark.tracking.follower import send
@@ -48,18 +50,37 @@ def row_report(
     own = own_of(workspace, entries)
     rows = {entry.name: own.rows(workspace, entry) for entry in entries}
     lines, _ = table(entries, lambda entry: rows[entry.name])
+    bare = replace(_bare_row(entries[0]), patients=_patients(workspace, entries, lines))
+    if bare.apart:
+        where = f"apart/{bare.apart}"
+        return replace(bare, metrics=_means(where, lines))
     beside = ceilings_of(
         workspace,
         entries,
         scored=lambda entry: scored_in(rows[entry.name]),
         known=known or KnownCeilings(workspace, lambda _: None, measuring=False),
     )
-    metrics = {f"cv/{x.metric}/{x.organ}": x.mean for x in lines if x.mean is not None}
+    more = {**_references(beside), **_difference(workspace, entries)}
     return replace(
-        _bare_row(entries[0]),
-        metrics={**metrics, **_references(beside), **_difference(workspace, entries)},
+        bare,
+        metrics={**_means("cv", lines), **more},
         flags=tuple(flag.line() for flag in flags_of_rows(entries)),
     )
+
+
+def _means(where: str, lines: Iterable[ScoreLine]) -> dict[str, float]:
+    return {f"{where}/{x.metric}/{x.organ}": x.mean for x in lines if x.mean is not None}
+
+
+def _patients(workspace: Workspace, entries: list[Entry], lines: Iterable[ScoreLine]) -> str:
+    """Over how many patients a row's means are, and which part of its split is missing."""
+    n = max((line.n for line in lines), default=0)
+    seeds, folds = {entry.seed for entry in entries}, {entry.fold for entry in entries}
+    count = count_of(workspace.root, entries[0].dataset, entries[0].split)
+    if len(folds) < count:
+        return f"{n}, INCOMPLETE: {len(folds)} of {counted(count, 'fold')}"
+    cells = count * len(seeds)
+    return f"{n}, INCOMPLETE: {len(entries)} of {cells} cells" if len(entries) < cells else str(n)
 
 
 def _references(beside: Ceilings) -> dict[str, float]:
@@ -125,15 +146,17 @@ def cell_report(workspace: Workspace, entry: Entry, row: RowReport | None = None
     for record in [*records, *_probe_records(workspace, entry)]:
         points += list(_points(record["title"], record["epochs"]))
         times[f"time/{_slug(record['title'])}_seconds"] = record["seconds"]
-    finished = entry.state == "done"
+    finished, bare = entry.state == "done", row or _bare_row(entry)
+    if bare.apart:  # its trainings are shown below the row itself
+        points, times, records = [], {}, []
     scored = own_of(workspace, [entry]).rows(workspace, entry) if finished else []
-    metrics = _cell_metrics(scored)
+    metrics = _cell_metrics(scored, f"fold-apart/{bare.apart}" if bare.apart else "test")
     probed = probe_means(workspace, entry) if finished else {}
     metrics |= {f"probe/{name}": value for name, value in probed.items()}
     rows_file = workspace.results.path(entry.key, entry.evaluation) / "rows.parquet"
     files = (rows_file, *workspace.objects.weight_files(entry.key))
     return CellReport(
-        row=row or _bare_row(entry),
+        row=bare,
         fold=entry.fold,
         seed=entry.seed,
         key=entry.key,
@@ -166,14 +189,14 @@ def _points(title: str, epochs: list[dict[str, object]]) -> Iterator[CurvePoint]
         yield from stage_points(title, int(str(epoch["index"])), terms, int(str(epoch["at_ms"])))
 
 
-def _cell_metrics(rows: list[ResultRow]) -> dict[str, float]:
+def _cell_metrics(rows: list[ResultRow], where: str) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for metric in dict.fromkeys(row.metric for row in rows):
         values = per_patient(row for row in rows if row.metric == metric)
         means = {organ: statistics.fmean(cases.values()) for organ, cases in values.items()}
-        metrics |= {f"test/{metric}/{organ}": mean for organ, mean in means.items()}
+        metrics |= {f"{where}/{metric}/{organ}": mean for organ, mean in means.items()}
         if means:
-            metrics[f"test/{metric}/{MEAN}"] = statistics.fmean(means.values())
+            metrics[f"{where}/{metric}/{MEAN}"] = statistics.fmean(means.values())
     return metrics
 
 
@@ -229,6 +252,7 @@ def _bare_row(entry: Entry) -> RowReport:
         in_suite=entry.suite != SCRATCH,
         preset_hash=entry.preset_hash,
         split=entry.split if entry.own_split else "",
+        apart=entry.tested_on if entry.part.startswith(ON) else "",
     )
 
 

@@ -65,11 +65,12 @@ def score_own(
     done: Callable[[OwnScored], None] = lambda one: None,
 ) -> list[OwnScored]:
     """Score the label maps of finished cells by each metric; `done` is told of each. A cell that
-    failed has none and is left out."""
+    failed, or was stopped before it had any, is left out."""
     maps, found = _Maps(workspace=workspace), []
     codes = {name: metric_code(name, metric) for name, metric in metrics.items()}
     for entry in entries:
-        if entry.state == "failed":
+        ended = entry.state == "done" or workspace.results.intact(entry.key, entry.evaluation)
+        if entry.state == "failed" or not ended:
             continue
         for name, metric in metrics.items():
             one = _scored(entry, _Known(name=name, metric=metric, code=codes[name]), maps)

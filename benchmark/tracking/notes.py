@@ -17,8 +17,13 @@ FORMER = (
 
 NAMES: Mapping[str, str] = MappingProxyType(
     {
-        "cv/METRIC/ORGAN": "of a row: mean over patients of all folds, mean over seeds; `mean` is "
-        "over organs, `headline` over liver and left kidney",
+        "cv/METRIC/ORGAN": "of a row: mean over patients of all folds, mean over seeds. ORGAN is "
+        "an organ, or `mean`, the mean over all organs of the set, or `headline`, that over liver "
+        "and left kidney. The tag `patients` says over how many patients, and what is missing",
+        "apart/SET/METRIC/ORGAN": "of a row on a set that was kept apart (`--test-on SET`): mean "
+        "over its patients, of the networks of all folds; search `tags.level = 'row apart'`",
+        "fold-apart/SET/METRIC/ORGAN": "the same of one fold's network; search "
+        "`tags.level = 'fold apart'`",
         "cv/METRIC_minus_unet/ORGAN": "of a row: its mean paired difference to `unet`; "
         "`cv/low_...` and `cv/high_...` are the ends of its 95 % "
         "interval, the tags `gain` and `gain_95` are those of DSC",

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +16,8 @@ from typing import Any
 
 from benchmark.plan.keys import digest as plan_digest
 from benchmark.plan.presets import lasting_name
+from benchmark.tracking.names import value_text
 
-LONGEST = 500  # characters of a parameter or tag; older servers refuse more
-LONGEST_NAME = 250
 LONGEST_DIGEST = 36  # MLflow's limit for the digest of a data set
 
 WHOLE = "mirror"  # tag: digest of the report that arrived whole. Written last.
@@ -109,7 +106,9 @@ class RowReport(RunReport):
 
     `metrics` are over all its folds and seeds, named `cv/...`. With `in_suite` its run lies below
     its suite's. `preset_hash` are the values that `preset` names, `split` is "" for the data set's
-    own split.
+    own split. `apart` is "", or the kept-apart set that its networks were tested on: its `metrics`
+    are named `apart/SET/...`, and no search for rows or folds finds it. `patients` says over how
+    many its means are, and what is missing.
     """
 
     dataset: str
@@ -120,6 +119,8 @@ class RowReport(RunReport):
     in_suite: bool = False
     preset_hash: str = ""
     split: str = ""
+    apart: str = ""
+    patients: str = ""
 
     @property
     def above(self) -> SuiteReport | None:
@@ -129,25 +130,41 @@ class RowReport(RunReport):
     @property
     def title(self) -> str:
         """The name of its run."""
-        return self.label
+        return f"{self.label} on {self.apart}" if self.apart else self.label
 
     @cached_property
     def identity(self) -> str:
-        """What makes a row one run: data set, suite, label, the preset's values, and a split that
-        is not the data set's own."""
+        """What makes a row one run: data set, suite, label, the preset's values, a split that is
+        not the data set's own, and a set that was kept apart."""
+        return _hash([*self._named, "apart"]) if self.apart else self.former
+
+    @property
+    def former(self) -> str:
+        """The identity that a test on a kept-apart set had when its run was named as the row."""
+        return _hash(self._named)
+
+    @property
+    def _named(self) -> list[str]:
         preset = lasting_name(self.preset, self.preset_hash)
         named = ["row", self.dataset, self.suite, self.label, preset]
-        return _hash([*named, self.split] if self.split else named)
+        return [*named, self.split] if self.split else named
 
     @property
     def place(self) -> dict[str, str]:
         """Which row it is, as tags of its run and those below; a preset may be renamed."""
-        return {n: getattr(self, n) for n in ("method", "dataset", "suite", "label", "preset")}
+        found = {n: getattr(self, n) for n in ("method", "dataset", "suite", "label", "preset")}
+        return found | ({"tested_on": self.apart} if self.apart else {})
 
     @property
     def tags(self) -> dict[str, str]:
         """The tags of its run but for its flags."""
-        return _tags({"level": "row", **self.place, **self.gain}, self)
+        told = {"patients": self.patients} if self.patients else {}
+        return _tags({"level": self.level("row"), **self.place, **told, **self.gain}, self)
+
+    def level(self, name: str) -> str:
+        """Return the level of its run (`row`) or of one below (`fold`); those of a test on a set
+        that was kept apart have their own, so that no table or chart mixes them."""
+        return f"{name} apart" if self.apart else name
 
     @property
     def gain(self) -> dict[str, str]:
@@ -162,7 +179,9 @@ class RowReport(RunReport):
     def digest(self) -> str:
         """A digest of all that its run shall hold."""
         files = [_file_state(path) for path in self.artifacts]
-        return _hash([dict(self.params), dict(self.metrics), self.flags, self.in_suite, files])
+        told = [self.patients] if self.patients else []
+        shown = [dict(self.params), dict(self.metrics), self.flags, self.in_suite, files]
+        return _hash([*shown, *told])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +189,8 @@ class CellReport(RunReport):
     """One fold and seed of a row: the run below it.
 
     `metrics` are named `test/...`, `probe/...`, `time/...`; `points` are the curves of all
-    its trainings (named `train/<stage>/<term>`); `spec` is the whole resolved plan.
+    its trainings (named `train/<stage>/<term>`); `spec` is the whole resolved plan. One on a set
+    that was kept apart has `fold-apart/SET/...` alone.
     """
 
     row: RowReport
@@ -192,7 +212,7 @@ class CellReport(RunReport):
     @property
     def title(self) -> str:
         """The name of its run, such as `fsm/fold0/seed0`."""
-        return f"{self.row.label}/fold{self.fold}/seed{self.seed}"
+        return f"{self.row.title}/fold{self.fold}/seed{self.seed}"
 
     @cached_property
     def identity(self) -> str:
@@ -203,7 +223,7 @@ class CellReport(RunReport):
     def tags(self) -> dict[str, str]:
         """The tags of its run: what says which row it is of, and its own."""
         own = {"fold": str(self.fold), "seed": str(self.seed), "key": self.key}
-        return _tags({"level": "fold", **self.row.place, **own}, self)
+        return _tags({"level": self.row.level("fold"), **self.row.place, **own}, self)
 
     @property
     def digest(self) -> str:
@@ -241,44 +261,6 @@ class TrialReport(RunReport):
 
 
 AnyReport = SuiteReport | RowReport | CellReport | TrialReport
-
-
-def clean_name(name: str) -> str:
-    """Return `name` as MLflow takes it for a metric or parameter.
-
-    Other characters than letters, digits and `_ - . / space` become `_`; empty, `.` and `..`
-    parts of a path are left out, as MLflow refuses names that are not normal paths.
-    """
-    parts = re.sub(r"[^\w\-./ ]", "_", name, flags=re.ASCII).split("/")
-    kept = [part for part in parts if part not in ("", ".", "..")]
-    return "/".join(kept)[:LONGEST_NAME].rstrip("/") or "_"
-
-
-def value_text(value: object) -> str:
-    """Return `value` as a string of at most 500 characters, the cut shown by an ellipsis."""
-    text = str(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def flag_tags(flags: Iterable[str]) -> dict[str, str]:
-    """Return a tag with all flags, and one for each name (`flag.no_gt_gap`) to filter by."""
-    found: dict[str, list[str]] = {}
-    for flag in flags:
-        found.setdefault("flags", []).append(flag)
-        found.setdefault(clean_name(f"flag.{flag.partition(':')[0]}"), []).append(flag)
-    return {name: value_text("; ".join(texts)) for name, texts in found.items()}
-
-
-def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the metrics that may be sent, under their clean names."""
-    return {clean_name(name): float(v) for name, v in metrics.items() if math.isfinite(v)}
-
-
-def undefined(metrics: Mapping[str, float], points: Iterable[CurvePoint] = ()) -> dict[str, str]:
-    """Return the tags that stand for values which are not finite, and so are never sent."""
-    names = [name for name, value in metrics.items() if not math.isfinite(value)]
-    names += [point.name for point in points if not math.isfinite(point.value)]
-    return {f"{clean_name(name)}_state": "undefined" for name in names}
 
 
 def _tags(tags: Mapping[str, str], report: AnyReport) -> dict[str, str]:

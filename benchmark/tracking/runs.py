@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from benchmark.tracking.names import LONGEST_NAME
 from benchmark.tracking.report import (
     IDENTITY,
-    LONGEST_NAME,
     PARENT,
     AnyReport,
     CurvePoint,

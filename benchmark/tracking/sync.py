@@ -76,6 +76,8 @@ class _Whole(Writer):
     def _known(self, report: AnyReport) -> KnownRun | None:
         if report.above:
             self._known(report.above)
+        if isinstance(report, RowReport) and report.apart:
+            self._drop_former(report)
         self._merge(self._experiment(report.dataset), report.identity)
         return self.runs.known.get(report.identity)
 
@@ -105,6 +107,18 @@ class _Whole(Writer):
                 self.client.set_tag(child.info.run_id, PARENT, kept.run_id)
                 child.data.tags[PARENT] = kept.run_id
         for run_id in sorted(doubles):
+            self.client.delete_run(run_id)
+            self.removed += 1
+
+    def _drop_former(self, row: RowReport) -> None:
+        """Take away what showed a test on a kept-apart set under the names of the row's folds."""
+        runs = self._experiment(row.dataset)
+        dropped = {run.info.run_id for run in runs.pop(row.former, [])}
+        for identity, found in list(runs.items()) if dropped else ():
+            below = {x.info.run_id for x in found if x.data.tags.get(PARENT) in dropped}
+            runs[identity] = [x for x in found if x.info.run_id not in below]
+            dropped |= below
+        for run_id in sorted(dropped):
             self.client.delete_run(run_id)
             self.removed += 1
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmark.tracking.names import clean_name, finite, flag_tags, undefined, value_text
 from benchmark.tracking.report import (
     LONGEST_DIGEST,
     WHOLE,
@@ -24,11 +25,6 @@ from benchmark.tracking.report import (
     RowReport,
     SuiteReport,
     TrialReport,
-    clean_name,
-    finite,
-    flag_tags,
-    undefined,
-    value_text,
 )
 from benchmark.tracking.runs import Gone, KnownRun, Runs
 from benchmark.tracking.server import Store, first_line, is_refusal

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from bench_process import Ran, bench
 from changed_preset import NEW, OLD
+from planted_suite import SMALL, plant, workspace
 
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.keys import digest
 from benchmark.plan.presets import PRESETS
 from benchmark.plan.suite import SuitePlan
-from benchmark.store.ledger import Entry, Ledger
+from benchmark.store.ledger import SCRATCH, Entry, Ledger
 from benchmark.store.plans import Plans
 from benchmark.store.results import ResultRow, Results
 from benchmark.store.workspace import open_workspace
@@ -373,3 +374,23 @@ def test_the_suite_is_chosen_and_named(compare: Callable[..., Ran], tmp_path: Pa
     shutil.rmtree(ledger.folder)
     ran = compare()
     assert (ran.code, ran.out) == (2, "") and "nothing has been run in this workspace" in ran.err
+
+
+def test_the_labels_and_other_epochs_are_told(tmp_path: Path) -> None:
+    """One variant of each row: its values stand in its name, and that both differ is said."""
+    made = workspace(tmp_path / "w")
+    for row, epochs in (("no-noise", 4), ("unet", 10)):
+        values = {**SMALL, "schedule.epochs": epochs}
+        plant(made, {row: 0.1}, seeds=(0,), suite=SCRATCH, values=values)
+    argv = ("compare", "no-noise", "unet", "--root", str(tmp_path / "w"), "--metric", "dsc")
+    out = bench(*argv).out
+    assert "schedule.epochs=4" in out.splitlines()[0].partition(" against ")[0]
+    assert "schedule.epochs=10" in out.splitlines()[0].partition(" against ")[2]
+    (note,) = (line for line in out.splitlines() if "trainings differ" in line)
+    assert note.endswith("schedule.epochs is 4 in no-noise and 10 in unet")
+    (found,) = bench(*argv, "--json").json["comparisons"]
+    assert found["reference"].startswith("unet[") and "epochs=10" in found["reference"]
+    plant(made, {"unet-200": 0.1}, seeds=(0,), suite=SCRATCH,
+          values={**SMALL, "schedule.epochs": 10})  # fmt: skip
+    same = bench("compare", "unet-200", "unet", "--root", str(tmp_path / "w")).out
+    assert " against " in same and "trainings differ" not in same

@@ -131,4 +131,5 @@ def test_own_metrics_are_scored_there(root: Path, site: Path) -> None:
     ran = bench(*words, "--metric", "volume-difference", "--json")
     assert ran.code == 0 and ran.json["comparisons"][0]["patients"] == 3, ran.err
     text = bench(*words, "--metric", "volume-difference").out
-    assert "lower values are better, a gain above 0 is better (fsm lower, in percent as" in text
+    assert "lower values are better, a gain above 0 is better (fsm[" in text
+    assert "] lower, in percent as the metric has it" in text

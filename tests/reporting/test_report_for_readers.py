@@ -31,7 +31,8 @@ def test_the_report_of_one_row_is_short_and_of_that_row(tmp_path: Path) -> None:
     shown = Reported(root=tmp_path / "w", out=tmp_path / "out", ran=ran)
     for said in (text, shown.text("index.html"), ran.out):
         assert "fsm" not in said.lower() and "not run" not in said
-    assert "How well does unet find the organs?" in text and "unet on tiny: DSC 9" in ran.out
+    assert "How well does unet[ct.levels=3," in text and "] on tiny: DSC 9" in ran.out
+    assert "(mean over liver, left kidney and right kidney; 15 patients" in ran.out
     assert "bench run --method ROW --dataset tiny --preset quick --folds 0,1,2,3,4" in ran.out
     empty = [
         p.name for p in (tmp_path / "out").rglob("*.csv") if len(p.read_text().splitlines()) < 2
@@ -64,7 +65,7 @@ def test_question_answer_picture_and_what_is_missing_come_first(reported: Report
         for said in (
             "Does a CT segmentation network learn more from ground-truth images",
             "fsm on tiny: demonstration",
-            "this table could have shown a difference of",
+            "this table could have shown a difference to unet of",
             "A verdict needs 7 more rows; beside unet, fsm, fsm-constant here.",
             'alt="Forest plot, tiny, dsc: ',
             "<table",

@@ -38,15 +38,15 @@ def detectable(first: RowValues, second: RowValues) -> float:
     return found.smallest_detectable
 
 
-def test_it_is_the_largest_of_what_each_comparison_would_find() -> None:
+def test_the_least_and_the_largest_are_told_each_with_its_row() -> None:
     plain, calm, wild = row("unet", spread=1), row("calm", spread=0.5), row("wild-row", spread=4)
     each = [detectable(one, plain) for one in (calm, wild)]
     assert each[0] < each[1]
     got = sight(named(calm, plain, wild), PLAN)
     assert (got.reference, got.rows, got.points) == ("unet", 2, max(each))
     assert got.text == (
-        "with 15 patients, 5 folds and 1 seed this table could have shown a difference of "
-        f"{each[1]:.1f} points of DSC to unet (80 % of studies; the largest over 2 rows)"
+        "with 15 patients, 5 folds and 1 seed this table could have shown a difference to unet of "
+        f"{each[0]:.1f} points of DSC in calm to {each[1]:.1f} in wild-row (80 % of studies)"
     )
 
 
@@ -55,7 +55,7 @@ def test_more_patients_show_smaller_differences() -> None:
         sizes = [row(name, spread=1, patients=patients, seeds=2) for name in ("unet", "other")]
         found = sight(named(*sizes), PLAN)
         assert found.text.startswith(f"with {patients} patients, 5 folds and 2 seeds ")
-        assert found.text.endswith(" to unet (80 % of studies)")
+        assert " to unet of " in found.text and found.text.endswith(" DSC (80 % of studies)")
         return found.points or 0.0
 
     assert 0 < points(200) < points(15)
@@ -64,7 +64,7 @@ def test_more_patients_show_smaller_differences() -> None:
 def test_without_the_plain_row_the_first_one_is_the_reference() -> None:
     first, second = row("fsm", spread=1), row("fsm-constant", spread=1)
     got = sight(named(first, second), PLAN)
-    assert got.reference == "fsm" and " to fsm (" in got.text
+    assert got.reference == "fsm" and " to fsm of " in got.text
     assert got.points == pytest.approx(detectable(second, first))
 
 
@@ -94,4 +94,4 @@ def test_a_row_that_equals_the_plain_one_takes_nothing_from_the_others() -> None
     same = RowValues(**{**vars(plain), "row": "same"})
     got = sight(named(plain, same, other), PLAN)
     assert got.points == pytest.approx(detectable(other, plain))
-    assert got.text.endswith("(80 % of studies; the largest over 1 of 2 rows)")
+    assert got.text.endswith(" in other, known in 1 of 2 rows (80 % of studies)")

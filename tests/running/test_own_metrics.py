@@ -8,18 +8,21 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import planted_suite
 import pytest
-from bench_process import REPOSITORY, Ran, bench, package
+from bench_process import REPOSITORY, Ran, bench, package, setting_argv
 from planted_suite import plant, workspace
 
 from benchmark.analysis.own import own_of
 from benchmark.data.library import open_dataset
 from benchmark.errors import BadInput
 from benchmark.scoring.own import OwnMetric, own_scores
+from benchmark.store.ledger import SCRATCH
 from benchmark.store.results import BESIDE, ResultRow
 from benchmark.store.workspace import open_workspace
 
@@ -306,3 +309,35 @@ def test_a_signed_metric_is_refused(higher: bool, told: str) -> None:
     with pytest.raises(BadInput) as caught:
         own_scores("signed", metric, *pair, spacing_mm=(1, 1, 1), organs=("a",), annotated=("a",))
     assert told in str(caught.value) and "measure the distance from it" in str(caught.value)
+
+
+def test_a_row_without_a_metric_that_others_have_is_told_where_it_is_missed(
+    root: Path, site: Path
+) -> None:
+    made = workspace(root)
+    there = ("--root", str(root))
+    for row in ("unet", "unet-200"):
+        plant(made, {row: 0.1}, seeds=(0,), folds=(0,), suite=SCRATCH)
+    score(root, "unet", "--suite", "scratch", "--metric", "volume-difference")
+    argv = setting_argv(root, planted_suite.SMALL)
+    run = ("--preset", "quick", "--folds", "0", "--mlflow", "none", "--workers", "1", *argv)
+    lacks = bench("run", "--method", "unet-200", *run)
+    assert lacks.code == 0 and "trainings: 0 done now" in lacks.out, lacks.err
+    assert "bench score --metric volume-difference\n" in lacks.out
+    assert "bench score" not in bench("run", "--method", "unet", *run).out
+    named = bench(
+        "compare", "unet", "unet-200", *there, "--suite", "scratch", "--metric", "vol-err"
+    )
+    assert named.code == 2 and "volume-difference" in named.err
+    assert "bench score --metric NAME" in named.err
+
+
+def test_a_row_that_was_stopped_is_no_failure_of_a_score(root: Path, site: Path) -> None:
+    made = workspace(root)
+    first = made.ledger.entries("mine")[0]
+    stopped = replace(first, row="no-noise", label="no-noise", key="f" * 20, state="started")
+    made.ledger.write(stopped)
+    ran = score(root, "--metric", "volume-difference")
+    assert ran.code == 0 and "volume-difference: scored: 10 cells" in ran.out, ran.out
+    shutil.rmtree(made.results.path(first.key, first.evaluation))
+    assert score(root, "--metric", "volume-difference").code == 1

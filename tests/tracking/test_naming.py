@@ -7,7 +7,7 @@ from conftest import make_cell, make_row
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.tracking import report as naming
+from benchmark.tracking import names as naming
 
 
 @given(st.text(max_size=400))
