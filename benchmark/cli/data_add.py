@@ -32,7 +32,8 @@ ORGAN = (
     "show; of masks, SEG and RTSTRUCT the one with that name"
 )
 MAP = (
-    "which number in a label map is which organ; of masks, SEG and RTSTRUCT which name: liver=Leber"
+    "which number in a label map is which organ (ignore=4: of those voxels nobody knows); of "
+    "masks, SEG and RTSTRUCT which name: liver=Leber"
 )
 
 

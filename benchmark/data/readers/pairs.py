@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.judging.checks import check_values
-from benchmark.data.readers.base import Read, volume_of
+from benchmark.data.readers.base import IGNORE, Read, volume_of, with_unknown
 from benchmark.data.readers.contents import contents, is_picture
 from benchmark.data.readers.forms import (
     image_digest,
@@ -37,7 +37,7 @@ class Pairs(ByName[Pair]):
 
     `ids` says which number in a label map is which organ, or which numbers are; all others are
     background, which is said, and refused where an organ encloses them. Of labels that are masks
-    with names it says which names.
+    with names it says which names. What it calls `ignore` is no organ: those voxels are unknown.
     """
 
     def __init__(self, image: Path, label: Path, ids: Mapping[str, Id]) -> None:
@@ -74,7 +74,7 @@ class Pairs(ByName[Pair]):
     @property
     def organs(self) -> tuple[str, ...]:
         """The organs of the map, in its order."""
-        return tuple(self._ids)
+        return tuple(name for name in self._ids if name != IGNORE)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -100,7 +100,8 @@ class Pairs(ByName[Pair]):
             return None, checks
         hu, sha256 = np.rint(image.array).astype(np.int16), self._hash(image.sha256, labels.sha256)
         about = {"annotated": labels.annotated, "source_sha256": sha256, "read_by": image.read_by}
-        return volume_of(case, hu, labels.label, image.affine, **about), checks
+        volume = volume_of(case, hu, labels.label, image.affine, **about)
+        return with_unknown(volume, labels.unknown, said), checks
 
 
 class Beside(Pairs):
@@ -174,6 +175,10 @@ def parse_map(text: str) -> dict[str, Id]:
             raise BadInput(f"--map {text!r}: every organ and number once, and 0 is the background")
         seen |= {*names}
         ids[organ] = names[0] if len(names) == 1 else tuple(names)
+    if ids.keys() == {IGNORE}:
+        raise BadInput(
+            f"--map {text!r}: 'ignore' says which voxels are unknown; name an organ, too"
+        )
     return ids
 
 
