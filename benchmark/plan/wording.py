@@ -13,6 +13,12 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
+def cells_text(done: int, planned: int, early: int) -> str:
+    """Return `2 of 4 cells`, of which `early` are of a row as it was at an earlier stage."""
+    of_them = f" ({early} of NAME@stage, a row as it was at an earlier stage)" if early else ""
+    return f"{done} of {counted(planned, 'cell')}{of_them}"
+
+
 def named(names: Iterable[str], most: int = NAMED) -> str:
     """Return the first few names, each once, and how many more there are."""
     known = list(dict.fromkeys(names))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from benchmark.errors import BadInput, Stopped
+from benchmark.plan.wording import cells_text
 from benchmark.running.bench import Bench
 from benchmark.running.events import (
     CellEnded,
@@ -196,4 +197,6 @@ class Conductor:
             for said, ended in saved
             if ended.stopped != STOPPED
         ]
-        return "; ".join([f"{done} of {len(self.work.entries)} cells are done", *said])
+        early = sum("@" in entry.label for entry in self.work.entries.values())
+        cells = cells_text(done, len(self.work.entries), early)
+        return "; ".join([f"{cells} are done", *said])
