@@ -185,7 +185,10 @@ def _description(folder: Path) -> Mapping[str, Any]:
         raise BadInput(f"the folder {folder} is empty: dataset.json, imagesTr, labelsTr wanted")
     for name in ("dataset.json", "imagesTr", "labelsTr"):
         if not (folder / name).exists():
-            raise BadInput(f"{folder} has no {name}: it is not a folder in nnU-Net's raw layout")
+            raise BadInput(
+                f"{folder} has no {name}: it is not a folder in nnU-Net's raw layout; images and "
+                "labels in two folders: bench data add pair CTS MASKS --map liver=1,..."
+            )
     described = _read_json(folder / "dataset.json")
     channels = described.get("channel_names", described.get("modality", {}))
     if isinstance(channels, dict) and len(channels) > 1:

@@ -18,12 +18,13 @@ from benchmark.data.judging.checks import check_values
 from benchmark.data.readers.base import IGNORE, Read, volume_of, with_unknown
 from benchmark.data.readers.contents import contents, is_picture
 from benchmark.data.readers.forms import (
+    check_order,
     image_digest,
     labels_digest,
     read_image,
     read_labels,
 )
-from benchmark.data.readers.names import ByName, plain_name, stem
+from benchmark.data.readers.names import ByName, plain_name, stem, without_partner
 from benchmark.data.readers.structures import Wanted
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
@@ -61,13 +62,8 @@ class Pairs(ByName[Pair]):
             raise BadInput(f"{image} and {label} must be two files, or two folders")
         images, labels = _by_name(image), _by_name(label)
         if not images.keys() & labels.keys():
-            alone = sorted(images.keys() ^ labels.keys())
-            what = (
-                f"these have no partner: {', '.join(alone[:5])}"
-                if alone
-                else "no .nii.gz file (.hdr/.img pairs are not read)"
-            )
-            raise BadInput(f"{image} and {label} are paired by file name; {what}")
+            why = without_partner(sorted(images), sorted(labels))
+            raise BadInput(f"{image} and {label} are paired by file name; {why}")
         both = sorted({*images, *labels})
         return {name: (images.get(name, []), labels.get(name, [])) for name in both}
 
@@ -93,6 +89,7 @@ class Pairs(ByName[Pair]):
         """Return a pair; raises BadFile for a file that cannot be used."""
         image_path, label_path = _one_each(self.by_case[case])
         image = read_image(image_path)
+        check_order(image, label_path)
         said = self._said = [*image.warnings]
         labels = read_labels(label_path, image, self._wanted, said)
         checks = [*labels.checks, *check_values(image.array)]
