@@ -168,14 +168,11 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
         raise BadInput(f"{first.name} and {second.name} differ in their presets: use --preset")
     remedy = in_folds_of([*ours.values()], [*theirs.values()])
     check_one_split(entries, f"{first.name} with {second.name}", remedy=remedy)
-    lost = [
-        (_lacking(first, dataset, ours, places), [*ours.values()]),
-        (_lacking(second, dataset, theirs, places), [*theirs.values()]),
-    ]
-    if missing := tuple(cell for each, _ in lost for cell in each):
-        commands = tuple(row_command(known, each) for each, known in lost if each and known)
-        return Paired(dataset=dataset, preset=preset, missing=missing, commands=commands)
     pair = Paired(dataset=dataset, preset=preset)
+    lost = [(x, _lacking(one, dataset, x, places)) for one, x in ((first, ours), (second, theirs))]
+    if missing := tuple(cell for _, each in lost for cell in each):
+        commands = tuple(row_command([*x.values()], each) for x, each in lost if each and x)
+        return replace(pair, missing=missing, commands=commands)
     both = (("a", ours), ("b", theirs))
     cells = [(row, fold, seed, x[fold, seed]) for row, x in both for fold, seed in places]
     own = own_of(workspace, [entry for *_, entry in cells])
