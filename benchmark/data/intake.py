@@ -56,8 +56,8 @@ def take_in(folder: Path, source: Source, force: frozenset[str], workers: int) -
     if isinstance(source, Reader):
         if IGNORE in source.organs:
             raise BadInput(
-                "'ignore' is no organ here: it says in --map, or in nnU-Net's dataset.json, which "
-                "voxels of a label are unknown; give an organ another name"
+                "'ignore' cannot name an organ: it says, in --map or in nnU-Net's dataset.json, "
+                "which voxels of a label are unknown; give an organ another name"
             )
         result.warnings += unchecked(source.organs)
     for taken in _all(folder, source, force, workers):

@@ -165,4 +165,4 @@ def test_ignore_is_no_organ(tmp_path: Path) -> None:
     refused(tmp_path, masks, "no structure is called liver")
     write_ircadb(tmp_path / "ircadb", [small(0)], ORGANS, IrcadbOptions())
     ircadb = Ircadb(tmp_path / "ircadb", ("liver", "ignore"))
-    refused(tmp_path, ircadb, "'ignore' is no organ here", "another name")
+    refused(tmp_path, ircadb, "'ignore' cannot name an organ", "another name")
