@@ -9,7 +9,7 @@ from benchmark.cli.options import add_common
 from benchmark.cli.out import put, put_json, warn
 from benchmark.cli.session import stored
 from benchmark.errors import BadInput
-from benchmark.plan.wording import cells_text
+from benchmark.plan.wording import early_text
 
 if TYPE_CHECKING:
     from benchmark.analysis.flags import Flag
@@ -116,16 +116,12 @@ def _print_suite(suite: dict[str, Any]) -> None:
     states = ("running", "failed", "stopped", "not_run")
     counts = ", ".join(f"{suite[s]} {s.replace('_', ' ')}" for s in states if suite[s])
     rest = f", {counts}" if counts else ""
-    name = shown_suite(suite["name"])
-    put(f"suite {name}: {_cells(suite)} done{rest}")
+    name, early = shown_suite(suite["name"]), early_text(suite["earlier_stages"])
+    put(f"suite {name}: {suite['done']} of {suite['planned']} cells done{early}{rest}")
     if suite["command"]:
         put(f"  INCOMPLETE; go on with: {suite['command']}")
     if suite["post_hoc"]:
         put(f"  {suite['post_hoc']}")
-
-
-def _cells(suite: dict[str, Any]) -> str:
-    return cells_text(suite["done"], suite["planned"], suite["earlier_stages"])
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

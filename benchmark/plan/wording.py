@@ -13,10 +13,9 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def cells_text(done: int, planned: int, early: int) -> str:
-    """Return `2 of 4 cells`, of which `early` are of a row as it was at an earlier stage."""
-    of_them = f" ({early} of NAME@stage, a row as it was at an earlier stage)" if early else ""
-    return f"{done} of {counted(planned, 'cell')}{of_them}"
+def early_text(early: int) -> str:
+    """Return how many of some cells are of rows as they were at an earlier stage; "" for none."""
+    return f" ({early} of them of NAME@stage, a row at an earlier stage)" if early else ""
 
 
 def named(names: Iterable[str], most: int = NAMED) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from benchmark.errors import BadInput, Stopped
-from benchmark.plan.wording import cells_text
+from benchmark.plan.wording import early_text
 from benchmark.running.bench import Bench
 from benchmark.running.events import (
     CellEnded,
@@ -198,5 +198,5 @@ class Conductor:
             if ended.stopped != STOPPED
         ]
         early = sum("@" in entry.label for entry in self.work.entries.values())
-        cells = cells_text(done, len(self.work.entries), early)
-        return "; ".join([f"{cells} are done", *said])
+        cells = f"{done} of {len(self.work.entries)} cells are done{early_text(early)}"
+        return "; ".join([cells, *said])
