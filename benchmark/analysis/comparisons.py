@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from benchmark.analysis.apart import networks_line, over_networks
+from benchmark.analysis.commands import in_folds_of, not_there, row_command, run_command
 from benchmark.analysis.groups import values_apart
 from benchmark.analysis.naming import labels_named, split_choice
 from benchmark.analysis.own import own_of, secondary
@@ -19,8 +20,6 @@ from benchmark.analysis.suites import (
     Standing,
     check_one_split,
     missing_cell,
-    not_there,
-    run_command,
 )
 from benchmark.data.feeding.splits import count_of
 from benchmark.errors import BadInput
@@ -105,11 +104,8 @@ def named_row(
     found = [entry for entry in done if entry.label == chosen[0]]
     if len(presets := sorted({entry.preset for entry in found})) > 1:
         raise BadInput(f"{name} was run with presets {', '.join(presets)}: choose with --preset")
-    try:
-        check_one_split(found, name)
-    except BadInput as error:
-        choice = split_choice(sorted(entry.split for entry in found))
-        raise BadInput(f"{error}, or choose one with {choice}") from None
+    choice = split_choice(sorted(entry.split for entry in found))
+    check_one_split(found, name, remedy=f"choose one with {choice}")
     missing = () if by_key else tuple(m for m in lost if m.row == chosen[0])
     return Named(
         name=name,
@@ -180,24 +176,23 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
     preset = entries[0].preset if entries else ""
     if len({entry.preset for entry in entries}) > 1:
         raise BadInput(f"{first.name} and {second.name} differ in their presets: use --preset")
-    check_one_split(entries, f"{first.name} with {second.name}")
-    missing = [
-        *_lacking(first, dataset, ours, places),
-        *_lacking(second, dataset, theirs, places),
-    ]
-    pair = Paired(dataset=dataset, preset=preset, missing=tuple(missing))
-    if missing:
-        return pair
+    remedy = in_folds_of([*ours.values()], [*theirs.values()])
+    check_one_split(entries, f"{first.name} with {second.name}", remedy=remedy)
+    pair = Paired(dataset=dataset, preset=preset)
+    lost = [(x, _lacking(one, dataset, x, places)) for one, x in ((first, ours), (second, theirs))]
+    if missing := tuple(cell for _, each in lost for cell in each):
+        commands = tuple(row_command([*x.values()], each) for x, each in lost if each and x)
+        return replace(pair, missing=missing, commands=commands)
     both = (("a", ours), ("b", theirs))
     cells = [(row, fold, seed, x[fold, seed]) for row, x in both for fold, seed in places]
     own = own_of(workspace, [entry for *_, entry in cells])
     extra = own.shared(entry for *_, entry in cells)
     lines = own.lines if asked.own is None or asked.own else ()
     pair = replace(pair, notes=(*values_apart(first.entries[0], second.entries[0]), *lines))
-    if lost := [name for name in asked.own or () if name not in extra]:
+    if absent := [name for name in asked.own or () if name not in extra]:
         raise BadInput(
-            f"the metric {lost[0]} is not on all cells of {first.name} and {second.name} on "
-            f"{dataset}: bench score --metric {lost[0]}"
+            f"the metric {absent[0]} is not on all cells of {first.name} and {second.name} on "
+            f"{dataset}: bench score --metric {absent[0]}"
         )
     tested = secondary(extra if asked.own is None else asked.own, load_metrics().metrics)
     frame, _ = read_cells(
@@ -290,7 +285,11 @@ def _lacking(
     known = one.lacking_on(dataset)
     return [
         known.get((fold, seed))
-        or missing_cell(Planned(dataset=dataset, label=one.label, fold=fold, seed=seed), None)
+        or missing_cell(
+            Planned(dataset=dataset, label=one.label, fold=fold, seed=seed),
+            None,
+            "not imported" if one.outside else "",
+        )
         for fold, seed in places
         if (fold, seed) not in found
     ]

@@ -11,6 +11,9 @@ from benchmark.errors import BadInput
 from benchmark.settings.resolve import without
 from benchmark.store.ledger import Entry
 
+TYPED = re.compile(r"(?P<row>[^\[\]@]+)(?P<bracket>\[(?P<values>.*)\])?(?:@[^\[\]@]+)?")
+"""A label as a person types it: `fsm[xi=1]@stage2`."""
+
 
 def short(label: str) -> str:
     """Return a label without its overrides: `fsm[xi=1]@stage2` is `fsm@stage2`."""

@@ -17,7 +17,8 @@ class Paired:
     """Two rows on one data set: a comparison a metric, or what is missing for it. `gains` are the
     patients' mean gains by metric; `scores` the mean and the sd over patients of the first row and
     of the second, by metric; `organs` those of the endpoint. `secondary` names the metrics of
-    one's own among the compared ones, `notes` say which could not be compared."""
+    one's own among the compared ones, `notes` say which could not be compared. `commands` make
+    what is missing, outside a planned suite."""
 
     dataset: str
     preset: str
@@ -26,6 +27,7 @@ class Paired:
     gains: Mapping[str, Mapping[str, float]] | None = None
     scores: Mapping[str, tuple[Score, Score]] | None = None
     missing: tuple[Missing, ...] = ()
+    commands: tuple[str, ...] = ()
     secondary: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -6,25 +6,20 @@ A pure pass over plan, ledger and results.
 from __future__ import annotations
 
 import json
-import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from benchmark.analysis.naming import short
 from benchmark.data.library import stored_dataset
 from benchmark.errors import BadInput, near
 from benchmark.plan.suite import Planned, SuitePlan
 from benchmark.plan.wording import counted
-from benchmark.settings.overrides import parse, pieces
-from benchmark.settings.registry import load_registry
 from benchmark.store.ledger import MAIN, ON, SCRATCH, Entry, shown_suite
 from benchmark.store.plans import post_hoc
 from benchmark.store.workspace import Workspace
 
 NOT_RUN = "not run"
 OLDER = "scored by an older definition of distance: bench score scores it again"
-TYPED = re.compile(r"(?P<row>[^\[\]@]+)(?P<bracket>\[(?P<values>.*)\])?(?:@[^\[\]@]+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +53,8 @@ class Standing:
     """How far a suite is: its planned cells with a result, those without, and "" or "post hoc".
 
     `plan` is None for a suite that was never planned (what `bench run` filled): then all its
-    cells count as planned.
+    cells count as planned. Of a set that was kept apart, `trained` are the cells that may be scored
+    there: those of the folds, as they would be of that set.
     """
 
     name: str
@@ -66,6 +62,7 @@ class Standing:
     done: tuple[Entry, ...]
     missing: tuple[Missing, ...]
     post_hoc: str
+    trained: tuple[Entry, ...] = ()
 
     def complete(self) -> list[Entry]:
         """Return the results of the labels and data sets that lack none: what a table may show.
@@ -85,7 +82,9 @@ def standing(workspace: Workspace, name: str, apart: str = "") -> Standing:
     versions = workspace.plans.versions(name)
     plan = versions[-1].plan if versions and not apart else None
     part = f"{ON}{apart}" if apart else "test"
-    entries = [e for e in of_one_definition(workspace.ledger.entries(name)) if e.part == part]
+    everything = of_one_definition(workspace.ledger.entries(name))
+    entries = [entry for entry in everything if entry.part == part]
+    folds = [entry for entry in everything if apart and entry.part == "test"]
     wanted = _wanted(plan, entries, name) if plan else [(planned_cell(e), e) for e in entries]
     done: list[Entry] = []
     missing: list[Missing] = []
@@ -100,6 +99,7 @@ def standing(workspace: Workspace, name: str, apart: str = "") -> Standing:
         done=tuple(done),
         missing=tuple(missing),
         post_hoc="" if apart else post_hoc(versions),
+        trained=tuple(replace(entry, part=part) for entry in folds),
     )
 
 
@@ -148,10 +148,14 @@ def with_rows(workspace: Workspace, entries: Iterable[Entry]) -> list[Entry]:
 
 
 def check_one_split(
-    entries: Iterable[Entry], what: str, splits: Mapping[str, str] | None = None
+    entries: Iterable[Entry],
+    what: str,
+    splits: Mapping[str, str] | None = None,
+    remedy: str = "run the rows again under a new --name",
 ) -> None:
-    """Raise `BadInput` where the entries of a data set come from more than one split, or from
-    another one than planned: their patients were not tested in the same folds."""
+    """Raise `BadInput`, which ends with the remedy, where the entries of a data set come from more
+    than one split, or from another one than planned: their patients were not tested in the same
+    folds."""
     known = dict(splits or {})
     for entry in entries:
         first = known.setdefault(entry.dataset, entry.split)
@@ -159,7 +163,7 @@ def check_one_split(
             both = " and ".join(sorted((first[:8], entry.split[:8])))
             raise BadInput(
                 f"{what} mixes splits of data set {entry.dataset}, {both} ({entry.label} fold "
-                f"{entry.fold} was tested on other patients): run the rows again under a new --name"
+                f"{entry.fold} was tested on other patients): {remedy}"
             )
 
 
@@ -230,55 +234,6 @@ def fill_command(name: str, plan: SuitePlan) -> str:
     words += ["--folds", numbers_text(plan.folds), "--seeds", numbers_text(plan.seeds)]
     for field_name, value in plan.overrides.items():
         words += ["--set", f"{field_name}={json.dumps(value)}"]
-    return shlex.join(words)
-
-
-def not_there(
-    suite: Standing, name: str, labels: Sequence[str], dataset: str | None = None
-) -> BadInput:
-    """Return what is wrong with a name of which a suite has no result: a data set that it lacks, a
-    row that was not run, or a slip. `labels` are those that the suite has."""
-    known = dict.fromkeys([e.dataset for e in suite.done] + [m.dataset for m in suite.missing])
-    said = f"no row or key {name!r} in suite {shown_suite(suite.name)}"
-    if dataset is not None and dataset not in known:
-        sets = ", ".join(known) or "none"
-        return BadInput(f"{said} with --dataset {dataset}: its data sets are {sets}")
-    held = list(dict.fromkeys(map(short, labels)))
-    said += f": it holds {', '.join(held) or 'nothing'}"
-    if command := command_for(suite, name, dataset):
-        return BadInput(f"{said}; run it with: {command}")
-    hint = near(name, [*held, *load_registry().rows]).rstrip()
-    return BadInput(f"{said}{hint and '; '}{hint} (bench methods lists all rows)")
-
-
-def command_for(suite: Standing, name: str, dataset: str | None = None) -> str:
-    """Return the command that adds a row to a suite; "" for a name that is no row, and for a suite
-    of other origin than `bench run` and `bench suite`."""
-    typed = TYPED.fullmatch(name)
-    if typed is None or typed["row"] not in load_registry().rows:
-        return ""
-    if suite.plan:
-        row = typed["row"] + (typed["bracket"] or "")
-        rows = tuple(dict.fromkeys([*suite.plan.rows, row]))
-        return fill_command(suite.name, replace(suite.plan, rows=rows))
-    done = [entry for entry in suite.done if dataset in (None, entry.dataset)]
-    return run_command(name, done) if suite.name == SCRATCH else ""
-
-
-def run_command(label: str, beside: Iterable[Entry]) -> str:
-    """Return the `bench run` of a label (`fsm[xi=1]@stage2`) on the data set, with the preset,
-    folds and seeds of the first of these results and of those like it; "" where there are none."""
-    typed, done = TYPED.fullmatch(label), list(beside)
-    if typed is None or not done:
-        return ""
-    dataset, preset = done[0].dataset, done[0].preset
-    like = [entry for entry in done if (entry.dataset, entry.preset) == (dataset, preset)]
-    words = ["bench", "run", "--method", typed["row"], "--dataset", dataset, "--preset", preset]
-    words += ["--split", done[0].split[:8]] if done[0].own_split else []
-    words += ["--folds", numbers_text(sorted({entry.fold for entry in like}))]
-    words += ["--seeds", numbers_text(sorted({entry.seed for entry in like}))]
-    for name, value in parse(pieces(typed["values"]) if typed["values"] else []).items():
-        words += ["--set", f"{name}={json.dumps(value)}"]
     return shlex.join(words)
 
 

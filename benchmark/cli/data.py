@@ -149,7 +149,7 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def _audit_table(audited: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    table = [["case", "shape", "spacing (mm)", "axes", "organ", "ml", "HU", "checks"]]
+    table = [["case", "shape (z, y, x)", "spacing (mm)", "axes", "organ", "ml", "HU", "checks"]]
     for row in audited:
         failed = [check["name"] for check in row["checks"] if not check["ok"]]
         start = [

@@ -32,7 +32,8 @@ ORGAN = (
     "show; of masks, SEG and RTSTRUCT the one with that name"
 )
 MAP = (
-    "which number in a label map is which organ; of masks, SEG and RTSTRUCT which name: liver=Leber"
+    "which number in a label map is which organ (ignore=4: of those voxels nobody knows); of "
+    "masks, SEG and RTSTRUCT which name: liver=Leber"
 )
 
 
@@ -171,6 +172,8 @@ def _add(
     report(added, apart=apart)
     if not apart and len(added.cases) >= FEWEST:
         put(f"next: bench run --method unet --dataset {added.name}{_root(args)}")
+        apart_as = f"bench run --method unet --dataset OTHER --test-on {added.name}{_root(args)}"
+        put(f"or, as a test that is kept apart from another set: {apart_as}")
     return 0
 
 

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise BadInput(f"cannot write {folder}: {error.strerror or error}") from None
     put(f"{folder}: {module}.py is {KINDS[args.kind].about}, with its test")
-    put("next: " + _steps(args.kind, name, str(folder), module))
+    put("next: " + _steps(args.kind, name, str(folder)))
     return 0
 
 
@@ -108,10 +108,11 @@ def _write(kind: str, name: str, module: str, folder: Path) -> None:
         for path in (files("benchmark.cli") / "templates" / kind).iterdir()
         if path.name.endswith(".txt")
     }
-    steps = _steps(kind, name, ".", module).replace("; ", "\n")
+    steps = _steps(kind, name, name).replace("; ", "\n")
     texts["README.md"] = (
         f"# {name}\n\n{KINDS[kind].about[0].upper()}{KINDS[kind].about[1:]}, for bench. Change "
-        f"`{module}.py`; it is found by the entry point in `pyproject.toml`.\n\n"
+        f"`{module}.py`; it is found by the entry point in `pyproject.toml`. In the folder that "
+        f"holds `{name}`:\n\n"
         f"```\n{steps}\n```\n"
     )
     with commit_folder(folder) as temporary:
@@ -121,6 +122,5 @@ def _write(kind: str, name: str, module: str, folder: Path) -> None:
             (temporary / file).write_text(text, encoding="utf-8")
 
 
-def _steps(kind: str, name: str, folder: str, module: str) -> str:
-    test = (Path(folder) / f"test_{module}.py").as_posix()
-    return f"pip install -e {folder}; pytest {test}; {KINDS[kind].then.format(name=name)}"
+def _steps(kind: str, name: str, folder: str) -> str:
+    return f"pip install -e {folder}; pytest {folder}; {KINDS[kind].then.format(name=name)}"

@@ -117,7 +117,7 @@ def _print(nodes: list[PlannedTraining], probes: list[PlannedTraining]) -> None:
     steps = sum(node.steps for node in left)
     put(
         f"{len(left)} of {counted(len(nodes), 'training')} to do, {counted(steps, 'step')}, "
-        f"about {duration(total_seconds(nodes))} on this machine"
+        f"about {duration(total_seconds(nodes))} on this machine when nothing else runs on it"
     )
     missing = [node for node in probes if not node.cached]
     if missing:

@@ -22,6 +22,7 @@ from benchmark.cli.predicted import Job, jobs_of, show, value_of, write
 from benchmark.cli.session import check_workspace
 from benchmark.cli.which import add_which_split, which_split
 from benchmark.errors import BadInput
+from benchmark.plan.wording import named
 
 if TYPE_CHECKING:
     from benchmark.running.bench import Bench
@@ -90,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         put_json({"images": values, "left_out": left_out} if many else values[0])
     if left_out:
-        raise BadInput(f"{len(left_out)} of {len(jobs)} images were left out, see above")
+        done = f"{len(values)} of {len(jobs)} images are predicted, in {args.out}"
+        raise BadInput(f"{done}; left out, as said above: {named(Path(i).name for i in left_out)}")
     return 0
 
 

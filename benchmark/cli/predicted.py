@@ -62,7 +62,7 @@ def _several(args: argparse.Namespace, images: list[Path]) -> list[Job]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise BadInput(f"two images are called {twice[0]}: predict them into folders of their own")
     if not out.parent.is_dir():
-        raise BadInput(f"cannot write {out}: there is no folder {out.parent}")
+        raise BadInput(f"cannot write {out}: there is no folder {out.parent}: make it first")
     try:
         out.mkdir(exist_ok=True)
     except OSError as error:
@@ -98,6 +98,8 @@ def _check_writable(path: Path, image: Path) -> None:
         raise BadInput(f"{path} is a folder: give the name of a file")
     if path.resolve() == image.resolve():
         raise BadInput(f"{path} is the image itself: choose another name")
+    if not path.parent.is_dir():
+        raise BadInput(f"cannot write {path}: there is no folder {path.parent}: make it first")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -273,14 +273,17 @@ def _no_verdict(suite: Standing) -> str:
     return "" if named else f"preset {preset}: no verdict, the plan of analysis does not name it"
 
 
-def incomplete_text(suite: Standing, missing: tuple[Missing, ...]) -> str:
-    """Return what is missing, and the command that runs it."""
+def incomplete_text(
+    suite: Standing, missing: tuple[Missing, ...], commands: Sequence[str] = ()
+) -> str:
+    """Return what is missing, and the command that runs it: the suite's, else those given."""
     named = [
         f"{cell.row} on {cell.dataset} fold {cell.fold} seed {cell.seed} ({cell.state})"
         for cell in missing[:NAMED]
     ]
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-    command = f"; fill it with: {fill_command(suite.name, suite.plan)}" if suite.plan else ""
+    fill = [fill_command(suite.name, suite.plan)] if suite.plan else [*filter(None, commands)]
+    command = f"; fill it with: {'; '.join(fill)}" if fill else ""
     return f"INCOMPLETE: no result of {', '.join(named)}{more}{command}"
 
 

@@ -109,7 +109,7 @@ def _word(found: Comparison, pair: Paired, plan: AnalysisPlan) -> str:
 def show_comparison(pair: Paired, suite: Standing, plan: AnalysisPlan) -> None:
     """Print the comparison on one data set, or what is missing for it."""
     if pair.missing:
-        put(f"{pair.dataset}: {incomplete_text(suite, pair.missing)}")
+        put(f"{pair.dataset}: {incomplete_text(suite, pair.missing, pair.commands)}")
         return
     for found in pair.comparisons:
         put(

@@ -9,6 +9,7 @@ from benchmark.cli.options import add_common
 from benchmark.cli.out import put, put_json, warn
 from benchmark.cli.session import stored
 from benchmark.errors import BadInput
+from benchmark.plan.wording import early_text
 
 if TYPE_CHECKING:
     from benchmark.analysis.flags import Flag
@@ -25,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each row and one for each cell that is not done. Raises `BadInput`."""
+    from benchmark.analysis.commands import row_command
     from benchmark.analysis.flag_guide import how_to_read
     from benchmark.analysis.flags import flags_of_rows
     from benchmark.analysis.suites import older_line
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     for suite in suites:
         _print_suite(suite)
     names: list[str] = []
+    commands: list[str] = []
     for row in dict.fromkeys(map(_row, entries)):
         where, dataset, label, preset, part, split = row
         told = (
@@ -52,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
         names += [flag.name for flag in flags]
         members = [cell for entry, cell in both if _row(entry) == row]
         _print_row(f"{label}{told} on {dataset}, preset {preset}, {part}{split}", members, flags)
+        left = [e for e, c in both if _row(e) == row and c["state"] not in ("done", "running")]
+        if left and where not in workspace.plans.suites():  # of those that are planned: see above
+            commands.append(row_command(left))
+    for command in dict.fromkeys(commands):
+        put(f"go on with: {command}")
     if more := how_to_read(names):
         put(more)
     if not cells:
@@ -89,9 +97,11 @@ def _suite(
         and (entry.dataset, entry.label, entry.fold, entry.seed) in planned
     ]
     found = {state: states.count(state) for state in ("running", "failed", "stopped")}
+    labels = [*(entry.label for entry in suite.done), *(cell.row for cell in suite.missing)]
     return {
         "name": name,
         "planned": len(suite.done) + len(suite.missing),
+        "earlier_stages": sum("@" in label for label in labels),
         "done": len(suite.done),
         **found,
         "not_run": len(suite.missing) - sum(found.values()),
@@ -106,8 +116,8 @@ def _print_suite(suite: dict[str, Any]) -> None:
     states = ("running", "failed", "stopped", "not_run")
     counts = ", ".join(f"{suite[s]} {s.replace('_', ' ')}" for s in states if suite[s])
     rest = f", {counts}" if counts else ""
-    name = shown_suite(suite["name"])
-    put(f"suite {name}: {suite['done']} of {suite['planned']} cells done{rest}")
+    name, early = shown_suite(suite["name"]), early_text(suite["earlier_stages"])
+    put(f"suite {name}: {suite['done']} of {suite['planned']} cells done{early}{rest}")
     if suite["command"]:
         put(f"  INCOMPLETE; go on with: {suite['command']}")
     if suite["post_hoc"]:

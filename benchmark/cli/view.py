@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -163,7 +163,7 @@ class RunView(View):
         if self.screen.bars is None and not self.is_due:
             return
         where, title = self._at[worker]
-        terms = " ".join(f"{name} {value:.3f}" for name, value in said.terms.items())
+        terms = terms_text(said.terms)
         known = self.forecast.knows(self.share)
         left = f"{duration(self.forecast.seconds(self.share) if known else None)} left"
         if self.screen.bars is not None:
@@ -173,6 +173,12 @@ class RunView(View):
         else:
             what = f"{where}: {title}, " if self.forecast.workers > 1 else ""
             self.print(f"  {what}step {said.step}/{said.steps}: {terms}; {left}")
+
+
+def terms_text(terms: Mapping[str, float]) -> str:
+    """Return the terms of a loss for people. The one that is stored as `dsc` falls, as a loss does,
+    and is not called as the score is."""
+    return " ".join(f"{'dice loss' if n == 'dsc' else n} {value:.3f}" for n, value in terms.items())
 
 
 class SuiteView(View):

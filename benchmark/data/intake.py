@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark.data.judging.anatomy import unchecked
 from benchmark.data.judging.checks import CASE
-from benchmark.data.readers.base import Reader
+from benchmark.data.readers.base import IGNORE, Reader
 from benchmark.data.source import Examined, Source, examine, in_few_lines, judged, write_case
 from benchmark.errors import BadInput
 
@@ -54,6 +54,11 @@ def take_in(folder: Path, source: Source, force: frozenset[str], workers: int) -
     result, images = Intake(warnings=[*getattr(source, "warnings", ())]), dict[str, str]()
     said: list[tuple[str, str]] = []
     if isinstance(source, Reader):
+        if IGNORE in source.organs:
+            raise BadInput(
+                "'ignore' cannot name an organ: it says, in --map or in nnU-Net's dataset.json, "
+                "which voxels of a label are unknown; give an organ another name"
+            )
         result.warnings += unchecked(source.organs)
     for taken in _all(folder, source, force, workers):
         if not CASE.fullmatch(taken.case) or taken.case in {*result.cases, *result.bad}:

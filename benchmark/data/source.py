@@ -27,6 +27,7 @@ from benchmark.files.atomic import sha256_file, write_json
 from benchmark.plan.keys import content_hash
 from benchmark.plan.wording import named
 
+PLACES = ("side_", "above_", "behind_")  # of `anatomy.py`: where organs lie
 READERS = 2
 """Raised when a reader comes to make other voxels of the same bytes (`Volume.read_by`)."""
 OTHER_READERS = (
@@ -101,7 +102,7 @@ def judged(
         raw = replace(raw, warnings=(*raw.warnings, *said))
     failed = [check for check in checks if not check.ok]
     forced = [check for check in failed if check.forcible and raw.case in force]
-    left = [check for check in failed if check not in forced]
+    left = sorted((check for check in failed if check not in forced), key=_follows)
     return Examined(
         raw=raw,
         checks=checks,
@@ -109,6 +110,12 @@ def judged(
         bad="; ".join(check.message for check in left),
         forcible=bool(left) and all(check.forcible for check in left),
     )
+
+
+def _follows(check: Check) -> bool:
+    """Whether a fault may follow from another that says more: of a mirrored label the HU are wrong,
+    too."""
+    return not check.name.startswith(PLACES)
 
 
 def _measured(
@@ -134,12 +141,8 @@ def refusal(bad: Mapping[str, str], total: int, forcible: bool) -> str:
     head = lines[0] if len(lines) == 1 else f"{len(bad)} of {total} cases are bad"
     rest = [] if len(lines) == 1 else [f"  {line}" for line in lines]
     advice = "repair it or use --skip-bad" if len(bad) < total else "repair it"
-    hint = (
-        "; if a person has looked and it is right: --force CASE (CASE,CASE or all)"
-        if forcible
-        else ""
-    )
-    return "\n".join([head, *rest, f"nothing was added: {advice}{hint}"])
+    lines = [head, *rest, f"nothing was added: {advice}"]
+    return "\n".join([*lines, *(LOOK if forcible else ())])
 
 
 def write_case(folder: Path, examined: Examined, organs: tuple[str, ...]) -> tuple[str, str]:
@@ -208,6 +211,11 @@ def _save(path: Path, array: NDArray[Any]) -> str:
     return total.hexdigest()
 
 
+LOOK = (
+    "to look at it: the same command with --force all --name look, then bench data audit look; "
+    "remove the folder data/look of the workspace afterwards",
+    "if a person has looked and it is right: --force CASE (CASE,CASE or all)",
+)
 NAMED = 3  # cases named in a line
 ONE_BY_ONE = 5  # so many cases keep a line each where their figures differ
 FILE = re.compile(r"[^\s/]+\.(?:nii(?:\.gz)?|dcm|png)\b")

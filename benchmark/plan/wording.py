@@ -13,6 +13,11 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
+def early_text(early: int) -> str:
+    """Return how many of some cells are of rows as they were at an earlier stage; "" for none."""
+    return f" ({early} of them of NAME@stage, a row at an earlier stage)" if early else ""
+
+
 def named(names: Iterable[str], most: int = NAMED) -> str:
     """Return the first few names, each once, and how many more there are."""
     known = list(dict.fromkeys(names))

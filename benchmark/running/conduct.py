@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from benchmark.errors import BadInput, Stopped
+from benchmark.plan.wording import early_text
 from benchmark.running.bench import Bench
 from benchmark.running.events import (
     CellEnded,
@@ -217,4 +218,6 @@ class Conductor:
             for said, ended in saved
             if ended.stopped != STOPPED
         ]
-        return "; ".join([f"{done} of {len(self.work.entries)} cells are done", *said])
+        early = sum("@" in entry.label for entry in self.work.entries.values())
+        cells = f"{done} of {len(self.work.entries)} cells are done{early_text(early)}"
+        return "; ".join([cells, *said])

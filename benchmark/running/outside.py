@@ -1,5 +1,4 @@
-"""Rows that another tool predicted: masks are checked whole, scored, and noted as cells beside
-ours.
+"""Rows that another tool predicted: masks are checked whole, scored, and noted as cells.
 
 Nothing is trained, and nothing is known of the tool but what a person says (`source`). A cell's key
 is the hash of what was predicted, of the data set, the split, the fold and the source: the same
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from benchmark.analysis.naming import split_choice
 from benchmark.analysis.suites import chosen_suite
 from benchmark.data.badfile import BadFile
 from benchmark.data.feeding.folds import FoldData, GridCache, Split
@@ -80,9 +80,8 @@ def place_for(
     preset: str | None,
     seed: int | None,
 ) -> Place:
-    """Return where a row of a data set and split stands: in the suite that readers take, with the
-    preset and the seeds of its rows. Raises `BadInput` where these are of other folds, or of
-    several presets."""
+    """Return where a row of a data set and split stands: in the suite that readers take, beside its
+    preset and seeds. Raises `BadInput` where these are of other folds, or of several presets."""
     known = bool(workspace.plans.suites() or workspace.ledger.newest())
     name = chosen_suite(workspace, suite).name if known or suite else SCRATCH
     plan = workspace.plans.latest(name)
@@ -103,8 +102,9 @@ def place_for(
         raise BadInput(f"{shown} has no rows on {dataset.name}: choose another with --suite")
     if splits and split.fingerprint not in splits:
         raise BadInput(
-            f"the rows on {dataset.name} in {shown} were tested in other folds than these: predict "
-            "in ours (bench export splits), or run a row in these first (bench run --split FILE)"
+            f"{shown} has rows on {dataset.name} in other folds than these: say in which folds the "
+            f"masks were predicted, --split FILE ({split_choice(sorted(splits))}: the rows' own), "
+            "or predict in ours (bench export splits)"
         )
     if preset is None and len(presets) > 1:
         raise BadInput(f"{shown} has presets {', '.join(sorted(presets))}: choose with --preset")

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmark.analysis.naming import labels_named, split_choice
-from benchmark.analysis.suites import TYPED
+from benchmark.analysis.naming import TYPED, labels_named, split_choice
 from benchmark.data.feeding.splits import count_of
 from benchmark.errors import BadInput
 from benchmark.files.atomic import damage

@@ -280,6 +280,9 @@ def test_a_row_on_another_split_is_no_hindrance(
     ran = compare("fsm", "vid", "--suite", "loose")
     assert (ran.code, ran.out) == (2, ""), ran
     assert "fsm with vid mixes splits of data set planted, s and t" in ran.err
+    command = "--preset paper --split t --folds 0,1,2,3,4 --seeds 0,1,2\n"
+    assert f"those of vid, too: bench run --method fsm --dataset planted {command}" in ran.err
+    assert "--name" not in ran.err
     cells = (key("fsm", 0, 0), key("unet", 0, 0))
     assert compare(*cells, "--suite", "loose").code == 0, "unet's key is vid's too"
 
@@ -292,7 +295,7 @@ def test_a_row_on_two_splits_is_refused(compare: Callable[..., Ran], tmp_path: P
         ledger.write(replace(entry, split="t", own_split=True))
     ran = compare("fsm", "unet", "--suite", "loose")
     assert (ran.code, ran.out) == (2, "") and "bench: fsm mixes splits of data set" in ran.err
-    assert "choose one with --split" in ran.err
+    assert "choose one with --split s or --split t\n" in ran.err
     for split in ("s", "t"):
         chosen = compare("fsm", "unet", "--suite", "loose", "--split", split, "--json")
         assert chosen.code == 0 and chosen.json["comparisons"][0]["patients"] == 20
@@ -394,3 +397,37 @@ def test_the_labels_and_other_epochs_are_told(tmp_path: Path) -> None:
           values={**SMALL, "schedule.epochs": 10})  # fmt: skip
     same = bench("compare", "unet-200", "unet", "--root", str(tmp_path / "w")).out
     assert " against " in same and "trainings differ" not in same
+
+
+def test_what_is_missing_outside_a_plan_has_its_command(
+    compare: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """With the row's own values; a row of another tool is imported, and never "not run"."""
+    assert compare(patients=20).code == 0
+    ledger = loosen(tmp_path / "workspace")
+    for entry in ledger.entries("loose"):
+        if entry.row == "unet":
+            ledger.remove(entry)
+            if entry.fold == 0:
+                more = {"overrides": {"schedule.epochs": 4}, "label": "unet[schedule.epochs=4]"}
+                ledger.write(replace(entry, **more))
+                theirs = {"row": "theirs", "label": "theirs", "outside": "a tool, version 3"}
+                ledger.write(replace(entry, **theirs))
+    ran = compare("fsm", "unet", "--suite", "loose")
+    assert ran.code == 1 and "(not run)" in ran.out
+    assert (
+        "fill it with: bench run --method unet --dataset planted --preset paper "
+        "--folds 1,2,3,4 --seeds 0,1,2 --set schedule.epochs=4\n"
+    ) in ran.out
+    ran = compare("fsm", "theirs", "--suite", "loose")
+    assert ran.code == 1 and "(not imported)" in ran.out and "not run" not in ran.out
+    assert (
+        "fill it with: bench import predictions DIR --row theirs --dataset planted --source "
+        "'a tool, version 3' --suite loose --fold 1, and so for fold 2, 3, 4\n"
+    ) in ran.out
+    begun = {"fold": 7, "key": "0" * 20, "state": "started", "label": "unet[schedule.epochs=4]"}
+    ledger.write(replace(entry, overrides={"schedule.epochs": 4}, **begun))
+    assert (
+        "go on with: bench run --method unet --dataset planted --preset paper --folds 7 --seeds 2 "
+        "--set schedule.epochs=4\n"
+    ) in bench("status", "--root", str(tmp_path / "workspace")).out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import statistics
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,23 @@ def test_two_rows_are_compared_there(root: Path) -> None:
     assert bench("compare", "fsm", "unet", "--root", str(root)).code == 0
     wrong = bench(*words, "--as", "monai")
     assert wrong.code == 2 and "leave --test-on out" in wrong.err
+
+
+def test_a_row_that_was_not_scored_there_has_a_command_that_scores_it(root: Path) -> None:
+    """Its values, too, and the set: the command is typed as it is printed."""
+    there = ("--root", str(root))
+    assert bench(*run_argv(root, "unet", "--folds", "0", ground__loss__ce=0.5)).code == 0
+    (label,) = {
+        e.label for e in Ledger(root / "ledger").entries() if "ground.loss.ce" in e.overrides
+    }
+    words = ("compare", "fsm", label, "--test-on", "other", *there)
+    ran = bench(*words)
+    said, _, command = ran.err.strip().partition("; run it with: bench ")
+    assert ran.code == 2 and said == f"bench: {label} was not scored on other"
+    assert " --folds 0 " in command and " --test-on other " in command
+    assert bench(*shlex.split(command), *there, "--mlflow", "none").code == 0
+    found = bench(*words)
+    assert found.code == 1 and f"no result of {label}" in found.out and "fold 1" in found.out
 
 
 def test_a_row_is_exported_there(root: Path, tmp_path: Path) -> None:

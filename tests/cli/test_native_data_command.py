@@ -37,7 +37,8 @@ def test_what_the_trial_writes_can_be_added_as_it_says(trial: Path, tmp_path: Pa
     root = ("--root", str(tmp_path))
     added = bench("data", "add", "ircadb", str(trial / "ircadb"), *root)
     assert added.code == 0, added.err
-    first, then = added.out.splitlines()
+    first, then, apart = added.out.splitlines()
+    assert apart.endswith(f"--dataset OTHER --test-on ircadb --root {tmp_path}")
     assert first == "data set ircadb: 3 cases, liver, left_kidney, right_kidney"
     assert then == f"next: bench run --method unet --dataset ircadb --root {tmp_path}"
     added = bench("data", "add", "multi-organ", *multi(trial), *root)

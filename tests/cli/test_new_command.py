@@ -22,7 +22,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind, name in NAMES.items():
         ran = bench("new", kind, name, "-o", str(source))
         assert ran.code == 0, ran.err
-        assert f"next: pip install -e {source / name}; pytest" in ran.out
+        assert f"next: pip install -e {source / name}; pytest {source / name}; bench " in ran.out
+        readme = (source / name / "README.md").read_text()
+        assert f"holds `{name}`:\n\n```\npip install -e {name}\npytest {name}\nbench " in readme
     return source
 
 

@@ -64,7 +64,8 @@ def test_a_folder_of_images_becomes_a_folder_of_label_maps(root: Path, tmp_path:
         nifti(tmp_path / "in" / f"p{number}.nii.gz", number)
     (tmp_path / "in" / "broken.nii.gz").write_bytes(b"no file")
     ran = predict(root, str(tmp_path / "in"), "-o", str(tmp_path / "out"))
-    assert ran.code == 2 and "1 of 4 images were left out" in ran.err.splitlines()[-1]
+    last = f"bench: 3 of 4 images are predicted, in {tmp_path / 'out'}; left out, as said above: "
+    assert ran.code == 2 and ran.err.splitlines()[-1] == f"{last}broken.nii.gz"
     assert "broken.nii.gz is left out" in ran.err
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert made == sorted(f"p{n}.{end}" for n in range(3) for end in ("nii.gz", "png"))

@@ -99,7 +99,11 @@ def test_run_and_suite_in_given_folds(tiny: DataSet, tmp_path: Path) -> None:
     assert brought.code == 0, brought.err
     assert (brought.json["split"], brought.json["own_split"]) == (split.fingerprint, True)
     other = bench(*theirs, "--root", str(root))
-    assert other.code == 2 and "were tested in other folds than these" in other.err
+    assert (
+        other.code == 2
+        and "in other folds than these: say in which folds the masks were predicted, --split"
+        in other.err
+    )
     values = setting_argv(root)
     at = values.index("--dataset")
     suite = ("suite", "--rows", "unet", "--datasets", "tiny", "--workers", "1", "--json")

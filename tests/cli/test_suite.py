@@ -177,8 +177,8 @@ def test_table_for_people(done: Path) -> None:
 def test_status_counts_the_suite(done: Path) -> None:
     status = bench("status", "--root", str(done), "--json").json["suites"]
     assert status == [
-        {"name": "main", "planned": 6, "done": 6, "running": 0, "failed": 0, "stopped": 0,
-         "not_run": 0, "post_hoc": "", "command": ""}
+        {"name": "main", "planned": 6, "earlier_stages": 2, "done": 6, "running": 0,
+         "failed": 0, "stopped": 0, "not_run": 0, "post_hoc": "", "command": ""}
     ]  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def test_missing_cell_makes_it_incomplete_and_the_command_fills_it(
     lost.unlink()
     shutil.rmtree(done / "results" / entry["key"])
     status = bench("status", "--root", str(done))
-    assert "suite main: 5 of 6 cells done, 1 not run" in status.out
+    assert "suite main: 5 of 6 cells done (2 of them of NAME@stage, a row at" in status.out
     compared = bench("compare", "fsm", "unet", "--root", str(done))
     assert compared.code == 1 and "gain" not in compared.out
     assert f"fold {entry['fold']} seed 0 (not run)" in compared.out

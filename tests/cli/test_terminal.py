@@ -14,7 +14,7 @@ from bench_process import REPOSITORY, run_argv, tiny_workspace
 from rich.console import Console
 from suite_process import suite_argv
 
-from benchmark.cli.view import Screen, bars
+from benchmark.cli.view import Screen, bars, terms_text
 
 pty = pytest.importorskip("pty")
 
@@ -102,3 +102,7 @@ def test_bars_of_sixty_columns_are_whole() -> None:
         assert all(word in text for word in shown)
         letters = re.sub(r"\s", "", text.replace(shown[0], "", 1))
         assert re.sub(r"\s", "", words) in letters
+
+
+def test_a_loss_is_not_called_as_a_score_is() -> None:
+    assert terms_text({"dsc": 0.0204, "ce": 0.5}) == "dice loss 0.020 ce 0.500"

@@ -12,8 +12,9 @@ from nnunet_files import make, save
 from variants import VARIANTS, changed, fatty, moved_kidney, refusals
 
 from benchmark.data.judging.anatomy import verify
-from benchmark.data.judging.checks import check_volume
+from benchmark.data.judging.checks import Check, check_volume
 from benchmark.data.readers.nnunet import NnUNetRaw
+from benchmark.data.source import RawCase, judged
 from benchmark.data.volume import Volume
 
 
@@ -167,6 +168,16 @@ def test_a_person_overrides_the_anatomy_and_it_is_recorded(tmp_path: Path) -> No
     assert mirrored is not None
     save(raw / "labelsTr" / "c1.nii.gz", np.ascontiguousarray(mirrored.label.T[::-1]))
     refused(tmp_path, NnUNetRaw(raw), "case c1: the liver lies", "mirrored?", "--force CASE")
+    refused(tmp_path, NnUNetRaw(raw), "--force all --name look, then bench data audit look")
     found = add(tmp_path, NnUNetRaw(raw), force=["c1"])
     assert "side_liver" in found.record("c1")["forced"]
     assert found.record("c0")["forced"] == []
+
+
+def test_the_place_of_an_organ_is_said_first() -> None:
+    """Of a mirrored label fat and HU are wrong, too: the cause stands before what follows of it."""
+    names = ("fat_liver", "side_liver", "hu_liver")
+    checks = (Check(name=n, ok=False, value=0, limit="", message=f"{n}!") for n in names)
+    raw = RawCase(case="c", volume=None, checks=tuple(checks))
+    found = judged(raw, ("liver",), frozenset(), anatomy=True)
+    assert found.bad == "side_liver!; fat_liver!; hu_liver!"

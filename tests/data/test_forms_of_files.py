@@ -237,3 +237,12 @@ def test_one_line_names_what_lacks(tmp_path: Path) -> None:
     ran = bench("data", "add", "folder", str(tmp_path / "raw"), *both, *root)
     assert ran.code == 2 and "give --map alone" in ran.err
     assert AFFINE.shape == (4, 4)
+
+
+def test_exchanged_folders_are_one_line(tmp_path: Path) -> None:
+    for number in range(3):
+        save(tmp_path / "ct", {f"c{number}.nii.gz": nifti_bytes(DISK.image_ijk, DISK.affine)})
+        save(tmp_path / "m", {f"c{number}.nii.gz": nifti_bytes(DISK.label_ijk, DISK.affine)})
+    said = refused(tmp_path, Pairs(tmp_path / "m", tmp_path / "ct", IDS), "are the two exchanged?")
+    assert said.startswith("all 3 cases: the image looks like a label map") and len(said) < 250
+    assert Pairs(tmp_path / "m", tmp_path / "m", IDS).read("c0")[0] is not None, "two masks"

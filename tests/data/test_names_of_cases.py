@@ -13,7 +13,7 @@ from nnunet_files import add as add_raw
 from nnunet_files import arrays, make, refused, save
 
 from benchmark.data import library
-from benchmark.data.readers.names import renamed, safe_names
+from benchmark.data.readers.names import renamed, safe_names, without_partner
 from benchmark.data.readers.nnunet import NnUNetRaw
 from benchmark.data.readers.pairs import Pairs
 from benchmark.data.readers.stacks import Stacks
@@ -143,3 +143,14 @@ def test_folders_of_slices_with_other_things_beside_them(tmp_path: Path) -> None
     added = add(tmp_path / "root", reader, skip_bad=True)
     names = [case.name for case in added.cases]
     assert names == ["M_ller_H", "M_ller_H_2", "raw_other_2", "raw_part_2"]
+
+
+def test_names_without_a_partner_are_counted_and_what_is_behind_them_is_named() -> None:
+    images = [f"case_{number}" for number in range(1, 12)]  # case_1 begins case_10, too
+    said = without_partner(images, [f"{image}_seg" for image in images])
+    assert "11 images (case_1, case_2, case_3 and 8 more), 11 labels (case_1_seg, " in said
+    assert said.endswith("rename each label: take '_seg' off its name")
+    said = without_partner([f"{image}_ct" for image in images], images)
+    assert said.endswith("rename each image: take '_ct' off its name")
+    assert "rename" not in without_partner(images, ["a", "case_1_seg"])
+    assert without_partner([], []).startswith("no .nii.gz file")

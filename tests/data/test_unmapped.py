@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native import add, refused, small
+from native import ORGANS, add, refused, small, write_ircadb
 from nnunet_files import AFFINE, SHAPE, arrays, make
 from nnunet_files import save as save_nifti
 
 from benchmark.cli.main import main
+from benchmark.data.readers.ircadb import Ircadb
 from benchmark.data.readers.nnunet import NnUNetRaw
-from benchmark.data.readers.numbers import unmapped
+from benchmark.data.readers.numbers import HOW, unmapped
 from benchmark.data.readers.pairs import Pairs, parse_map
 from benchmark.data.volume import Volume
 from benchmark.errors import BadInput
+from benchmark.phantom.downloads import IrcadbOptions
 from benchmark.phantom.layout import nifti_bytes, on_disk, save
 
 IDS = {"liver": 1, "left_kidney": 2, "right_kidney": 3}
@@ -55,7 +57,7 @@ def test_one_organ_has_several_numbers(tmp_path: Path) -> None:
     ids = parse_map("liver=6+1,left_kidney=2,right_kidney=3")
     found = add(tmp_path, pair(tmp_path / "raw", ids), say=said.append)
     np.testing.assert_array_equal(found.load("ct").label, small(0).label)
-    assert said == ["case ct: background by --map: 48 with 9 (voxels)"]
+    assert said == ["case ct: background by --map: 48 with 9 (voxels)" + HOW]
     assert found.origin["ids"] == {"liver": [1, 6], "left_kidney": 2, "right_kidney": 3}
     again = parse_map("liver=1+6,left_kidney=2,right_kidney=3")
     assert pair(tmp_path / "raw", again).fingerprint == found.origin["fingerprint"]
@@ -74,7 +76,7 @@ def test_an_organ_beside_another_is_not_enclosed() -> None:
     numbers = own.astype(np.int16)
     numbers[4:8, 4:8, 8:12] = 70  # one face of six
     lines, checks = unmapped(numbers, own, ["liver"])
-    assert lines == ("background by --map: 64 with 70 (voxels)",) and checks == ()
+    assert lines == ("background by --map: 64 with 70 (voxels)" + HOW,) and checks == ()
     numbers, own = numbers.copy(), own.copy()
     own[4:8, 4:8, 4:8], numbers[4:8, 4:8, 4:8], numbers[4:8, 4:8, 8:] = 0, 70, 0
     (check,) = unmapped(numbers, own, ["liver"])[1]  # five of six
@@ -91,7 +93,7 @@ def test_each_part_of_a_number_is_judged_and_specks_are_not() -> None:
         own[z : z + n, y : y + n, x : x + n] = 0
         numbers[z : z + n, y : y + n, x : x + n] = 5
     lines, (check,) = unmapped(numbers, own, ["liver"])
-    assert lines == ("background by --map: 55 with 5 (voxels)",)
+    assert lines == ("background by --map: 55 with 5 (voxels)" + HOW,)
     assert check.value == 28  # the one voxel, too, which alone would be a speck
     own[2:5, 2:5, 2:5], numbers[2:5, 2:5, 2:5] = 1, 1
     assert unmapped(numbers, own, ["liver"])[1] == ()
@@ -100,7 +102,7 @@ def test_each_part_of_a_number_is_judged_and_specks_are_not() -> None:
 def test_many_numbers_are_one_line() -> None:
     numbers = np.arange(64).reshape(4, 4, 4)
     (line,), checks = unmapped(numbers, np.zeros((4, 4, 4), np.uint8), ["liver"])
-    assert line == "background by --map: 63 with one of 63 other numbers (voxels)"
+    assert line == "background by --map: 63 with one of 63 other numbers (voxels)" + HOW
     assert checks == () and unmapped(0 * numbers, np.zeros((4, 4, 4), np.uint8), ["a"]) == ((), ())
 
 
@@ -127,3 +129,40 @@ def test_the_command_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main([*words, "liver=1,left_kidney=2,right_kidney=3"]) == 2
     assert "are enclosed by liver" in capsys.readouterr().err
     assert main([*words, "liver=1+6,left_kidney=2,right_kidney=3"]) == 0
+
+
+def test_a_number_that_nobody_knows_is_unknown_in_every_form(tmp_path: Path) -> None:
+    """As nnU-Net's `ignore`: in a label map by its number, among mask files by its name."""
+    ids = parse_map("liver=1,left_kidney=2,right_kidney=3,ignore=6+9")
+    said: list[str] = []
+    found = add(tmp_path, pair(tmp_path / "raw", ids), say=said.append)
+    disk, wanted = on_disk(tumoured(), (False, False, False)), np.isin(tumoured().label, (6, 9))
+    case = found.load("ct")
+    assert found.organs == case.annotated == ("liver", "left_kidney", "right_kidney")
+    assert said == [f"case ct: {np.count_nonzero(wanted)} voxels are 'ignore': unknown"]
+    np.testing.assert_array_equal(case.unknown, wanted)
+    np.testing.assert_array_equal(case.label, np.where(wanted, 0, tumoured().label))
+    alone = add(tmp_path / "plain", pair(tmp_path / "raw", IDS), force=["ct"]).load("ct")
+    assert alone.unknown is None
+    for name, number in (*IDS.items(), ("unsure", 6)):
+        mask = (disk.label_ijk == number).astype(np.uint8)
+        save(tmp_path / "masks", {f"{name}.nii.gz": nifti_bytes(mask, disk.affine)})
+    named = {**{organ: organ for organ in IDS}, "ignore": "unsure"}
+    case = add(
+        tmp_path / "m", Pairs(tmp_path / "raw" / "ct.nii.gz", tmp_path / "masks", named)
+    ).load("ct")
+    np.testing.assert_array_equal(case.unknown, tumoured().label == 6)
+
+
+def test_ignore_is_no_organ(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="name an organ, too"):
+        parse_map("ignore=4")
+    disk = on_disk(tumoured(), (False, False, False))
+    save(tmp_path / "raw", {"ct.nii.gz": nifti_bytes(disk.image_ijk, disk.affine)})
+    save(tmp_path / "raw" / "m", {"unsure.nii.gz": nifti_bytes(disk.label_ijk, disk.affine)})
+    named: dict[str, int | str | Sequence[int | str]] = {"liver": "liver", "ignore": "unsure"}
+    masks = Pairs(tmp_path / "raw" / "ct.nii.gz", tmp_path / "raw" / "m", named)
+    refused(tmp_path, masks, "no structure is called liver")
+    write_ircadb(tmp_path / "ircadb", [small(0)], ORGANS, IrcadbOptions())
+    ircadb = Ircadb(tmp_path / "ircadb", ("liver", "ignore"))
+    refused(tmp_path, ircadb, "'ignore' cannot name an organ", "another name")

@@ -106,8 +106,8 @@ def fat_below_hu(organ: Organ) -> int:
 def _share(organ: Organ, what: str, below_hu: int, most: float) -> Check:
     share = float(np.count_nonzero(organ.hu < below_hu)) / organ.hu.size
     message = (
-        f"{100 * share:.3g} % of {organ.name} is {what} (under {below_hu} HU); at most"
-        f" {100 * most:g} % can be: the label lies elsewhere"
+        f"{100 * share:.3g} % of {organ.name} is {what} (under {below_hu} HU), over {100 * most:g}"
+        " %: is the label shifted, of another patient, or drawn wide in thick slices? Look at it"
     )
     return bounded(f"{what}_{organ.name}", share, message, most=most)
 

@@ -127,7 +127,7 @@ def check_values(image: NDArray[Any]) -> tuple[Check, ...]:
 
 def check_shapes(image: tuple[int, ...], label: tuple[int, ...]) -> Check:
     """Returns whether image and label have the same shape."""
-    message = f"the image has shape {list(image)}, its label {list(label)}"
+    message = f"the image has shape {list(image)}, its label {list(label)} (axes as in the file)"
     value = "x".join(str(size) for size in label)
     limit = "x".join(str(size) for size in image)
     return Check(name="shape", ok=image == label, value=value, limit=limit, message=message)
@@ -151,6 +151,8 @@ def check_affines(displacement_voxels: float) -> Check:
     """
     figure = round(displacement_voxels, 6)
     message = f"image and label lie {figure:.4g} voxels apart at the worst corner"
+    if displacement_voxels > 0.5:
+        message += ": of another patient, or resampled?"
     return bounded("affine", displacement_voxels, message, most=0.5, unit=" voxel")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmark.plan.keys import content_hash
 MAX_OVERLAP = 0.01  # of an organ's voxels that another organ claims too
 Read = tuple[Volume | None, Sequence[Check]]  # none where a check failed
 TARGETS = ("liver", "left_kidney", "right_kidney")  # the paper's organs
+IGNORE = "ignore"  # asked for as an organ is: voxels of which nobody says what they are
 
 
 class Reader(ABC):
@@ -126,6 +128,15 @@ def volume_of(
     image, geometry = to_canonical(image_ijk, affine)
     label = to_canonical(label_ijk, affine)[0]
     return Volume(case=case, image=image, label=label, geometry=geometry, **more)
+
+
+def with_unknown(volume: Volume, ignored_ijk: NDArray[np.bool_] | None, said: list[str]) -> Volume:
+    """Return the volume with the voxels unknown that a mask (as it lies on disk) shows, and say how
+    many; the volume itself where there are none."""
+    if ignored_ijk is None or not ignored_ijk.any():
+        return volume
+    said.append(f"{np.count_nonzero(ignored_ijk)} voxels are 'ignore': unknown")
+    return replace(volume, unknown=to_canonical(ignored_ijk, volume.geometry.affine)[0])
 
 
 def place_checks(

@@ -46,6 +46,8 @@ from benchmark.data.readers.structures import (
 )
 from benchmark.plan.keys import content_hash
 
+MOST_ORGANS, LEAST_AIR_HU = 255, -200
+
 
 def read_picture(path: Path) -> Placed:
     """Return a NIfTI, MetaImage or NRRD file; raises BadFile as their readers do."""
@@ -68,6 +70,26 @@ def read_image(path: Path) -> Placed:
         message = f"its image must be one DICOM series, or one file; there is {shown or 'neither'}"
         raise BadFile("images", len(images), "one", message)
     return read_picture(images[0])
+
+
+def check_order(image: Placed, label: Path) -> None:
+    """Raise BadFile where the image looks like a label map and the label like a CT. Of a label
+    that is no one picture nothing is said."""
+    if not _is_map(image) or label.is_dir() or not is_picture(label.name):
+        return
+    other = read_picture(label)
+    if not _is_map(other) and float(other.array.min()) < LEAST_AIR_HU:
+        message = (
+            "the image looks like a label map, and the label like a CT: are the two exchanged?"
+        )
+        raise BadFile(
+            "order", "exchanged", "IMAGE LABEL", f"{message} Give IMAGE first, then LABEL"
+        )
+
+
+def _is_map(found: Placed) -> bool:
+    values = found.array
+    return bool(values.min() >= 0 and values.max() <= MOST_ORGANS and (values == 0).mean() > 0.5)
 
 
 def image_digest(path: Path) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from benchmark.data.readers.base import Read, Reader
 from benchmark.data.readers.files import find_files
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
-from benchmark.plan.wording import named
+from benchmark.plan.wording import counted, named
 
 ENDINGS = (".nii.gz", ".nii")
 OTHER_ENDINGS = (".seg.nrrd", ".mha", ".mhd", ".nrrd", ".nhdr")
@@ -153,6 +153,21 @@ def stem(name: str) -> str:
         name = name.removesuffix(ending)
     other = next((e for e in (*ENDINGS, *OTHER_ENDINGS) if name.lower().endswith(e)), "")
     return name[: len(name) - len(other)]
+
+
+def without_partner(images: Sequence[str], labels: Sequence[str]) -> str:
+    """Return what is wrong with the names of images and labels of which no two are equal: how many
+    there are, and what they have behind them, where that is all."""
+    if not images and not labels:
+        return "no .nii.gz file (.hdr/.img pairs are not read)"
+    counts = f"{counted(len(images), 'image')} ({named(images, 3)})"
+    counts += f", {counted(len(labels), 'label')} ({named(labels, 3)})"
+    for some, others, what in ((images, labels, "label"), (labels, images, "image")):
+        behind = {other[len(one) :] for one in some for other in others if other.startswith(one)}
+        for more in sorted(behind):
+            if all(one + more in others for one in some):
+                return f"no two are equal: {counts}; rename each {what}: take '{more}' off its name"
+    return f"no two are equal: {counts}"
 
 
 HIDDEN = "(a file)"

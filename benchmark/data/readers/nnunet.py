@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile, read_regular
 from benchmark.data.judging.checks import Check, check_finite, check_values
-from benchmark.data.readers.base import Read, Reader, integers, place_checks, volume_of
+from benchmark.data.readers.base import (
+    Read,
+    Reader,
+    integers,
+    place_checks,
+    volume_of,
+    with_unknown,
+)
 from benchmark.data.readers.contents import PICTURES
 from benchmark.data.readers.forms import image_digest, read_picture
 from benchmark.data.readers.modality import other_modality
@@ -37,7 +44,6 @@ from benchmark.data.readers.names import (
 )
 from benchmark.data.readers.placed import Placed, laid_like
 from benchmark.data.readers.regions import chosen_regions, described_labels, label_ids
-from benchmark.data.volume import to_canonical
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
 from benchmark.plan.wording import counted
@@ -123,10 +129,9 @@ class NnUNetRaw(Reader):
         label_ijk = self._own_ids(numbers, annotated, warnings)
         hu, sha256 = np.rint(image.array).astype(np.int16), self.digest(case)
         about: dict[str, Any] = {"annotated": annotated, "source_sha256": sha256}
-        if self._ignore is not None and (ignored := numbers == self._ignore).any():
-            about["unknown"] = to_canonical(ignored, image.affine)[0]
-            warnings.append(f"{np.count_nonzero(ignored)} voxels are 'ignore': unknown")
-        return volume_of(case, hu, label_ijk, image.affine, **about), checks
+        ignored = None if self._ignore is None else numbers == self._ignore
+        volume = volume_of(case, hu, label_ijk, image.affine, **about)
+        return with_unknown(volume, ignored, warnings), checks
 
     def _own_ids(
         self, label: NDArray[Any], annotated: tuple[str, ...], warnings: list[str]
@@ -180,7 +185,10 @@ def _description(folder: Path) -> Mapping[str, Any]:
         raise BadInput(f"the folder {folder} is empty: dataset.json, imagesTr, labelsTr wanted")
     for name in ("dataset.json", "imagesTr", "labelsTr"):
         if not (folder / name).exists():
-            raise BadInput(f"{folder} has no {name}: it is not a folder in nnU-Net's raw layout")
+            raise BadInput(
+                f"{folder} has no {name}: it is not a folder in nnU-Net's raw layout; images and "
+                "labels in two folders: bench data add pair CTS MASKS --map liver=1,..."
+            )
     described = _read_json(folder / "dataset.json")
     channels = described.get("channel_names", described.get("modality", {}))
     if isinstance(channels, dict) and len(channels) > 1:

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.judging.checks import Check
-from benchmark.data.readers.base import integers, place_checks
+from benchmark.data.readers.base import IGNORE, integers, place_checks
 from benchmark.data.readers.placed import Placed, laid_like
 from benchmark.data.readers.structures import Labels, Wanted
 
 SPECK = 10  # voxels: less is no tumour but the rim of a model's mask
 NAMED = 10
+HOW = "; if nobody knows what they are: --map ...,ignore=NUMBER"
 
 
 def from_numbers(label: Placed, image: Placed, wanted: Wanted, said: list[str]) -> Labels:
@@ -26,12 +27,13 @@ def from_numbers(label: Placed, image: Placed, wanted: Wanted, said: list[str]) 
     label = laid_like(label, image)
     said += label.warnings
     placed = place_checks(image.grid, label.grid, said)
-    organs = tuple(wanted)
+    organs = tuple(organ for organ in wanted if organ != IGNORE)
     if not all(check.ok for check in placed):
         return Labels(label=None, annotated=organs, checks=placed, sha256=label.sha256)
     numbers = integers(label.array, label.scaling)
     own = np.zeros(numbers.shape, np.uint8)
-    for position, (organ, ours) in enumerate(wanted.items(), start=1):
+    for position, organ in enumerate(organs, start=1):
+        ours = wanted[organ]
         mask = np.isin(numbers, ours) if len(ours) > 1 else numbers == ours[0]
         own[mask] = position
         if not mask.any():
@@ -40,11 +42,19 @@ def from_numbers(label: Placed, image: Placed, wanted: Wanted, said: list[str]) 
     if not own.any():
         there = ", ".join(str(n) for n in np.unique(numbers)[:20])
         message = f"no number of --map is in the label, which holds {there}"
-        asked = [ours[0] if len(ours) == 1 else list(ours) for ours in wanted.values()]
+        ours_of = [wanted[organ] for organ in organs]
+        asked = [ours[0] if len(ours) == 1 else list(ours) for ours in ours_of]
         raise BadFile("labels", there, str(asked), message)
-    lines, checks = unmapped(numbers, own, organs)
+    unknown = np.isin(numbers, wanted.get(IGNORE, ()))
+    lines, checks = unmapped(np.where(unknown, 0, numbers), own, organs)
     said += lines
-    return Labels(label=own, annotated=organs, checks=(*placed, *checks), sha256=label.sha256)
+    return Labels(
+        label=own,
+        annotated=organs,
+        checks=(*placed, *checks),
+        sha256=label.sha256,
+        unknown=unknown,
+    )
 
 
 def unmapped(
@@ -62,7 +72,7 @@ def unmapped(
     named = ", ".join(f"{n} with {value}" for value, n in zip(values, counts, strict=True))
     if len(values) > NAMED:
         named = f"{counts.sum()} with one of {len(values)} other numbers"
-    line = f"background by --map: {named} (voxels)"
+    line = f"background by --map: {named} (voxels){HOW}"
     order = np.zeros(numbers.shape, np.int32)
     order[rest] = inverse.reshape(-1) + 1
     return (line,), tuple(_checks(values, order, own, organs))
@@ -91,7 +101,7 @@ def _checks(
 def _check(organ: str, value: int, voxels: int) -> Check:
     message = (
         f"{voxels} voxels with {value} are enclosed by {organ} and would be background: a tumour?"
-        f" To count them to it, --map {organ}=...+{value}"
+        f" To count them to it, --map {organ}=...+{value}; if nobody knows, ignore={value}"
     )
     return Check(
         name=f"enclosed_{organ}", ok=False, value=voxels, limit=f"< {SPECK}", message=message

@@ -15,15 +15,16 @@ import numpy as np
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.judging.checks import check_values
-from benchmark.data.readers.base import Read, volume_of
+from benchmark.data.readers.base import IGNORE, Read, volume_of, with_unknown
 from benchmark.data.readers.contents import contents, is_picture
 from benchmark.data.readers.forms import (
+    check_order,
     image_digest,
     labels_digest,
     read_image,
     read_labels,
 )
-from benchmark.data.readers.names import ByName, plain_name, stem
+from benchmark.data.readers.names import ByName, plain_name, stem, without_partner
 from benchmark.data.readers.structures import Wanted
 from benchmark.errors import BadInput
 from benchmark.plan.keys import content_hash
@@ -37,7 +38,7 @@ class Pairs(ByName[Pair]):
 
     `ids` says which number in a label map is which organ, or which numbers are; all others are
     background, which is said, and refused where an organ encloses them. Of labels that are masks
-    with names it says which names.
+    with names it says which names. What it calls `ignore` is no organ: those voxels are unknown.
     """
 
     def __init__(self, image: Path, label: Path, ids: Mapping[str, Id]) -> None:
@@ -61,20 +62,15 @@ class Pairs(ByName[Pair]):
             raise BadInput(f"{image} and {label} must be two files, or two folders")
         images, labels = _by_name(image), _by_name(label)
         if not images.keys() & labels.keys():
-            alone = sorted(images.keys() ^ labels.keys())
-            what = (
-                f"these have no partner: {', '.join(alone[:5])}"
-                if alone
-                else "no .nii.gz file (.hdr/.img pairs are not read)"
-            )
-            raise BadInput(f"{image} and {label} are paired by file name; {what}")
+            why = without_partner(sorted(images), sorted(labels))
+            raise BadInput(f"{image} and {label} are paired by file name; {why}")
         both = sorted({*images, *labels})
         return {name: (images.get(name, []), labels.get(name, [])) for name in both}
 
     @property
     def organs(self) -> tuple[str, ...]:
         """The organs of the map, in its order."""
-        return tuple(self._ids)
+        return tuple(name for name in self._ids if name != IGNORE)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -93,6 +89,7 @@ class Pairs(ByName[Pair]):
         """Return a pair; raises BadFile for a file that cannot be used."""
         image_path, label_path = _one_each(self.by_case[case])
         image = read_image(image_path)
+        check_order(image, label_path)
         said = self._said = [*image.warnings]
         labels = read_labels(label_path, image, self._wanted, said)
         checks = [*labels.checks, *check_values(image.array)]
@@ -100,7 +97,8 @@ class Pairs(ByName[Pair]):
             return None, checks
         hu, sha256 = np.rint(image.array).astype(np.int16), self._hash(image.sha256, labels.sha256)
         about = {"annotated": labels.annotated, "source_sha256": sha256, "read_by": image.read_by}
-        return volume_of(case, hu, labels.label, image.affine, **about), checks
+        volume = volume_of(case, hu, labels.label, image.affine, **about)
+        return with_unknown(volume, labels.unknown, said), checks
 
 
 class Beside(Pairs):
@@ -174,6 +172,10 @@ def parse_map(text: str) -> dict[str, Id]:
             raise BadInput(f"--map {text!r}: every organ and number once, and 0 is the background")
         seen |= {*names}
         ids[organ] = names[0] if len(names) == 1 else tuple(names)
+    if ids.keys() == {IGNORE}:
+        raise BadInput(
+            f"--map {text!r}: 'ignore' says which voxels are unknown; name an organ, too"
+        )
     return ids
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.badfile import BadFile
 from benchmark.data.judging.checks import Check
-from benchmark.data.readers.base import merged
+from benchmark.data.readers.base import IGNORE, merged
 from benchmark.data.readers.names import organ_name
 from benchmark.errors import BadInput
 from benchmark.plan.organs import SPELLINGS, meant
@@ -36,13 +36,14 @@ class Structure:
 @dataclass(frozen=True, kw_only=True)
 class Labels:
     """A label map (i, j, k) on the image's grid with 1..K for the organs (None where the two do not
-    lie on one grid), which of them somebody looked for, the checks that were made, and the hash of
-    the bytes that it is made from."""
+    lie on one grid), which of them somebody looked for, the checks that were made, the hash of the
+    bytes that it is made from, and where nobody says what is there (None: nowhere)."""
 
     label: NDArray[np.uint8] | None
     annotated: tuple[str, ...]
     checks: tuple[Check, ...]
     sha256: str
+    unknown: Mask | None = None
 
 
 def chosen(
@@ -62,7 +63,10 @@ def chosen(
         message = f"no structure is called {' or '.join(missing)}; it has {_shown(structures)}"
         hint = "give its name or number, --map liver=NAME"
         raise BadFile("structures", NOTHING, "an organ", f"{message}: {hint}")
-    said += [f"no structure is called {organ}: not looked for here" for organ in missing]
+    lacking = {IGNORE: "no voxel is unknown here"}
+    said += [
+        f"no structure is called {o}: {lacking.get(o, 'not looked for here')}" for o in missing
+    ]
     return found
 
 
@@ -106,9 +110,10 @@ def _is_known(name: str) -> bool:
 
 def check_gaps(organ: str, slices: Iterable[int], said: list[str]) -> None:
     """Say that slices between a structure's ends have nothing of it. Raises BadFile where they are
-    many: it was drawn on every second slice, or on another grid, and was to be interpolated."""
+    many: it was drawn on every second slice, or on another grid, and was to be interpolated. What
+    is unknown may lie anywhere."""
     drawn = sorted(set(slices))
-    if not drawn:
+    if not drawn or organ == IGNORE:
         return
     within = drawn[-1] - drawn[0] + 1
     gaps = within - len(drawn)
@@ -125,9 +130,19 @@ def one_map(
 ) -> Labels:
     """Return the label map of the organs' masks on one grid; a smaller organ goes before a larger.
 
-    An organ without a mask was not looked for; one with an empty mask was, and is not there.
+    An organ without a mask was not looked for; one with an empty mask was, and is not there. A mask
+    called `ignore` says which voxels are unknown. Raises BadFile where there is no other.
     """
-    order = tuple(organs)
-    label, overlap = merged(masks, order)
-    annotated = tuple(organ for organ in order if organ in masks)
-    return Labels(label=label, annotated=annotated, checks=(*checks, overlap), sha256=sha256)
+    order = tuple(organ for organ in organs if organ != IGNORE)
+    known = {organ: mask for organ, mask in masks.items() if organ != IGNORE}
+    if not known:
+        message = f"no structure is called {' or '.join(order)}; what 'ignore' names is there alone"
+        raise BadFile("structures", NOTHING, "an organ", message)
+    label, overlap = merged(known, order)
+    return Labels(
+        label=label,
+        annotated=tuple(organ for organ in order if organ in known),
+        checks=(*checks, overlap),
+        sha256=sha256,
+        unknown=masks.get(IGNORE),
+    )
