@@ -30,33 +30,33 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.analysis.flag_guide import how_to_read
     from benchmark.analysis.flags import flags_of_rows
     from benchmark.analysis.suites import older_line
-    from benchmark.store.ledger import shown_suite
+    from benchmark.store.ledger import compared
 
     workspace = stored(args)
     entries = workspace.ledger.entries()
     cells = [_cell(workspace, entry) for entry in entries]
     both = list(zip(entries, cells, strict=True))
     suites = _suites(workspace, workspace.plans.suites(), both)
-    if older := older_line(workspace, workspace.ledger.compared()):
+    if older := older_line(workspace, compared(entries)):
         warn(older)
     if args.json:
         put_json({"cells": cells, "suites": suites, "damaged": workspace.ledger.damaged()})
         return 0
     for suite in suites:
         _print_suite(suite)
+    rows: dict[tuple[str, ...], list[tuple[Entry, dict[str, Any]]]] = {}
+    for entry, cell in both:
+        rows.setdefault(_row(entry), []).append((entry, cell))
+    several = len({entry.suite for entry in entries}) > 1
+    planned = set(workspace.plans.suites())  # their commands stand with them, above
     names: list[str] = []
     commands: list[str] = []
-    for row in dict.fromkeys(map(_row, entries)):
-        where, dataset, label, preset, part, split = row
-        told = (
-            f" of suite {shown_suite(where)}" if len({entry.suite for entry in entries}) > 1 else ""
-        )
-        flags = flags_of_rows(e for e in entries if _row(e) == row)
+    for row, members in rows.items():
+        flags = flags_of_rows(entry for entry, _ in members)
         names += [flag.name for flag in flags]
-        members = [cell for entry, cell in both if _row(entry) == row]
-        _print_row(f"{label}{told} on {dataset}, preset {preset}, {part}{split}", members, flags)
-        left = [e for e, c in both if _row(e) == row and c["state"] not in ("done", "running")]
-        if left and where not in workspace.plans.suites():  # of those that are planned: see above
+        _print_row(_row_title(row, several), [cell for _, cell in members], flags)
+        left = [entry for entry, cell in members if cell["state"] not in ("done", "running")]
+        if left and left[0].suite not in planned:
             commands.append(row_command(left))
     for command in dict.fromkeys(commands):
         put(f"go on with: {command}")
@@ -127,6 +127,14 @@ def _print_suite(suite: dict[str, Any]) -> None:
 def _row(entry: Entry) -> tuple[str, ...]:
     split = f", own split {entry.split[:8]}" if entry.own_split else ""
     return (entry.suite, entry.dataset, entry.label, entry.preset, entry.part, split)
+
+
+def _row_title(row: tuple[str, ...], several_suites: bool) -> str:
+    from benchmark.store.ledger import shown_suite
+
+    suite, dataset, label, preset, part, split = row
+    of = f" of suite {shown_suite(suite)}" if several_suites else ""
+    return f"{label}{of} on {dataset}, preset {preset}, {part}{split}"
 
 
 def _print_row(name: str, cells: list[dict[str, Any]], flags: list[Flag]) -> None:

@@ -5,7 +5,7 @@ ledger/SUITE/CELL.json      one small file a cell, replaced by one rename
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -92,6 +92,11 @@ class Entry:
         return self.evaluation.partition("-")[2]
 
 
+def compared(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries of suites that compare rows: the trials of sweeps are left out."""
+    return [entry for entry in entries if not entry.suite.startswith(SWEEPS)]
+
+
 class Ledger:
     """All entries under `folder`. A damaged file takes no other cell along: `warn` is told of it
     once, and its cell counts as missing."""
@@ -127,7 +132,7 @@ class Ledger:
 
     def compared(self) -> list[Entry]:
         """Return the entries of all suites that compare rows: the trials of sweeps are left out."""
-        return [entry for entry in self.entries() if not entry.suite.startswith(SWEEPS)]
+        return compared(self.entries())
 
     def newest(self) -> dict[str, float]:
         """Return when each suite's cells were last written to (Unix seconds), sweeps left out."""
