@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from benchmark.analysis.groups import set_text
 from benchmark.analysis.naming import TYPED, labels_named, short
-from benchmark.analysis.suites import Missing, Standing, fill_command, numbers_text
+from benchmark.analysis.suites import Standing, fill_command, numbers_text
 from benchmark.errors import BadInput, near
 from benchmark.settings.overrides import parse, pieces
 from benchmark.settings.registry import load_registry
@@ -18,12 +18,12 @@ from benchmark.store.ledger import ON, SCRATCH, Entry, shown_suite
 NNUNET = "nnU-Net v2, "  # what the source of a row begins with that `bench import nnunet` made
 
 
-def row_command(cells: Sequence[Entry], missing: Iterable[Missing] = ()) -> str:
-    """Return the command that makes cells of one row again, or those of it that are missing: with
-    its own data set, preset, split, values and, where it was scored on one, the set kept apart."""
-    first, lacking = cells[0], [*missing]
-    folds = sorted({cell.fold for cell in lacking or cells})
-    seeds = sorted({cell.seed for cell in lacking or cells})
+def row_command(cells: Sequence[Entry], places: Iterable[tuple[int, int]] = ()) -> str:
+    """Return the command that makes cells of one row again, or those in other folds and seeds: with
+    its data set, preset, split, values and, where it was scored on one, the set kept apart."""
+    first, wanted = cells[0], [*places] or [(cell.fold, cell.seed) for cell in cells]
+    folds = sorted({fold for fold, _ in wanted})
+    seeds = sorted({seed for _, seed in wanted})
     if first.outside:
         return _import(first, folds)
     values = {} if first.tuned else first.overrides
@@ -72,7 +72,7 @@ def _run(
     words += ["--inner"] if like.part == "inner" else []
     words += ["--test-on", like.tested_on] if like.part.startswith(ON) else []
     for name, value in values.items():
-        words += ["--set", f"{name}={json.dumps(value)}"]
+        words += ["--set", f"{name}={set_text(value)}"]
     return words
 
 

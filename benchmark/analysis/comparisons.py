@@ -181,7 +181,11 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
     pair = Paired(dataset=dataset, preset=preset)
     lost = [(x, _lacking(one, dataset, x, places)) for one, x in ((first, ours), (second, theirs))]
     if missing := tuple(cell for _, each in lost for cell in each):
-        commands = tuple(row_command([*x.values()], each) for x, each in lost if each and x)
+        commands = tuple(
+            row_command([*x.values()], [(m.fold, m.seed) for m in each])
+            for x, each in lost
+            if each and x
+        )
         return replace(pair, missing=missing, commands=commands)
     both = (("a", ours), ("b", theirs))
     cells = [(row, fold, seed, x[fold, seed]) for row, x in both for fold, seed in places]

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
+from benchmark.analysis.commands import row_command
 from benchmark.analysis.groups import set_text
 from benchmark.analysis.suites import Missing, fill_command, numbers_text
 from benchmark.plan.wording import counted
@@ -40,37 +41,28 @@ def _absent_folds(chapter: Chapter) -> list[str]:
     if not folds:
         return []
     text = f"No row was run in fold {', '.join(map(str, folds))}: their patients are in no number"
-    if chapter.group.plan or chapter.group.split_shown:
+    if chapter.group.plan or _past_split(chapter):
         return [f"{text} here."]
-    cells = [(fold, seed) for fold in folds for seed in seeds]
+    places = [(fold, seed) for fold in folds for seed in seeds]
     rows = [row for row in chapter.group.rows if "@" not in row]
-    commands = [_command(row, cells, chapter) for row in rows[:MOST_COMMANDS]]
+    commands = [row_command(chapter.group.cells[row], places) for row in rows[:MOST_COMMANDS]]
     more = f"; and so on for {len(rows) - MOST_COMMANDS} more" if rows[MOST_COMMANDS:] else ""
     return [f"{text} here. To fill it: {'; '.join(commands)}{more}"]
 
 
 def _to_fill(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
-    """How to run a row's missing cells; a planned suite has one command for all of them, and on
-    another split than the set's own no command runs them."""
-    none = chapter.group.plan or chapter.group.split_shown
+    """How to make a row's missing cells; a planned suite has one command for all of them."""
+    if chapter.group.plan or _past_split(chapter):
+        return ""
     places = [(cell.fold, cell.seed) for cell in cells]
-    return "" if none else f" To fill it: {_command(row, places, chapter)}"
+    return f" To fill it: {row_command(chapter.group.cells[row], places)}"
 
 
-def _command(row: str, cells: Sequence[tuple[int, int]], chapter: Chapter) -> str:
-    """The command that runs a row in these pairs of fold and seed."""
-    entry = chapter.group.cells[row][0]
-    if entry.outside:
-        return f"bench import predictions DIR --row {entry.row} --fold K, a fold at a time"
-    folds = ",".join(map(str, sorted({fold for fold, _ in cells})))
-    seeds = ",".join(map(str, sorted({seed for _, seed in cells})))
-    values = {} if entry.tuned else entry.overrides
-    params = "".join(f" --set {n}={set_text(v)}" for n, v in sorted(values.items()))
-    params += f" --config FILE --tuned {entry.tuned}" if entry.tuned else ""
-    return (
-        f"bench run --method {entry.row.partition('@')[0]} --dataset {entry.dataset} --preset "
-        f"{entry.preset} --folds {folds} --seeds {seeds}{params}"
-    )
+def _past_split(chapter: Chapter) -> bool:
+    """Whether no command runs on the chapter's split: the data set has another one by itself now,
+    and `--split` takes those that somebody brought."""
+    entries = next(iter(chapter.group.cells.values()))
+    return bool(chapter.group.split_shown) and not entries[0].own_split
 
 
 def missing_sheet(chapter: Chapter) -> Sheet:
@@ -98,11 +90,9 @@ def _clean(text: str, hidden: Sequence[str]) -> str:
 
 
 def wanted(chapter: Chapter) -> tuple[str, ...]:
-    """Return what the question needs and nobody planned, each with the command that runs it.
-
-    Nothing on another split than the set's own, which no command runs.
-    """
-    if chapter.group.split_shown:
+    """Return what the question needs and nobody planned, each with the command that runs it;
+    nothing on a split that no command runs any more."""
+    if _past_split(chapter):
         return ()
     if chapter.asks_subject:
         return _controls_wanted(chapter)
@@ -123,9 +113,7 @@ def without_baseline(chapter: Chapter) -> str:
             f"{base}, which rows are compared with, was run with several values and not without: "
             f"bench compare ROW {shlex.quote(found[0])} compares with one of {', '.join(found)}"
         )
-    split = f" --split {group.split_shown}" if group.split_shown else ""
-    command = f"{_run(base, chapter)}{split}"
-    return f"{base}, which rows are compared with, was not run. To run it: {command}"
+    return f"{base}, which rows are compared with, was not run. To run it: {_run(base, chapter)}"
 
 
 def _controls_wanted(chapter: Chapter) -> tuple[str, ...]:
@@ -150,6 +138,7 @@ def _run(rows: str, chapter: Chapter, method: str = "run --method") -> str:
     group = chapter.group
     sets = "--datasets" if method.startswith("suite") else "--dataset"
     words = ["bench", *method.split(), rows, sets, group.dataset, "--preset", group.preset]
+    words += ["--split", group.split_shown] if group.split_shown else []
     words += ["--folds", numbers_text(group.folds), "--seeds", numbers_text(group.seeds)]
     for name, value in group.common.items():
         words += ["--set", f"{name}={set_text(value)}"]

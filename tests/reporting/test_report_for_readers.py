@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,19 @@ def test_a_report_with_a_missing_cell_ends_well(tmp_path: Path) -> None:
         "No row was run in fold 2, 3, 4: their patients are in no number here. To fill it: bench"
     )
     assert absent in ran.out
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_what_is_missing_has_its_whole_command(tmp_path: Path) -> None:
+    """On a split of somebody's own, and for a row of another tool, too."""
+    made = workspace(tmp_path / "w")
+    plant(made, {"unet": 0.1, "unet-200": 0.1}, seeds=(0,), folds=(0, 1))
+    for entry in made.ledger.entries():
+        made.ledger.remove(entry)
+        gone = entry.row == "unet" and entry.fold == 0
+        theirs = {"row": "theirs", "label": "theirs", "outside": "a tool"} if gone else {}
+        made.ledger.write(replace(entry, own_split=True, **theirs))
+    out = report(made.root, tmp_path / "out", "--skip-hard-cases").out
+    split = made.ledger.entries()[0].split[:8]
+    assert f"bench run --method unet --dataset tiny --preset quick --split {split} " in out
+    assert "bench import predictions DIR --row theirs --dataset tiny --source 'a tool' " in out
