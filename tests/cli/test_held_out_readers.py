@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import statistics
 import sys
 from collections.abc import Iterator
@@ -83,8 +84,11 @@ def test_two_rows_are_compared_there(root: Path) -> None:
     assert wrong.code == 2 and "leave --test-on out" in wrong.err
 
 
-def test_a_row_that_was_not_scored_there_has_a_command_that_scores_it(root: Path) -> None:
+def test_a_row_that_was_not_scored_there_has_a_command_that_scores_it(
+    root: Path, tmp_path: Path
+) -> None:
     """Its values, too, and the set: the command is typed as it is printed."""
+    root = shutil.copytree(root, tmp_path / "w")
     there = ("--root", str(root))
     assert bench(*run_argv(root, "unet", "--folds", "0", ground__loss__ce=0.5)).code == 0
     (label,) = {

@@ -21,6 +21,7 @@ KINDS = ("bash", "python", "toml", "json", "text", "pycon")
 ELSEWHERE = ("docs/cluster.md",)  # run by tests of their own, which read the page
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 REASON = re.compile(r"<!-- not run: (.+?) -->\s*\Z", re.DOTALL)
+EPOCHS = f"schedule.epochs={SMALL['schedule.epochs']}"
 ONE_NETWORK = ("unet", "unet-200", "my-loss")  # rows without N_GT
 
 
@@ -68,12 +69,14 @@ def commands(text: str) -> list[list[str]]:
 
 def shortened(argv: list[str], dataset: str) -> list[str]:
     """The command on a tiny data set where it names none, with tiny networks and few steps, in
-    this process and without MLflow. What the command itself sets stays as it says."""
+    this process and without MLflow. What the command itself sets stays as it says, but the
+    epochs: with the same few everywhere, a page's try of a minute is not a row of its own."""
     name = argv[0] if argv[0] != "sweep" else " ".join(argv[:2])
     if name not in ("run", "suite", "plan", "predict", "sweep run"):
         return argv
     option = "--datasets" if name == "suite" else "--dataset"
     argv = _with(argv, option, dataset, replace=False)
+    argv = [EPOCHS if word.startswith("schedule.epochs=") else word for word in argv]
     argv = [*argv, *_small(argv, name)]
     if name in ("run", "suite", "sweep run"):
         argv = _with(_with(argv, "--workers", "1"), "--mlflow", "none")
