@@ -19,10 +19,10 @@ test: $(READY)
 rows: $(READY)
 	$(BIN)/pytest -m rows -n 2 -rA tests/test_rows_train.py
 
-# many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is one, on Ray nodes,
-# on a SLURM of its own where there is one, and in a bucket
+# what takes longest: many kills and full disks, of runs, suites and sweeps, also on a PostgreSQL of its own where there is
+# one, on Ray nodes, on a SLURM of its own where there is one, and in a bucket; a browser, a wheel, a real CT
 long: $(VENV)/.ray
-	$(BIN)/pytest -m long
+	$(BIN)/pytest -m long -n 2 --dist loadgroup
 
 # a kill and a full disk at every disk operation of a run, one after the other
 faults: $(READY)

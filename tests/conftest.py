@@ -22,6 +22,16 @@ settings.register_profile("shared machine", deadline=None)  # a busy core is no 
 settings.load_profile("shared machine")
 
 
+MACHINES = ("chaos", "cluster")  # folders of tests that start Ray nodes or a SLURM
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Where processes share the tests by groups (make long), a file's tests stay together, and one
+    process has all that start machines: two clusters at a time are too many for two cores."""
+    machines = item.path.parent.name in MACHINES
+    item.add_marker(pytest.mark.xdist_group("machines" if machines else str(item.path)))
+
+
 @pytest.hookimpl(trylast=True)  # after what was not asked for is left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files with most tests marked `slow` go first, so that two processes end together."""

@@ -45,6 +45,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.long
 def test_a_third_party_row_conforms_after_pip_install(installed: dict[str, str]) -> None:
     suite = THIRD_PARTY / "conformance_of_somebodys_rows.py"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(suite)]

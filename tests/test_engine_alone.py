@@ -61,6 +61,7 @@ def trained(root: Path, site: Path) -> Ran:
     return finish(spawn(*argv, site=site), 110)
 
 
+@pytest.mark.long
 def test_a_row_is_trained_scored_and_shown(trained: Ran, root: Path) -> None:
     assert trained.code == 0, trained.err
     assert "trainings: 2 done now" in trained.out
@@ -107,6 +108,7 @@ def typed(trained: Ran, root: Path, site: Path) -> dict[str, tuple[int, str, str
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("line", NEEDS)
 def test_what_needs_more_says_what_to_install(
     typed: dict[str, tuple[int, str, str]], line: str
@@ -117,6 +119,7 @@ def test_what_needs_more_says_what_to_install(
     assert f"pip install 'beyond-loss[{NEEDS[line]}]'" in told
 
 
+@pytest.mark.long
 def test_what_needs_no_more_works(typed: dict[str, tuple[int, str, str]]) -> None:
     """`doctor` too: a part that nobody asked for is no problem, and is named."""
     assert {line: typed[line] for line in WORKS if typed[line][0] != 0} == {}

@@ -45,7 +45,7 @@ def found(rehearsed: Path) -> Any:
     return json.loads(rehearsed.read_text("utf-8"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_part_runs_or_says_that_it_needs_cuda(found: Any) -> None:
     assert list(found["parts"]) == list(gpu.PARTS)
     for name, part in found["parts"].items():
@@ -58,7 +58,7 @@ def test_every_part_runs_or_says_that_it_needs_cuda(found: Any) -> None:
     assert {"python", "torch", "numpy", "commit"} <= set(found["machine"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_figures_are_whole(found: Any) -> None:
     figures = {name: part["figures"] for name, part in found["parts"].items()}
     step = figures["step"]["batch 3"]
@@ -77,7 +77,7 @@ def test_the_figures_are_whole(found: Any) -> None:
     assert figures["forms"]["paper, batch 2"]["gain"]["as bench"] == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_is_made_of_the_file(found: Any, rehearsed: Path) -> None:
     text = gpu.page("# Speed\n\n## On a GPU\nold\n", rehearsed)
     assert text.startswith("# Speed\n\n## On a GPU\n") and "old" not in text

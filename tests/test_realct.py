@@ -10,7 +10,7 @@ from bench_process import REPOSITORY, bench, finish, spawn
 FOLDER = REPOSITORY.parent / "shared" / "data" / "Dataset001_RealCT"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="../shared/data/Dataset001_RealCT is not there")
 def test_fsm_learns_a_real_ct(tmp_path: Path) -> None:
     """Interleaved slices of one patient: liver at least 90, kidneys at least 70."""

@@ -13,7 +13,7 @@ from suite_process import family, progress, wait_for, workers
 
 from benchmark.store.ledger import Ledger
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 STEPS = 60  # of each training
 
 

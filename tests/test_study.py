@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 KEPT = json.loads((ROOT / "docs" / "study" / "losses.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.long
 def test_the_first_losses_of_a_cell_come_out_again(tmp_path: Path) -> None:
     """Within 1e-3 anywhere, to the bit on the processor and the torch that are on record."""
     found = study.first_losses(tmp_path)

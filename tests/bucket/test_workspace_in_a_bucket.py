@@ -130,6 +130,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.long
 def test_killed_between_files_and_manifest(
     machines: tuple[Machine, Machine],
     undisturbed: dict[str, Any],
@@ -199,6 +200,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.long
 def test_two_on_one_key(
     machines: tuple[Machine, Machine], undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -241,6 +243,7 @@ def test_two_machines_share_a_suite(machines: tuple[Machine, Machine], tmp_path:
     assert rows(machines[0].root) == rows(alone)
 
 
+@pytest.mark.long
 def test_a_storage_that_is_busy(
     machines: tuple[Machine, Machine],
     undisturbed: dict[str, Any],
@@ -272,6 +275,7 @@ def test_a_storage_that_is_busy(
         assert refused.out == "" and SECRET not in refused.err
 
 
+@pytest.mark.long
 def test_every_answer_is_lost_once(
     machines: tuple[Machine, Machine], undisturbed: dict[str, Any], running: str
 ) -> None:

@@ -13,7 +13,7 @@ from bench_process import SMALL, SMALL_GT, bench
 SMALL_ALL = {n: value for n, value in (SMALL | SMALL_GT).items() if value is not None}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_its_experiment_runs_and_its_comments_can_be_taken_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

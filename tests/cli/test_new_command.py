@@ -56,6 +56,7 @@ def test_each_passes_its_conformance_checks_at_once(source: Path, site: Path) ->
     assert "25 passed, 2 skipped" in done.stdout, done.stdout[-500:]
 
 
+@pytest.mark.long
 def test_they_are_used_like_ours(site: Path, tmp_path: Path) -> None:
     root = tiny_workspace(tmp_path / "workspace")
     argv = ["run", "--method", "my-loss", "--folds", "0", "--mlflow", "none", *setting_argv(root)]

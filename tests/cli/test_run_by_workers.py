@@ -148,6 +148,7 @@ def test_one_more_fold_and_a_damaged_network(copies: dict[int, Path]) -> None:
     same(copies[1], copies[2])
 
 
+@pytest.mark.long
 def test_fresh_trains_and_scores_again(copies: dict[int, Path]) -> None:
     root = copies[2]
     before = {path: path.stat().st_mtime_ns for path in root.glob("[or]*s/*/**/r*.*")}
@@ -192,6 +193,7 @@ def test_a_failure_ends_as_in_one_process(
     assert failed == [how != "full"] * 2, "with a full disk nothing can be noted"
 
 
+@pytest.mark.long
 def test_what_a_method_prints_is_seen_and_kept_off_the_result(tmp_path: Path) -> None:
     code = FULL.replace(
         "        if self", "        print('in a step', flush=True)\n        if self"

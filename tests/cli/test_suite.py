@@ -296,7 +296,7 @@ def site(tmp_path: Path) -> Iterator[Path]:
     yield package(tmp_path / "site", "faulty", FAULTY, "beyond_loss.methods", "faulty")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_failing_rows_fail_alone(tmp_path: Path, site: Path) -> None:
     root = tiny_workspace(tmp_path / "workspace")
     argv = suite_argv(root, "raises,unet,diverges,dies", "--folds", "0", "--json")

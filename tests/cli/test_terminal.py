@@ -59,6 +59,7 @@ def test_a_run_draws_its_bars(tmp_path: Path, workers: int) -> None:
         assert re.search(rf"\[{number}/2\] unet\S* fold {fold} seed 0: N_CT \(1/1\).*epoch", drawn)
 
 
+@pytest.mark.long
 def test_a_suite_draws_its_bars(tmp_path: Path) -> None:
     code, out, drawn = on_a_terminal(suite_argv(tiny_workspace(tmp_path), "unet"))
     assert code == 0 and "Traceback" not in drawn, drawn

@@ -47,6 +47,7 @@ def test_a_wrong_share_is_one_line(tmp_path: Path, given: str, word: str) -> Non
     assert not list((root / "objects").glob("*"))
 
 
+@pytest.mark.long
 def test_without_the_package(tmp_path: Path) -> None:
     """All else works, and what to install is said."""
     root = tiny_workspace(tmp_path / "w")
@@ -58,6 +59,7 @@ def test_without_the_package(tmp_path: Path) -> None:
     refused(Ran(code=ran.returncode, out=ran.stdout, err=ran.stderr), "pip install", "[ray]")
 
 
+@pytest.mark.long
 def test_ray_is_imported_only_when_asked_for() -> None:
     names = "cli.run, cli.suite, running.crew, running.conduct, running.executors.ray"
     code = "; ".join(f"import benchmark.{name.strip()}" for name in names.split(","))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_large_case_takes_seconds_and_little_memory() -> None:
     """In a process of its own, for its peak of memory. A shared machine may double any figure, so
     the bound on the ratio to pydicom is wider here than what docs/data.md reports."""

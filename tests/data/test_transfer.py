@@ -173,6 +173,7 @@ def test_a_slope_of_zero_is_refused(tmp_path: Path) -> None:
         shutil.rmtree(folder)
 
 
+@pytest.mark.long
 def test_a_case_with_one_slice_that_cannot_be_decoded_is_refused(tmp_path: Path) -> None:
     raw = stack(tmp_path / "raw", "JPEG", nothing)
     path = raw / "case_1" / "DICOM" / "image_3"

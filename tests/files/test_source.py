@@ -155,6 +155,7 @@ print(benchmark.parts.__path__[0], len(code_of_all_rows().ours), code_of_all_row
 """
 
 
+@pytest.mark.long
 def test_moving_every_module_of_parts_changes_no_fingerprint(tmp_path: Path) -> None:
     """`git mv` and new imports: what is stored stays what it is."""
     names = sorted(

@@ -201,6 +201,7 @@ print(len(declared), _has_ops())
 """
 
 
+@pytest.mark.long
 def test_the_real_import_works_whatever_torchvision_is_installed() -> None:
     """On a matching install natively, beside a CPU build of torch through the guard."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -47,6 +47,7 @@ def test_two_sets_stand_side_by_side(tmp_path: Path) -> None:
     assert unet.count("+") == 2 * 3, "an estimate and two limits, over 0 in both"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_figures")
 def test_it_flips_with_the_rows(tmp_path: Path) -> None:
     bench = workspace(tmp_path / "workspace")

@@ -183,6 +183,7 @@ def test_an_edit_of_the_second_stage_leaves_the_first(trained: Path, site: Path)
     assert (changed.json["trained"], changed.json["reused"]) == (1, 1)
 
 
+@pytest.mark.long
 def test_two_workers_train_an_edited_loss_anew(trained: Path, site: Path) -> None:
     edit(site)
     root, more = trained, ["--json", "--folds", "0,1", "--workers"]
@@ -207,6 +208,7 @@ def test_reuse_keeps_what_the_old_code_made(trained: Path, site: Path) -> None:
     assert run(root, site, "--json").json["trained"] == 2, "without --reuse the edit counts"
 
 
+@pytest.mark.long
 def test_a_suite_trains_an_edited_loss_anew(trained: Path, site: Path) -> None:
     """What `bench run` has trained, it only reuses while the code is the same."""
     edit(site)

@@ -37,6 +37,7 @@ def writer(meeting: Path, argv: list[str]) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.long
 def test_two_train_the_same_key_without_a_lock(tmp_path: Path) -> None:
     """One object, equal rows, nothing half; each says in one line that there are no locks."""
     root, alone = tmp_path / "shared", tmp_path / "alone"

@@ -175,7 +175,7 @@ def test_importances_are_shown_only_above_run_noise(tmp_path: Path) -> None:
     assert pictures(steep, tmp_path / "steep") >= {"importance"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bench_sweep_goes_on_with_tuples_and_constraints(tmp_path: Path) -> None:
     root, file = workspace(tmp_path), tmp_path / "pairs.py"
     file.write_text(

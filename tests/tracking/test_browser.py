@@ -63,6 +63,7 @@ def links(root: Path) -> Iterator[list[str]]:
         child.communicate()
 
 
+@pytest.mark.long
 def test_rows_charts_and_comparison_show_in_a_browser(browser: str, links: list[str]) -> None:
     rows_link, charts_link = links
     base = rows_link.split("/#")[0]

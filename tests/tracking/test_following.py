@@ -61,7 +61,7 @@ def mirrored(argv: list[str]) -> list[str]:
     return [word for word in argv if word not in ("--mlflow", "none")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_curve_grows_and_a_kill_and_its_resume_leave_each_epoch_once(workspace: Path) -> None:
     argv = mirrored(argv_of(workspace, 300))
     process = spawn_warm(*argv)
@@ -82,7 +82,7 @@ def test_a_curve_grows_and_a_kill_and_its_resume_leave_each_epoch_once(workspace
     assert NOTHING in bench("sync", "--root", str(workspace)).out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_process_follows_until_all_is_at_rest(workspace: Path) -> None:
     process = spawn_warm(*argv_of(workspace, 60))
     until(lambda: list((workspace / "ledger").glob("*/*.json")))

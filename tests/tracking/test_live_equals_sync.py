@@ -106,6 +106,7 @@ def test_sync_into_an_empty_store_gives_the_same(
     assert without_clock(dump_experiment(default_uri(other), "tiny")) == live
 
 
+@pytest.mark.long
 def test_sync_into_another_server_gives_the_same(trained: Path, live: Any, server: Any) -> None:
     ran = bench("sync", "--root", str(trained), "--mlflow", server.uri)
     assert ran.code == 0, ran.err
@@ -131,6 +132,7 @@ def test_a_new_report_is_attached_where_it_belongs(trained: Path, live: Any) -> 
     }
 
 
+@pytest.mark.long
 def test_a_run_by_workers_is_mirrored_as_it_goes(template: Path, tmp_path: Path) -> None:
     """Two cells at a time, each with its own curves: after it a sync finds nothing to do."""
     root = tiny_workspace(tmp_path / "workspace")

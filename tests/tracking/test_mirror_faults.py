@@ -78,6 +78,7 @@ with Mirror(default_uri(root), artifacts=root / "mlartifacts", warn=print) as mi
 """
 
 
+@pytest.mark.long
 def test_two_processes_share_their_parents(root: Path) -> None:
     command = [sys.executable, "-c", PARENT, str(root), str(Path(__file__).parent)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

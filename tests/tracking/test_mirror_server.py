@@ -56,6 +56,7 @@ def comparable(seen: Dump) -> Dump:
     return seen
 
 
+@pytest.mark.long
 def test_killed_in_mid_run_then_back_then_filled_by_sync(
     server: Server, tmp_path: Path, warnings: list[str]
 ) -> None:

@@ -14,7 +14,7 @@ from conftest import Server, dump_experiment
 from benchmark.running.bench import Options
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_outlives_its_server_and_sync_fills_the_gap(server: Server, tmp_path: Path) -> None:
     root = tiny_workspace(tmp_path / "work")
     argv = [part if part != "none" else server.uri for part in run_argv(root, "unet", "--json")]

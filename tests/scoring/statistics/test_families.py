@@ -15,6 +15,7 @@ def test_holm_by_hand():
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
+@pytest.mark.long
 def test_holm_agrees_with_statsmodels():
     p_bk = np.random.default_rng(0).uniform(size=(6, 7)) ** 3
     p_bk[0, :3] = p_bk[0, 0]  # ties
