@@ -175,13 +175,13 @@ def test_the_folds_masks_and_these_stand_apart(root: Path) -> None:
 
 
 def test_what_reads_cells_reads_these(root: Path, tmp_path: Path) -> None:
+    there, out = ("--root", str(root / "w")), tmp_path / "out"
+    words = ("export", "--method", "theirs", "--test-on", "other", "-o", str(out))
+    assert "bench import predictions, of other tools" in bench(*words, *there).err
     assert bring(root, 0).code == 0
-    there = ("--root", str(root / "w"))
     assert "theirs on tiny, preset quick, on other: 1 done" in bench("status", *there).out
     assert bench("store", "verify", *there).code == 0
     assert bench("store", "gc", *there, "--dry-run").out.startswith("would remove 0 objects and 0")
-    out = tmp_path / "out"
-    words = ("export", "--method", "theirs", "--test-on", "other", "-o", str(out))
     ran = bench(*words, *there, "--json")
     assert ran.code == 0 and ran.json["cases"] == 3, ran.err
     assert ran.json["notes"] == ["fold 0 has no weights: another tool predicted it"]
