@@ -78,10 +78,12 @@ def _run(
 
 def _import(like: Entry, folds: Sequence[int]) -> str:
     """The command that imports a row's masks of folds; of any tool's a fold at a time."""
-    whole = like.outside.startswith(NNUNET)
+    apart = like.part.startswith(ON)
+    whole = like.outside.startswith(NNUNET) and not apart
     words = ["bench", "import", "nnunet" if whole else "predictions", "DIR", "--row", like.row]
     words += ["--dataset", like.dataset, "--source", like.outside]
-    words += ["--suite", shown_suite(like.suite)] if like.suite != SCRATCH else []
+    words += ["--test-on", like.tested_on] if apart else []
+    words += ["--suite", shown_suite(like.suite)] if like.suite != SCRATCH and not apart else []
     if whole:
         return shlex.join([*words, "--folds", numbers_text(folds)])
     words += ["--split", like.split[:8]] if like.own_split else []
@@ -121,12 +123,12 @@ def _not_scored_there(suite: Standing, name: str, dataset: str | None) -> str:
     if not found:
         return ""
     kept = found[0][0].tested_on
+    commands = "; or ".join(row_command(_like(cells)) for cells in found)
     if outside := found[0][0].outside:
         return (
-            f"{name} has no scores on {kept}: it comes from another tool ({outside}), and masks of "
-            "other tools are imported for test patients of folds alone"
+            f"{name} has no scores on {kept}: it comes from another tool ({outside}); import its "
+            f"masks of {kept} with: {commands}"
         )
-    commands = "; or ".join(row_command(_like(cells)) for cells in found)
     return f"{name} was not scored on {kept}; run it with: {commands}"
 
 

@@ -137,9 +137,10 @@ def paired(workspace: Workspace, first: Named, second: Named, asked: Asked) -> l
     of one's own that was asked for by name and is not on all of their cells.
     """
     if first.outside and not second.outside:
+        on = "".join(f" --test-on {e.tested_on}" for e in first.entries[:1] if e.part != "test")
         raise BadInput(
             f"{first.name} comes from another tool ({first.outside}), and no word is said of what "
-            f"bench did not train: write it second, bench compare {second.name} {first.name}"
+            f"bench did not train: write it second, bench compare {second.name} {first.name}{on}"
         )
     ours, theirs = first.datasets, second.datasets
     shared = [dataset for dataset in ours if dataset in theirs]

@@ -125,14 +125,16 @@ def on_plan(entry: Entry, plan: SuitePlan) -> bool:
 
 def of_one_definition(entries: Iterable[Entry]) -> list[Entry]:
     """Return the entries; where those of a data set were scored by two definitions of distance, the
-    older ones count as failed, with what to do, so that no table mixes them."""
+    older ones count as failed, with what to do, so that no table mixes them. Of a set that was kept
+    apart, which may alone have crop boxes, they are told apart from those of the folds."""
     found = list(entries)
-    latest: dict[str, str] = {}
+    latest: dict[tuple[str, str], str] = {}
     for entry in found:
-        latest[entry.dataset] = max(latest.get(entry.dataset, ""), entry.definition)
+        place = entry.dataset, entry.tested_on
+        latest[place] = max(latest.get(place, ""), entry.definition)
     return [
         entry
-        if entry.definition == latest[entry.dataset]
+        if entry.definition == latest[entry.dataset, entry.tested_on]
         else replace(entry, state="failed", error=OLDER)
         for entry in found
     ]
@@ -171,8 +173,8 @@ def older_line(workspace: Workspace, entries: Iterable[Entry]) -> str:
     """Return the line on the cells that were scored when the faces of a crop box were no borders,
     "" where there are none. A data set that is not in the workspace is not asked about."""
     found = [entry for entry in entries if not entry.definition]
-    boxed = {name for name in {entry.dataset for entry in found} if _has_boxes(workspace, name)}
-    number = sum(entry.dataset in boxed for entry in found)
+    boxed = {name for name in {entry.tested_on for entry in found} if _has_boxes(workspace, name)}
+    number = sum(entry.tested_on in boxed for entry in found)
     if not number:
         return ""
     were = "was" if number == 1 else "were"

@@ -141,7 +141,8 @@ def _chosen(args: argparse.Namespace, workspace: Workspace) -> list[Entry]:
     found = [e for e in known if e.label in labels]
     if not found:
         rows = dict.fromkeys(short(e.label) for e in known)
-        on = f" on {args.test_on} (bench run --test-on {args.test_on})" if args.test_on else ""
+        how = f"bench run --test-on {args.test_on}; bench import predictions, of other tools"
+        on = f" on {args.test_on} ({how})" if args.test_on else ""
         there = f"{near(args.method, rows)}there is {', '.join(rows) or 'nothing'}"
         raise BadInput(f"no finished cell of a row {args.method!r}{on}: {there}")
     digits = which_split(args, found)

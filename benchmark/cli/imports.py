@@ -17,16 +17,21 @@ from benchmark.errors import BadInput
 from benchmark.plan.wording import counted
 
 if TYPE_CHECKING:
-    from benchmark.data.feeding.folds import Split
     from benchmark.data.library import DataSet
     from benchmark.data.readers.predictions import NnUNetFolder, Numbers
-    from benchmark.running.outside import Imported, Order, Place
+    from benchmark.running.outside import Imported, Order
+    from benchmark.running.places import Place
+    from benchmark.running.tested import Tested
     from benchmark.store.ledger import Entry
     from benchmark.store.workspace import Workspace
 
 HELP = "score what another tool predicted, as a row beside ours: bench import nnunet DIR --row NAME"
 NNUNET = "a folder TRAINER__PLANS__CONFIGURATION of nnUNet_results, with fold_K/validation"
 UNNAMED = "another tool, which nobody named (--source)"
+TEST_ON = (
+    "a data set that was kept apart as a test: DIR has a mask for each of its patients, by the "
+    "network of fold K; counts as a look"
+)
 MAP = "which number is which organ: liver=5,left_kidney=3; all others are background"
 
 
@@ -40,9 +45,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     option(nnunet, "--splits", "FILE", about, type=Path)
     option(nnunet, "--folds", "0,1,...", "default: all that have predictions", type=numbers)
+    nnunet.set_defaults(test_on=None)
     plain = kinds.add_parser("predictions", help="a folder with CASE.nii.gz of any tool")
     option(plain, "path", "DIR", "CASE.nii.gz for each test patient of the fold", type=Path)
-    option(plain, "--fold", "K", "whose test patients these are", type=int, required=True)
+    option(plain, "--fold", "K", "whose network predicted them", type=int, required=True)
+    option(plain, "--test-on", "SET", TEST_ON)
     add_split(plain)
     for each, orders in ((nnunet, _nnunet), (plain, _predictions)):
         each.set_defaults(orders=orders)
@@ -61,23 +68,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Import, print what became of each fold; returns 0. Raises `BadInput`."""
     from benchmark.data.feeding.splits import keep_split
-    from benchmark.running.outside import import_row, place_for
+    from benchmark.running.outside import import_row
+    from benchmark.running.places import place_for
     from benchmark.store.workspace import open_workspace
 
     workspace = open_workspace(args.root, warn=warn)
     dataset = _dataset(args)
-    split, order = args.orders(args, dataset)
-    place = place_for(
-        workspace, dataset, split, suite=args.suite, preset=args.preset, seed=args.seed
-    )
-    found = import_row(workspace, dataset, split, order, place, say)
-    keep_split(dataset, split)
+    tested, order = args.orders(args, dataset)
+    place = place_for(workspace, tested, suite=args.suite, preset=args.preset, seed=args.seed)
+    found = import_row(workspace, tested, order, place, say)
+    keep_split(dataset, tested.split)
     if uri := mlflow_there(args):
         _mirror(workspace, found, place, uri, warn)
+    looks = _looks(workspace, tested, order)
     if args.json:
-        put_json(_json(found, place, order))
+        put_json(_json(found, place, order, looks))
     else:
         _print(workspace, found, place, order)
+        _print_next(workspace, found[0].entry, place, looks)
     return 0
 
 
@@ -86,17 +94,37 @@ def _dataset(args: argparse.Namespace) -> DataSet:
 
     if args.dataset:
         return open_dataset(args.root, args.dataset, say=say)
-    stored = list_datasets(args.root, say=warn)
+    stored = [each for each in list_datasets(args.root, say=warn) if each.name != args.test_on]
     if len(stored) != 1:
         names = ", ".join(each.name for each in stored) or ", ".join(known_names(args.root))
         raise BadInput(f"--dataset NAME: say which data set these are of: {names}")
     return stored[0]
 
 
-def _nnunet(args: argparse.Namespace, dataset: DataSet) -> tuple[Split, Order]:
+def _kept(args: argparse.Namespace, dataset: DataSet) -> DataSet | None:
+    """The set that was kept apart; raises `BadInput` for one that is not a test."""
+    from benchmark.data.library import open_dataset
+    from benchmark.running.held_out import check_apart
+
+    if args.test_on is None:
+        return None
+    kept = open_dataset(args.root, args.test_on, say=say)
+    check_apart(dataset, kept)
+    return kept
+
+
+def _looks(workspace: Workspace, tested: Tested, order: Order) -> int:
+    """Count the look at a set that was kept apart; return how many there were, 0 without one."""
+    from benchmark.running.held_out import look
+
+    return look(workspace.root, tested.kept.name, [order.row]) if tested.kept else 0
+
+
+def _nnunet(args: argparse.Namespace, dataset: DataSet) -> tuple[Tested, Order]:
     from benchmark.data.feeding.splits import read_split
     from benchmark.data.readers.predictions import nnunet_folder
     from benchmark.running.outside import Order
+    from benchmark.running.tested import Tested
 
     given = _numbers(args.map) if args.map else None
     found = nnunet_folder(args.path, args.splits, given)
@@ -112,7 +140,7 @@ def _nnunet(args: argparse.Namespace, dataset: DataSet) -> tuple[Split, Order]:
         source=args.source or found.source,
         replaces=args.replace,
     )
-    return split, order
+    return Tested(dataset=dataset, split=split), order
 
 
 def _chosen(args: argparse.Namespace, found: NnUNetFolder) -> list[int]:
@@ -123,15 +151,18 @@ def _chosen(args: argparse.Namespace, found: NnUNetFolder) -> list[int]:
     return chosen
 
 
-def _predictions(args: argparse.Namespace, dataset: DataSet) -> tuple[Split, Order]:
+def _predictions(args: argparse.Namespace, dataset: DataSet) -> tuple[Tested, Order]:
     from benchmark.data.readers.predictions import own_numbers
     from benchmark.running.outside import Order
+    from benchmark.running.tested import Tested
 
-    meant = _numbers(args.map) if args.map else own_numbers(dataset.organs)
+    kept = _kept(args, dataset)
+    meant = _numbers(args.map) if args.map else own_numbers((kept or dataset).organs)
     if not args.map:
         said = ", ".join(f"{number} {organ}" for number, organ in meant.organ.items())
-        say(f"the masks' numbers are taken for {said} (--map says otherwise)")
-    split = split_for(args.split, dataset)
+        of = f"those of {kept.name}: " if kept else ""
+        say(f"the masks' numbers are taken for {of}{said} (--map says otherwise)")
+    tested = Tested(dataset=dataset, split=split_for(args.split, dataset), kept=kept)
     order = Order(
         row=args.row,
         folders={args.fold: args.path},
@@ -139,7 +170,7 @@ def _predictions(args: argparse.Namespace, dataset: DataSet) -> tuple[Split, Ord
         source=args.source or UNNAMED,
         replaces=args.replace,
     )
-    return split, order
+    return tested, order
 
 
 def _numbers(text: str) -> Numbers:
@@ -178,32 +209,44 @@ def _print(workspace: Workspace, found: list[Imported], place: Place, order: Ord
         dsc = [line for line in lines if line.metric == "dsc"]
         means = ", ".join(f"{line.organ} {number_text(line, 'dsc')}" for line in dsc)
         patients = counted(max((line.n for line in dsc), default=0), "patient")
-        where = f"{order.row} on {done.dataset}, fold {done.fold}"
+        where = f"{order.row} on {done.tested_on}, fold {done.fold}"
         put(f"{where}: {one.state}, {patients}, DSC % {means}")
     seeds = ", ".join(map(str, place.seeds))
     put(
         f"{order.row} ({order.source}) stands beside the rows of suite {shown_suite(place.suite)}, "
         f"preset {place.preset}, seed {seeds}"
     )
+
+
+def _print_next(workspace: Workspace, entry: Entry, place: Place, looks: int) -> None:
+    """What to type next; of a set that was kept apart there is a comparison alone."""
+    from benchmark.cli.show_rows import looks_text
+    from benchmark.store.ledger import shown_suite
+
     suite = shlex.quote(shown_suite(place.suite))
-    both = shlex.join([*_beside(workspace, found[0].entry, order.row)])
+    both = shlex.join(_beside(workspace, entry))
+    if looks:
+        on = shlex.quote(entry.tested_on)
+        put(f"both rows' scores, and the gain: bench compare {both} --suite {suite} --test-on {on}")
+        say(f"{entry.tested_on}: {looks_text(looks)}")
+        return
     put(f"both rows' scores, and the gain: bench compare {both} --suite {suite}")
     put(f"one table of all rows: bench report --suite {suite}")
 
 
-def _beside(workspace: Workspace, entry: Entry, row: str) -> list[str]:
+def _beside(workspace: Workspace, entry: Entry) -> list[str]:
     """A row of ours beside which an imported one stands (ROW where there is none) and that one, as
     `compare` takes them; with the split where either is there in another too."""
     like = ("dataset", "preset", "split", "part")
     entries = workspace.ledger.entries(entry.suite)
     same = (e for e in entries if all(getattr(e, n) == getattr(entry, n) for n in like))
     label = next((e.label for e in same if not e.outside), "ROW")
-    both = [e for e in entries if e.label in (label, row) and e.dataset == entry.dataset]
+    both = [e for e in entries if e.label in (label, entry.label) and e.dataset == entry.dataset]
     mixed = any(e.split != entry.split for e in both if e.part == entry.part)
-    return [label, row, *(["--split", entry.split[:8]] if mixed else [])]
+    return [label, entry.label, *(["--split", entry.split[:8]] if mixed else [])]
 
 
-def _json(found: list[Imported], place: Place, order: Order) -> dict[str, Any]:
+def _json(found: list[Imported], place: Place, order: Order, looks: int) -> dict[str, Any]:
     folds = [
         {"fold": one.entry.fold, "key": one.entry.key, "evaluation": one.entry.evaluation,
          "state": one.state}
@@ -214,4 +257,5 @@ def _json(found: list[Imported], place: Place, order: Order) -> dict[str, Any]:
         "row": order.row, "source": order.source, "dataset": first.dataset, "split": first.split,
         "own_split": first.own_split, "suite": place.suite, "preset": place.preset,
         "seeds": list(place.seeds), "folds": folds,
+        **({"test_on": first.tested_on, "looks": looks} if looks else {}),
     }  # fmt: skip

@@ -41,19 +41,18 @@ def run(args: argparse.Namespace) -> int:
     from benchmark.running.own_scores import score_own
     from benchmark.running.rescoring import rescore
     from benchmark.settings.registry import load_registry
-    from benchmark.store.ledger import ON
 
     workspace, metrics = stored(args, writing=True), _metrics(args.metric)
     entries = _chosen(args, workspace)
-    apart = [entry for entry in entries if entry.part.startswith(ON)]  # run --test-on scores it
-    ours = [entry for entry in entries if not entry.part.startswith(ON)]
+    apart = [entry for entry in entries if _run_scores(entry)]
+    ours = [entry for entry in entries if not _run_scores(entry)]
     found = rescore(ours, workspace, load_registry(), done=_say)
     own = score_own([*(one.entry for one in found), *apart], metrics, workspace)
     again = {one.entry.name: one.entry for one in found if one.state == SCORED}
     again |= {
         one.entry.name: one.entry
         for one in own
-        if one.state == "scored" and not one.entry.part.startswith(ON)
+        if one.state == "scored" and not _run_scores(one.entry)
     }
     if again and (uri := mlflow_there(args)):  # `bench sync` would tell it the same
         from benchmark.running.mlflow_runs import mirror_again
@@ -65,6 +64,13 @@ def run(args: argparse.Namespace) -> int:
         _print(found)
         _print_own(own)
     return 1 if any(map(_lacks, found)) or any(x.state == "not scored" for x in own) else 0
+
+
+def _run_scores(entry: Entry) -> bool:
+    """Whether `bench run --test-on` scores a cell again; masks of other tools it does not have."""
+    from benchmark.store.ledger import ON
+
+    return entry.part.startswith(ON) and not entry.outside
 
 
 def _metrics(names: list[str]) -> dict[str, OwnMetric]:

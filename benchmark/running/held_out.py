@@ -21,22 +21,19 @@ from numpy.typing import NDArray
 
 from benchmark.analysis.own import own_of
 from benchmark.analysis.tables import ScoreLine, table
-from benchmark.data.feeding.folds import FoldData, GridCache
+from benchmark.data.feeding.folds import FoldData
 from benchmark.data.feeding.splits import count_of
 from benchmark.data.library import DataSet
 from benchmark.errors import BadInput
 from benchmark.files.locks import brief_lock
 from benchmark.files.mirror import mirror_of
-from benchmark.plan.folds import Fold
-from benchmark.plan.keys import digest
 from benchmark.running.bench import Bench
 from benchmark.running.cells import Cell, scoring_code
 from benchmark.running.execute import load_networks
 from benchmark.running.measure import case_scores, predicted_label_map
+from benchmark.running.tested import in_common, kept_data, kept_evaluation
 from benchmark.store.ledger import ON, Entry
 from benchmark.store.results import ResultRow, rows_of
-
-IDENTITY = 12  # digits of an evaluation before its definition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,17 +122,8 @@ def _image(dataset: DataSet, case: str) -> str:
 
 def _scored(cell: Cell, entry: Entry, other: DataSet, bench: Bench) -> Entry:
     """The cell's entry on the other set, with rows in the store."""
-    names = tuple(case.name for case in other.cases)
-    ground = cell.data.ground
-    data = FoldData(
-        fold=Fold(index=entry.fold, train=(), validation=(), test=names),
-        dataset=other,
-        ground=ground,
-        cache=GridCache(dataset=other, ground=ground),
-    )
-    base = data.evaluation(cell.final.net)
-    trained = cell.data.dataset.organs
-    evaluation = digest([base[:IDENTITY], list(trained)])[:IDENTITY] + base[IDENTITY:]
+    data = kept_data(other, entry.fold, cell.data.ground)
+    evaluation = kept_evaluation(data, cell.final.net, cell.data.dataset)
     apart = replace(
         entry, part=f"{ON}{other.name}", evaluation=evaluation, probes=(), flags=(), seconds=0.0
     )
@@ -159,8 +147,7 @@ def _measured(
         volume = data.dataset.load(case)
         found = predicted_label_map(network, volume, data, bench.hardware)
         labels[case] = _in_numbers_of(data.dataset, found, trained)
-        shared = tuple(organ for organ in volume.annotated if organ in trained.organs)
-        scores = case_scores(replace(volume, annotated=shared), labels[case], data)
+        scores = case_scores(in_common(volume, trained), labels[case], data)
         rows += rows_of(
             scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=case, code=code
         )

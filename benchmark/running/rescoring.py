@@ -16,23 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.feeding.folds import FoldData
-from benchmark.data.feeding.splits import fold_at
-from benchmark.data.library import stored_dataset
+from benchmark.data.library import DataSet, stored_dataset
 from benchmark.errors import BadInput, failure
 from benchmark.files.code import Code
 from benchmark.plan.wording import named
 from benchmark.running.cells import CellName, Cells, scoring_code
 from benchmark.running.measure import case_scores
-from benchmark.running.outside import NET, outside_code, outside_data
+from benchmark.running.outside import outside_code
+from benchmark.running.tested import Tested, in_common
 from benchmark.scoring.cases import OF_THE_CUT_ARRAY
 from benchmark.settings.registry import Registry
 from benchmark.settings.resolve import resolve
-from benchmark.store.ledger import Entry
+from benchmark.store.ledger import ON, Entry
 from benchmark.store.results import ResultRow, rows_of
 from benchmark.store.workspace import Workspace
 
 State = Literal["scored again", "already current", "no label maps", "not scored"]
 RUN = "bench run or bench suite makes the cell again"
+OTHER_SET = "is another set now than when these masks were imported: import them again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +62,12 @@ def rescore(
 
 @dataclass(frozen=True, kw_only=True)
 class Now:
-    """A cell as it would be scored now: its entry, the fold's data and the code behind its rows."""
+    """A cell as it would be scored now: its entry, the data of whom it tests, the set on which was
+    trained, and the code behind its rows."""
 
     entry: Entry
     data: FoldData
+    trained: DataSet
     code: Code
 
 
@@ -72,10 +75,11 @@ def _now(entry: Entry, registry: Registry, cells: Cells) -> Now:
     """Return the cell of an entry as it would be run now. Raises `BadInput`."""
     dataset, split = cells.opened(entry.dataset, entry.split if entry.own_split else "")
     if entry.outside:  # its masks are all there is of it
-        fold = fold_at(split.folds, entry.fold, entry.part)
-        data = outside_data(dataset, fold)
-        found = replace(entry, evaluation=data.evaluation(NET), split=split.fingerprint)
-        return Now(entry=found, data=data, code=outside_code())
+        kept = cells.open(entry.tested_on) if entry.part.startswith(ON) else None
+        tested = Tested(dataset=dataset, split=split, kept=kept)
+        data = tested.data(entry.fold)
+        found = replace(entry, evaluation=tested.evaluation(data), split=split.fingerprint)
+        return Now(entry=found, data=data, trained=dataset, code=outside_code())
     row, _, stage = entry.row.partition("@")
     setting = resolve(registry, row, entry.preset, dict(entry.overrides))
     if stage and stage not in setting.stages:
@@ -91,7 +95,8 @@ def _now(entry: Entry, registry: Registry, cells: Cells) -> Now:
             split=entry.split if entry.own_split else "",
         )
     )
-    return Now(entry=cell.entry(entry.suite), data=cell.data, code=scoring_code(cell.final))
+    code = scoring_code(cell.final)
+    return Now(entry=cell.entry(entry.suite), data=cell.data, trained=dataset, code=code)
 
 
 def _rescored(entry: Entry, now_of: Callable[[Entry], Now], workspace: Workspace) -> Rescored:
@@ -126,6 +131,10 @@ def _score(entry: Entry, now: Now, workspace: Workspace) -> Rescored | None:
     old = _with_maps(entry, evaluation, workspace)
     if old is None:
         return Rescored(entry=entry, state="no label maps", why=f"none are stored: {RUN}")
+    cases = workspace.results.label_cases(entry.key, old)
+    other = Rescored(entry=entry, state="not scored", why=f"{entry.tested_on} {OTHER_SET}")
+    if entry.part.startswith(ON) and {*cases} != {*data.fold.test}:
+        return other
     code, before = now.code, workspace.results.code(entry.key, old)
     changed = workspace.codes.difference(before, code)
     if changed.others:
@@ -138,15 +147,23 @@ def _score(entry: Entry, now: Now, workspace: Workspace) -> Rescored | None:
     try:
         for case in data.fold.test:
             labels[case] = workspace.results.labels(entry.key, old, case)
-            scores = case_scores(data.dataset.load(case), labels[case], data)
+            volume = in_common(data.dataset.load(case), now.trained)
+            scores = case_scores(volume, labels[case], data)
             rows += rows_of(
                 scores, key=entry.key, seed=entry.seed, fold=entry.fold, case=case, code=noted
             )
     except BadInput as error:  # a file of the data set is damaged
         return Rescored(entry=entry, state="not scored", why=str(error))
+    if entry.part.startswith(ON) and _truth(rows) != _truth(workspace.results.rows(entry.key, old)):
+        return other
     workspace.results.whole(entry.key, evaluation)  # damaged ones are moved out of the way
     workspace.results.commit(entry.key, evaluation, rows, labels)
     return None
+
+
+def _truth(rows: Iterable[ResultRow]) -> dict[tuple[str, str], int]:
+    """How many voxels each organ has; of a set that was kept apart no split tells its contents."""
+    return {(row.case, row.organ): row.n_voxels_true for row in rows}
 
 
 def _with_maps(entry: Entry, evaluation: str, workspace: Workspace) -> str | None:

@@ -6,6 +6,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from planted_suite import plant, workspace
 
 from benchmark.data.feeding.folds import Split, folds_of
 from benchmark.data.library import DataSet, open_dataset
+from benchmark.plan.keys import digest
 from benchmark.running.bench import Bench
 from benchmark.scoring.cases import score_case
 from benchmark.store.ledger import Ledger
@@ -89,10 +91,19 @@ def test_a_row_of_another_tool_stands_in_every_table(root: Path) -> None:
 def test_its_scores_are_those_of_its_masks(root: Path) -> None:
     assert bring(root, 0).code == 0
     dataset, split = opened(root)
+    results = Results(root / "w" / "results", print)
     (first, second) = [e for e in Ledger(root / "w" / "ledger").entries() if e.outside]
     assert (first.seed, second.seed, first.key) == (0, 1, second.key)
     assert (first.nodes, first.probes, first.outside) == ((), (), "a tool, version 3")
-    results = Results(root / "w" / "results", print)
+    maps = {
+        case: sha256(results.labels(first.key, first.evaluation, case).tobytes()).hexdigest()
+        for case in split.folds[0].test
+    }
+    content = [
+        sorted((dataset.case(case).sha256, found) for case, found in maps.items()),
+        dataset.fingerprint, split.fingerprint, 0, first.outside,
+    ]  # fmt: skip
+    assert first.key == digest({"outside": content})  # lasting: what is stored lies under it
     rows = results.rows(first.key, first.evaluation)
     for case in split.folds[0].test:
         volume, label = dataset.load(case), results.labels(first.key, first.evaluation, case)

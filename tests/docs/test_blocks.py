@@ -92,12 +92,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     room = tmp_path_factory.mktemp("prepared")
     root = tiny_workspace(room / "workspace", PATIENTS)
     mine = add(root, "mine", TinySource(patients=6))
-    add(root, "mine-test", Other())
+    apart = add(root, "mine-test", Other())
     for row in ("unet", "fsm"):
         ran = bench(*run_argv(root, row))
         assert ran.code == 0, ran.err
     _scans(room)
     _of_others(room, mine)
+    write_masks(room / "theirs" / "apart_0", apart, [case.name for case in apart.cases])
     make(room / "Dataset007_Mine", cases=3)
     return room
 
