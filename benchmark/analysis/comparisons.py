@@ -20,6 +20,7 @@ from benchmark.analysis.suites import (
     Standing,
     check_one_split,
     missing_cell,
+    places_of,
 )
 from benchmark.data.feeding.splits import count_of
 from benchmark.errors import BadInput
@@ -182,12 +183,8 @@ def _on(workspace: Workspace, first: Named, second: Named, dataset: str, asked: 
     pair = Paired(dataset=dataset, preset=preset)
     lost = [(x, _lacking(one, dataset, x, places)) for one, x in ((first, ours), (second, theirs))]
     if missing := tuple(cell for _, each in lost for cell in each):
-        commands = tuple(
-            row_command([*x.values()], [(m.fold, m.seed) for m in each])
-            for x, each in lost
-            if each and x
-        )
-        return replace(pair, missing=missing, commands=commands)
+        commands = [row_command([*x.values()], places_of(each)) for x, each in lost if each and x]
+        return replace(pair, missing=missing, commands=tuple(commands))
     both = (("a", ours), ("b", theirs))
     cells = [(row, fold, seed, x[fold, seed]) for row, x in both for fold, seed in places]
     own = own_of(workspace, [entry for *_, entry in cells])

@@ -239,6 +239,11 @@ def fill_command(name: str, plan: SuitePlan) -> str:
     return shlex.join(words)
 
 
+def places_of(missing: Iterable[Missing]) -> list[tuple[int, int]]:
+    """Return the fold and seed of each cell."""
+    return [(cell.fold, cell.seed) for cell in missing]
+
+
 def numbers_text(values: Iterable[int]) -> str:
     """Return folds or seeds as an option takes them: `0,1`."""
     return ",".join(map(str, values))

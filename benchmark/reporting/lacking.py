@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from benchmark.analysis.commands import row_command
 from benchmark.analysis.groups import set_text
-from benchmark.analysis.suites import Missing, fill_command, numbers_text
+from benchmark.analysis.suites import Missing, fill_command, numbers_text, places_of
 from benchmark.plan.wording import counted
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import Sheet
@@ -54,8 +54,7 @@ def _to_fill(row: str, cells: Sequence[Missing], chapter: Chapter) -> str:
     """How to make a row's missing cells; a planned suite has one command for all of them."""
     if chapter.group.plan or _past_split(chapter):
         return ""
-    places = [(cell.fold, cell.seed) for cell in cells]
-    return f" To fill it: {row_command(chapter.group.cells[row], places)}"
+    return f" To fill it: {row_command(chapter.group.cells[row], places_of(cells))}"
 
 
 def _past_split(chapter: Chapter) -> bool:
