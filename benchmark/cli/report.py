@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     )
     report = make_report(suite, plan, asked)
     write_report(report, out)
-    if older := older_line(workspace, workspace.ledger.entries(suite)):
+    if older := older_line(workspace, [e for e in asked.ledger if e.suite == suite]):
         warn(older)
     say(chosen.line)
     if not args.out and (uri := mlflow_there(args)):
