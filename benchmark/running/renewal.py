@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
+from benchmark.files.values import json_of
 from benchmark.plan.keys import key
 from benchmark.plan.nodes import (
     Method,
@@ -135,13 +136,12 @@ def outdated_line(workspace: Workspace, entries: Iterable[Entry], rows: Mapping[
     are of the code of now. A row that is not known here any more is not asked about."""
     known = [entry for entry in entries if entry.row.partition("@")[0] in rows]
     now = _code_now(known, rows)
-    changed: dict[str, tuple[str, ...]] = {}
-    for what, fingerprint in _made_by(workspace, known).items():
-        if names := workspace.codes.outdated(fingerprint, now):
-            changed[what] = names
+    codes = _made_by(workspace, known)
+    older = {code: workspace.codes.outdated(code, now) for code in set(codes.values())}
+    changed = [code for code in codes.values() if older[code]]
     if not changed:
         return ""
-    all_names = sorted({name for found in changed.values() for name in found})
+    all_names = sorted({name for code in changed for name in older[code]})
     return (
         f"{len(changed)} of the stored results here were made by other code than this bench's "
         f"({named(all_names)}): bench run --fresh makes a row again"
@@ -165,15 +165,18 @@ def _code_now(entries: Iterable[Entry], rows: Mapping[str, Row]) -> Code:
     return code
 
 
-def _made_by(workspace: Workspace, entries: Iterable[Entry]) -> dict[str, str]:
+def _made_by(workspace: Workspace, entries: Sequence[Entry]) -> dict[str, str]:
     """The fingerprint of the code behind each stored training and evaluation of the cells."""
     found: dict[str, str] = {}
-    for entry in entries:
-        for node_key in entry.nodes:
-            if node_key not in found and workspace.objects.has(node_key):
-                found[node_key] = str(workspace.objects.record(node_key).get("code"))
-        places = [(entry.key, entry.evaluation), *((k, e) for _, k, e in entry.probes)]
-        for place in places:
-            if workspace.results.intact(*place):
-                found["/".join(place)] = workspace.results.code(*place)
+    for node_key in dict.fromkeys(node_key for entry in entries for node_key in entry.nodes):
+        if (record := workspace.objects.about(node_key)) is not None:
+            found[node_key] = str(json_of(record).get("code"))
+    places = [
+        place
+        for entry in entries
+        for place in ((entry.key, entry.evaluation), *((k, e) for _, k, e in entry.probes))
+    ]
+    for place in dict.fromkeys(places):
+        if (code := workspace.results.checked_code(*place)) is not None:
+            found["/".join(place)] = code
     return found
