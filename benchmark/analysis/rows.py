@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 
 import pandas as pd
 import pyarrow as pa
@@ -35,6 +36,7 @@ CellPlace = tuple[str, int, int, Pair]  # a row, a fold, a seed, and where its r
 Values = RowValues | Incomplete
 TEXTS = ("case", "organ", "state", "metric", "unit")
 READERS = 4
+BATCH = 256  # evaluations that a reader fetches, then decodes
 HELD = ("overlap", "missed")  # the states in which the truth holds the organ
 
 
@@ -42,32 +44,44 @@ def read_rows(results: Results, pairs: Iterable[Pair]) -> tuple[pd.DataFrame, fr
     """Return the rows of evaluations, each read once and checked against its checksum, and the
     pairs whose rows are damaged or not there. The column `pair` counts the pairs, each once."""
     chosen = tuple(dict.fromkeys(pairs))
+    lost: list[Pair] = []
+    read = partial(_read_batch, results, chosen, lost, Lock())
     with ThreadPoolExecutor(READERS) as pool:
-        read = list(pool.map(partial(_read, results), chosen))
-    there = [(place, table) for place, table in enumerate(read) if table is not None]
-    lost = (pair for pair, table in zip(chosen, read, strict=True) if table is None)
-    return _frame(there), frozenset(lost)
+        tables = list(pool.map(read, range(0, len(chosen), BATCH)))
+    return _frame([table for table in tables if table is not None]), frozenset(lost)
 
 
-def _read(results: Results, pair: Pair) -> pa.Table | None:
-    content = checked(results.path(*pair), "rows.parquet")
-    if content is None:
-        return None
-    file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(TEXTS))
-    return file.read(columns=[*TEXTS, "value"])
+def _read_batch(
+    results: Results, pairs: Sequence[Pair], lost: list[Pair], decoding: Lock, first: int
+) -> pa.Table | None:
+    """The rows of the pairs from `first` on in one table, None where there are none. Readers wait
+    for the disk together, but decode in turn: many small files at once would fight for Python."""
+    chosen = pairs[first : first + BATCH]
+    contents = [checked(results.path(*pair), "rows.parquet") for pair in chosen]
+    with decoding:
+        lost += [pair for pair, found in zip(chosen, contents, strict=True) if found is None]
+        tables = [
+            _decoded(content, place)
+            for place, content in enumerate(contents, start=first)
+            if content is not None
+        ]
+        return pa.concat_tables(tables).unify_dictionaries().combine_chunks() if tables else None
 
 
-def _frame(tables: list[tuple[int, pa.Table]]) -> pd.DataFrame:
+def _decoded(content: bytes, place: int) -> pa.Table:
+    source = pa.BufferReader(content)
+    file = pq.ParquetFile(source, read_dictionary=list(TEXTS), pre_buffer=False)
+    table = file.read(columns=[*TEXTS, "value"], use_threads=False)  # too small for threads
+    return table.append_column("pair", pa.repeat(pa.scalar(place, pa.int32()), len(table)))
+
+
+def _frame(tables: list[pa.Table]) -> pd.DataFrame:
     if not tables:
         empty = {name: pd.Categorical([]) for name in TEXTS}
         return pd.DataFrame(
             {**empty, "value": pd.Series(dtype=float), "pair": pd.Series(dtype=int)}
         )
-    numbered = [
-        table.append_column("pair", pa.repeat(pa.scalar(place, pa.int32()), len(table)))
-        for place, table in tables
-    ]
-    frame: pd.DataFrame = pa.concat_tables(numbered).unify_dictionaries().to_pandas()
+    frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     return frame
 
 
