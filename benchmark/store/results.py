@@ -173,13 +173,13 @@ class Results:
     def code(self, key: str, evaluation: str) -> str:
         """Return the fingerprint of the code that measured the rows, "" where there are none. All
         rows of an evaluation have one, so the file's own summary of the column tells it."""
-        return _code(pq.read_metadata(self.path(key, evaluation) / "rows.parquet"))
+        return code_in(pq.read_metadata(self.path(key, evaluation) / "rows.parquet"))
 
     def checked_code(self, key: str, evaluation: str) -> str | None:
         """Return `code` of rows that match their checksum; None where they do not, or are not
         there. The label maps beside them, nearly all of an evaluation's bytes, are not read."""
         content = checked(self.path(key, evaluation), "rows.parquet")
-        return None if content is None else _code(pq.read_metadata(pa.BufferReader(content)))
+        return None if content is None else code_in(pq.read_metadata(pa.BufferReader(content)))
 
     def beside(self, key: str, evaluation: str) -> dict[str, str]:
         """Return the metrics of one's own that have rows beside an evaluation, each with the name
@@ -241,7 +241,8 @@ class Results:
         return [pair for pair in found if pair[0] != "aside" and not pair[1].startswith(".")]
 
 
-def _code(about: pq.FileMetaData) -> str:
+def code_in(about: pq.FileMetaData) -> str:
+    """Return what `Results.code` returns, from what a file of rows says of itself."""
     if not about.num_row_groups:
         return ""
     summary = about.row_group(0).column(SCHEMA.get_field_index("code")).statistics

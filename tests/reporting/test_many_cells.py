@@ -38,12 +38,18 @@ def test_a_thousand_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_a_report_reads_the_ledger_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_reads_ledger_and_codes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_cells(tmp_path / "workspace", cells=200)
     asked, read = [], Ledger.entries
     monkeypatch.setattr(Ledger, "entries", lambda self, *of: asked.append(of) or read(self, *of))
+    monkeypatch.setattr(Results, "checked_code", _never)  # the rows were read, and their code
     ran = report(tmp_path / "workspace", tmp_path / "report")
     assert ran.code == 0 and asked == [()], ran.err
+    assert "100 of the stored results here were made by other code" in (
+        tmp_path / "report" / "report.md"
+    ).read_text("utf-8")
 
 
 def test_rows_are_the_same_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,4 +80,4 @@ def test_rows_of_other_code_are_told_by_the_rows_alone(tmp_path: Path) -> None:
 
 
 def _never(*_: object) -> None:
-    raise AssertionError("rows were read one evaluation at a time")
+    raise AssertionError("an evaluation was read alone")
