@@ -133,7 +133,7 @@ def ceilings_of(
         shown = [] if line_of(entry) in known.why else pairs
         values[line_of(entry)] |= {(score.case, score.organ): one for score, one in shown}
         flags = ceiling_flags(shown, _labels(entry))
-        flagged.append(replace(entry, flags=(*entry.flags, *flags)))
+        flagged.append(replace(entry, flags=(*entry.flags, *flags)) if flags else entry)
     labels = {line_of(entry): _labels(entry) for entry, _ in cells}
     return Ceilings(
         lines=tuple(line for row, of in values.items() for line in _lines(row, of, labels[row])),

@@ -91,9 +91,13 @@ def measure_group(scores: Scores, workspace: Workspace, baseline: str, say: Say)
         _commit(workspace.results, truth, rows)
 
 
-def measured_frame(scores: Scores, workspace: Workspace, kind: str) -> pd.DataFrame:
-    """Return the rows of a kind that are kept: columns as `Scores.frame`."""
-    cells = [(row, e.fold, e.seed, measured_pair(kind, e)) for row, e in cells_of(scores.group)]
+def measured_frame(scores: Scores, workspace: Workspace, kind: str, of: str = "") -> pd.DataFrame:
+    """Return the rows of a kind that are kept, of all or `of` one row: as `Scores.frame`."""
+    cells = [
+        (row, e.fold, e.seed, measured_pair(kind, e))
+        for row, e in cells_of(scores.group)
+        if of in ("", row)
+    ]
     frame, _ = read_cells(workspace.results, cells)
     return numbered(frame, scores.numbers)
 
@@ -256,10 +260,9 @@ def _worse(
 ) -> list[Values]:
     """The baseline made worse: its label maps moved by 5 mm, and any row of it that was trained
     for a tenth of its steps or less."""
-    frame = measured_frame(scores, workspace, MOVED)
+    frame = measured_frame(scores, workspace, MOVED, base)
     name = f"{base}, moved by {MOVED_MM:g} mm"
-    chosen = frame[frame["row"] == base]
-    moved = _values(name, chosen, scores, analysis, metric, scores.group.seeds)
+    moved = _values(name, frame, scores, analysis, metric, scores.group.seeds)
     return [moved, *(analysis.values[row, metric.name] for row in short_rows(scores, base))]
 
 

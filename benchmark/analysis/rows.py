@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 
 import pandas as pd
 import pyarrow as pa
@@ -27,7 +28,7 @@ from benchmark.plan.folds import FOLDS
 from benchmark.plan.suite import Planned
 from benchmark.scoring.statistics.layout import Incomplete, RowValues, ScoredPatient, gather
 from benchmark.store.ledger import Entry
-from benchmark.store.results import Results
+from benchmark.store.results import Results, code_in
 from benchmark.store.workspace import Workspace
 
 Pair = tuple[str, str]  # (key, evaluation)
@@ -35,49 +36,70 @@ CellPlace = tuple[str, int, int, Pair]  # a row, a fold, a seed, and where its r
 Values = RowValues | Incomplete
 TEXTS = ("case", "organ", "state", "metric", "unit")
 READERS = 4
+BATCH = 256  # evaluations that a reader fetches, then decodes
 HELD = ("overlap", "missed")  # the states in which the truth holds the organ
 
 
-def read_rows(results: Results, pairs: Iterable[Pair]) -> tuple[pd.DataFrame, frozenset[Pair]]:
+def read_rows(
+    results: Results, pairs: Iterable[Pair], codes: dict[Pair, str] | None = None
+) -> tuple[pd.DataFrame, frozenset[Pair]]:
     """Return the rows of evaluations, each read once and checked against its checksum, and the
-    pairs whose rows are damaged or not there. The column `pair` counts the pairs, each once."""
+    pairs whose rows are damaged or not there. The column `pair` counts the pairs, each once.
+    `codes` takes the fingerprint of the code that measured each."""
     chosen = tuple(dict.fromkeys(pairs))
+    found: dict[Pair, str] = {}
+    read = partial(_read_batch, results, chosen, found, Lock())
     with ThreadPoolExecutor(READERS) as pool:
-        read = list(pool.map(partial(_read, results), chosen))
-    there = [(place, table) for place, table in enumerate(read) if table is not None]
-    lost = (pair for pair, table in zip(chosen, read, strict=True) if table is None)
-    return _frame(there), frozenset(lost)
+        tables = list(pool.map(read, range(0, len(chosen), BATCH)))
+    if codes is not None:
+        codes |= found
+    lost = frozenset(pair for pair in chosen if pair not in found)
+    return _frame([table for table in tables if table is not None]), lost
 
 
-def _read(results: Results, pair: Pair) -> pa.Table | None:
-    content = checked(results.path(*pair), "rows.parquet")
-    if content is None:
-        return None
-    file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(TEXTS))
-    return file.read(columns=[*TEXTS, "value"])
+def _read_batch(
+    results: Results, pairs: Sequence[Pair], codes: dict[Pair, str], decoding: Lock, first: int
+) -> pa.Table | None:
+    """The rows of the pairs from `first` on in one table, None where there are none. Readers wait
+    for the disk together, but decode in turn: many small files at once would fight for Python."""
+    chosen = pairs[first : first + BATCH]
+    contents = [checked(results.path(*pair), "rows.parquet") for pair in chosen]
+    tables = []
+    with decoding:
+        for place, (pair, content) in enumerate(zip(chosen, contents, strict=True), start=first):
+            if content is not None:
+                table, codes[pair] = _decoded(content)
+                count = pa.repeat(pa.scalar(place, pa.int32()), len(table))
+                tables.append(table.append_column("pair", count))
+        return pa.concat_tables(tables).unify_dictionaries().combine_chunks() if tables else None
 
 
-def _frame(tables: list[tuple[int, pa.Table]]) -> pd.DataFrame:
+def _decoded(content: bytes) -> tuple[pa.Table, str]:
+    """The rows in a file's bytes, and the code that measured them."""
+    source = pa.BufferReader(content)
+    file = pq.ParquetFile(source, read_dictionary=list(TEXTS), pre_buffer=False)
+    table = file.read(columns=[*TEXTS, "value"], use_threads=False)  # too small for threads
+    return table, code_in(file.metadata)
+
+
+def _frame(tables: list[pa.Table]) -> pd.DataFrame:
     if not tables:
         empty = {name: pd.Categorical([]) for name in TEXTS}
         return pd.DataFrame(
             {**empty, "value": pd.Series(dtype=float), "pair": pd.Series(dtype=int)}
         )
-    numbered = [
-        table.append_column("pair", pa.repeat(pa.scalar(place, pa.int32()), len(table)))
-        for place, table in tables
-    ]
-    frame: pd.DataFrame = pa.concat_tables(numbered).unify_dictionaries().to_pandas()
+    frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     return frame
 
 
 def read_cells(
-    results: Results, cells: Iterable[CellPlace]
+    results: Results, cells: Iterable[CellPlace], codes: dict[Pair, str] | None = None
 ) -> tuple[pd.DataFrame, frozenset[Pair]]:
     """Return the rows of cells, columns row, fold, seed and those that are stored, and the pairs
-    whose rows are damaged or not there. Cells of different rows may share an evaluation."""
+    whose rows are damaged or not there. Cells of different rows may share an evaluation. `codes`
+    as in `read_rows`."""
     known = list(cells)
-    frame, damaged = read_rows(results, [pair for *_, pair in known])
+    frame, damaged = read_rows(results, [pair for *_, pair in known], codes)
     place = {pair: n for n, pair in enumerate(dict.fromkeys(pair for *_, pair in known))}
     table = pd.DataFrame(
         [(*cell, place[pair]) for *cell, pair in known if pair not in damaged],
@@ -108,7 +130,7 @@ class Scores:
 
     `dataset` is None where the set is not in the workspace, or not the one that was tested;
     `fold_count` is how many folds its split has. `own_lines` say which metrics of one's own are
-    not in the frame, and why.
+    not in the frame, and why. `codes` says of all that was read which code measured it.
     """
 
     group: Group
@@ -121,6 +143,7 @@ class Scores:
     missing: tuple[Missing, ...]
     absent_folds: tuple[int, ...]
     own_lines: tuple[str, ...] = ()
+    codes: Mapping[Pair, str] = field(default_factory=dict)
     fold_count: int = FOLDS
 
     @property
@@ -133,12 +156,11 @@ def group_scores(group: Group, workspace: Workspace) -> Scores:
     """Return the scores of a group, its damaged cells among the missing ones."""
     done = list(cells_of(group))
     results, own = workspace.results, own_of(workspace, [entry for _, entry in done])
-    frame, damaged = read_cells(
-        results, [(row, e.fold, e.seed, pair) for row, e in done for pair in own.of(e)]
-    )
-    probes, _ = read_cells(
-        results, [(row, e.fold, e.seed, (k, v)) for row, e in done for _, k, v in e.probes]
-    )
+    codes: dict[Pair, str] = {}
+    cells = [(row, e.fold, e.seed, pair) for row, e in done for pair in own.of(e)]
+    frame, damaged = read_cells(results, cells, codes)
+    cells = [(row, e.fold, e.seed, (k, v)) for row, e in done for _, k, v in e.probes]
+    probes, _ = read_cells(results, cells, codes)
     dataset, count = _dataset(group, workspace)
     names = {str(case) for case in frame["case"].unique()}
     numbers = patient_numbers(names | ({c.name for c in dataset.cases} if dataset else set()))
@@ -155,6 +177,7 @@ def group_scores(group: Group, workspace: Workspace) -> Scores:
         absent_folds=tuple(f for f in range(count) if f not in group.folds),
         fold_count=count,
         own_lines=own.lines,
+        codes=codes,
     )
 
 

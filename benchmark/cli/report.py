@@ -57,11 +57,11 @@ def run(args: argparse.Namespace) -> int:
         timing=post_hoc(versions),
         measuring=not args.skip_hard_cases and not is_read_only(args.root),
         say=say,
-        outdated=lambda entries: outdated_line(workspace, entries, rows),
+        outdated=lambda entries, codes: outdated_line(workspace, entries, rows, codes),
     )
     report = make_report(suite, plan, asked)
     write_report(report, out)
-    if older := older_line(workspace, workspace.ledger.entries(suite)):
+    if older := older_line(workspace, [e for e in asked.ledger if e.suite == suite]):
         warn(older)
     say(chosen.line)
     if not args.out and (uri := mlflow_there(args)):

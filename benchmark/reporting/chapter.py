@@ -35,7 +35,8 @@ Index = Mapping[tuple[str, str, str], ScoreLine]
 class Asked:
     """What a report is made from. `ledger` are the cells of all suites; `timing` is "" or says why
     the analysis was not planned before its first result; with `measuring` what needs images is
-    measured, which `say` is told; `outdated` says what of cells other code made."""
+    measured, which `say` is told; `outdated` says what of cells other code
+    made, given what is known of codes (`outdated_line`)."""
 
     workspace: Workspace
     registry: Mapping[str, Row]
@@ -44,7 +45,7 @@ class Asked:
     timing: str
     measuring: bool
     say: Callable[[str], None]
-    outdated: Callable[[Sequence[Entry]], str]
+    outdated: Callable[[Sequence[Entry], Mapping[str, str]], str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,7 +144,11 @@ def _ceilings(scores: Scores, asked: Asked) -> Ceilings:
     found, cells = _scored(scores), scores.group.cells
     return ceilings_of(
         asked.workspace,
-        [replace(entry, label=row) for row, members in cells.items() for entry in members],
+        [
+            entry if entry.label == row else replace(entry, label=row)
+            for row, members in cells.items()
+            for entry in members
+        ],
         say=asked.say,
         scored=lambda entry: found.get((entry.label, entry.fold, entry.seed), []),
         measuring=asked.measuring,

@@ -31,7 +31,9 @@ def provenance_sheets(chapter: Chapter) -> list[Sheet]:
 
 def _facts(chapter: Chapter) -> Sheet:
     entries = chapter.group.entries
-    old = chapter.outdated(entries), older_line(chapter.workspace, entries)
+    codes = {key: training.code for key, training in chapter.trainings.items()}
+    codes |= {"/".join(pair): code for pair, code in chapter.scores.codes.items()}
+    old = chapter.outdated(entries, codes), older_line(chapter.workspace, entries)
     return Sheet(
         name="provenance",
         title="Provenance",

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from benchmark.errors import BadInput
 from benchmark.files.code import Code
+from benchmark.files.values import json_of
 from benchmark.plan.keys import key
 from benchmark.plan.nodes import (
     Method,
@@ -130,18 +132,23 @@ def _evaluations(cell: Cell, codes: Codes) -> Iterator[tuple[tuple[str, str], Co
         yield (key(what.node, cell.context), name), code
 
 
-def outdated_line(workspace: Workspace, entries: Iterable[Entry], rows: Mapping[str, Row]) -> str:
+def outdated_line(
+    workspace: Workspace,
+    entries: Iterable[Entry],
+    rows: Mapping[str, Row],
+    read: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Return the line on the trainings and rows of these cells that other code made, "" where all
-    are of the code of now. A row that is not known here any more is not asked about."""
+    are of the code of now. A row that is not known here any more is not asked about. `read` holds
+    the fingerprints of what was read before, by key or KEY/EVALUATION: no file of it is read."""
     known = [entry for entry in entries if entry.row.partition("@")[0] in rows]
     now = _code_now(known, rows)
-    changed: dict[str, tuple[str, ...]] = {}
-    for what, fingerprint in _made_by(workspace, known).items():
-        if names := workspace.codes.outdated(fingerprint, now):
-            changed[what] = names
+    codes = _made_by(workspace, known, read)
+    older = {code: workspace.codes.outdated(code, now) for code in set(codes.values())}
+    changed = [code for code in codes.values() if older[code]]
     if not changed:
         return ""
-    all_names = sorted({name for found in changed.values() for name in found})
+    all_names = sorted({name for code in changed for name in older[code]})
     return (
         f"{len(changed)} of the stored results here were made by other code than this bench's "
         f"({named(all_names)}): bench run --fresh makes a row again"
@@ -165,15 +172,21 @@ def _code_now(entries: Iterable[Entry], rows: Mapping[str, Row]) -> Code:
     return code
 
 
-def _made_by(workspace: Workspace, entries: Iterable[Entry]) -> dict[str, str]:
+def _made_by(
+    workspace: Workspace, entries: Sequence[Entry], read: Mapping[str, str]
+) -> dict[str, str]:
     """The fingerprint of the code behind each stored training and evaluation of the cells."""
-    found: dict[str, str] = {}
+    found: dict[str, str | None] = {}
     for entry in entries:
         for node_key in entry.nodes:
-            if node_key not in found and workspace.objects.has(node_key):
-                found[node_key] = str(workspace.objects.record(node_key).get("code"))
-        places = [(entry.key, entry.evaluation), *((k, e) for _, k, e in entry.probes)]
-        for place in places:
-            if workspace.results.intact(*place):
-                found["/".join(place)] = workspace.results.code(*place)
-    return found
+            if node_key not in found:
+                found[node_key] = read.get(node_key) or _stored_code(workspace, node_key)
+        for place in ((entry.key, entry.evaluation), *((k, e) for _, k, e in entry.probes)):
+            if (name := "/".join(place)) not in found:
+                found[name] = read.get(name) or workspace.results.checked_code(*place)
+    return {what: code for what, code in found.items() if code is not None}
+
+
+def _stored_code(workspace: Workspace, node_key: str) -> str | None:
+    record = workspace.objects.about(node_key)
+    return None if record is None else str(json_of(record).get("code"))

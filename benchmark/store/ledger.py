@@ -207,4 +207,6 @@ def _read(path: Path) -> Entry:
     except (TypeError, OverflowError) as error:
         raise ValueError(str(error)) from error
     preset, preset_hash = known_as(entry.preset, entry.preset_hash)
+    if (preset, preset_hash) == (entry.preset, entry.preset_hash):
+        return entry
     return replace(entry, preset=preset, preset_hash=preset_hash)

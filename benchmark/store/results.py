@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.files.arrays import load_member
-from benchmark.files.atomic import commit_folder, damage, move_aside
+from benchmark.files.atomic import checked, commit_folder, damage, move_aside
 from benchmark.files.locks import is_held, shown_lock
 from benchmark.files.mirror import Mirror
 from benchmark.scoring.cases import Score
@@ -173,11 +173,13 @@ class Results:
     def code(self, key: str, evaluation: str) -> str:
         """Return the fingerprint of the code that measured the rows, "" where there are none. All
         rows of an evaluation have one, so the file's own summary of the column tells it."""
-        about = pq.read_metadata(self.path(key, evaluation) / "rows.parquet")
-        if not about.num_row_groups:
-            return ""
-        summary = about.row_group(0).column(SCHEMA.get_field_index("code")).statistics
-        return str(summary.min) if summary is not None and summary.has_min_max else ""
+        return code_in(pq.read_metadata(self.path(key, evaluation) / "rows.parquet"))
+
+    def checked_code(self, key: str, evaluation: str) -> str | None:
+        """Return `code` of rows that match their checksum; None where they do not, or are not
+        there. The label maps beside them, nearly all of an evaluation's bytes, are not read."""
+        content = checked(self.path(key, evaluation), "rows.parquet")
+        return None if content is None else code_in(pq.read_metadata(pa.BufferReader(content)))
 
     def beside(self, key: str, evaluation: str) -> dict[str, str]:
         """Return the metrics of one's own that have rows beside an evaluation, each with the name
@@ -237,3 +239,11 @@ class Results:
             found = [(path.parts[-3], path.parts[-2]) for path in files]
         # `glob` also finds what a living writer prepares, under a name with a dot
         return [pair for pair in found if pair[0] != "aside" and not pair[1].startswith(".")]
+
+
+def code_in(about: pq.FileMetaData) -> str:
+    """Return what `Results.code` returns, from what a file of rows says of itself."""
+    if not about.num_row_groups:
+        return ""
+    summary = about.row_group(0).column(SCHEMA.get_field_index("code")).statistics
+    return str(summary.min) if summary is not None and summary.has_min_max else ""
