@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import scale
 import scale_page
+from bench_process import REPOSITORY
 
 KNOWN = json.loads(scale.FOUND.read_text(encoding="utf-8"))
 
@@ -33,5 +37,13 @@ def test_what_follows_grows_with_the_cells() -> None:
 @pytest.mark.long
 def test_tasks_with_nothing_to_do_end_on_nodes(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="ray is not installed: pip install 'beyond-loss[ray]'")
-    found = scale.on_ray(20, tmp_path, nodes=2)
+    code = (
+        "import json, pathlib, scale; print(json.dumps(scale.on_ray(20, pathlib.Path(), nodes=2)))"
+    )
+    argv = [sys.executable, "-c", code]  # a process of its own: Ray keeps the first token it reads
+    places = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "docs")])
+    ran = subprocess.run(
+        argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": places}, stdout=subprocess.PIPE
+    )
+    found = json.loads(ran.stdout.splitlines()[-1])
     assert found["tasks"] == 20 and 0 < found["driver_seconds"] < found["seconds"]
