@@ -47,6 +47,7 @@ def test_each_passes_its_conformance_checks(site: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+@pytest.mark.long
 def test_the_method_is_run_scored_by_the_metric_and_compared(site: Path, tmp_path: Path) -> None:
     root = tiny_workspace(tmp_path / "workspace")
     few = [*setting_argv(root), "--folds", "0", "--mlflow", "none"]

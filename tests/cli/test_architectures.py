@@ -67,7 +67,7 @@ def test_a_tap_on_nothing_is_refused(root: Path, taps: str, words: str) -> None:
     assert ran.code == 2 and words in ran.err and "the levels 2 (or -4)" in ran.err, ran.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_row_of_transformers_runs(root: Path) -> None:
     small = {"ct": "smp:segformer/mit_b0", "gt": "smp:dpt/tu-test_vit", "ground.size": 64}
     kept = {"schedule.epochs": 1, "schedule.steps_per_epoch": 1, "ground.batch": 2}

@@ -108,6 +108,7 @@ def test_a_package_that_leaves_at_import_is_named(
     assert "3" in line
 
 
+@pytest.mark.long
 def test_standard_output_is_the_result_alone(tmp_path: Path) -> None:
     site = package(tmp_path / "site", "noisy", NOISY, "beyond_loss.methods", "noisy")
     root = tiny_workspace(tmp_path / "workspace")

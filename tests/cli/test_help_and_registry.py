@@ -198,6 +198,7 @@ def test_set_of_an_architecture_ends_what_the_config_says_of_it(tmp_path: Path) 
     assert ran.code == 0, ran.err
 
 
+@pytest.mark.long
 def test_other_architectures_in_plan_and_run(tmp_path: Path) -> None:
     """The plan counts their operations and the check before a run builds them on shapes alone."""
     root = tiny_workspace(tmp_path)

@@ -172,6 +172,7 @@ def test_it_is_scored_again_from_its_masks(root: Path) -> None:
     assert Results(results, print).intact(entry.key, entry.evaluation)
 
 
+@pytest.mark.long
 def test_mlflow_is_told(root: Path) -> None:
     assert bring(root, 0).code == 0
     uri = f"sqlite:///{root / 'there.db'}"

@@ -136,6 +136,7 @@ def test_the_same_again_trains_nothing(copies: dict[int, Path]) -> None:
     assert said[1].err == said[2].err and said[2].code == 0
 
 
+@pytest.mark.long
 def test_one_more_fold_and_a_damaged_network(copies: dict[int, Path]) -> None:
     """What is stored is checked before it counts, in the folds that are done too."""
     said = {}

@@ -70,6 +70,7 @@ def test_damaged_rows(first: Path, root: Path, file: str) -> None:
     assert verify(root) == (0, {})
 
 
+@pytest.mark.long
 def test_damage_never_ends_a_mirrored_run_or_a_plan(root: Path) -> None:
     """The mirror and the plan read records and rows of other cells too."""
     record = next((root / "objects").glob("*/record.json"))
@@ -108,6 +109,7 @@ def test_a_damaged_entry_is_named_and_breaks_nothing_else(root: Path) -> None:
     assert verify(root) == (0, {}) and gc(root) == []
 
 
+@pytest.mark.long
 def test_a_planned_cell_whose_entry_is_damaged_is_missing(tmp_path: Path) -> None:
     root = tiny_workspace(tmp_path)
     suite = ["suite", "--rows", "unet,shape-loss", "--datasets", "tiny", "--folds", "0,1"]

@@ -320,6 +320,7 @@ def test_failing_rows_fail_alone(tmp_path: Path, site: Path) -> None:
     assert (again.code, again.json["trained"], again.json["reused"]) == (1, 0, 1)
 
 
+@pytest.mark.long
 def test_killed_worker_is_tried_again(
     tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +333,7 @@ def test_killed_worker_is_tried_again(
     assert ran.json["incomplete"] == [] and ran.json["trained"] == 2
 
 
+@pytest.mark.long
 def test_parent_alone_writes_to_mlflow(tmp_path: Path) -> None:
     root = tiny_workspace(tmp_path)
     argv = suite_argv(root, "unet", "--folds", "0,1")

@@ -78,6 +78,7 @@ def test_the_check_sees_what_it_looks_for(raw: Path) -> None:
         assert_clean(raw)
 
 
+@pytest.mark.long
 def test_from_slices_to_tracking(
     raw: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,9 +49,14 @@ def broken_off(root: Path, after: int, how: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
+LATER = [pytest.param(after, marks=pytest.mark.long) for after in (150, 300)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "full"])
-@pytest.mark.parametrize("after", [40, 150, 300])
+@pytest.mark.parametrize(
+    "after", [40, *(pytest.param(n, marks=pytest.mark.long) for n in (150, 300))]
+)
 def test_whatever_ends_the_making_it_is_made_by_the_next(
     tmp_path: Path, after: int, how: str
 ) -> None:

@@ -30,6 +30,7 @@ sys.exit(serve(root, default_uri(root), 0, say=lambda line: print(line, flush=Tr
 """
 
 
+@pytest.mark.long
 def test_serves_the_rows_and_ends_on_ctrl_c(root: Path) -> None:
     row = make_row()
     cells = [make_cell(row, fold) for fold in (0, 1)]
