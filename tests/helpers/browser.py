@@ -16,7 +16,7 @@ from urllib.parse import quote
 from benchmark.tracking.ui import charts_link, start_link
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WIDE = {"width": 1500, "height": 800}
+WIDE = {"width": 1280, "height": 800}
 
 
 def found_browser() -> str | None:
@@ -71,7 +71,7 @@ def rows_of(base: str, experiment: str) -> dict[str, str]:
 
 
 def main(link: str, folder: Path) -> None:
-    """Write the three pictures."""
+    """Write the pictures: the table of rows on a small and on a wide screen, charts, comparison."""
     base, experiment = link.split("/#")[0], link.split("/experiments/")[1].split("/")[0]
     rows = rows_of(base, experiment)
     with opened_page(found_browser() or "") as (page, errors):
@@ -83,6 +83,9 @@ def main(link: str, folder: Path) -> None:
             show(page, address, word)
             page.wait_for_timeout(4000)
             page.screenshot(path=folder / f"mlflow-{name}.png")
+        page.set_viewport_size({"width": 1920, "height": 800})
+        show(page, start_link(base, experiment), "Run Name")
+        page.screenshot(path=folder / "mlflow-rows-1920.png")
     if errors:
         sys.exit("\n".join(errors))
 
