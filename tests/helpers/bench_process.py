@@ -76,12 +76,20 @@ def bench(*argv: str) -> Ran:
 
 def spawn(*argv: str, site: Path | None = None, **environment: str) -> subprocess.Popen[str]:
     """Start a command in a process of its own, with `site` before other packages."""
+    return spawn_in(_environment(site) | environment, *argv)
+
+
+def spawn_in(
+    environment: Mapping[str, str], *argv: str, cwd: Path | None = None
+) -> subprocess.Popen[str]:
+    """The same with this whole environment, in a folder."""
     return subprocess.Popen(
         [sys.executable, "-m", "benchmark.cli.main", *argv],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=_environment(site) | environment,
+        cwd=cwd,
+        env=environment,
     )
 
 

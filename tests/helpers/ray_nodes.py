@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from bench_process import REPOSITORY
+from bench_process import REPOSITORY, spawn_in
 
 STORE_BYTES = "80000000"
 START_SECONDS = 60
@@ -147,13 +147,7 @@ class Nodes:
 
     def spawn(self, *argv: str) -> subprocess.Popen[str]:
         """Start a `bench` command that may join the cluster."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "benchmark.cli.main", *argv],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environment,
-        )
+        return spawn_in(self.environment, *argv)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench_process import REPOSITORY
+from bench_process import REPOSITORY, spawn_in
 from ray_nodes import free_port
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "runuser")
@@ -87,14 +86,7 @@ class Slurm:
 
     def spawn(self, *argv: str) -> subprocess.Popen[str]:
         """Start a `bench` command on a login node, in a folder that all nodes see."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "benchmark.cli.main", *argv],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.folder,
-            env=self.environment,
-        )
+        return spawn_in(self.environment, *argv, cwd=self.folder)
 
     def call(self, *command: str) -> str:
         """Run a command of SLURM; return what it prints."""
