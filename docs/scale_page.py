@@ -89,6 +89,7 @@ def measured(found: dict[str, Any]) -> list[str]:
         f"A task took {1000 * ray['seconds'] / ray['tasks']:.1f} ms by the clock, with driver and",
         f"nodes on the same two cores of an {planted['machine']}. The load of the machine was",
         f"{loads}; from 2 on all of it is used, so these times are upper bounds.",
+        *(["", planted["since"]] if "since" in planted else []),  # goes with a new measurement
     ]
 
 
