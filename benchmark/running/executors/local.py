@@ -6,9 +6,10 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -106,7 +107,8 @@ class Local:
             process = context.Process(
                 target=work, args=(theirs, self.options[number]), name=f"bench-worker-{number}"
             )
-            process.start()
+            with _deaf_to_interrupts():
+                process.start()
             theirs.close()
             self._workers[number] = Worker(number=number, process=process, pipe=ours)
         return self._workers[number]
@@ -153,6 +155,21 @@ def _context() -> SpawnContext | ForkServerContext:
         context.set_forkserver_preload(["benchmark.running.executors.worker"])
         return context
     return multiprocessing.get_context("spawn")
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Have what is started in the block never take Ctrl-C, which a terminal sends to all processes:
+    it is the parent's, and a server that is still loading would answer it with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cause(code: int | None) -> str:

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -54,28 +55,30 @@ class Telling:
 def work(pipe: Connection, options: Options) -> None:
     """Run tasks until the pipe says None or ends."""
     _print_to(options.log)
+    with suppress(KeyboardInterrupt):  # whenever it comes: the parent may be gone at once
+        _work(pipe, options)
+
+
+def _work(pipe: Connection, options: Options) -> None:
     telling = Telling(pipe)
     stop = AskedOnce()
     tasks: SimpleQueue[Task | None] = SimpleQueue()
     with stop.listening():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it asks by pipe
         threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
-        try:
-            bench = replace(options.open(telling), stop=stop)
-            cells = Cells(open=partial(open_dataset, options.root))
-            while (task := tasks.get()) is not None:
-                ended = run_task(
-                    task,
-                    lambda task: cells.of(task.cell),
-                    bench,
-                    apart=True,
-                    traces=bool(options.log),
-                )
-                telling.hear(ended)
-                if ended.stopped:
-                    return
-        except KeyboardInterrupt:
-            return
+        bench = replace(options.open(telling), stop=stop)
+        cells = Cells(open=partial(open_dataset, options.root))
+        while (task := tasks.get()) is not None:
+            ended = run_task(
+                task,
+                lambda task: cells.of(task.cell),
+                bench,
+                apart=True,
+                traces=bool(options.log),
+            )
+            telling.hear(ended)
+            if ended.stopped:
+                return
 
 
 def _print_to(log: Path | None) -> None:
