@@ -41,7 +41,7 @@ fuzz: $(READY)
 	FUZZ_INPUTS=200000 $(BIN)/pytest tests/fuzz
 
 # the study of docs/study: hours of all cores; the same command goes on where it was stopped;
-# python docs/study_cells.py unpack --root workspace/study takes the cells that are kept in docs/study/cells.tar.xz
+# python docs/study_cells.py unpack --root workspace/study takes the cells that are kept in docs/study/cells
 STUDY_ROOT ?= workspace/study
 study: $(READY)
 	$(BIN)/bench suite --config docs/study/study.toml --root $(STUDY_ROOT)

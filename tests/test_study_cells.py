@@ -10,6 +10,8 @@ import study_cells
 from bench_process import bench
 from planted_suite import plant, workspace
 
+from benchmark.running.bench import Options
+
 
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
@@ -17,13 +19,14 @@ def packed(tmp_path: Path) -> Path:
     plant(workspace(tmp_path / "w"), {"unet": 0.10, "fsm": 0.05}, seeds=[0])
     (tmp_path / "w" / "objects" / "0123.partial").mkdir()
     (tmp_path / "w" / "objects" / "0123.partial" / "record.json").write_text("{}")
-    study_cells.pack(tmp_path / "w", tmp_path / "cells.tar.xz")
+    (tmp_path / "cells").mkdir()
+    study_cells.pack(tmp_path / "w", tmp_path / "cells")
     return tmp_path
 
 
 def test_cells_are_done_in_another_workspace_and_scores_are_equal(packed: Path) -> None:
     shutil.copytree(packed / "w" / "data", packed / "v" / "data")
-    assert study_cells.unpack(packed / "v", packed / "cells.tar.xz") > 20
+    assert study_cells.unpack(packed / "v", packed / "cells") > 20
     assert not [*(packed / "v" / "objects").rglob("*.safetensors")]
     assert not (packed / "v" / "objects" / "0123.partial").exists()
     there, here = (
@@ -37,8 +40,19 @@ def test_cells_are_done_in_another_workspace_and_scores_are_equal(packed: Path) 
     assert report.code == 0, report.err
 
 
-def test_what_is_there_stays_and_the_same_gives_the_same_bytes(packed: Path) -> None:
-    first = (packed / "cells.tar.xz").read_bytes()
-    assert study_cells.unpack(packed / "w", packed / "cells.tar.xz") == 0
-    study_cells.pack(packed / "w", packed / "again.tar.xz")
-    assert (packed / "again.tar.xz").read_bytes() == first
+def test_the_next_archive_has_what_is_new_or_changed_and_what_is_there_stays(packed: Path) -> None:
+    root, cells = packed / "w", packed / "cells"
+    assert study_cells.unpack(root, cells) == study_cells.pack(root, cells) == 0
+    again = Options(root=root, device="cpu", precision="fp32").open()
+    plant(again, {"unet": 0.1, "refine-gt": 0.07}, seeds=[0])
+    entry = next((root / "ledger").rglob("*.json"))
+    later = entry.read_text() + " "
+    entry.write_text(later)
+    assert study_cells.pack(root, cells) > 5
+    assert [path.name for path in sorted(cells.iterdir())] == ["01.tar.xz", "02.tar.xz"]
+    study_cells.unpack(packed / "v", cells)
+    assert (packed / "v" / entry.relative_to(root)).read_text() == later
+    kept = {path: (packed / "v" / path).read_bytes() for path in study_cells.members(root)}
+    assert kept == {path: (root / path).read_bytes() for path in study_cells.members(root)}
+    entry.write_text("mine")
+    assert study_cells.unpack(root, cells) == 0 and entry.read_text() == "mine"
