@@ -71,6 +71,7 @@ def main(
     change its options once they are read."""
     # idle threads sleep: spinning ones slow a shared machine down tenfold (docs/decisions/0005)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's products here are small
     given = sys.argv[1:] if argv is None else argv
     try:
         with results_only(), interruptible():
