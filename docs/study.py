@@ -4,9 +4,9 @@ make study                                   # run what is left of docs/study/st
 python docs/study.py --root ROOT             # then write the pages; what was not run is said
 python docs/study.py --root ROOT --losses    # the first losses of one cell, which CI trains again
 
-docs/study/README.md has what was found, in sentences made by rule from the figures,
+docs/study/README.md has what was found, in sentences made by rule from the figures (study_page.py),
 docs/study/SUITE/ a suite's report, tables and rows (Parquet), docs/study/study.json machine, plans
-and keys.
+and keys. README's sentence is printed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 import nnunet_anchor
 import pandas as pd
 import torch
+from study_page import page, sentence
 
 from benchmark.analysis.groups import groups_of
 from benchmark.analysis.judgement import Analysis, analyse
@@ -98,16 +99,17 @@ def cells_of(order: SuiteOrder, bench: Bench) -> list[Cell]:
     return suite_cells(settings, sets, list(range(FOLDS)), list(order.seeds or (0,)))
 
 
-def sentences(found: Found) -> Iterator[str]:
-    """Yield what a suite says: on each data set the verdict's own sentences, and what size of gain
-    would have shown."""
+def said(found: Found) -> Iterator[dict[str, Any]]:
+    """Yield what a suite says on each data set: the outcome, and the verdict's own sentences with
+    what size of gain would have shown."""
     for scores, analysis in found.judged:
-        plan = scores.group.plan
+        plan, verdict = scores.group.plan, analysis.verdict
         shown = _would_show(plan.analysis, analysis) if plan else []
-        yield " ".join([*analysis.verdict.sentences, *shown])
-    if found.left:
-        what = "not run" if not found.judged else "not whole"
-        yield f"{what[0].upper()}{what[1:]}: {found.left} are left."
+        yield {
+            "dataset": scores.group.dataset,
+            "outcome": verdict.outcome,
+            "sentences": [*verdict.sentences, *shown],
+        }
 
 
 def _would_show(plan: AnalysisPlan, analysis: Analysis) -> list[str]:
@@ -130,34 +132,11 @@ def _would_show(plan: AnalysisPlan, analysis: Analysis) -> list[str]:
     ]
 
 
-def page(everything: list[Found]) -> str:
-    """Return docs/study/README.md."""
-    lines = [
-        "# The study",
-        "",
-        "Written by `python docs/study.py`; no sentence is written by hand.",
-        "",
-        *anchor(),
-    ]
-    for found in everything:
-        name, there = found.order.name, (HERE / found.order.name / "index.html").exists()
-        lines += [
-            f"## {f'[{name}]({name}/report.md)' if there else name}",
-            "",
-            found.order.about + ".",
-            "",
-        ]
-        lines += [f"- {sentence}" for sentence in sentences(found)]
-        lines += ["", f"`bench suite --config docs/study/study.toml --name {name}`", ""]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def anchor() -> list[str]:
-    """Return what stands beside `unet` of nnU-Net on the same folds, where that was measured."""
+def anchor() -> str:
+    """Return what stands beside `unet` of nnU-Net on the same folds, "" where nobody measured."""
     if not nnunet_anchor.OUT.exists():
-        return []
-    said = nnunet_anchor.line(json.loads(nnunet_anchor.OUT.read_text(encoding="utf-8")))
-    return [f"Beside `unet`: {said}", ""] if said else []
+        return ""
+    return nnunet_anchor.line(json.loads(nnunet_anchor.OUT.read_text(encoding="utf-8")))
 
 
 def keep_report(found: Found, bench: Bench) -> None:
@@ -194,17 +173,20 @@ def rows_of(found: Found) -> pd.DataFrame:
 
 
 def facts(everything: list[Found], bench: Bench) -> dict[str, Any]:
-    """Return the machine, and each suite's plans and keys."""
+    """Return the machine, and what each suite says, with its plans and keys."""
     return {
         "machine": machine(),
         "suites": {
             found.order.name: {
+                "about": found.order.about,
+                "said": list(said(found)),
+                "left": found.left,
+                "cells": len(found.suite.done) + len(found.suite.missing),
                 "plans": [
                     {"fingerprint": v.fingerprint, "results": v.results, "made_at": v.made_at}
                     for v in bench.plans.versions(found.order.name)
                 ],
                 "done": len(found.suite.done),
-                "missing": len(found.suite.missing),
                 "keys": sorted({entry.key for entry in found.suite.done}),
             }
             for found in everything
@@ -251,8 +233,9 @@ def main() -> None:
     for found in everything:
         if found.judged:
             keep_report(found, bench)
-    (HERE / "README.md").write_text(page(everything), encoding="utf-8")
-    write_json(HERE / "study.json", facts(everything, bench))
+    write_json(HERE / "study.json", known := facts(everything, bench))
+    (HERE / "README.md").write_text(page(known, anchor()), encoding="utf-8")
+    print(sentence(known))
 
 
 if __name__ == "__main__":

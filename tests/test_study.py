@@ -8,10 +8,37 @@ from pathlib import Path
 
 import pytest
 import study
+import study_page
 import study_rates
 
 ROOT = Path(__file__).parents[1]
 KEPT = json.loads((ROOT / "docs" / "study" / "losses.json").read_text(encoding="utf-8"))
+
+
+FOUND = ROOT / "docs" / "study" / "study.json"
+
+
+@pytest.mark.skipif(not FOUND.exists(), reason="no suite of the study was run: make study")
+def test_page_and_readme_say_what_the_figures_say() -> None:
+    found = json.loads(FOUND.read_text(encoding="utf-8"))
+    written = (FOUND.parent / "README.md").read_text(encoding="utf-8")
+    assert study_page.page(found, study.anchor()) == written
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert study_page.sentence(found) in readme, study_page.sentence(found)
+
+
+def test_an_answer_is_of_whole_sets_alone() -> None:
+    said = [
+        {"dataset": "a", "outcome": "supported", "sentences": ["Found.", "By 2.", "More."]},
+        {"dataset": "b", "outcome": "incomplete", "sentences": ["Lacks cells."]},
+    ]
+    suite = {"about": "it", "said": said, "left": "1 training, 2 min", "done": 29, "cells": 30}
+    none = {**suite, "said": said[1:]}
+    facts = {"suites": dict.fromkeys(study_page.ASKED, none) | {"spikes": suite}}
+    page, readme = study_page.page(facts, ""), study_page.sentence(facts)
+    assert "real?** Found. By 2.\n" in page and page.count("Not known yet: 29 of 30 cells") == 2
+    assert '"supported" on 1 set of phantom patients. ' in readme
+    assert readme.count("is not known yet: 29 of 30 cells are trained.") == 2
 
 
 @pytest.mark.long

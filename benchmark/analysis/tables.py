@@ -16,6 +16,7 @@ import pandas as pd
 
 from benchmark.analysis.rows import Scores
 from benchmark.analysis.suites import Missing, missing_cell, planned_cell
+from benchmark.plan.wording import listed
 from benchmark.scoring.cases import METRIC_UNITS
 from benchmark.store.ledger import Entry
 from benchmark.store.results import ResultRow
@@ -72,7 +73,7 @@ def organs_text(organs: Sequence[str]) -> str:
     """Return organs as a list in a sentence; many are counted."""
     if len(organs) > MOST_ORGANS:
         return f"{len(organs)} organs"
-    return " and ".join(", ".join(organs).replace("_", " ").rsplit(", ", 1))
+    return listed(organs).replace("_", " ")
 
 
 def table(entries: Iterable[Entry], rows_of: RowsOf) -> tuple[list[ScoreLine], list[Missing]]:

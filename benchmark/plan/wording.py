@@ -25,6 +25,11 @@ def named(names: Iterable[str], most: int = NAMED) -> str:
     return ", ".join(known[:most]) + more
 
 
+def listed(names: Iterable[str]) -> str:
+    """Return all names as a sentence has them: `a, b and c`."""
+    return " and ".join(", ".join(names).rsplit(", ", 1))
+
+
 P_LEAST = 1e-6
 
 

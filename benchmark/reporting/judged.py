@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 
 from benchmark.analysis.interpretations import NO_CURVE
 from benchmark.analysis.tables import over_text
-from benchmark.plan.wording import counted, p_text
+from benchmark.plan.analysis import AnalysisPlan
+from benchmark.plan.wording import counted, listed, p_text
 from benchmark.reporting.beside import lead_organ
 from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.lacking import wanted, without_baseline
 from benchmark.reporting.look import NOTHING, Sheet, gain_text, number
 from benchmark.reporting.scores import shown_difference, value
-from benchmark.scoring.claims import ClaimLine
+from benchmark.scoring.claims import ClaimLine, of_the_paper
 from benchmark.scoring.comparison import Comparison
 
 PICTURES = ("forest", "patients", "qualitative")  # the first that there is
@@ -54,14 +55,21 @@ def _asked(chapter: Chapter) -> tuple[str, tuple[str, ...]]:
     """The question that these rows can be asked, and its answer."""
     plan, rows = chapter.plan, chapter.group.rows
     if chapter.asks_subject:
-        question = (
-            f"Does a CT segmentation network learn more from ground-truth images than its loss "
-            f"tells it: is {plan.subject} better than every row that lacks one part of it?"
-        )
-        return question, (*chapter.analysis.verdict.sentences, *_sight(chapter))
+        return _question(plan), (*chapter.analysis.verdict.sentences, *_sight(chapter))
     if len(rows) == 1:
         return f"How well does {rows[0]} find the organs?", (_scores(rows[0], chapter),)
     return "Do these rows score differently?", (*_compared(chapter), *_sight(chapter))
+
+
+def _question(plan: AnalysisPlan) -> str:
+    """What the plan asks of its subject; the paper's own question of the paper's own row."""
+    if of_the_paper(plan):
+        return (
+            f"Does a CT segmentation network learn more from ground-truth images than its loss "
+            f"tells it: is {plan.subject} better than every row that lacks one part of it?"
+        )
+    all_of = "each of " if len(plan.controls) > 1 else ""
+    return f"Is {plan.subject} better than {all_of}{listed(plan.controls)}?"
 
 
 def _sight(chapter: Chapter) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from benchmark.reporting.paired_figures import curve_figure, every_patient, rank
 from benchmark.reporting.qualitative import qualitative
 from benchmark.reporting.scores import score_sheets, sets_sheet
 from benchmark.reporting.statistics import statistics_sheets
-from benchmark.scoring.claims import mean_gain
+from benchmark.scoring.claims import mean_gain, of_the_paper
 from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.layout import Incomplete
 from benchmark.scoring.verdict import overall
@@ -160,9 +160,11 @@ def _claims(chapters: Sequence[Chapter], planned: SuitePlan | None, plan: Analys
 
 def _overall(chapters: Sequence[Chapter], plan: AnalysisPlan) -> str:
     """The claim needs every set of the plan, with a preset that may give a verdict, and each on
-    one split."""
+    one split; of a plan with one set its own verdict says all."""
     if torn := "; ".join(_torn(chapters)):
         return f"{plan.subject}, the claim on every set: not judged over several splits ({torn})."
+    if len(_paper(plan).datasets) == 1:
+        return ""
     chosen = {}
     for chapter in chapters:
         if chapter.group.dataset not in chosen or chapter.group.preset in plan.presets:
@@ -185,7 +187,11 @@ def _paper(plan: AnalysisPlan) -> AnalysisPlan:
 
 
 def _gains(chapters: Sequence[Chapter], plan: AnalysisPlan) -> Sheet:
-    """The paper's mean gain over both sets, in each tested metric in which there is an interval."""
+    """The paper's mean gain over both sets, in each tested metric in which there is an interval;
+    none for a plan that is not about its row on its sets."""
+    title = "Claims over both sets"
+    if not of_the_paper(plan) or plan.presets != AnalysisPlan().presets:
+        return claims_sheet("mean-gain", title, ())
     by_preset = sorted({c.group.preset for c in chapters}, key=lambda p: p not in plan.presets)
     lines = []
     for metric in plan.metrics:
@@ -200,4 +206,4 @@ def _gains(chapters: Sequence[Chapter], plan: AnalysisPlan) -> Sheet:
         }
         lines.append(mean_gain(compared, metric=metric, preset=by_preset[0], plan=_paper(plan)))
     known = tuple(line for line in lines if line.interval is not None)
-    return claims_sheet("mean-gain", "Claims over both sets", known)
+    return claims_sheet("mean-gain", title, known)

@@ -31,7 +31,8 @@ def statistics_sheets(chapter: Chapter) -> list[Sheet]:
 
 def _of_subject(chapter: Chapter) -> list[Sheet]:
     """Ablation, controls, rows of other tools: those in which a row stands beside the subject."""
-    sheets = (_ablation(chapter), _controls(chapter), _outside(chapter))
+    parts = {*chapter.plan.ablations, WITHOUT_FSM} & set(chapter.group.rows)
+    sheets = (*([_ablation(chapter)] if parts else []), _controls(chapter), _outside(chapter))
     return [sheet for sheet in sheets if len(sheet.rows) > 1]
 
 

@@ -72,8 +72,16 @@ class ClaimLine:
         return text + (f"; {self.why}" if self.why else "") + "."
 
 
+def of_the_paper(plan: AnalysisPlan) -> bool:
+    """Return whether the plan's subject is the paper's row, with any values."""
+    return plan.subject.partition("[")[0] == AnalysisPlan().subject
+
+
 def claims(dataset: str, plan: AnalysisPlan) -> tuple[Claim, ...]:
-    """Return the paper's claims on one data set, each in every tested metric."""
+    """Return the paper's claims on one data set, each in every tested metric; none of them for a
+    plan with another subject than the paper's."""
+    if not of_the_paper(plan):
+        return ()
     us, base = plan.subject, plan.baseline
     named: list[tuple[str, Kind, str, str]] = [
         ("better than U-Net", "better", row, base) for row in (*plan.competitors, us)

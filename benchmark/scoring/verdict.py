@@ -171,11 +171,11 @@ def _check_planned(comparisons: Compared, plan: AnalysisPlan) -> None:
 def _lacking(
     comparisons: Compared, gap: RowValues | Incomplete | None, plan: AnalysisPlan
 ) -> tuple[str, ...]:
-    lines = [f"{name} was not run" for name in plan.controls if name not in comparisons]
+    lines = [f"row {name} was not run" for name in plan.controls if name not in comparisons]
     for name in plan.controls:
         found = comparisons.get(name)
         if isinstance(found, Incomplete):
-            lines.append(found.sentence)
+            lines.append(f"row {found.sentence}")
     if plan.asks_gap and gap is None:
         lines.append("the GT gap was not measured")
     elif plan.asks_gap and isinstance(gap, Incomplete):

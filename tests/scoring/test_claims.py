@@ -73,7 +73,13 @@ def test_a_claim_in_a_family_needs_holm():
 def test_an_incomplete_row_is_undecided_and_told():
     line = lines(drop=("no-refine",))["each component is needed", "fsm", "no-refine"]
     assert (line.status, line.interval) == ("undecided", None)
-    assert "no-refine is incomplete: 1 planned values are missing" in line.sentence
+    assert "no-refine is incomplete: it lacks 1 planned value (the first: " in line.sentence
+
+
+def test_the_paper_claims_nothing_of_another_subject():
+    other = replace(PLAN, subject="spike-100", competitors=(), ablations=())
+    assert claims("phantom", other) == ()
+    assert claims("phantom", replace(PLAN, subject="fsm[xi=1]"))
 
 
 def test_a_demonstration_claims_nothing():

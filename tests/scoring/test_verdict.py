@@ -125,8 +125,14 @@ def test_what_is_missing_makes_it_incomplete():
     compared = against_controls({"unet-200": 0.0})  # would be refuted
     lost = Incomplete(row="fsm-shuffled", missing=(("case_3", 1),))
     cases = {
-        "fsm-shuffled is incomplete": (compared | {"fsm-shuffled": lost}, gap()),
-        "refine-gt was not run": ({k: v for k, v in compared.items() if k != "refine-gt"}, gap()),
+        "row fsm-shuffled is incomplete: it lacks 1 planned value (": (
+            compared | {"fsm-shuffled": lost},
+            gap(),
+        ),
+        "row refine-gt was not run": (
+            {k: v for k, v in compared.items() if k != "refine-gt"},
+            gap(),
+        ),
         "the GT gap was not measured": (compared, None),
         "gap is incomplete": (compared, Incomplete(row="gap", missing=(("case_0", 0),))),
     }

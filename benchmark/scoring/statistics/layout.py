@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BadInput
+from benchmark.plan.wording import counted
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -62,10 +63,8 @@ class Incomplete:
     def sentence(self) -> str:
         """One line that says what is missing."""
         case, seed = self.missing[0]
-        return (
-            f"{self.row} is incomplete: {len(self.missing)} planned values are missing "
-            f"(the first: case {case}, seed {seed})"
-        )
+        lacks = counted(len(self.missing), "planned value")
+        return f"{self.row} is incomplete: it lacks {lacks} (the first: case {case}, seed {seed})"
 
 
 def endpoint_organs(
