@@ -51,7 +51,7 @@ def _turned(found: Interval) -> Interval:
 def lead_organ(chapter: Chapter) -> str:
     """Return over which organs the first number of a row is a mean: beside the paper's numbers over
     the organs that both of its sets label, else over all organs of the set."""
-    papers = chapter.has_subject or chapter.group.dataset in (IRCADB, MULTI_ORGAN)
+    papers = chapter.is_table1 or chapter.group.dataset in (IRCADB, MULTI_ORGAN)
     return HEADLINE if papers and HEADLINE in organ_groups(chapter.scores.organs) else MEAN
 
 

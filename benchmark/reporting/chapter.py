@@ -22,6 +22,7 @@ from benchmark.analysis.rows import Scores, group_scores
 from benchmark.analysis.tables import ScoreLine, lines_of
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.nodes import Row
+from benchmark.scoring.claims import of_the_paper
 from benchmark.scoring.controls import ControlCheck
 from benchmark.store.ledger import Entry
 from benchmark.store.objects import Objects
@@ -85,11 +86,17 @@ class Chapter(Asked):
         return self.plan.subject in self.group.rows
 
     @property
+    def is_table1(self) -> bool:
+        """Whether the rows stand in the layout of the paper's Table 1: its own row was run, and the
+        plan is about that."""
+        return self.has_subject and of_the_paper(self.plan)
+
+    @property
     def asks_subject(self) -> bool:
         """Whether the plan's subject was run or is planned, with whatever values: else nothing is
         said of it."""
         names = (row.partition("[")[0].partition("@")[0] for row in self.told)
-        return self.plan.subject in names
+        return self.plan.subject.partition("[")[0] in names
 
     def complete_rows(self, metric: str, *kinds: str) -> list[str]:
         """Return the rows of these kinds (all without any) whose endpoint is complete."""

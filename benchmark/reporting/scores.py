@@ -48,16 +48,19 @@ def score_sheets(chapter: Chapter) -> list[Sheet]:
 
 def _first_rows(chapter: Chapter) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The rows of the first table, and those of the second: rows of other tools stand beside ours
-    in the first. Without the subject, which other tables are about, the first holds all rows."""
+    in the first, controls in a table of their own. Without the paper's row as the subject, which
+    that layout is about, the first holds all rows."""
     group = chapter.group
-    if not chapter.has_subject:
+    if not chapter.is_table1:
         return group.rows, ()
-    return group.of_kind("paper", OUTSIDE), group.of_kind("beyond", "other")
+    first = group.of_kind("paper", OUTSIDE)
+    elsewhere = {*first, *group.of_kind("controls")}
+    return first, tuple(row for row in group.rows if row not in elsewhere)
 
 
 def _table1(rows: Sequence[str], chapter: Chapter) -> Sheet:
     dataset = chapter.group.dataset
-    whole = tuple(PAPER) if chapter.has_subject else ()
+    whole = tuple(PAPER) if chapter.is_table1 else ()
     sets = (dataset,) if dataset in PAPER else whole
     body = [
         (*line, *(NOTHING for _ in sets))

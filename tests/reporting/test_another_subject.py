@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from planted_suite import plant, workspace
@@ -10,30 +12,61 @@ from reported_suite import report
 
 from benchmark.plan.analysis import AnalysisPlan
 from benchmark.plan.suite import SuitePlan
+from benchmark.running.bench import Bench
+from benchmark.store.ledger import Entry
 
-ROWS = {"unet": 0.2, "unet-200": 0.2, "spike-100": 0.02}
+ROWS = {"unet": 0.2, "unet-200": 0.2, "spike-25": 0.1, "spike-100": 0.02}
+STUDY: dict[str, Any] = {
+    "competitors": (), "ablations": (), "presets": ("study",), "datasets": ("tiny",)
+}  # fmt: skip
+
+
+def planned(bench: Bench, suite: str, rows: Iterable[Entry], analysis: AnalysisPlan) -> None:
+    """Write down what was planted as planned before."""
+    entries = list(rows)
+    labels = tuple(dict.fromkeys(entry.label for entry in entries))
+    plan = SuitePlan(
+        rows=labels, labels=labels, splits={"tiny": entries[0].split}, folds=(0, 1, 2, 3, 4),
+        seeds=(0,), preset="study", analysis=analysis,
+    )  # fmt: skip
+    bench.plans.record(suite, plan, lambda plan: 0)
+
+
+def page_of(bench: Bench, suite: str, out: Path) -> tuple[str, str]:
+    """What `bench report` prints, and its page."""
+    ran = report(bench.root, out, "--skip-hard-cases", "--suite", suite)
+    assert ran.code == 0, ran.err
+    return ran.out, (out / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_the_page_asks_about_its_own_subject_and_controls(tmp_path: Path) -> None:
     bench = workspace(tmp_path / "w")
     entries = plant(bench, ROWS, preset="study", seeds=(0,), suite="spikes", values={})
-    analysis = AnalysisPlan(
-        subject="spike-100", controls=("unet", "unet-200"), competitors=(), ablations=(),
-        datasets=("tiny",),
-        presets=("study",), asks_gap=False,
-    )  # fmt: skip
-    plan = SuitePlan(
-        rows=tuple(ROWS), labels=tuple(ROWS), splits={"tiny": entries[0].split}, seeds=(0,),
-        folds=(0, 1, 2, 3, 4), preset="study", analysis=analysis,
-    )  # fmt: skip
-    bench.plans.record("spikes", plan, lambda plan: 0)
-    out = tmp_path / "report"
-    ran = report(bench.root, out, "--skip-hard-cases", "--suite", "spikes")
-    assert ran.code == 0, ran.err
-    assert "spike-100 on tiny: supported (look)." in ran.out
-    page = (out / "report.md").read_text(encoding="utf-8")
+    controls = ("unet", "unet-200")
+    analysis = AnalysisPlan(subject="spike-100", controls=controls, asks_gap=False, **STUDY)
+    planned(bench, "spikes", entries, analysis)
+    out, page = page_of(bench, "spikes", tmp_path / "report")
+    assert "spike-100 on tiny: supported (look)." in out
     assert "Is spike-100 better than each of unet and unet-200?" in page
+    table = page.partition("### Scores")[2].partition("###")[0]
+    assert all(f"| {row} |" in table for row in ROWS) and "paper" not in table
     for words in ("ground-truth images", "Claims ledger", "Claims over", "### Ablation", "bottlen"):
         assert words not in page, words
-    assert "### Controls" in page and "on every set" not in ran.out + page
+    assert "### Controls" in page and "on every set" not in out + page
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_papers_row_may_have_a_value_of_its_own(tmp_path: Path) -> None:
+    bench = workspace(tmp_path / "w")
+    kind: dict[str, Any] = {"preset": "study", "seeds": (0,), "suite": "few"}
+    entries = plant(bench, {"unet": 0.2, "refine-gt": 0.2, "spike-25": 0.1}, values={}, **kind)
+    entries += plant(bench, {"fsm": 0.02}, values={"schedule.lr": 0.002}, **kind)
+    subject = "fsm[schedule.lr=0.002]"
+    planned(bench, "few", entries, AnalysisPlan(subject=subject, controls=("refine-gt",), **STUDY))
+    out, page = page_of(bench, "few", tmp_path / "report")
+    assert f"{subject} on tiny: supported (look)." in out
+    assert f"than its loss tells it: is {subject} better than" in page
+    assert "Claims ledger" in page and "over both sets" not in page
+    beyond = page.partition("### Rows beyond the paper")[2].partition("###")[0]
+    assert "| spike-25 |" in beyond, "of a group that is neither the paper's nor a control"
