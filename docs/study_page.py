@@ -29,8 +29,8 @@ of the patients, tested by networks that were trained on the others. Each row is
 folds with three *seeds*, the numbers that all chance comes from. `ground.labelled=0.01`: the loss
 of the network that reads CT sees the labels of a hundredth of its training slices. The teacher of
 `fsm`, a network that reads masks, sees every mask. Gains are differences of DSC, the overlap with
-the true masks, in points (percent), with a 95 % interval. [Other words](../glossary.md) and [how a
-verdict is found](../statistics.md)."""
+the true masks, in points (percent), with a 95 % interval. [Other words](../glossary.md), *screen*
+among them, and [how a verdict is found](../statistics.md)."""
 
 
 def page(facts: Mapping[str, Any], anchor: str) -> str:

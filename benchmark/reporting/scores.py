@@ -47,15 +47,13 @@ def score_sheets(chapter: Chapter) -> list[Sheet]:
 
 
 def _first_rows(chapter: Chapter) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The rows of the first table, and those of the second: rows of other tools stand beside ours
-    in the first, controls in a table of their own. Without the paper's row as the subject, which
-    that layout is about, the first holds all rows."""
+    """The rows of the first table, those of other tools too, and of the second; controls have a
+    table of their own. Where the layout is not the paper's, the first holds all rows."""
     group = chapter.group
     if not chapter.is_table1:
         return group.rows, ()
-    first = group.of_kind("paper", OUTSIDE)
-    elsewhere = {*first, *group.of_kind("controls")}
-    return first, tuple(row for row in group.rows if row not in elsewhere)
+    first, controls = group.of_kind("paper", OUTSIDE), group.of_kind("controls")
+    return first, tuple(row for row in group.rows if row not in first + controls)
 
 
 def _table1(rows: Sequence[str], chapter: Chapter) -> Sheet:
@@ -109,9 +107,8 @@ def _beyond(rows: Sequence[str], chapter: Chapter) -> Sheet:
 
 
 def _notes(rows: Sequence[str], chapter: Chapter) -> tuple[str, ...]:
-    """What stands below a table of rows: its endpoint and the size of difference that it could have
-    shown, where it compares any; which rows had no room or no time or failed; the reference
-    lines."""
+    """What stands below a table of rows: its endpoint and the difference that it could have shown,
+    where it compares any; which rows had no room or no time or failed; the reference lines."""
     several = len({chapter.plan.baseline, *rows} & set(chapter.group.rows)) > 1
     compares = (_endpoint(chapter), shown_difference(rows, chapter)) if several else ()
     told = (*compares, _outside(rows, chapter), _no_room(rows, chapter))
