@@ -34,7 +34,7 @@ def test_an_answer_is_of_whole_sets_alone() -> None:
     ]
     suite = {"about": "it", "said": said, "left": "1 training, 2 min", "done": 29, "cells": 30}
     none = {**suite, "said": said[1:]}
-    facts = {"suites": dict.fromkeys(study_page.ASKED, none) | {"spikes": suite}}
+    facts = {"suites": dict.fromkeys(study_page.ASKED, none) | {study_page.REAL: suite}}
     page, readme = study_page.page(facts, ""), study_page.sentence(facts)
     assert "real?** Found. By 2.\n" in page and page.count("Not known yet: 29 of 30 cells") == 2
     assert '"supported" on 1 set of phantom patients. ' in readme
@@ -62,8 +62,11 @@ def test_rates_reach_the_rows_and_plans_of_the_suites_that_they_are_for() -> Non
     before = tomllib.loads(study_rates.applied(text, usual))["suites"]
     other = study_rates.applied(text, {**usual, "unet": 0.002, "fsm": 0.008, "vid": 0.002})
     after = tomllib.loads(other)["suites"]
-    assert {n for n in after if before[n] != after[n]} == {"few-labels", "few-labels-shapeless"}
-    named = after["few-labels"]
+    assert {n for n in after if before[n] != after[n]} == {
+        "few-labels-2-percent",
+        "few-labels-2-percent-shapeless",
+    }
+    named = after["few-labels-2-percent"]
     rows = named["rows"].split(",")
     assert rows[:2] == ["unet[schedule.lr=0.002]", "unet-200"] and "fsm-shuffled" in rows
     assert named["analysis"]["baseline"] == "unet[schedule.lr=0.002]"

@@ -101,7 +101,7 @@ def test_options_that_stand_in_the_file_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "file, first",
     [
-        ("study.toml", ["spikes", "null", "spikes-others"]),
+        ("study.toml", ["spikes", "spikes-2-percent", "null-2-percent"]),
         ("curve.toml", ["cts-2", "cts-4", "cts-8"]),
     ],
 )
