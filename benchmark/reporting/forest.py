@@ -107,7 +107,9 @@ def _forest(
         figure,
         name=name,
         title=title,
-        alt=f"Forest plot, {chapter.group.dataset}, {first}: " + "; ".join(told) + ".",
+        alt=f"Forest plot, {chapter.group.dataset}, {look.metric_text(first)}: "
+        + "; ".join(told)
+        + ".",
         caption=f"Point: mean paired gain over patients and seeds, mean over {organs}. "
         "Line: primary 95 % interval (an "
         "open point has none: under 6 patients). Grey band: the margin. Right of 0 is better, for "
@@ -179,7 +181,7 @@ def _forest_panel(
             ax.plot([interval.low, interval.high], [place, place], color=look.BLUE, linewidth=1.6)
         fill = look.BLUE if interval is not None else "white"
         ax.plot([each.mean], [place], mark, color=look.BLUE, markerfacecolor=fill, markersize=4.5)
-    ax.set_xlabel(f"gain, {metric.name} ({metric.unit})")
+    ax.set_xlabel(f"gain, {look.metric_text(metric.name)} ({metric.unit})")
     ax.grid(axis="y", color="#eeeeee")
     ax.set_axisbelow(True)
 

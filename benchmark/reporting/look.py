@@ -21,6 +21,12 @@ from matplotlib.figure import Figure
 from benchmark.scoring.statistics.components import Interval, interval_text
 
 NOTHING = "-"
+METRIC_TEXTS = {"dsc": "DSC", "assd": "ASSD", "assd_penalised": "penalised ASSD"}
+
+
+def metric_text(name: str) -> str:
+    """Return a metric's name as a sentence has it; files keep the stored one."""
+    return METRIC_TEXTS.get(name, name)
 
 
 @dataclass(frozen=True, kw_only=True)

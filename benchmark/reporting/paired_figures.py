@@ -37,7 +37,7 @@ def every_patient(chapter: Chapter) -> look.Picture | None:
     )
     ax.set_xlim(-0.5, len(rows) - 0.5)
     over = f"mean over {organs_text(chapter.analysis.organs)}"
-    ax.set_ylabel(f"{metric.name} (%)")
+    ax.set_ylabel(f"{look.metric_text(metric.name)} (%)")
     ax.set_title(f"Every patient: {chapter.group.dataset}, {over}")
     told = [
         f"{row} mean {mean:.1f}, worst {worst:.1f}"
@@ -90,8 +90,8 @@ def ranks(chapter: Chapter) -> look.Picture | None:
         name="ranks",
         title="Ranks and their stability",
         alt="Rank plot, rank with 95 % of the draws: " + "; ".join(told) + ".",
-        caption=f"Dot: rank of the mean {chapter.plan.metrics[0].name}. Line: 95 % of "
-        f"{chapter.plan.draws_rank} bootstrap draws of patients and seeds. Kendall's tau "
+        caption=f"Dot: rank of the mean {look.metric_text(chapter.plan.metrics[0].name)}. Line: "
+        f"95 % of {chapter.plan.draws_rank} bootstrap draws of patients and seeds. Kendall's tau "
         f"{found.kendall_tau:.2f}.",
         data=(
             ("row", "rank", "low", "high", "share of draws first"),

@@ -189,7 +189,7 @@ def _window(line: Shown) -> tuple[slice, slice]:
 
 
 def _rule(chapter: Chapter) -> str:
-    name = chapter.plan.metrics[0].name
+    name = look.metric_text(chapter.plan.metrics[0].name)
     return (
         f"Patients: the median and the worst by {name} of {judge_row(chapter)} in the endpoint, "
         "mean over seeds. Slice: of the median patient the one with the most true organ voxels, of "

@@ -10,7 +10,7 @@ from benchmark.plan.analysis import ANALYSES, Contrast
 from benchmark.plan.wording import p_text
 from benchmark.reporting.beside import dsc_head, lead_organ
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.look import NOTHING, Sheet, gain_text, number
+from benchmark.reporting.look import NOTHING, Sheet, gain_text, metric_text, number
 from benchmark.reporting.scores import lead
 from benchmark.scoring.comparison import Comparison, word_in_family
 from benchmark.scoring.statistics.layout import Incomplete
@@ -223,8 +223,8 @@ def _ranks(chapter: Chapter) -> list[Sheet]:
             title="Ranks",
             columns=("row", "rank", "95 % of bootstrap draws", "first in"),
             rows=tuple(body),
-            about=f"Mean {plan.metrics[0].name} of the endpoint, then rank; {plan.draws_rank} "
-            "draws of patients and seeds.",
+            about=f"Mean {metric_text(plan.metrics[0].name)} of the endpoint, then rank; "
+            f"{plan.draws_rank} draws of patients and seeds.",
             notes=tuple(notes),
         )
     ]
