@@ -176,12 +176,13 @@ def facts(everything: list[Found], bench: Bench) -> dict[str, Any]:
     """Return the machine, and what each suite says, with its plans and keys."""
     return {
         "machine": machine(),
-        "suites": {
-            found.order.name: {
+        "suites": [
+            {
+                "name": found.order.name,
                 "about": found.order.about,
                 "said": list(said(found)),
                 "left": found.left,
-                "cells": len(found.suite.done) + len(found.suite.missing),
+                "cells": len(cells_of(found.order, bench)),
                 "plans": [
                     {"fingerprint": v.fingerprint, "results": v.results, "made_at": v.made_at}
                     for v in bench.plans.versions(found.order.name)
@@ -190,7 +191,7 @@ def facts(everything: list[Found], bench: Bench) -> dict[str, Any]:
                 "keys": sorted({entry.key for entry in found.suite.done}),
             }
             for found in everything
-        },
+        ],
     }
 
 

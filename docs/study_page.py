@@ -16,10 +16,11 @@ ASKED = {
     QUESTION: "Does a network learn more from ground-truth images than its loss tells it?",
 }
 SHORT = {
-    REAL: "A gain that is known to be real (`spike-100` sees fifty times as many labels as "
+    "spikes": "A gain that is known to be real (`spike-100` sees a hundred times as many labels as "
     "`unet`) is",
-    NONE: "A gain that is none (`spike-null` sees as many labels, of other slices) is",
-    QUESTION: "A gain of `fsm` where the loss sees a fiftieth of the labels is",
+    REAL: "The same with fifty times as many labels is",
+    NONE: "A gain that is none (`spike-null` sees as many labels as `unet`, of other slices) is",
+    QUESTION: "A gain of `fsm`, where the loss sees a fiftieth of the labels, is",
 }
 NO_ANSWER = ("incomplete", "demonstration")
 WORDS = """\
@@ -39,14 +40,14 @@ tested ([decision 0027](../decisions/0027-a-study-that-anyone-can-repeat.md) say
 
 def page(facts: Mapping[str, Any], anchor: str) -> str:
     """Return the page: the three questions with their answers, the words, then every suite."""
-    suites = facts["suites"]
+    suites = {suite["name"]: suite for suite in facts["suites"]}
     lines = ["# The study", "", "Written by `python docs/study.py`; no sentence is by hand.", ""]
     for name, question in ASKED.items():
         lines += [f"**{question}** {_answer(suites[name])}", ""]
     lines += [WORDS, "", *([f"Beside `unet`: {anchor}", ""] if anchor else [])]
     for name, suite in suites.items():
         lines += [f"## {f'[{name}]({name}/report.md)' if suite['said'] else name}", ""]
-        lines += [f"{suite['about']}.", ""]
+        lines += [suite["about"] + ("" if suite["about"].endswith("?") else "."), ""]
         lines += [f"- {sentence}" for sentence in _sentences(suite)]
         lines += ["", f"`bench suite --config {PLAN} --name {name}`", ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -75,7 +76,8 @@ def _left(suite: Mapping[str, Any]) -> str:
 
 def sentence(facts: Mapping[str, Any]) -> str:
     """Return README's sentence of the study."""
-    parts = " ".join(_short(name, facts["suites"][name]) for name in SHORT)
+    suites = {suite["name"]: suite for suite in facts["suites"]}
+    parts = " ".join(_short(name, suites[name]) for name in SHORT)
     return f"**The study** ([what came out]({PAGE}), [its plan]({PLAN}), `make study`). {parts}"
 
 

@@ -34,11 +34,12 @@ def test_an_answer_is_of_whole_sets_alone() -> None:
     ]
     suite = {"about": "it", "said": said, "left": "1 training, 2 min", "done": 29, "cells": 30}
     none = {**suite, "said": said[1:]}
-    facts = {"suites": dict.fromkeys(study_page.ASKED, none) | {study_page.REAL: suite}}
+    known = dict.fromkeys(study_page.SHORT, none) | {study_page.REAL: suite}
+    facts = {"suites": [{**each, "name": name} for name, each in known.items()]}
     page, readme = study_page.page(facts, ""), study_page.sentence(facts)
     assert "real?** Found. By 2.\n" in page and page.count("Not known yet: 29 of 30 cells") == 2
     assert '"supported" on 1 set of phantom patients. ' in readme
-    assert readme.count("is not known yet: 29 of 30 cells are trained.") == 2
+    assert readme.count("is not known yet: 29 of 30 cells are trained.") == 3
 
 
 @pytest.mark.long
