@@ -2,6 +2,7 @@
 
 make study                                   # run what is left of docs/study/study.toml: resumes
 python docs/study.py --root ROOT             # then write the pages; what was not run is said
+python docs/study.py --root ROOT --again     # the reports of suites that were whole before, too
 python docs/study.py --root ROOT --losses    # the first losses of one cell, which CI trains again
 
 docs/study/README.md has what was found, in sentences made by rule from the figures (study_page.py),
@@ -195,6 +196,14 @@ def facts(everything: list[Found], bench: Bench) -> dict[str, Any]:
     }
 
 
+def reported(suite: dict[str, Any], before: list[dict[str, Any]]) -> bool:
+    """Whether the report of a whole suite was written from these very cells: then it stays, for the
+    label maps that its figures were made of may be gone (study_cells.py)."""
+    written = {each["name"]: each for each in before if not each["left"]}.get(suite["name"])
+    there = (HERE / suite["name"] / "index.html").exists()
+    return bool(there and written and not suite["left"] and written["keys"] == suite["keys"])
+
+
 def machine() -> dict[str, Any]:
     """Return what decides the last bits of a training on a CPU."""
     listing = Path("/proc/cpuinfo")
@@ -225,16 +234,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--losses", action="store_true")
+    parser.add_argument("--again", action="store_true", help="reports of whole suites too")
     args = parser.parse_args()
     if args.losses:
         write_json(HERE / "losses.json", {"machine": machine(), "losses": first_losses(args.root)})
         return
     bench = Options(root=args.root, device="cpu", precision="fp32").open(Warnings(print))
     everything = [found_in(order, bench) for order in read_suites(HERE / "study.toml")]
-    for found in everything:
-        if found.judged:
+    path, known = HERE / "study.json", facts(everything, bench)
+    before = json.loads(path.read_text(encoding="utf-8"))["suites"] if path.exists() else []
+    for found, suite in zip(everything, known["suites"], strict=True):
+        if found.judged and (args.again or not reported(suite, before)):
             keep_report(found, bench)
-    write_json(HERE / "study.json", known := facts(everything, bench))
+    write_json(path, known)
     (HERE / "README.md").write_text(page(known, anchor()), encoding="utf-8")
     print(sentence(known))
 

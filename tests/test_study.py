@@ -42,6 +42,15 @@ def test_an_answer_is_of_whole_sets_alone() -> None:
     assert readme.count("is not known yet: 29 of 30 cells are trained.") == 3
 
 
+def test_the_report_of_a_whole_suite_stays() -> None:
+    whole = {"name": "spikes", "left": "", "keys": ["a", "b"]}
+    assert study.reported(whole, [whole])
+    assert not study.reported(whole, [])
+    assert not study.reported(whole, [{**whole, "keys": ["a", "c"]}])
+    assert not study.reported(whole, [{**whole, "left": "1 training"}])
+    assert not study.reported({**whole, "name": "of-nobody"}, [{**whole, "name": "of-nobody"}])
+
+
 @pytest.mark.long
 def test_the_first_losses_of_a_cell_come_out_again(tmp_path: Path) -> None:
     """Within 1e-3 anywhere, to the bit on the processor and the torch that are on record."""

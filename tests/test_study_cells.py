@@ -56,3 +56,15 @@ def test_the_next_archive_has_what_is_new_or_changed_and_what_is_there_stays(pac
     assert kept == {path: (root / path).read_bytes() for path in study_cells.members(root)}
     entry.write_text("mine")
     assert study_cells.unpack(root, cells) == 0 and entry.read_text() == "mine"
+
+
+def test_label_maps_of_whole_suites_are_left_out(packed: Path) -> None:
+    root, cells = packed / "w", packed / "cells"
+    maps = [path for path in study_cells.members(root) if path.name == "labels.npz"]
+    done = frozenset({maps[0].parts[1]})
+    assert study_cells.thin(cells, done) == sum(path.parts[1] in done for path in maps) > 0
+    assert study_cells.pack(root, cells, done) == 0
+    assert study_cells.thin(cells, done) == 0
+    study_cells.unpack(packed / "v", cells)
+    left = [path for path in study_cells.members(packed / "v") if path.name == "labels.npz"]
+    assert left == [path for path in maps if path.parts[1] not in done]
