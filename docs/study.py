@@ -45,6 +45,7 @@ from benchmark.running.cost import planned
 from benchmark.running.events import Warnings
 from benchmark.running.execute import prepared
 from benchmark.running.suites import suite_cells
+from benchmark.scoring.statistics.components import interval_text
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve, rows_named, settings_of
 from benchmark.store.plans import post_hoc
@@ -109,8 +110,22 @@ def said(found: Found) -> Iterator[dict[str, Any]]:
         yield {
             "dataset": scores.group.dataset,
             "outcome": verdict.outcome,
+            "least": least(analysis, plan.analysis) if plan else "",
             "sentences": [*verdict.sentences, *shown],
         }
+
+
+def least(analysis: Analysis, plan: AnalysisPlan) -> str:
+    """Return the subject's least gain over a control with its interval; "" where one is missing."""
+    compared = [
+        analysis.comparison(plan.subject, control, plan.metrics[0].name)
+        for control in plan.controls
+    ]
+    found = [(one.primary, one.reference) for one in compared if one and one.primary]
+    if len(found) < len(plan.controls):
+        return ""
+    interval, reference = min(found, key=lambda each: each[0].estimate)
+    return f"over {reference} {interval_text(interval, plan.metrics[0].unit)}"
 
 
 def _would_show(plan: AnalysisPlan, analysis: Analysis) -> list[str]:
@@ -128,8 +143,8 @@ def _would_show(plan: AnalysisPlan, analysis: Analysis) -> list[str]:
         return []
     most = max(sizes, key=lambda control: sizes[control])
     return [
-        f"A true gain of {sizes[most]:.1f} points over {most} would have shown in "
-        f"{100 * plan.power:.0f} of 100 such studies, over every other control a smaller one too."
+        f"With this spread, {100 * plan.power:.0f} of 100 studies would show a true gain of "
+        f"{sizes[most]:.1f} points over {most}, and a smaller one over any other control."
     ]
 
 

@@ -9,41 +9,54 @@ from typing import Any
 from benchmark.plan.wording import counted, listed
 
 PLAN, PAGE = "docs/study/study.toml", "docs/study/README.md"
-REAL, NONE, QUESTION = "spikes-2-percent", "null-2-percent", "few-labels-2-percent"
+FIRST, REAL, NONE = "spikes", "spikes-2-percent", "null-2-percent"
+QUESTION = "few-labels-2-percent"
 ASKED = {
-    REAL: "Does the suite find a gain that is known to be real?",
-    NONE: "Does it find one where there is none?",
-    QUESTION: "Does a network learn more from ground-truth images than its loss tells it?",
+    "Does the suite find a gain that is known to be real?": (FIRST, REAL),
+    "Does it find one where there is none?": (NONE,),
+    "Does a network learn more from ground-truth images than its loss tells it?": (QUESTION,),
 }
 SHORT = {
-    "spikes": "A gain that is known to be real (`spike-100` sees a hundred times as many labels as "
-    "`unet`) is",
-    REAL: "The same with fifty times as many labels is",
-    NONE: "A gain that is none (`spike-null` sees as many labels as `unet`, of other slices) is",
-    QUESTION: "A gain of `fsm`, where the loss sees a fiftieth of the labels, is",
+    FIRST: "A gain known to be real (`spike-100`, with a hundred times the labels of `unet`)",
+    REAL: "The same with fifty times the labels",
+    NONE: "No gain (`spike-null`, with as many labels as `unet`, of other slices)",
+    QUESTION: "`fsm`, where the loss sees a fiftieth of the labels",
 }
+LABELS = {FIRST: "1 % of the labels", REAL: "2 % of the labels"}
 NO_ANSWER = ("incomplete", "demonstration")
 WORDS = """\
 All patients here are *phantoms*: computed, with masks that are known exactly ([the
 phantom](../phantom.md)). A *row* is one way of training ([all rows](../rows.md)), a *fold* a fifth
 of the patients, tested by networks that were trained on the others. Each row is trained in five
-folds with three *seeds*, the numbers that all chance comes from. `ground.labelled=0.02`: the loss
-of the network that reads CT sees the labels of a fiftieth of its training slices. The teacher of
-`fsm`, a network that reads masks, sees every mask. Gains are differences of DSC, the overlap with
-the true masks, in points (percent), with a 95 % interval. [Other words](../glossary.md), *screen*
-among them, and [how a verdict is found](../statistics.md).
+folds with three *seeds*, the numbers that all chance comes from; a *cell* is one row in one fold
+with one seed. Three seeds are a *screen*; a claim would need five. Whatever comes out is said of
+phantoms, not of patients.
 
-The first suite, `spikes`, gives a hundredth of the labels. The others give a fiftieth: that was
-chosen after the first suite and before any of them was trained, on *inner* patients, who are never
-tested ([decision 0027](../decisions/0027-a-study-that-anyone-can-repeat.md) says why)."""
+`ground.labelled=0.02`: the loss of the network that reads CT sees the labels of a fiftieth of its
+training slices. Which slices these are is drawn once, by a hash of patient and slice: all seeds
+and all rows but `spike-null` see the same ones. `spike-25`, `spike-50` and `spike-100` get a
+quarter, half or all of the labels back that `unet` lacks (to spike a sample is to add a known
+amount of what is looked for). The teacher of `fsm`, a network that reads masks, sees every mask.
+
+Gains are differences of DSC, the overlap with the true masks, in points (percent), with a 95 %
+interval over patients, folds and trainings. Where the gain differs much between folds, five of
+them leave the interval wide, however many patients gain. [Other words](../glossary.md); [how a
+verdict is found](../methods.md#6-controls-and-the-verdict).
+
+The first suite, `spikes`, gives a hundredth of the labels. The others are a second plan: they give
+a fiftieth, and that was chosen after the first suite and before any of them was trained, on
+*inner* patients (a part of a fold's training patients, kept out of the training; other folds test
+them). [Decision 0027](../decisions/0027-a-study-that-anyone-can-repeat.md) says why. Cells that
+several suites share are trained once and counted in each."""
 
 
 def page(facts: Mapping[str, Any], anchor: str) -> str:
     """Return the page: the three questions with their answers, the words, then every suite."""
     suites = {suite["name"]: suite for suite in facts["suites"]}
     lines = ["# The study", "", "Written by `python docs/study.py`; no sentence is by hand.", ""]
-    for name, question in ASKED.items():
-        lines += [f"**{question}** {_answer(suites[name])}", ""]
+    for question, names in ASKED.items():
+        answers = " ".join(_answer(name, suites[name]) for name in names)
+        lines += [f"**{question}** {answers}", ""]
     lines += [WORDS, "", *([f"Beside `unet`: {anchor}", ""] if anchor else [])]
     for name, suite in suites.items():
         lines += [f"## {f'[{name}]({name}/report.md)' if suite['said'] else name}", ""]
@@ -53,11 +66,12 @@ def page(facts: Mapping[str, Any], anchor: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _answer(suite: Mapping[str, Any]) -> str:
+def _answer(name: str, suite: Mapping[str, Any]) -> str:
     """What the suite says on each set that is whole; else how far it is."""
     known = [s for s in suite["said"] if s["outcome"] not in NO_ANSWER]
     said = " ".join(sentence for each in known for sentence in each["sentences"][:2])
-    return said or f"Not known yet: {_left(suite)}."
+    where = f"With {LABELS[name]}: " if name in LABELS else ""
+    return where + (said or f"{'not' if where else 'Not'} known yet ({_left(suite)}).")
 
 
 def _sentences(suite: Mapping[str, Any]) -> Iterator[str]:
@@ -68,10 +82,8 @@ def _sentences(suite: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _left(suite: Mapping[str, Any]) -> str:
-    return (
-        f"{suite['done']} of {counted(suite['cells'], 'cell')} (row, fold and seed) are trained, "
-        f"and {suite['left']} are left"
-    )
+    done = f"{suite['done']} of {counted(suite['cells'], 'cell')} are trained"
+    return f"{done}; {suite['left']} are left"
 
 
 def sentence(facts: Mapping[str, Any]) -> str:
@@ -82,13 +94,14 @@ def sentence(facts: Mapping[str, Any]) -> str:
 
 
 def _short(name: str, suite: Mapping[str, Any]) -> str:
-    outcomes = [each["outcome"] for each in suite["said"] if each["outcome"] not in NO_ANSWER]
-    if not outcomes:
+    known = [each for each in suite["said"] if each["outcome"] not in NO_ANSWER]
+    if not known:
         return (
-            f"{SHORT[name]} not known yet: {suite['done']} of {suite['cells']} cells are trained."
+            f"{SHORT[name]}: not known yet, {suite['done']} of {suite['cells']} cells are trained."
         )
-    found = [
-        f'"{outcome}" on {counted(outcomes.count(outcome), "set")} of phantom patients'
-        for outcome in dict.fromkeys(outcomes)
-    ]
-    return f"{SHORT[name]} {listed(found)}."
+    found = [f'"{each["outcome"]}" on {each["dataset"]}{_least(each)}' for each in known]
+    return f"{SHORT[name]}: {listed(found)}."
+
+
+def _least(said: Mapping[str, Any]) -> str:
+    return f" ({said['least']})" if said["least"] else ""

@@ -29,17 +29,26 @@ def test_page_and_readme_say_what_the_figures_say() -> None:
 
 def test_an_answer_is_of_whole_sets_alone() -> None:
     said = [
-        {"dataset": "a", "outcome": "supported", "sentences": ["Found.", "By 2.", "More."]},
-        {"dataset": "b", "outcome": "incomplete", "sentences": ["Lacks cells."]},
+        {
+            "dataset": "a",
+            "outcome": "supported",
+            "least": "over unet +2",
+            "sentences": ["Found.", "By 2.", "More."],
+        },
+        {"dataset": "b", "outcome": "incomplete", "least": "", "sentences": ["Lacks cells."]},
     ]
     suite = {"about": "it", "said": said, "left": "1 training, 2 min", "done": 29, "cells": 30}
     none = {**suite, "said": said[1:]}
     known = dict.fromkeys(study_page.SHORT, none) | {study_page.REAL: suite}
     facts = {"suites": [{**each, "name": name} for name, each in known.items()]}
     page, readme = study_page.page(facts, ""), study_page.sentence(facts)
-    assert "real?** Found. By 2.\n" in page and page.count("Not known yet: 29 of 30 cells") == 2
-    assert '"supported" on 1 set of phantom patients. ' in readme
-    assert readme.count("is not known yet: 29 of 30 cells are trained.") == 3
+    assert "With 2 % of the labels: Found. By 2.\n" in page
+    assert (
+        page.lower().count("not known yet (29 of 30 cells are trained; 1 training, 2 min are left)")
+        == 3
+    )
+    assert ' labels: "supported" on a (over unet +2). ' in readme
+    assert readme.count(": not known yet, 29 of 30 cells are trained.") == 3
 
 
 def test_the_report_of_a_whole_suite_stays() -> None:

@@ -68,11 +68,11 @@ def sight(values: Mapping[str, Values], plan: AnalysisPlan) -> Sight:
         return _unknown(why_not)
     design = (
         f"with {counted(len(base.cases), 'patient')}, "
-        f"{counted(len(np.unique(base.fold_n)), 'fold')} and {counted(len(base.seeds), 'seed')}"
+        f"{counted(len(np.unique(base.fold_n)), 'fold')}, {counted(len(base.seeds), 'seed')}"
     )
     text = (
-        f"{design} this table could have shown a difference to {reference} of "
-        f"{_points(points, len(rows))} ({plan.power * 100:.0f} % of studies)"
+        f"{design} and this spread, {plan.power * 100:.0f} of 100 studies would show a true "
+        f"difference to {reference} of {_points(points, len(rows))}"
     )
     return Sight(reference=reference, rows=len(points), points=max(points.values()), text=text)
 

@@ -162,7 +162,7 @@ def hard_cases(chapter: Chapter) -> look.Picture | None:
         + "; ".join(told)
         + ".",
         caption="Where the CT shows the border less, a prior should help more."
-        + (" Right: a dot a patient; faint borders are left." if beside else ""),
+        + (" Right: a dot a patient; faint borders lie to the left." if beside else ""),
         data=(("what", "row", "third or patient", "gradient HU/mm", "value"), drawn),
     )
 

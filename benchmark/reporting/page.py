@@ -204,7 +204,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("Hard cases", ("hard-cases",), ("hard-cases",)),
     ("GT gap and teacher", ("diagnostics",), ("gt-gap",)),
     ("Organs", ("organ-",), ()),
-    ("Every comparison", ("comparisons", "secondary"), ()),
+    ("Every comparison", ("comparisons", "folds", "secondary"), ()),
     ("Training curves", (), ("curves",)),
     ("Cost", ("cost",), ()),
     ("Provenance", ("provenance", "flags", "missing"), ()),

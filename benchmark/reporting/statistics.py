@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from benchmark.analysis.comparisons import ONE_SET
 from benchmark.analysis.judgement import secondary_of
 from benchmark.plan.analysis import ANALYSES, Contrast
@@ -13,7 +15,7 @@ from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, gain_text, metric_text, number
 from benchmark.reporting.scores import lead
 from benchmark.scoring.comparison import Comparison, word_in_family
-from benchmark.scoring.statistics.layout import Incomplete
+from benchmark.scoring.statistics.layout import Floats, Incomplete, RowValues, gain
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
 from benchmark.scoring.surface import described
 from benchmark.settings.registry import OUTSIDE
@@ -25,7 +27,8 @@ def statistics_sheets(chapter: Chapter) -> list[Sheet]:
     """Return the tables that have anything to show. Those of the subject's gains are made where it
     was run; a row of theirs that was not is named in a note."""
     ours = _of_subject(chapter) if chapter.has_subject else []
-    sheets = [*ours, _comparisons(chapter), *_ranks(chapter), *_secondary(chapter)]
+    sheets = [*ours, _comparisons(chapter), *_folds(chapter), *_ranks(chapter)]
+    sheets += _secondary(chapter)
     return [sheet for sheet in sheets if not sheet.empty]
 
 
@@ -69,8 +72,8 @@ def _controls(chapter: Chapter) -> Sheet:
     plan = chapter.plan
     rows = tuple(dict.fromkeys((*plan.controls, *chapter.group.of_kind("controls"))))
     notes = (
-        f"The verdict reads {', '.join(plan.controls)}; every one must hold, so they are in no "
-        "Holm family.",
+        f"The verdict reads {', '.join(plan.controls)}; every one must hold, so it corrects for "
+        "none. Holm p: of the family of all rows against the baseline.",
     )
     return _against("controls", "Controls", rows, notes, chapter)
 
@@ -200,6 +203,53 @@ def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, 
     )
 
 
+def _folds(chapter: Chapter) -> list[Sheet]:
+    """Every comparison in the first metric by fold; no table for one fold."""
+    metric, folds = chapter.plan.metrics[0], chapter.group.folds
+    body = [
+        (
+            f"{contrast.row} against {contrast.reference}",
+            *(f"{x:+.2f}" for x in gain_F),
+            _sd(gain_F),
+        )
+        for contrast in chapter.analysis.compared
+        if contrast.metric == metric.name and (gain_F := _by_fold(contrast, chapter)) is not None
+    ]
+    if not body or len(folds) < 2:
+        return []
+    return [
+        Sheet(
+            name="folds",
+            title="Gain by fold",
+            columns=("row against reference", *(f"fold {fold}" for fold in folds), "sd of folds"),
+            rows=tuple(body),
+            about=f"Mean gain in {metric_text(metric.name)}, {metric.unit}, of each fold's "
+            "patients over seeds. An interval counts the folds as drawn: where they differ by "
+            "much, it is wide, however many patients are better.",
+            long=len(body) > 12,
+        )
+    ]
+
+
+def _by_fold(contrast: Contrast, chapter: Chapter) -> Floats | None:
+    """The mean gain of each fold, None where the comparison was not made."""
+    if not isinstance(chapter.analysis.compared[contrast], Comparison):
+        return None
+    row, reference = (
+        chapter.analysis.values.get((name, contrast.metric))
+        for name in (contrast.row, contrast.reference)
+    )
+    if not (isinstance(row, RowValues) and isinstance(reference, RowValues)):
+        return None
+    higher = chapter.plan.metric(contrast.metric).higher_is_better
+    gain_n = gain(row, reference, higher_is_better=higher).mean(axis=1)
+    return np.array([gain_n[row.fold_n == fold].mean() for fold in np.unique(row.fold_n)])
+
+
+def _sd(gain_F: Floats) -> str:
+    return f"{gain_F.std(ddof=1):.2f}"
+
+
 def _ranks(chapter: Chapter) -> list[Sheet]:
     """The ranking; none without two complete rows."""
     analysis, plan = chapter.analysis, chapter.plan
@@ -224,7 +274,8 @@ def _ranks(chapter: Chapter) -> list[Sheet]:
             columns=("row", "rank", "95 % of bootstrap draws", "first in"),
             rows=tuple(body),
             about=f"Mean {metric_text(plan.metrics[0].name)} of the endpoint, then rank; "
-            f"{plan.draws_rank} draws of patients and seeds.",
+            f"{plan.draws_rank} draws of patients and seeds. Folds stay as they are, so ranks look "
+            "surer than the comparisons are.",
             notes=tuple(notes),
         )
     ]

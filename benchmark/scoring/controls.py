@@ -131,8 +131,8 @@ def truth_itself(truth: RowValues | Incomplete, *, metric: Metric) -> ControlChe
         name=name,
         passed=wrong == 0,
         sentence=(
-            f"{name}: {metric.name} is not exactly {best:g} in {wrong} of {len(truth.cases)} "
-            "patients."
+            f"{name}: {metric.name} is exactly {best:g} in {len(truth.cases) - wrong} of "
+            f"{len(truth.cases)} patients."
         ),
     )
 

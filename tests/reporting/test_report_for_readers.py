@@ -66,7 +66,7 @@ def test_question_answer_picture_and_what_is_missing_come_first(reported: Report
         for said in (
             "Does a CT segmentation network learn more from ground-truth images",
             "fsm on tiny: demonstration",
-            "this table could have shown a difference to unet of",
+            "would show a true difference to unet of",
             "A verdict needs 7 more rows; beside unet, fsm, fsm-constant here.",
             'alt="Forest plot, tiny, DSC: ',
             "<table",
