@@ -107,10 +107,9 @@ false words {words_first}.
 ## How large the luck of folds is
 
 Measured without patients' noise (`python docs/fold_luck.py`): {networks} networks of preset
-`quick-1` (`quick` as it was then) on the phantom (5 folds of 15 patients, 6 seeds), each
-scored on {unseen} phantom patients that nobody trained on. Mean DSC over three organs; sds in
-points, of a row or of a difference (divide those of a difference by the root of 2 to read them
-on the scale of the tables here).
+`quick` on the phantom (5 folds of 15 patients, 6 seeds), each scored on {unseen} phantom patients
+that nobody trained on. Mean DSC over three organs; sds in points, of a row or of a difference
+(divide those of a difference by the root of 2 to read them on the scale of the tables here).
 
 {luck}
 
