@@ -13,7 +13,6 @@ from benchmark.plan.analysis import Metric
 from benchmark.reporting import look
 from benchmark.reporting.beside import Gain, gain_over
 from benchmark.reporting.chapter import Chapter
-from benchmark.reporting.scores import could_show
 from benchmark.settings.registry import OUTSIDE
 
 MOST_IN_FOREST = 45  # rows of a forest
@@ -25,8 +24,8 @@ REFERENCE_CAPTION = (
 
 LIMIT = "limit of detection"
 LIMIT_CAPTION = (
-    "Purple lines: the limit of detection, {:.1f} {}; a true difference to the baseline that is "
-    "smaller would have been missed more often than the plan allows."
+    "Purple ticks: the row's limit of detection; a true difference to the baseline that is smaller "
+    "would have been missed more often than the plan allows."
 )
 MARKED = {"controls": "s", OUTSIDE: "D"}
 MARKED_CAPTION = "Squares: controls; diamonds: rows of other tools."
@@ -38,15 +37,16 @@ def over_baseline(chapter: Chapter) -> look.Picture | None:
     base = chapter.plan.baseline
     rows = [row for row in chapter.group.rows if row != base]
     pairs = {row: (row, base) for row in rows}
-    limit = could_show(rows, chapter)
-    return _forest(
-        "forest",
-        f"Gain over {base}",
-        pairs,
-        chapter,
-        _references(base, chapter),
-        limit.points if limit.reference == base else None,
-    )
+    title, references = f"Gain over {base}", _references(base, chapter)
+    return _forest("forest", title, pairs, chapter, references, _limits(pairs, chapter))
+
+
+def _limits(pairs: Mapping[str, tuple[str, str]], chapter: Chapter) -> dict[str, float]:
+    """The least true difference that would have been found for each row, where it is known."""
+    metric = chapter.plan.metrics[0].name
+    found = {name: chapter.analysis.comparison(*pair, metric) for name, pair in pairs.items()}
+    known = {name: each.smallest_detectable for name, each in found.items() if each}
+    return {name: least for name, least in known.items() if least is not None}
 
 
 def _references(base: str, chapter: Chapter) -> dict[str, float]:
@@ -83,7 +83,7 @@ def _forest(
     pairs: Mapping[str, tuple[str, str]],
     chapter: Chapter,
     references: Mapping[str, float] | None = None,
-    limit: float | None = None,
+    limits: Mapping[str, float] | None = None,
 ) -> look.Picture | None:
     metrics = chapter.plan.metrics
     first, organs = metrics[0].name, organs_text(chapter.analysis.organs)
@@ -98,9 +98,10 @@ def _forest(
         drawn += [_drawn(each, kinds) for each in found if each]
         if metric.name == first:
             told = [_gain_words(x, c) for x, c in zip(there, found, strict=True) if c]
-            told += _draw_limit(ax, limit)
+            seen = {x: limits[x] for x in there if x in limits} if limits else {}
+            told += draw_limits(ax, there, seen)
             told += draw_references(ax, references or {})
-            drawn += _lines(metric, references or {}, limit)
+            drawn += _lines(metric, references or {}, seen)
     look.name_rows(axes[0], there)
     figure.suptitle(f"{title}: {chapter.group.dataset}", x=0.01, ha="left", fontsize=10)
     return look.picture(
@@ -114,7 +115,7 @@ def _forest(
         "Line: primary 95 % interval (an "
         "open point has none: under 6 patients). Grey band: the margin. Right of 0 is better, for "
         f"distances too. {MARKED_CAPTION}"
-        + (f" {LIMIT_CAPTION.format(limit, metrics[0].unit)}" if limit is not None else "")
+        + (f" {LIMIT_CAPTION}" if limits else "")
         + (f" {REFERENCE_CAPTION}" if references else ""),
         data=(FOREST_HEADS, drawn),
     )
@@ -128,24 +129,24 @@ def _drawn(gain: Gain, kinds: Mapping[str, str]) -> list[object]:
 
 
 def _lines(
-    metric: Metric, references: Mapping[str, float], limit: float | None
+    metric: Metric, references: Mapping[str, float], limits: Mapping[str, float]
 ) -> list[list[object]]:
-    """The lines across a panel as lines of the figure's table."""
-    found = dict(references) | ({LIMIT: limit} if limit is not None else {})
-    return [[x, "", "line", metric.name, metric.unit, at, None, None] for x, at in found.items()]
+    """The lines across a panel, and the ticks of its rows, as lines of the figure's table."""
+    lines = [(name, "", at) for name, at in references.items()]
+    lines += [(LIMIT, row, at) for row, at in limits.items()]
+    return [[x, of, "line", metric.name, metric.unit, at, None, None] for x, of, at in lines]
 
 
-def _draw_limit(ax: Axes, limit: float | None) -> list[str]:
-    """Draw both ends of what could not have been seen, where they are known, and where they leave
-    the intervals room; return their words."""
-    if limit is None:
-        return []
+def draw_limits(ax: Axes, rows: Sequence[str], limits: Mapping[str, float]) -> list[str]:
+    """Draw in each row both ends of what could not have been seen, where they leave the intervals
+    room; return their words."""
     low, high = ax.get_xlim()
-    for x in (-limit, limit):
-        if low <= x <= high:
-            ax.axvline(x, color=look.PURPLE, linewidth=1, linestyle=(0, (6, 2)))
+    for row, limit in limits.items():
+        place, inside = rows.index(row), [x for x in (-limit, limit) if low <= x <= high]
+        ends = np.add(place, (-0.3, 0.3))
+        ax.vlines(inside, *ends, color=look.PURPLE, linewidth=1.6)
     ax.set_xlim(low, high)
-    return [f"{LIMIT} {limit:.2f}"]
+    return [f"{LIMIT} {min(limits.values()):.2f} to {max(limits.values()):.2f}"] if limits else []
 
 
 def draw_references(ax: Axes, references: Mapping[str, float]) -> list[str]:

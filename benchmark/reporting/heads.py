@@ -103,7 +103,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"border error|middle third|sharpest third", "border error"),
     (r"false ml", "false ml"),
     (r"trainings|epochs|steps|million parameters|seconds", "cost"),
-    (r"folds?$|seeds?$", "fold and seed"),
+    (r"folds?$|fold \d+$|sd of folds$|seeds?$", "fold and seed"),
     (r"row", "row"),
 )
 """The start of a head, and the word that it is explained by: the first that fits."""
