@@ -36,7 +36,11 @@ METHODS = {
 } | {
     name: Row(method=method, group="controls", title=name, about=about, source=BUDGET)
     for name, about, method in (
-        ("unet-200", "unet for twice as long (200 epochs in the preset paper).", Plain(schedule=Schedule(epochs=200))),
+        (
+            "unet-200",
+            "unet for twice as long (200 epochs in the preset paper).",
+            Plain(schedule=Schedule(epochs=200)),
+        ),
         (
             "unet-200-restart",
             "unet for 100 epochs, then 100 more with a fresh Adam.",
