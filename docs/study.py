@@ -6,8 +6,8 @@ python docs/study.py --root ROOT --again     # the reports of suites that were w
 python docs/study.py --root ROOT --losses    # the first losses of one cell, which CI trains again
 
 docs/study/README.md has what was found, in sentences made by rule from the figures (study_page.py),
-docs/study/SUITE/ a suite's report, tables and rows (Parquet), docs/study/study.json machine, plans
-and keys. README's sentence is printed.
+docs/study/SUITE/ a whole suite's report, tables and rows (Parquet), docs/study/study.json machine,
+plans and keys. README's sentence is printed.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def main() -> None:
     path, known = HERE / "study.json", facts(everything, bench)
     before = json.loads(path.read_text(encoding="utf-8"))["suites"] if path.exists() else []
     for found, suite in zip(everything, known["suites"], strict=True):
-        if found.judged and (args.again or not reported(suite, before)):
+        if found.judged and not found.left and (args.again or not reported(suite, before)):
             keep_report(found, bench)
     write_json(path, known)
     (HERE / "README.md").write_text(page(known, anchor()), encoding="utf-8")

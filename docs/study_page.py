@@ -59,7 +59,8 @@ def page(facts: Mapping[str, Any], anchor: str) -> str:
         lines += [f"**{question}** {answers}", ""]
     lines += [WORDS, "", *([f"Beside `unet`: {anchor}", ""] if anchor else [])]
     for name, suite in suites.items():
-        lines += [f"## {f'[{name}]({name}/report.md)' if suite['said'] else name}", ""]
+        whole = suite["said"] and not suite["left"]
+        lines += [f"## {f'[{name}]({name}/report.md)' if whole else name}", ""]
         lines += [suite["about"] + ("" if suite["about"].endswith("?") else "."), ""]
         lines += [f"- {sentence}" for sentence in _sentences(suite)]
         lines += ["", f"`bench suite --config {PLAN} --name {name}`", ""]
