@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import stdev
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from benchmark.reporting.chapter import Chapter
 from benchmark.reporting.look import NOTHING, Sheet, gain_text, metric_text, number
 from benchmark.reporting.scores import lead
 from benchmark.scoring.comparison import Comparison, word_in_family
-from benchmark.scoring.statistics.layout import Floats, Incomplete, RowValues, gain
+from benchmark.scoring.statistics.layout import Incomplete, RowValues, gain
 from benchmark.scoring.statistics.paired import THESE_NETWORKS
 from benchmark.scoring.surface import described
 from benchmark.settings.registry import OUTSIDE
@@ -204,50 +205,50 @@ def _comparison(found: Comparison, word: str, holm: float | None) -> tuple[str, 
 
 
 def _folds(chapter: Chapter) -> list[Sheet]:
-    """Every comparison in the first metric by fold; no table for one fold."""
-    metric, folds = chapter.plan.metrics[0], chapter.group.folds
-    body = [
-        (
-            f"{contrast.row} against {contrast.reference}",
-            *(f"{x:+.2f}" for x in gain_F),
-            _sd(gain_F),
-        )
+    """Every comparison in the first metric by the folds that it has; no table for one fold."""
+    metric = chapter.plan.metrics[0]
+    found = {
+        f"{contrast.row} against {contrast.reference}": gains
         for contrast in chapter.analysis.compared
-        if contrast.metric == metric.name and (gain_F := _by_fold(contrast, chapter)) is not None
-    ]
-    if not body or len(folds) < 2:
+        if contrast.metric == metric.name and (gains := _by_fold(contrast, chapter))
+    }
+    folds = sorted({fold for gains in found.values() for fold in gains})
+    if len(folds) < 2:
         return []
     return [
         Sheet(
             name="folds",
             title="Gain by fold",
             columns=("row against reference", *(f"fold {fold}" for fold in folds), "sd of folds"),
-            rows=tuple(body),
+            rows=tuple(
+                (
+                    name,
+                    *(f"{gains[x]:+.2f}" if x in gains else NOTHING for x in folds),
+                    f"{stdev(gains.values()):.2f}" if len(gains) > 1 else NOTHING,
+                )
+                for name, gains in found.items()
+            ),
             about=f"Mean gain in {metric_text(metric.name)}, {metric.unit}, of each fold's "
             "patients over seeds. An interval counts the folds as drawn: where they differ by "
             "much, it is wide, however many patients are better.",
-            long=len(body) > 12,
+            long=len(found) > 12,
         )
     ]
 
 
-def _by_fold(contrast: Contrast, chapter: Chapter) -> Floats | None:
-    """The mean gain of each fold, None where the comparison was not made."""
+def _by_fold(contrast: Contrast, chapter: Chapter) -> dict[int, float]:
+    """The mean gain of each fold; empty where the comparison was not made."""
     if not isinstance(chapter.analysis.compared[contrast], Comparison):
-        return None
+        return {}
     row, reference = (
         chapter.analysis.values.get((name, contrast.metric))
         for name in (contrast.row, contrast.reference)
     )
     if not (isinstance(row, RowValues) and isinstance(reference, RowValues)):
-        return None
+        return {}
     higher = chapter.plan.metric(contrast.metric).higher_is_better
     gain_n = gain(row, reference, higher_is_better=higher).mean(axis=1)
-    return np.array([gain_n[row.fold_n == fold].mean() for fold in np.unique(row.fold_n)])
-
-
-def _sd(gain_F: Floats) -> str:
-    return f"{gain_F.std(ddof=1):.2f}"
+    return {int(fold): float(gain_n[row.fold_n == fold].mean()) for fold in np.unique(row.fold_n)}
 
 
 def _ranks(chapter: Chapter) -> list[Sheet]:

@@ -70,3 +70,18 @@ def test_the_papers_row_may_have_a_value_of_its_own(tmp_path: Path) -> None:
     assert "Claims ledger" in page and "over both sets" not in page
     beyond = page.partition("### Rows beyond the paper")[2].partition("###")[0]
     assert "| spike-25 |" in beyond, "of a group that is neither the paper's nor a control"
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_planned_fold_that_nobody_ran_has_no_gain(tmp_path: Path) -> None:
+    bench = workspace(tmp_path / "w")
+    rows = {"unet": 0.2, "spike-100": 0.02}
+    entries = plant(
+        bench, rows, preset="study", folds=(0, 1, 2, 3), seeds=(0,), suite="few", values={}
+    )
+    analysis = AnalysisPlan(subject="spike-100", controls=("unet",), asks_gap=False, **STUDY)
+    planned(bench, "few", entries, analysis)
+    _, page = page_of(bench, "few", tmp_path / "report")
+    table = page.partition("### Gain by fold")[2].partition("###")[0]
+    assert "| spike-100 against unet | +" in table
+    assert "| row against reference | fold 0 | fold 1 | fold 2 | fold 3 | sd of folds |" in table
