@@ -45,6 +45,7 @@ from benchmark.running.cost import planned
 from benchmark.running.events import Warnings
 from benchmark.running.execute import prepared
 from benchmark.running.suites import suite_cells
+from benchmark.scoring.comparison import Comparison
 from benchmark.scoring.statistics.components import interval_text
 from benchmark.settings.registry import load_registry
 from benchmark.settings.resolve import resolve, rows_named, settings_of
@@ -106,7 +107,7 @@ def said(found: Found) -> Iterator[dict[str, Any]]:
     what size of gain would have shown."""
     for scores, analysis in found.judged:
         plan, verdict = scores.group.plan, analysis.verdict
-        shown = _would_show(plan.analysis, analysis) if plan else []
+        shown = _would_show(analysis, plan.analysis) if plan else []
         yield {
             "dataset": scores.group.dataset,
             "outcome": verdict.outcome,
@@ -115,29 +116,29 @@ def said(found: Found) -> Iterator[dict[str, Any]]:
         }
 
 
+def _over_controls(analysis: Analysis, plan: AnalysisPlan) -> list[Comparison]:
+    """The subject against each control, in the first metric, where that could be compared."""
+    metric = plan.metrics[0].name
+    found = [analysis.comparison(plan.subject, control, metric) for control in plan.controls]
+    return [one for one in found if one]
+
+
 def least(analysis: Analysis, plan: AnalysisPlan) -> str:
     """Return the subject's least gain over a control with its interval; "" where one is missing."""
-    compared = [
-        analysis.comparison(plan.subject, control, plan.metrics[0].name)
-        for control in plan.controls
-    ]
-    found = [(one.primary, one.reference) for one in compared if one and one.primary]
+    compared = _over_controls(analysis, plan)
+    found = [(one.primary, one.reference) for one in compared if one.primary]
     if len(found) < len(plan.controls):
         return ""
     interval, reference = min(found, key=lambda each: each[0].estimate)
     return f"over {reference} {interval_text(interval, plan.metrics[0].unit)}"
 
 
-def _would_show(plan: AnalysisPlan, analysis: Analysis) -> list[str]:
+def _would_show(analysis: Analysis, plan: AnalysisPlan) -> list[str]:
     """The gain that would have been found, against the control against which least can be seen."""
-    compared = (
-        analysis.comparison(plan.subject, control, plan.metrics[0].name)
-        for control in plan.controls
-    )
     sizes = {
         one.reference: one.smallest_detectable
-        for one in compared
-        if one and one.smallest_detectable is not None
+        for one in _over_controls(analysis, plan)
+        if one.smallest_detectable is not None
     }
     if not sizes:
         return []
@@ -216,7 +217,7 @@ def reported(suite: dict[str, Any], before: list[dict[str, Any]]) -> bool:
     label maps that its figures were made of may be gone (study_cells.py)."""
     written = {each["name"]: each for each in before if not each["left"]}.get(suite["name"])
     there = (HERE / suite["name"] / "index.html").exists()
-    return bool(there and written and not suite["left"] and written["keys"] == suite["keys"])
+    return bool(there and written and written["keys"] == suite["keys"])
 
 
 def machine() -> dict[str, Any]:

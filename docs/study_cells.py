@@ -92,12 +92,14 @@ def unpack(root: Path, folder: Path) -> int:
     What is there stays."""
     if (root / MARKER).exists():
         check_format(root)
-    last = dict(_held(folder))
-    lacking = {root / name: last[name] for name in last if not (root / name).exists()}
-    for path, content in lacking.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return len(lacking)
+    written = 0
+    for archive in reversed(_archives(folder)):  # the last one that holds a file has it as it is
+        with tarfile.open(archive, "r:xz") as packed:
+            for about in packed:
+                if not (root / about.name).exists():
+                    packed.extract(about, root, filter="data")
+                    written += 1
+    return written
 
 
 def _archives(folder: Path) -> list[Path]:

@@ -22,25 +22,35 @@ from statistics import fmean
 from typing import Any
 
 from benchmark.cli.main import main as bench_main
-from benchmark.cli.suite_file import read_suites
+from benchmark.cli.suite_file import SuiteOrder, read_suites
 
 HERE = Path(__file__).parent / "study"
 FOUND = HERE / "rates.jsonl"
 USUAL, RATES, POINTS = 0.004, (0.002, 0.004, 0.008), 1.0
-SUITE, LABELLED = "few-labels-2-percent", 0.02
+SUITE = "few-labels-2-percent"
+
+
+def order() -> SuiteOrder:
+    """Return the suite that the rates are for."""
+    (found,) = (one for one in read_suites(HERE / "study.toml") if one.name == SUITE)
+    return found
 
 
 def rows() -> list[str]:
     """Return the rows that are compared."""
-    (order,) = (one for one in read_suites(HERE / "study.toml") if one.name == SUITE)
-    return [row.partition("[")[0] for row in order.rows.split(",")]
+    return [row.partition("[")[0] for row in order().rows.split(",")]
+
+
+def labelled() -> float:
+    """Return the share of labels that their loss sees."""
+    return float(order().set["ground.labelled"])
 
 
 def trial(row: str, rate: float, root: Path) -> dict[str, Any]:
     """Train a row with a rate; return its inner DSC, the mean over the organs, in percent."""
     argv = ["run", "--method", row, "--dataset", "phantom-60", "--preset", "study", "--inner"]
     argv += ["--folds", "0", "--seeds", "0", "--workers", "1", "--threads", "1"]
-    argv += ["--set", f"ground.labelled={LABELLED}"]
+    argv += ["--set", f"ground.labelled={labelled()}"]
     argv += ["--set", f"schedule.lr={rate}", "--root", str(root), "--mlflow", "none", "--json"]
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
@@ -50,7 +60,7 @@ def trial(row: str, rate: float, root: Path) -> dict[str, Any]:
     table = json.loads(out.getvalue())["table"]
     found = {x["row"]: x["mean"] for x in table if (x["metric"], x["organ"]) == ("dsc", "mean")}
     means = {name.partition("@")[2] or "end": mean for name, mean in found.items()}
-    return {"row": row, "rate": rate, "labelled": LABELLED, "fold": 0, "seed": 0, "dsc": means}
+    return {"row": row, "rate": rate, "labelled": labelled(), "fold": 0, "seed": 0, "dsc": means}
 
 
 def lines() -> list[dict[str, Any]]:
@@ -58,7 +68,7 @@ def lines() -> list[dict[str, Any]]:
     if not FOUND.exists():
         return []
     known = [json.loads(line) for line in FOUND.read_text(encoding="utf-8").splitlines()]
-    return [one for one in known if one.get("labelled", 0.01) == LABELLED]
+    return [one for one in known if one.get("labelled", 0.01) == labelled()]
 
 
 def run(root: Path, chosen: list[str]) -> None:
